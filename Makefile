@@ -15,7 +15,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --univ
 # If this were set, each of about a hundred processes of a run would compile the code again. `make clean` removes the compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo run status test test-docker check fmt rules schemas licences lock bench chaos model restore-drill clean
+.PHONY: help setup demo run status test test-docker check fmt rules schemas translations licences lock bench chaos model restore-drill clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ rules: $(STAMP) ## print each product rule with the tests that prove it
 
 schemas: $(STAMP) ## generate the committed JSON Schemas from the message classes
 	@$(BIN)/python -m shared.schemas.generate
+
+translations: $(STAMP) ## add new texts of the console to its catalogues (services/console/translations), and remove those that are gone
+	@$(BIN)/python -m tests.support.translations
 
 licences: $(STAMP) ## write docs/licences.md from the runtime lock
 	@$(BIN)/python -m tests.support.licences

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 SERVICES = ("users", "seats", "invoicing", "notifier")
+CONSOLE = "console"  # it has pages instead of REST
 # seats has none: it answers every command, and notifier lists those that it rejected.
 WITH_DEAD_LETTERS = ("users", "invoicing", "notifier")
 ALL_RIGHTS = "account:read account:buy users:read users:manage log:read settings:manage roles:manage operator"

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from cli.console import CliError, out, run
-from cli.names import SERVICES
+from cli.names import CONSOLE, SERVICES
 
 # Asked in a process of its own each, because this command imports no service.
-SETTINGS = {service: f"services.{service}.settings:Settings" for service in SERVICES} | {
+SETTINGS = {service: f"services.{service}.settings:Settings" for service in (*SERVICES, CONSOLE)} | {
     "cli": "cli.settings:CliSettings",
     "stack": "deploy.local.settings:StackSettings",
 }

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
-from cli.names import SERVICES
+from cli.names import CONSOLE, SERVICES
 from cli.rest import addresses, read_stack, stack_file, takes_connections
 
 HEALTH_SECONDS = 3.0
@@ -57,7 +57,7 @@ def status() -> None:
 async def _look(stack: dict[str, Any]) -> list[Part]:
     services: dict[str, str] = stack.get("services", {})
     async with httpx.AsyncClient(timeout=HEALTH_SECONDS) as http:
-        asked = [_rest(http, name, services[name]) for name in SERVICES if name in services]
+        asked = [_rest(http, name, services[name]) for name in (*SERVICES, CONSOLE) if name in services]
         if "mailbox_url" in stack:
             asked.append(_rest(http, "mailbox", stack["mailbox_url"]))
         asked.append(_port("kafka", stack.get("kafka_bootstrap", "").split(",")[0]))

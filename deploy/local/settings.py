@@ -42,6 +42,7 @@ class StackSettings(StateSettings):
     port_seats: Port = _port("seats")
     port_invoicing: Port = _port("invoicing")
     port_notifier: Port = _port("notifier")
+    port_console: Port = _port("the console")
     port_identity_provider: Port = _port("the identity provider for development")
     identity_provider: Literal["1"] | None = Field(
         None,

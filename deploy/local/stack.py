@@ -53,12 +53,13 @@ EXAMPLE_SELLER = {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`python -m services.<name> <role>`; `sql`: has a database of its own."""
+    """`python -m services.<name> <role>`; `sql`: has a database of its own; `kafka`: uses the broker."""
 
     name: str
     role: str
     sql: bool = True
     mail: bool = False
+    kafka: bool = True
 
 
 SERVICES = (
@@ -66,6 +67,7 @@ SERVICES = (
     Service("seats", "worker", sql=False),
     Service("invoicing", "all"),
     Service("notifier", "all", mail=True),
+    Service("console", "web", sql=False, kafka=False),
 )
 
 
@@ -322,7 +324,7 @@ class LocalStack:
         names = [service.name for service in self.services]
         found = {service.name: self._port(ports, service.name) for service in self.services}
         self.addresses["services"] = {name: f"http://{HOST}:{found[name]}" for name in names}
-        secrets = self.state.secrets(["operator", "secrets_key", *(f"client_{name}" for name in names)])
+        secrets = self.state.secrets(["operator", "secrets_key", "console_secret_key", *(f"client_{name}" for name in names)])
         self.addresses["operator_secret"] = self._environment.get("SEATPOOL_OPERATOR_SECRET", secrets["operator"])
         if "users" in names:
             self.addresses["signing_keys_folder"] = str(self.state.signing_keys_folder)
@@ -353,7 +355,12 @@ class LocalStack:
             env["SEATPOOL_MIGRATION_DATABASE_URL"] = self.addresses["migration_database_urls"][service.name]
         if service.mail:
             env["SEATPOOL_SMTP_URL"] = self.addresses["smtp_url"]
+        if service.name == "console":
+            env.setdefault("SEATPOOL_CONSOLE_SECRET_KEY", secrets["console_secret_key"])
         if service.name == "users":
+            if console := self.addresses["services"].get("console"):
+                env.setdefault("SEATPOOL_SIGN_IN_LINK_URL", f"{console}/sign-in/link")
+                env.setdefault("SEATPOOL_SIGN_IN_REDIRECT_URLS", f"{console}/sign-in/callback")
             env["SEATPOOL_SIGNING_KEYS_FOLDER"] = self.addresses["signing_keys_folder"]
             env["SEATPOOL_OPERATOR_SECRET"] = self.addresses["operator_secret"]
             env.setdefault("SEATPOOL_SECRETS_KEY", secrets["secrets_key"])
@@ -361,10 +368,11 @@ class LocalStack:
                 env.setdefault("SEATPOOL_IDENTITY_PROVIDER_NETWORKS", "127.0.0.0/8")
             for other in self.services:
                 env[f"SEATPOOL_CLIENT_SECRET_{other.name.upper()}"] = secrets[f"client_{other.name}"]
+        needs = (["topics", "databases"] if service.kafka else []) + (["mailbox"] if service.mail else [])
         return Part(
             service.name,
             command=[sys.executable, "-m", f"services.{service.name}", service.role],
-            needs=["topics", "databases", "mailbox"] if service.mail else ["topics", "databases"],
+            needs=needs,
             env=env,
             cwd=folder,
             ready=answers(port),

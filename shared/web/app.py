@@ -68,8 +68,8 @@ def create_app(
     app.state.support_contact = support_contact
     app.state.check_rights = check_rights
     add_problem_handlers(app)
-    _add_probes(app, ready)
-    app.add_middleware(_Edge)
+    add_probes(app, ready)
+    app.add_middleware(Edge)
     app.openapi = lambda: document_of(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -85,7 +85,7 @@ async def _fetching_keys(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
+def add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
     """Add probes and metrics. They are open to all, because they say nothing of any tenant (metrics contain no tenant's name)."""
 
     @app.get("/livez", include_in_schema=False)
@@ -105,11 +105,12 @@ def _add_probes(app: FastAPI, ready: Callable[[], Awaitable[bool]]) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-class _Edge:
-    """The outermost layer: ids, access log, and the last answer when something breaks."""
+class Edge:
+    """The outermost layer: ids, access log, and the last answer when something breaks (`failed` makes it). What names no time for caches
+    is not stored by any."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, failed: Callable[[Request, Exception], Awaitable[Response]] = unhandled) -> None:
+        self._app, self._failed = app, failed
         self._clock = SystemClock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,12 +132,10 @@ class _Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-correlation-id", correlation.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"cache-control", b"no-store"),
-                ]
+                own = [(b"x-correlation-id", correlation.encode()), (b"x-content-type-options", b"nosniff")]
+                if not any(name == b"cache-control" for name, _ in message["headers"]):
+                    own.append((b"cache-control", b"no-store"))
+                message["headers"] = [*message["headers"], *own]
             for part in _parts(message):
                 await send(part)
 
@@ -148,7 +147,7 @@ class _Edge:
         except Exception as error:
             if status:
                 raise  # half an answer is out: only the connection's end can tell
-            await (await unhandled(request, error))(scope, receive, noting)
+            await (await self._failed(request, error))(scope, receive, noting)
         finally:
             self._note(scope, status, self._clock.monotonic() - began)
 

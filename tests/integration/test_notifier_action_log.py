@@ -122,18 +122,20 @@ async def test_T20_licences_people_and_billing_are_logged_with_what_changed(noti
         )
         await notifier.send(changed, invoice_issued(), tenant_created())
         await notifier.until_read(list(wiring.consumers))
-        assert [summary(a)[1:5] for a in await actions_of(notifier, module="time", type="licences_added")] == [
+        assert [summary(a)[1:5] for a in await actions_of(notifier, module="time", types=("licences_added",))] == [
             (None, "time", {"licences": "280", "next_period": "280"}, {"licences": "286", "next_period": "286"})
         ]
         by_itself = {"module": "time", "by": 1, "pools": (pool_of("time", 286),), "reason": "terminated", "role": "consequence"}
         await notifier.send(seats_v1.PoolReduced(**notifier.decision(**by_itself), reduce_at="now"))
         await notifier.until_read(list(wiring.consumers))
-        (reduced,) = await actions_of(notifier, type="pool_reduced")
+        (reduced,) = await actions_of(notifier, types=("pool_reduced",))
         assert (reduced["from"], reduced["to"]) == (
             {"licences": "286", "next_period": "286"},
             {"licences": "285", "next_period": "285"},
         ), "from the numbers in the entry before, not from those at the end of the decision"
-        (person,) = await actions_of(notifier, type="person_changed", actor="anna")
+        both = await actions_of(notifier, types=("pool_reduced", "licences_added"))
+        assert [each["type"] for each in both] == ["licences_added", "pool_reduced"], "in the order of time, not of the types"
+        (person,) = await actions_of(notifier, types=("person_changed",), actor="anna")
         assert (person["from"], person["actor"]) == ({"department": "Sales"}, {"kind": "user", "id": "anna"})
         async with rest(wiring) as client:
             exported = await client.get("/v1/tenants/acme/actions", params={"format": "csv"})

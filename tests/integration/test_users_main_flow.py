@@ -107,6 +107,9 @@ async def test_a_hire_is_sent_to_seats_and_the_decision_is_shown(bench: Bench) -
     assert added.actor.kind == "source"
     figures = await rest.get(f"/v1/tenants/{tenant}/statistics")
     assert figures == {"hired": 1, "active": 1, "flagged": 1, "revoked": 0, "refused": 0, "pending": 0}
+    (counted,) = (await rest.get(f"/v1/tenants/{tenant}/statistics/modules"))["modules"]
+    assert (counted["module"], counted["flagged"], counted["waiting"], counted["refused"]) == ("time", 1, 0, 0)
+    assert datetime.fromisoformat(counted["nearest_deadline"]) == datetime.fromisoformat(counted["last_deadline"]) == DEADLINE
 
 
 async def test_A7_a_person_who_moves_or_leaves_releases_seats(bench: Bench) -> None:

@@ -79,6 +79,21 @@ async def test_a_session_is_exchanged_for_a_token_of_five_minutes_with_the_right
     assert hash_of(session.secret) in [bytes(row.secret_hash) for row in stored]
 
 
+async def test_every_token_can_read_whom_it_is_for(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = await administrator(rest, tenant)
+    token = (await exchange(bench, (await signed_in(bench, tenant, user)).secret)).json()["access_token"]
+    me = await Rest(bench.http, token, bench.check).get("/v1/me")
+    assert (me["subject"], me["kind"], me["login"], me["email"]) == (user, "user", "ann", f"ann@{tenant}.example")
+    assert (me["tenant"]["tenant"], me["tenant"]["clock"], me["departments"]) == (tenant, "real", None)
+    assert "users:manage" in me["rights"]
+    vendor = await (await bench.rest()).get("/v1/me")
+    assert (vendor["kind"], vendor["name"], vendor["tenant"], vendor["rights"]) == ("client", None, None, ["operator"])
+    gone = await (await bench.rest("nobody", "account:read")).get("/v1/me")
+    assert gone["tenant"] is None
+    assert (await bench.http.get("/v1/me")).status_code == 401
+
+
 async def test_a_session_ends_after_eight_hours(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     session = await signed_in(bench, tenant, await administrator(rest, tenant))

@@ -31,7 +31,8 @@ OPEN = {
     ("users", "POST", "/v1/sign-in/identity-provider/complete"),
     ("users", "GET", "/.well-known/jwks.json"),
 }
-ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans")}  # A10: every token may read the price list
+# A10: every token may read the price list, and what it says itself.
+ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans"), ("users", "GET", "/v1/me")}
 READING = {"account:read", "users:read", "log:read"}
 OF_ONESELF = {("users", "PUT", "/v1/tenants/{tenant}/people/{user}/digests")}  # for others it needs more, see test_users_roles
 CHANGES_NOTHING = {("seats", "POST", "/v1/tenants/{tenant}/what-if")}

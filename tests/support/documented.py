@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 from starlette.types import Scope
 
-from shared.web.app import _Edge
+from shared.web.app import Edge
 
 
 @contextmanager
 def every_status_documented() -> Iterator[None]:
-    note = _Edge._note
+    note = Edge._note
 
     def checking(scope: Scope, status: int, seconds: float) -> None:
         note(scope, status, seconds)
@@ -19,8 +19,8 @@ def every_status_documented() -> Iterator[None]:
             named = app.openapi()["paths"].get(path, {}).get(method, {}).get("responses", {})
             assert not named or str(status) in named, f"{method.upper()} {path} answered {status}, and its document names {[*named]}"
 
-    _Edge._note = staticmethod(checking)  # type: ignore[method-assign]
+    Edge._note = staticmethod(checking)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        _Edge._note = staticmethod(note)  # type: ignore[method-assign]
+        Edge._note = staticmethod(note)  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ from shared.schemas.topics import TOPICS
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "shared", "cli", "deploy")
 FUNCTION_LINES_MAX = 70
-SERVICES = {"users", "seats", "invoicing", "notifier"}
+SERVICES = {"users", "seats", "invoicing", "notifier", "console"}
 
 # What a pure module may not touch, though it is in the standard library.
 IO_MODULES = {

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import Field
 
 from services.notifier.api.dependencies import LogReader, Name
 from services.notifier.store.action_log import LogFilter
@@ -13,7 +14,8 @@ async def log_filter(
     principal: LogReader,
     user: Name = None,
     type: Annotated[  # noqa: A002 - the contract's own name
-        str | None, Query(max_length=100, description="Type of the entry, for example seat_flagged, person_added or licences_added.")
+        list[Annotated[str, Field(max_length=100)]] | None,
+        Query(max_length=30, description="Type of the entry, for example seat_flagged, person_added or licences_added. Repeatable."),
     ] = None,
     actor: Annotated[
         str | None,
@@ -28,4 +30,6 @@ async def log_filter(
 ) -> LogFilter:
     """Return the filter that the query parameters describe."""
     view = None if principal.departments is None else tuple(principal.departments)
-    return LogFilter(user, type, module, actor, since, until, view, principal.subject if view is not None else None)
+    return LogFilter(
+        user, tuple(dict.fromkeys(type or ())), module, actor, since, until, view, principal.subject if view is not None else None
+    )

@@ -18,6 +18,7 @@ from services.users.api import (
     invitations,
     linked_people,
     matches,
+    me,
     operators,
     owned_items,
     people,
@@ -75,7 +76,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         imports,
         hr_topics,
     )
-    sign_in_routers = (token, api_clients, operators, sessions, confirm_sign_in, sign_in_links, sign_in_pages, identity_provider)
+    sign_in_routers = (token, me, api_clients, operators, sessions, confirm_sign_in, sign_in_links, sign_in_pages, identity_provider)
     for module in (*sign_in_routers, tenants, profiles, roles, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
     app.include_router(sessions.forms)

@@ -1,0 +1,32 @@
+"""The pages: one module for each. None of them holds a rule; every number comes from the service that owns it."""
+
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from services.console.pages import buy_licences, home, licences, operator, preferences, reduce_licences, sign_in, static_files
+from services.console.pages.errors import add_error_pages, unhandled
+from services.console.pages.headers import SecurityHeaders
+from services.console.wiring import Wiring
+from shared.version import VERSION
+from shared.web.app import Edge, add_probes
+
+PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, operator)
+
+
+def make_app(wiring: Wiring) -> FastAPI:
+    """Return the application with all pages. There is no API: the pages use the REST of the other services."""
+    app = FastAPI(title="Seatpool console", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.wiring = wiring
+
+    async def ready() -> bool:
+        return True  # a service that is down costs its part of a page
+
+    add_probes(app, ready)
+    app.include_router(static_files.router)
+    for module in PAGES:
+        app.include_router(module.router)
+    add_error_pages(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(SecurityHeaders, is_secure=wiring.settings.is_secure)
+    app.add_middleware(Edge, failed=unhandled)
+    return app

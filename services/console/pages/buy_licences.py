@@ -1,0 +1,81 @@
+"""Buy licences of a module: the number, the quote, the approval (B1, B4, T7, T8, M10)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.forms import Form
+from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.route import PageRoute
+from services.console.rest.problems import Refusal
+from shared.schemas.policies import LICENCES_MAX
+from shared.schemas.rights import ACCOUNT_BUY
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences/{module}", include_in_schema=False)
+
+Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
+# Refusals of an approval after which the same order only needs a new price.
+OUTDATED: Final = ("quote-expired", "quote-outdated")
+
+
+async def module_of(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the licences, and the module of the address. Raises NotThere."""
+    licences = (await page.get("invoicing", "licences")).need()
+    found = next((each for each in licences["modules"] if each["module"] == module), None)
+    if found is None:
+        raise NotThere
+    return licences, found
+
+
+@router.get("/buy")
+async def ask_number(page: Buying, module: str) -> Response:
+    """Ask how many licences. The suggestion is the number of people over the limit."""
+    licences, found = await module_of(page, module)
+    form = Form.of(how="add", number=max(1, found["flagged"] or found["waiting"] or 1))
+    return page.render("licences_buy.html", licences=licences, module=found, form=form)
+
+
+@router.post("/buy")
+async def show_quote(page: Buying, module: str) -> Response:
+    """Show what the licences cost. Nothing is bought yet."""
+    licences, found = await module_of(page, module)
+    form = page.form
+    error = page.gettext("Enter a whole number from 1 to %(most)s.", most=page.formats.number(LICENCES_MAX))
+    number = form.integer("number", error, least=1, most=LICENCES_MAX)
+    total = number if form["how"] == "total" else found["bought"] + number
+    if form.ok and total <= found["bought"]:
+        text = page.gettext("You have %(bought)s licences already. Enter a higher total.", bought=page.formats.number(found["bought"]))
+        form.errors["number"] = text
+    if not form.ok:
+        return page.render("licences_buy.html", 422, licences=licences, module=found, form=form)
+    try:
+        quote = await _quote(page, module, total - found["bought"], form.key)
+    except Refusal as refusal:
+        form.refuse(refusal.problem, {"items.0.add": "number", "items.0.total": "number"})
+        return page.render("licences_buy.html", 422, licences=licences, module=found, form=form)
+    return page.render("licences_quote.html", licences=licences, module=found, quote=quote, renewed=False)
+
+
+async def _quote(page: Page, module: str, add: int, key: str) -> Any:
+    return await page.send("POST", "invoicing", "quotes", {"items": [{"module": module, "add": add}]}, key=key or None)
+
+
+@router.post("/quotes/{quote}/approve")
+async def approve(page: Buying, module: str, quote: str) -> Response:
+    """Buy. A quote that no longer fits is replaced by a new one, which is approved again."""
+    try:
+        # A browser without scripts sees no live number, so it waits a moment for the decision.
+        order = await page.send(
+            "POST", "invoicing", f"quotes/{quote}/approve", key=page.form.key or None, wait_seconds=0 if page.is_partial else 2
+        )
+    except Refusal as refusal:
+        licences, found = await module_of(page, module)
+        add = page.form["add"]
+        if refusal.problem.type in OUTDATED and add.isdecimal():
+            again = await _quote(page, module, int(add), "")
+            return page.render("licences_quote.html", 409, licences=licences, module=found, quote=again, renewed=True)
+        form = Form.of(how="add", number=add or 1)
+        form.refuse(refusal.problem)
+        return page.render("licences_buy.html", 409, licences=licences, module=found, form=form)
+    return page.redirect(page.url(f"licences?order={order['order']}"))

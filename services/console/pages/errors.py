@@ -1,0 +1,132 @@
+"""What a page says when it cannot be shown: 404, 403, 500, a service that is down, and the way through the sign-in."""
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from services.console.pages import cookies
+from services.console.pages.forms import TOKEN
+from services.console.pages.page import NotAllowed, NotThere, Page, SignInNeeded, parse_form
+from services.console.pages.route import Forged, SentRequest
+from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
+from services.console.sign_in.seals import FORM
+from services.console.sign_in.sessions import Reader
+from services.console.wiring import Wiring
+from shared import ids
+from shared.errors import Refused
+from shared.web.input_limits import cut
+from shared.web.problems import status_of
+
+log = structlog.get_logger(__name__)
+
+
+async def _page(request: Request) -> Page:
+    """Return the page with its reader, if there is one, so that the error page has the navigation."""
+    wiring: Wiring = request.app.state.wiring
+    reader: Reader | None = None
+    with suppress(Exception):  # the page about an error is shown whatever else fails
+        reader = await wiring.sessions.reader(request.cookies.get(cookies.SESSION.name(wiring.settings), ""))
+    return Page(request, wiring, reader, reader.tenant if reader else None)
+
+
+async def _error(request: Request, status: int, **values: Any) -> Response:
+    page = await _page(request)
+    return page.render("error.html", status, code=status, **{"problem": None, "service": None, "error_id": None} | values)
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    """A page of another tenant is as unknown as one that does not exist."""
+    return await _error(request, 404)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    return await _error(request, 403)
+
+
+async def _forged(request: Request, error: Exception) -> Response:
+    """Without a cookie the browser keeps none, which is the usual reason."""
+    wiring: Wiring = request.app.state.wiring
+    if not request.cookies.get(cookies.BROWSER.name(wiring.settings)):
+        page = Page(request, wiring, None)
+        return page.render("no_cookies.html", 400)
+    return await _error(request, 403, problem=Problem("forged", 403, ""))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refusal):
+        problem = error.problem
+        status = problem.status if problem.status in (403, 404, 409, 413, 422, 429) else 409
+        return await _error(request, status, problem=None if status == 404 else problem)
+    assert isinstance(error, Refused)
+    return await _error(request, status_of(error), problem=Problem(error.type, status_of(error), error.detail))
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)
+    return await _error(request, 503, service=error.service)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return await _error(request, error.status_code if error.status_code in (404, 405) else 400)
+
+
+async def unhandled(request: Request, error: Exception) -> Response:
+    """Show an id; what happened stands under it in the log, and only there."""
+    error_id = ids.new_id()
+    log.error("page_failed", error_id=error_id, path=cut(request.url.path), method=cut(request.method), exc_info=error)
+    return await _error(request, 500, error_id=error_id)
+
+
+async def sign_in_needed(request: Request, error: Exception) -> Response:
+    """Send the reader to the sign-in, and back here afterwards. The input of a form goes with the reader, sealed."""
+    wiring: Wiring = request.app.state.wiring
+    if isinstance(error, SignedOut):
+        wiring.sessions.forget(request.cookies.get(cookies.SESSION.name(wiring.settings), ""))
+    page = Page(request, wiring, None)
+    if page.is_partial and request.method == "GET":
+        return page.finished(Response(status_code=204, headers={"hx-redirect": f"/sign-in?next={_back_to(request)}"}))
+    if request.method != "POST":
+        return page.redirect(f"/sign-in?next={_back_to(request)}")
+    kept = await _keep_form(page)
+    return page.redirect(f"/sign-in?next=/resume&why={'form' if kept else 'form-lost'}")
+
+
+async def _keep_form(page: Page) -> bool:
+    """Keep the input in the browser, so that it can be sent again. It is not believed: its token is checked after the sign-in."""
+    form = await parse_form(SentRequest(page.request))
+    content = {"path": page.request.url.path, "fields": form.own_fields(), "token": form[TOKEN]}
+    sealed = None if form.files else page.wiring.seals.seal(content, FORM)
+    if sealed is not None:
+        page.set_cookie(cookies.FORM, sealed)
+    return sealed is not None
+
+
+def _back_to(request: Request) -> str:
+    path = request.url.path
+    if "hx-request" in request.headers and (shown := request.headers.get("hx-current-url", "")):
+        path = "/" + shown.split("/", 3)[3] if shown.count("/") >= 3 else "/"
+    elif request.url.query:
+        path = f"{path}?{request.url.query}"
+    return quote(path[:1000], safe="/")
+
+
+def add_error_pages(app: FastAPI) -> None:
+    for kind, handler in (
+        (SignInNeeded, sign_in_needed),
+        (SignedOut, sign_in_needed),
+        (NotThere, _not_there),
+        (NotAllowed, _not_allowed),
+        (Forged, _forged),
+        (Refusal, _refused),
+        (Refused, _refused),
+        (Unavailable, _unavailable),
+        (RequestValidationError, _not_there),
+        (HTTPException, _http),
+    ):
+        app.add_exception_handler(kind, handler)

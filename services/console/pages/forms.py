@@ -1,0 +1,88 @@
+"""The input of a form, and what is wrong with it.
+
+form = page.form
+number = form.integer("number", least=1, most=100)
+if form.ok: …
+return page.render("buy.html", form=form)      # the macros show each value, and each error beside its field
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import UploadFile
+
+from services.console.rest.problems import Problem
+
+TOKEN: Final = "_token"  # noqa: S105 - the name of a field
+KEY: Final = "_key"
+FIELDS_MAX: Final = 500
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+_GROUPED = re.compile(r"(?<=[0-9])['’.,\s\u00a0\u202f](?=[0-9]{3}(?![0-9]))")
+
+
+class Form:
+    """Fields by name. A name that is there several times keeps all its values."""
+
+    def __init__(self, fields: Mapping[str, list[str]] | None = None, files: Mapping[str, UploadFile] | None = None) -> None:
+        self._fields = dict(fields or {})
+        self.files = dict(files or {})
+        self.errors: dict[str, str] = {}
+        self.problem: Problem | None = None  # a refusal that belongs to no field
+
+    @classmethod
+    def of(cls, **values: object) -> "Form":
+        """Return a form as it is first shown."""
+        return cls({name: [str(value)] for name, value in values.items() if value is not None})
+
+    @property
+    def ok(self) -> bool:
+        return not self.errors and self.problem is None
+
+    @property
+    def key(self) -> str:
+        """Return the Idempotency-Key of the form: a form that is sent twice does its work once."""
+        return self[KEY]
+
+    def __getitem__(self, name: str) -> str:
+        """Return the value, without spaces around it; empty if it was not sent."""
+        return (self._fields.get(name) or [""])[-1].strip()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def all(self, name: str) -> list[str]:
+        return [each for each in self._fields.get(name, []) if each]
+
+    def own_fields(self) -> dict[str, list[str]]:
+        """Return the fields without those of the console."""
+        return {name: values for name, values in self._fields.items() if not name.startswith("_")}
+
+    def text(self, name: str, error: str = "", *, most: int = 200) -> str:
+        """Return a text. `error` is shown if it is missing or has more than `most` characters."""
+        value = self[name]
+        if error and not 0 < len(value) <= most:
+            self.errors[name] = error
+        return value
+
+    def integer(self, name: str, error: str, *, least: int, most: int) -> int:
+        """Return a whole number, also written as 1,000 or 1'000. `error` is shown if it is none or out of range."""
+        value = _GROUPED.sub("", self[name])
+        number = int(value) if _INTEGER.fullmatch(value) else None
+        if number is None or not least <= number <= most:
+            self.errors[name] = error
+            return least
+        return number
+
+    def refuse(self, problem: Problem, fields: Mapping[str, str] | None = None) -> None:
+        """Show a service's refusal: beside the fields that it names, or above the form. `fields` maps a path of the request, such as
+        `items.0.total`, to the field of the form; by default its last word is the field's name."""
+        placed = False
+        for fault in problem.errors:
+            path = fault.field.removeprefix("body.")
+            name = (fields or {}).get(path, path.rpartition(".")[2])
+            if name in self._fields:
+                self.errors.setdefault(name, fault.expected)
+                placed = True
+        if not placed:
+            self.problem = problem

@@ -1,0 +1,198 @@
+"""Licences: what is bought and used of each module, what needs attention, and how it went and goes on (T1, T3, E6, M3, M7, M13)."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from services.console.pages import cookies
+from services.console.pages.licence_rows import attention_of, rows_of, sections_of
+from services.console.pages.page import COMPUTED_SECONDS_MAX, Page, needs
+from services.console.pages.route import PageRoute
+from services.console.rendering.charts import Point, charts
+from services.console.rendering.formats import as_moment
+from services.console.rest.problems import RestError
+from services.console.rest.services import Part
+from shared.schemas.base import format_instant
+from shared.schemas.rights import ACCOUNT_READ, LOG_READ, USERS_READ
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences", include_in_schema=False)
+
+Reading = Annotated[Page, Depends(needs(ACCOUNT_READ))]
+Chosen = Annotated[str, Query(max_length=100)]
+HISTORY_DAYS: Final = 90
+CHANGES_SHOWN: Final = 8
+NAMED_MAX: Final = 8
+FAILED_EMAILS_MAX: Final = 100
+CHANGES: Final = (  # of the numbers, as the action log names them
+    "licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_restored", "pool_opened",
+    "pool_close_scheduled", "pool_closed", "period_started",
+)  # fmt: skip
+
+
+@router.get("")
+async def show_licences(page: Reading, module: Chosen = "", order: Chosen = "", reduction: Chosen = "", forecast: Chosen = "") -> Response:
+    """Show the whole page. The forecast is asked for afterwards, because it takes longer; without scripts a link asks for it."""
+    numbers, history, changes = await asyncio.gather(
+        _numbers(page, order, reduction), page.get("invoicing", "licences/history", days=HISTORY_DAYS), _changes(page)
+    )
+    if numbers["licences"].missing:
+        return page.render("licences_none.html")
+    numbers["licences"].need()
+    use = await _use(page, numbers["licences"].value, module, history, with_forecast=forecast == "yes")
+    return page.render("licences.html", **numbers, **use, changes=_with_modules(changes, numbers["licences"].value))
+
+
+@router.get("/numbers")
+async def show_numbers(page: Reading, order: Chosen = "", reduction: Chosen = "") -> Response:
+    """Show the numbers alone, after they have changed."""
+    numbers = await _numbers(page, order, reduction)
+    numbers["licences"].need()
+    return page.render("licences_numbers.html", **numbers)
+
+
+@router.get("/changes")
+async def show_changes(page: Reading) -> Response:
+    """Show the last changes alone, after a number has changed. The action log follows the decision a moment later."""
+    licences, changes = await asyncio.gather(page.get("invoicing", "licences"), _changes(page))
+    return page.render("licences_changes.html", changes=_with_modules(changes, licences.need()))
+
+
+@router.get("/use")
+async def show_use(page: Reading, module: Chosen = "") -> Response:
+    """Show the chart of a module with its forecast."""
+    licences, history = await page.together(page.get("invoicing", "licences"), page.get("invoicing", "licences/history", days=HISTORY_DAYS))
+    return page.render("licences_use.html", licences=licences, **await _use(page, licences.need(), module, history, with_forecast=True))
+
+
+@router.get("/live")
+async def stream_changes(request: Request, tenant: str, page: Reading) -> Response:
+    """Tell the page that its numbers have changed."""
+    wiring = page.wiring
+    if wiring.live.is_full:
+        return Response(status_code=204)  # the browser does not connect again; a reload shows the numbers
+    secret, opened = page.cookie(cookies.SESSION), page.reader.opened
+
+    async def token() -> str | None:
+        try:
+            reader = wiring.sessions.opened(secret, tenant) if opened else await wiring.sessions.reader(secret)
+        except RestError:
+            return None
+        return reader.token if reader is not None else None
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(wiring.live.events(tenant, token), media_type="text/event-stream", headers=headers)
+
+
+async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
+    """Return what the upper part of the page shows. All services are asked at the same time."""
+    licences, counts, subscription, emails, ordered, reduced = await page.together(
+        page.get("invoicing", "licences"),
+        page.get("users", "statistics/modules"),
+        page.get("invoicing", "subscription"),
+        page.get("notifier", "emails", state="failed", limit=FAILED_EMAILS_MAX) if page.may(LOG_READ) else page.nothing(),
+        page.get("invoicing", f"orders/{order}") if order else page.nothing(),
+        page.get("invoicing", f"reductions/{reduction}") if reduction else page.nothing(),
+    )
+    shown: dict[str, Any] = {
+        "licences": licences,
+        "counts": counts,
+        "subscription": subscription,
+        "order": ordered,
+        "reduction": reduced,
+        "query": "&".join(f"{name}={value}" for name, value in (("order", order), ("reduction", reduction)) if value),
+    }
+    if licences.ok:
+        rows = rows_of(licences.value, counts, subscription)
+        shown["sections"] = sections_of(rows, page)
+        shown["attention"] = attention_of(rows, licences.value, subscription, emails, page)
+    return shown
+
+
+async def _use(page: Page, licences: Mapping[str, Any], module: str, history: Part, *, with_forecast: bool) -> dict[str, Any]:
+    """Return the chart of a module: 90 days, and to the renewal after next."""
+    modules = licences["modules"]
+    chosen = next((each for each in modules if each["module"] == module), modules[0] if modules else None)
+    if chosen is None or not history.ok:
+        return {"chosen": chosen, "picture": None, "history": history, "forecast": None, "with_forecast": with_forecast}
+    days: list[dict[str, Any]] = next((each["days"] for each in history.value["items"] if each["module"] == chosen["module"]), [])
+    past = [Point(date.fromisoformat(day["day"]), day["bought"], day["highest_use"]) for day in days]
+    renewals = _renewals(licences)
+    forecast = await _forecast(page, renewals[-1]) if with_forecast else None
+    coming = _coming(page, chosen, past, renewals, forecast)
+    return {
+        "chosen": chosen,
+        "picture": charts(past, coming, renewals),
+        "history": history,
+        "forecast": forecast,
+        "with_forecast": with_forecast,
+    }
+
+
+def _renewals(licences: Mapping[str, Any]) -> list[date]:
+    """Return the first days of the next two periods."""
+    start, end = date.fromisoformat(licences["period"]["start"]), date.fromisoformat(licences["period"]["end"])
+    months = 12 if licences["term"] == "annual" else 1
+    return [end, _months_later(end, months, start.day)]
+
+
+def _months_later(day: date, months: int, anchor: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    return min(date(year, month + 1, 1) + timedelta(days=max(day.day, anchor) - 1), following - timedelta(days=1))
+
+
+async def _forecast(page: Page, until: date) -> Part:
+    """Ask seats what happens if no command comes. It needs the right to see people, without a viewset."""
+    if not page.may(USERS_READ) or page.reader.principal.departments is not None:
+        return page.no_part()
+    at = datetime.combine(until + timedelta(days=1), time(), ZoneInfo(page.formats.time_zone))
+    return await page.get("seats", "forecast", at=format_instant(at), seconds=COMPUTED_SECONDS_MAX)
+
+
+def _coming(page: Page, chosen: Mapping[str, Any], past: Sequence[Point], renewals: Sequence[date], forecast: Part | None) -> list[Point]:
+    """Return the days on which a number will change, from today to the renewal after next."""
+    today = page.formats.today
+    known = forecast is not None and forecast.ok
+    now = Point(today, chosen["bought"], chosen["in_use"] if known else None)
+    found = {past[-1].day if past else today: now}
+    if known:
+        assert forecast is not None
+        for event in forecast.value["events"]:
+            for pool in event["data"].get("pools", ()):
+                if pool["module"] == chosen["module"]:
+                    day = max(today, page.formats.local(as_moment(event["data"]["at"])).date())
+                    found[day] = Point(day, pool["licences"], pool["active"] + pool["flagged"] + pool["held"])
+    elif renewals[0] >= today:
+        found[renewals[0]] = Point(renewals[0], chosen["next_period"], None)
+    last = found[max(found)]
+    found.setdefault(renewals[-1], Point(renewals[-1], last.licences, last.use))
+    return [found[day] for day in sorted(found)]
+
+
+async def _changes(page: Page) -> dict[str, Any] | None:
+    """Return the last changes of the numbers, with who made them (M13); None for a reader without the log."""
+    if not page.may(LOG_READ):
+        return None
+    part = await page.get("notifier", "actions", type=CHANGES, limit=CHANGES_SHOWN)
+    names = (
+        await names_of(page, [each["actor"]["id"] for each in part.value["items"] if each["actor"]["kind"] == "user"]) if part.ok else {}
+    )
+    return {"part": part, "names": names}
+
+
+def _with_modules(changes: dict[str, Any] | None, licences: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Add the names of the modules."""
+    return None if changes is None else changes | {"modules": {each["module"]: each["name"] for each in licences["modules"]}}
+
+
+async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:
+    """Return the names of people whom this reader sees, by their ids."""
+    wanted = list(dict.fromkeys(users))[:most] if page.may(USERS_READ) else []
+    parts = await page.together(*(page.get("users", f"people/{user}") for user in wanted))
+    found = {user: part.value for user, part in zip(wanted, parts, strict=True) if part.ok}
+    return {user: person["name"] or person["login"] or person["email"] for user, person in found.items()}

@@ -1,0 +1,353 @@
+"""What every page gets: its reader, the other services' REST, its form, and how it answers.
+
+@router.get("/tenants/{tenant}/people")
+async def show_people(page: Annotated[Page, Depends(needs("users:read"))]) -> Response:
+    people, departments = await page.together(page.get("users", "people"), page.get("users", "department-mapping"))
+    return page.render("people.html", people=people.need(), departments=departments)
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+
+from services.console.pages import cookies
+from services.console.pages.forms import FIELDS_MAX, KEY, TOKEN, Form
+from services.console.pages.route import Forged
+from services.console.rendering import languages
+from services.console.rendering.formats import Formats, as_moment, locale_of
+from services.console.rendering.navigation import links_for
+from services.console.rendering.problem_texts import text_of
+from services.console.rest.problems import Problem
+from services.console.rest.services import READ_SECONDS_MAX, Part
+from services.console.sign_in.seals import NOTICE
+from services.console.sign_in.sessions import Reader, reader_id
+from services.console.wiring import Wiring
+from shared import ids
+
+COMPUTED_SECONDS_MAX: Final = 12.0  # for a forecast or a what-if
+_UPLOADED: Final = "multipart/form-data"
+
+
+class SignInNeeded(Exception):
+    """There is no session, or it has ended."""
+
+
+class NotAllowed(Exception):
+    """The reader has no right to the page."""
+
+
+class NotThere(Exception):
+    """There is no such page, or it belongs to another tenant."""
+
+
+@dataclass(slots=True)
+class Answered:
+    """The cookies that the response of a request sets and deletes."""
+
+    set: list[tuple[cookies.Cookie, str]] = field(default_factory=list)
+    deleted: list[cookies.Cookie] = field(default_factory=list)
+
+
+class Page:
+    """A request of a browser. `reader` is None on the pages of the sign-in."""
+
+    def __init__(self, request: Request, wiring: Wiring, reader: Reader | None, tenant: str | None = None) -> None:
+        self.request, self.wiring, self.tenant = request, wiring, tenant
+        self._reader = reader
+        self._form: Form | None = None
+        self._answered = Answered()
+        self.now = wiring.clock.now()
+
+    # The reader.
+
+    @property
+    def reader(self) -> Reader:
+        assert self._reader is not None, "a page without a reader asks for none"
+        return self._reader
+
+    @property
+    def has_reader(self) -> bool:
+        return self._reader is not None
+
+    def may(self, right: str) -> bool:
+        """Tell whether the reader has this right. What it opens is shown only then."""
+        return self._reader is not None and self._reader.may(right) and (right.endswith(":read") or not self._reader.opened)
+
+    def has_page(self, path: str) -> bool:
+        """Tell whether the reader may see this page of the tenant, so that a link may lead there."""
+        return self._reader is not None and any(link.url == self.url(path) for link in links_for(self._reader, self.tenant))
+
+    @cached_property
+    def language(self) -> str:
+        """Return the code of the language."""
+        cookie = self.cookie(cookies.LANGUAGE)
+        return languages.chosen(cookie, self.request.headers.get("accept-language", ""), self._reader.locale if self._reader else "")
+
+    def gettext(self, text: str, **values: object) -> str:
+        """Return the text in the reader's language. Its values are named, as in `%(count)s`."""
+        found = languages.translations()[self.language].gettext(text)
+        return found % values if values else found
+
+    def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
+        return languages.translations()[self.language].ngettext(one, many, count) % {"num": count, **values}
+
+    @cached_property
+    def formats(self) -> Formats:
+        """Return how numbers and dates are written. A page of a tenant with a test clock calls `at` first."""
+        reader = self._reader
+        return Formats(
+            locale_of(self.language, reader.locale if reader else "", self.request.headers.get("accept-language", "")),
+            reader.time_zone if reader and reader.tenant else "UTC",
+            self.now,
+        )
+
+    @staticmethod
+    def last_day(first_day_after: str) -> date:
+        """Return the last day of a period whose first day after it REST names."""
+        return date.fromisoformat(first_day_after) - timedelta(days=1)
+
+    def days_until(self, day: str) -> int:
+        return max(0, (date.fromisoformat(day) - self.formats.today).days)
+
+    # The other services.
+
+    def path(self, below: str) -> str:
+        """Return the path of REST: `people` is below the tenant, `/v1/plans` is as it is."""
+        return below if below.startswith("/") else f"/v1/tenants/{quote(self.tenant or '', safe='')}/{below}"
+
+    def url(self, below: str) -> str:
+        """Return the address of a page of this tenant."""
+        return f"/tenants/{quote(self.tenant or '', safe='')}/{below}"
+
+    async def get(self, service: str, path: str, *, seconds: float = READ_SECONDS_MAX, **query: Any) -> Part:
+        """Ask a service. A service that does not answer, or refuses, costs this part of the page."""
+        return await self.wiring.services.get(self.reader.token, service, self.path(path), query, seconds=seconds)
+
+    async def together(self, *parts: Awaitable[Part]) -> list[Part]:
+        """Ask several services at the same time."""
+        return list(await asyncio.gather(*parts))
+
+    @staticmethod
+    def no_part() -> Part:
+        """Return the part that this reader may not see."""
+        return Part("")
+
+    async def nothing(self) -> Part:
+        """Return the same, among other parts that are asked for."""
+        return self.no_part()
+
+    async def send(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        etag: str | None = None,
+        wait_seconds: int = 0,
+    ) -> Any:
+        """Change something. Raises Refusal and Unavailable, which become a message on the page or a page of their own."""
+        headers = {"idempotency-key": key or ids.new_id()} if method == "POST" else {}
+        headers |= {"if-match": etag} if etag else {}
+        headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
+        return await self.wiring.services.send(self.reader.token, method, service, self.path(path), body, query=query, headers=headers)
+
+    async def download(self, service: str, path: str, **query: Any) -> Response:
+        """Return a file of a service, with its name and type, as it comes."""
+        response = await self.wiring.services.download(self.reader.token, service, self.path(path), query)
+        kept = ("content-type", "content-disposition", "content-length", "etag")
+
+        async def parts() -> AsyncIterator[bytes]:
+            try:
+                async for part in response.aiter_bytes():
+                    yield part
+            finally:
+                await response.aclose()
+
+        headers = {name: response.headers[name] for name in kept if name in response.headers and "content-encoding" not in response.headers}
+        return StreamingResponse(parts(), headers=headers)
+
+    # The form.
+
+    @property
+    def form(self) -> Form:
+        assert self._form is not None, "only a POST has a form"
+        return self._form
+
+    async def read_form(self) -> Form:
+        """Read the form and check its token. Raises Forged."""
+        form = await parse_form(self.request)
+        if not self.wiring.seals.fits(form[TOKEN], self.cookie(cookies.BROWSER), self.reader.id if self._reader else ""):
+            raise Forged
+        self._form = form
+        return form
+
+    def form_token(self) -> str:
+        """Return the token of this page's forms. A browser without the cookie that it is bound to gets one."""
+        return self.wiring.seals.token(self._browser, self.reader.id if self._reader else "")
+
+    def operator_form_token(self) -> str:
+        """Return the token of a form of the operator, on a page of a tenant that the operator has opened."""
+        return self.wiring.seals.token(self._browser, reader_id(None, self.reader.principal.subject))
+
+    @cached_property
+    def _browser(self) -> str:
+        found = self.cookie(cookies.BROWSER)
+        if len(found) >= 20:
+            return found
+        made = secrets.token_urlsafe(24)
+        self.set_cookie(cookies.BROWSER, made)
+        return made
+
+    @staticmethod
+    def form_key() -> str:
+        return ids.new_id()
+
+    # The answer.
+
+    def why(self, problem: Problem) -> str:
+        """Return why a service refused, and what to do, in the reader's language."""
+        return text_of(problem, self.gettext)
+
+    def cookie(self, cookie: cookies.Cookie) -> str:
+        return self.request.cookies.get(cookie.name(self.wiring.settings), "")
+
+    def set_cookie(self, cookie: cookies.Cookie, value: str) -> None:
+        self._answered.set.append((cookie, value))
+
+    def delete_cookie(self, cookie: cookies.Cookie) -> None:
+        self._answered.deleted.append(cookie)
+
+    @property
+    def is_partial(self) -> bool:
+        """Tell whether htmx asks: for a dialog or a part of the page."""
+        return "hx-request" in self.request.headers
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+        """Return the page. Templates see it as `page`."""
+        notice = self._notice()
+        content = self.wiring.renderer.render(
+            template,
+            self.language,
+            self.formats,
+            {
+                "page": self,
+                "notice": notice,
+                "navigation": links_for(self._reader, self.tenant) if self._reader else [],
+                "here": self.request.url.path,
+                "names_of_languages": languages.names(),
+                "token_field": TOKEN,
+                "key_field": KEY,
+                **values,
+            },
+        )
+        return self.finished(HTMLResponse(content, status))
+
+    def _notice(self) -> Mapping[str, Any] | None:
+        sealed = self.cookie(cookies.NOTICE)
+        if not sealed or self.is_partial:
+            return None
+        self.delete_cookie(cookies.NOTICE)
+        return self.wiring.seals.unseal(sealed, NOTICE)
+
+    def redirect(self, url: str, notice: str = "", tone: str = "good") -> Response:
+        """Let the browser open another page of the console. `notice` is what that page says first; tone: good, warning or bad."""
+        assert url.startswith("/"), "the console sends nobody to another site"
+        if notice and (sealed := self.wiring.seals.seal({"text": notice, "tone": tone}, NOTICE)):
+            self.set_cookie(cookies.NOTICE, sealed)
+        if self.is_partial:
+            return self.finished(Response(status_code=204, headers={"hx-redirect": url}))
+        return self.finished(RedirectResponse(url, 303))
+
+    def finished(self, response: Response) -> Response:
+        """Add the cookies."""
+        for cookie, value in self._answered.set:
+            cookie.set(response, self.wiring.settings, value)
+        for cookie in self._answered.deleted:
+            cookie.delete(response, self.wiring.settings)
+        return response
+
+
+async def parse_form(request: Request) -> Form:
+    """Return the form of a request, urlencoded or with a file."""
+    if not request.headers.get("content-type", "").startswith((_UPLOADED, "application/x-www-form-urlencoded")):
+        return Form()
+    fields: dict[str, list[str]] = {}
+    files = {}
+    parsed = await request.form(max_files=1, max_fields=FIELDS_MAX)
+    for name, value in parsed.multi_items():
+        if isinstance(value, str):
+            fields.setdefault(name, []).append(value.replace("\0", ""))
+        elif value.filename:
+            files[name] = value
+    return Form(fields, files)
+
+
+def needs(*rights: str) -> Callable[[Request], Awaitable[Page]]:
+    """Return the dependency of a page of a tenant: a reader with any of these rights. The form of a POST is read and checked."""
+
+    async def dependency(request: Request) -> Page:
+        wiring: Wiring = request.app.state.wiring
+        tenant = request.path_params.get("tenant")
+        page = Page(request, wiring, await _reader(request, wiring, tenant), tenant)
+        if page.reader.clock == "test":
+            page.now = await _time_of_test_clock(page)
+        if request.method == "POST":
+            await page.read_form()
+        if not any(page.may(right) for right in rights):
+            raise NotAllowed
+        return page
+
+    return dependency
+
+
+def needs_operator() -> Callable[[Request], Awaitable[Page]]:
+    """Return the dependency of a page of the operator."""
+
+    async def dependency(request: Request) -> Page:
+        wiring: Wiring = request.app.state.wiring
+        page = Page(request, wiring, await session_reader(request, wiring))
+        if not page.reader.is_operator:
+            raise NotThere
+        if request.method == "POST":
+            await page.read_form()
+        return page
+
+    return dependency
+
+
+async def _time_of_test_clock(page: Page) -> datetime:
+    """Return the tenant's time, which is not what the reader's session knew at its start."""
+    me = await page.get("users", "/v1/me")
+    return as_moment(me.value["tenant"]["now"]) if me.ok else page.now
+
+
+async def session_reader(request: Request, wiring: Wiring) -> Reader:
+    """Return the reader of the session in the cookie. Raises SignInNeeded and Unavailable."""
+    secret = request.cookies.get(cookies.SESSION.name(wiring.settings), "")
+    reader = await wiring.sessions.reader(secret)
+    if reader is None:
+        raise SignInNeeded
+    return reader
+
+
+async def _reader(request: Request, wiring: Wiring, tenant: str | None) -> Reader:
+    reader = await session_reader(request, wiring)
+    if reader.is_operator and tenant is not None:
+        opened = wiring.sessions.opened(request.cookies.get(cookies.SESSION.name(wiring.settings), ""), tenant)
+        if opened is None:
+            raise NotThere
+        return opened
+    if reader.tenant != tenant:
+        raise NotThere
+    return reader

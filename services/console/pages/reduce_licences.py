@@ -1,0 +1,98 @@
+"""The number of the next period: who would be over the limit, what it costs, and the approval (T2, T12, T14, T18, M15)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.buy_licences import module_of
+from services.console.pages.forms import Form
+from services.console.pages.licences import names_of
+from services.console.pages.page import Page, needs
+from services.console.pages.route import PageRoute
+from services.console.rest.problems import Refusal
+from shared.schemas.rights import ACCOUNT_BUY
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences/{module}", include_in_schema=False)
+
+Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
+NAMED_MAX: Final = 30
+
+
+async def _limits(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return the plan's minimum of the module (at least 1), and whether it can be closed: not the last base module that goes on."""
+    plans = await page.get("invoicing", "/v1/plans", limit=200)
+    found = next((each for each in plans.value["items"] if each["plan"] == licences["plan"]), None) if plans.ok else None
+    limits = next((each for each in found["limits"] if each["module"] == module["module"]), None) if found else None
+    others = [each for each in licences["modules"] if each["base"] and each["module"] != module["module"] and each["next_period"]]
+    return max(1, limits["minimum"] if limits else 1), not module["base"] or bool(others)
+
+
+async def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
+    minimum, can_close = await _limits(page, licences, module)
+    return page.render(
+        "licences_next_period.html", status, licences=licences, module=module, form=form, minimum=minimum, can_close=can_close
+    )
+
+
+@router.get("/next-period")
+async def ask_number(page: Buying, module: str) -> Response:
+    """Ask for the number of the next period."""
+    licences, found = await module_of(page, module)
+    return await _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
+
+
+@router.post("/next-period")
+async def show_consequences(page: Buying, module: str) -> Response:
+    """Show who would be over the limit, and the price. Nothing is changed yet."""
+    licences, found = await module_of(page, module)
+    form, bought = page.form, found["bought"]
+    if form["close"]:
+        number = 0
+    else:
+        error = page.gettext(
+            "Enter a whole number from 1 to %(bought)s, the licences that you have now.", bought=page.formats.number(bought)
+        )
+        number = form.integer("number", error, least=1, most=bought)
+    if form.ok and form["seen"] not in ("", str(found["next_period"])):
+        form.errors["number"] = page.gettext(
+            "Somebody else has changed this number to %(number)s meanwhile. Check it and save again.",
+            number=page.formats.number(found["next_period"]),
+        )
+    if not form.ok:
+        return await _show(page, licences, found, _seen_now(form, found), 422)
+    if number == found["next_period"]:
+        return page.redirect(page.url("licences"), page.gettext("Nothing has changed: the number was the same."))
+    try:
+        body = {"items": [{"module": module, "total": number}]}
+        reduction = await page.send("POST", "invoicing", "reductions", body, key=form.key or None)
+    except Refusal as refusal:
+        form.refuse(refusal.problem, {"items.0.total": "number"})
+        return await _show(page, licences, found, form, 422)
+    flagged = next((each for each in reduction["would_flag"] or () if each["module"] == module), None)
+    names = await names_of(page, flagged["users"], NAMED_MAX) if flagged else {}
+    return page.render(
+        "licences_reduction.html", licences=licences, module=found, reduction=reduction, flagged=flagged, names=names, number=number
+    )
+
+
+def _seen_now(form: Form, module: Mapping[str, Any]) -> Form:
+    """Return the form with the number that the reader sees now, so that the next try is about it."""
+    again = Form.of(number=form["number"], seen=module["next_period"])
+    again.errors = form.errors
+    return again
+
+
+@router.post("/reductions/{reduction}/approve")
+async def approve(page: Buying, module: str, reduction: str) -> Response:
+    """Set the number."""
+    try:
+        await page.send(
+            "POST", "invoicing", f"reductions/{reduction}/approve", key=page.form.key or None, wait_seconds=0 if page.is_partial else 2
+        )
+    except Refusal as refusal:
+        licences, found = await module_of(page, module)
+        form = Form.of(number=page.form["number"] or found["next_period"], seen=found["next_period"])
+        form.refuse(refusal.problem)
+        return await _show(page, licences, found, form, 409)
+    return page.redirect(page.url(f"licences?reduction={reduction}"))

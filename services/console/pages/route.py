@@ -1,0 +1,84 @@
+"""The class of every page's route: what the browser sends is limited and checked before a page looks at it."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from services.console.pages.cookies import SESSION
+from shared.errors import Refused
+from shared.web.input_limits import faults, read_body
+
+FORM_BYTES_MAX: Final = 64 * 1024
+FILE_BYTES_MAX: Final = 10 * 1024 * 1024
+_SAFE: Final = ("GET", "HEAD")
+_WITH_FILE: Final = "with_file"
+_BODY: Final = "seatpool.body"  # in a request's scope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_file(endpoint: F) -> F:
+    """Mark a route whose form has a file: its body may have 10 MB if the browser has a session."""
+    endpoint.__dict__[_WITH_FILE] = True
+    return endpoint
+
+
+class Forged(Exception):
+    """A form that was sent from another site, or without the token of its page."""
+
+
+class SentRequest(Request):
+    """A request whose body was read. The page of an error gets another object for the same request, and must not wait for the body."""
+
+    def __init__(self, request: Request, content: bytes | None = None) -> None:
+        super().__init__(request.scope, request.receive)
+        self._body: bytes = self.scope.get(_BODY, b"") if content is None else content
+        self.scope[_BODY] = self._body
+
+
+class PageRoute(APIRoute):
+    """A page, or what one of its forms does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, which checks the request before the page."""
+        answer = super().get_route_handler()
+        takes_file = getattr(self.endpoint, _WITH_FILE, False)
+
+        async def handle(request: Request) -> Response:
+            _check_parameters(request)
+            if request.method in _SAFE:
+                return await answer(SentRequest(request, b""))
+            _check_origin(request)
+            is_large = takes_file and await _has_session(request)
+            return await answer(SentRequest(request, await read_body(request, FILE_BYTES_MAX if is_large else FORM_BYTES_MAX)))
+
+        return handle
+
+
+def _check_parameters(request: Request) -> None:
+    """Raise Refused for values that no service can store. Unknown parameters are ignored: identity providers and e-mails add their own."""
+    found = faults(dict(request.path_params), "path")
+    for name, value in request.query_params.multi_items():
+        found += faults(value, f"query.{name}")
+    if found:
+        raise Refused("invalid", "The address contains characters that are not allowed.")
+
+
+def _check_origin(request: Request) -> None:
+    """Raise Forged for a form that another site sends. Browsers say where it comes from; the form's token is checked as well."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise Forged
+        return
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Forged
+
+
+async def _has_session(request: Request) -> bool:
+    wiring = request.app.state.wiring
+    return await wiring.sessions.reader(request.cookies.get(SESSION.name(wiring.settings), "")) is not None

@@ -1,0 +1,187 @@
+"""Sign in by a link or with the identity provider of the company, choose the tenant, sign out, and go on with a form."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from services.console.pages import cookies
+from services.console.pages.home import AnyReader
+from services.console.pages.page import Page
+from services.console.pages.route import PageRoute
+from services.console.rest.problems import Problem, Refusal, Unavailable
+from services.console.sign_in.seals import FLOW, FORM
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+CALLBACK: Final = "/sign-in/callback"
+
+
+async def _anonymous(request: Request) -> Page:
+    page = Page(request, request.app.state.wiring, None)
+    if request.method == "POST":
+        await page.read_form()
+    return page
+
+
+Anonymous = Annotated[Page, Depends(_anonymous)]
+
+
+def _safe(path: str) -> str:
+    """Return the address if it is a page of the console, otherwise the first page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in")) else "/"
+
+
+async def _call(page: Page, path: str, body: Mapping[str, Any]) -> Any:
+    """Ask users, as the browser's address: users limits the attempts of each."""
+    client = page.request.client.host if page.request.client else ""
+    return await page.wiring.services.send(None, "POST", "users", path, body, headers={"x-forwarded-for": client} if client else {})
+
+
+def _show(page: Page, status: int = 200, problem: Problem | None = None, **values: Any) -> Response:
+    given = {"next": "/", "why": "", "email": "", "company": "", "sent": False, "service_down": False}
+    return page.render("sign_in.html", status, problem=problem, **given | values)
+
+
+@router.get("/sign-in")
+async def show_sign_in(
+    page: Anonymous,
+    back: Annotated[str, Query(max_length=2000, alias="next")] = "/",
+    why: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """Show both ways to sign in."""
+    return _show(page, next=_safe(back), why=why)
+
+
+@router.post("/sign-in/by-link")
+async def request_link(page: Anonymous) -> Response:
+    """Have users send a link. The answer is the same for every address."""
+    email, back = page.form["email"], _safe(page.form["next"])
+    if "@" not in email or len(email) > 300:
+        page.form.errors["email"] = page.gettext("Enter your e-mail address, for example ann@example.com.")
+        return _show(page, 422, email=email, next=back, form=page.form)
+    try:
+        await _call(page, "/v1/sign-in/links", {"email": email})
+    except Refusal as refusal:
+        if refusal.problem.status == 429:
+            return _show(page, 429, refusal.problem, email=email, next=back)
+        page.form.errors["email"] = page.gettext("Enter your e-mail address, for example ann@example.com.")
+        return _show(page, 422, email=email, next=back, form=page.form)
+    except Unavailable:
+        return _show(page, 503, email=email, next=back, service_down=True)
+    sealed = page.wiring.seals.seal({"next": back}, FLOW)
+    if sealed is not None:
+        page.set_cookie(cookies.FLOW, sealed)
+    return _show(page, email=email, next=back, sent=True)
+
+
+@router.get("/sign-in/link")
+async def show_button(page: Anonymous, secret: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Show the button that uses the link. Opening the link changes nothing, because programs that check e-mails open links too."""
+    return page.render("sign_in_link.html", secret=secret, problem=None)
+
+
+@router.post("/sign-in/link")
+async def use_link(page: Anonymous) -> Response:
+    """Use the link. If there is only one person to sign in as, sign in at once."""
+    try:
+        used = await _call(page, "/v1/sign-in/links/use", {"secret": page.form["secret"]})
+        if len(used["choices"]) == 1:
+            return await _choose(page, used["ticket"], used["choices"][0])
+    except Refusal as refusal:
+        return page.render("sign_in_link.html", 409, secret="", problem=refusal.problem)
+    return page.render("sign_in_choose.html", ticket=used["ticket"], choices=used["choices"])
+
+
+@router.post("/sign-in/choice")
+async def choose(page: Anonymous) -> Response:
+    """Sign in as the chosen person of the chosen company."""
+    tenant, _, user = page.form["choice"].partition("/")  # ids hold no slashes
+    try:
+        return await _choose(page, page.form["ticket"], {"tenant": tenant or None, "user": user})
+    except Refusal as refusal:
+        return page.render("sign_in_link.html", 409, secret="", problem=refusal.problem)
+
+
+async def _choose(page: Page, ticket: str, choice: Mapping[str, Any]) -> Response:
+    body = {"ticket": ticket, "user": choice["user"]} | ({"tenant": choice["tenant"]} if choice["tenant"] else {})
+    return _signed_in(page, await _call(page, "/v1/sign-in/links/choose", body))
+
+
+def _signed_in(page: Page, session: Mapping[str, Any]) -> Response:
+    """Give the browser the session, and open the page that it wanted."""
+    flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
+    page.set_cookie(cookies.SESSION, session["secret"])
+    page.set_cookie(cookies.BROWSER, page.cookie(cookies.BROWSER) or secrets.token_urlsafe(24))
+    page.delete_cookie(cookies.FLOW)
+    return page.redirect("/resume" if page.cookie(cookies.FORM) else _safe(str(flow.get("next", "/"))))
+
+
+@router.post("/sign-in/with-provider")
+async def start_with_provider(page: Anonymous) -> Response:
+    """Send the browser to the identity provider of the company."""
+    company, back = page.form["company"], _safe(page.form["next"])
+    redirect_uri = page.wiring.settings.console_url + CALLBACK
+    try:
+        started = await _call(page, "/v1/sign-in/identity-provider", {"tenant": company, "redirect_uri": redirect_uri})
+    except Refusal as refusal:
+        if refusal.problem.status in (404, 422):
+            page.form.errors["company"] = page.gettext(
+                "No company with this name signs in with an identity provider. Check the name, or sign in by e-mail."
+            )
+            return _show(page, 422, company=company, next=back, form=page.form)
+        return _show(page, 409, refusal.problem, company=company, next=back)
+    except Unavailable:
+        return _show(page, 503, company=company, next=back, service_down=True)
+    sealed = page.wiring.seals.seal({"flow": started["flow"], "next": back}, FLOW)
+    assert sealed is not None, "a flow is short"
+    page.set_cookie(cookies.FLOW, sealed)
+    # Not a redirect: `form-action 'self'` forbids a form to lead to another site.
+    return page.render("go_on.html", url=started["authorization_url"])
+
+
+@router.get(CALLBACK)
+async def complete_with_provider(
+    page: Anonymous,
+    state: Annotated[str, Query(max_length=500)] = "",
+    code: Annotated[str, Query(max_length=4000)] = "",
+    error: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Take what the identity provider sent back, and begin the session."""
+    flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
+    if error or not code or not flow.get("flow"):
+        return _show(page, 409, Problem("provider-refused", 409, ""), next=_safe(str(flow.get("next", "/"))))
+    try:
+        session = await _call(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
+    except Refusal as refusal:
+        return _show(page, 409, refusal.problem, next=_safe(str(flow.get("next", "/"))))
+    return _signed_in(page, session)
+
+
+@router.post("/sign-out")
+async def sign_out(page: AnyReader) -> Response:
+    """End the session at users and in this browser."""
+    await page.wiring.sessions.end(page.cookie(cookies.SESSION))
+    for cookie in (cookies.SESSION, cookies.FORM, cookies.NOTICE):
+        page.delete_cookie(cookie)
+    return page.redirect("/sign-in?why=signed-out")
+
+
+@router.get("/resume")
+async def show_kept_form(page: AnyReader) -> Response:
+    """Show the form that was sent after its session had ended. It is sent again only by its own reader, who presses the button."""
+    kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
+    page.delete_cookie(cookies.FORM)
+    if kept is None:
+        return page.redirect("/")
+    if not page.wiring.seals.fits(kept["token"], page.cookie(cookies.BROWSER), page.reader.id):
+        text = page.gettext("A form was not sent, because somebody else has signed in. Its input was dropped.")
+        return page.redirect("/", text, "warning")
+    return page.render("resume.html", path=kept["path"], fields=kept["fields"], back=_page_of(kept["path"]))
+
+
+def _page_of(path: str) -> str:
+    """Return the page to which a form belongs: `/tenants/acme/licences` of `/tenants/acme/licences/lab/buy`."""
+    return quote("/".join(path.split("/")[:4]), safe="/")

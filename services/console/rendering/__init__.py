@@ -1,0 +1,1 @@
+"""How pages are made: templates, languages, numbers and dates, charts."""

@@ -1,0 +1,92 @@
+"""Numbers, amounts and dates as the reader's language and the tenant's country write them, in the tenant's time zone."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_datetime, format_time
+
+from shared.money import format_amount, format_count, format_percent
+
+SECONDS_OF_A_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """`locale`: language and country, for example `de_CH`. `now`: the tenant's time, which a test clock may have moved."""
+
+    locale: str
+    time_zone: str
+    now: datetime
+
+    @property
+    def today(self) -> date:
+        return self.local(self.now).date()
+
+    def local(self, at: datetime) -> datetime:
+        return at.astimezone(ZoneInfo(self.time_zone))
+
+    def money(self, amount_minor: int, currency: str) -> str:
+        return format_amount(amount_minor, currency, self.locale)
+
+    def number(self, count: int) -> str:
+        return format_count(count, self.locale)
+
+    def percent(self, rate: str) -> str:
+        return format_percent(rate, self.locale)
+
+    def day(self, day: date | datetime | str) -> str:
+        """Return `1 Mar 2026`."""
+        return str(format_date(self._day(day), format="medium", locale=self.locale))
+
+    def short_day(self, day: date | datetime | str) -> str:
+        """Return `1 Mar`, for axes and close columns."""
+        return str(format_date(self._day(day), format="d MMM", locale=self.locale))
+
+    def moment(self, at: datetime | str) -> str:
+        """Return `1 Mar 2026, 09:00`."""
+        return str(format_datetime(self.local(as_moment(at)), format="medium", locale=self.locale)).rpartition(":")[0] + self._suffix(at)
+
+    def _suffix(self, at: datetime | str) -> str:
+        """Return what follows the seconds in this language, for example ` PM`."""
+        full = str(format_datetime(self.local(as_moment(at)), format="medium", locale=self.locale))
+        return full.rpartition(":")[2][2:]
+
+    def clock(self, at: datetime | str) -> str:
+        return str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
+
+    def days_left(self, at: datetime | str) -> int:
+        """Return the full days until a deadline, rounded up; 0 when it has passed."""
+        left = as_moment(at) - self.now
+        return max(0, math.ceil(left / timedelta(seconds=SECONDS_OF_A_DAY)))
+
+    def _day(self, day: date | datetime | str) -> date:
+        if isinstance(day, str):
+            day = date.fromisoformat(day) if len(day) == len("2026-01-31") else as_moment(day)
+        return self.local(day).date() if isinstance(day, datetime) else day
+
+
+def as_moment(at: datetime | str) -> datetime:
+    """Return a time of REST. One without a zone is in UTC."""
+    found = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def locale_of(language: str, tenants: str, browsers: str = "") -> str:
+    """Return the reader's language with a country: the tenant's, where babel knows the two together, or else the browser's. German in
+    `de-CH` is `de_CH`."""
+    tenant = tenants.replace("-", "_")
+    territory = tenant.partition("_")[2][-2:].upper()
+    browser = browsers.partition(",")[0].partition(";")[0].strip().replace("-", "_")
+    for name in (
+        f"{language}_{territory}" if territory else "",
+        browser if browser.partition("_")[0] == language and "_" in browser else "",
+    ):
+        try:
+            if name:
+                return str(Locale.parse(name))
+        except (UnknownLocaleError, ValueError):
+            continue
+    return "en_GB" if language == "en" else language

@@ -1,0 +1,61 @@
+"""The languages of the pages. English is in the templates; each other language is one catalogue, `translations/<language>.po`.
+
+The catalogues are read at the start, so there is no build step. `make translations` adds new texts to them.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+from typing import Final
+
+from babel import Locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+CATALOGUES: Final = Path(__file__).parents[1] / "translations"
+DEFAULT: Final = "en"
+_QUALITY = re.compile(r";\s*q=([0-9.]{1,5})")
+
+
+@cache
+def translations() -> Mapping[str, NullTranslations]:
+    """Return the texts of each language, by its code."""
+    found: dict[str, NullTranslations] = {DEFAULT: NullTranslations()}
+    for path in sorted(CATALOGUES.glob("*.po")):
+        with path.open("rb") as file:
+            catalogue = read_po(file, locale=path.stem)
+        packed = io.BytesIO()
+        write_mo(packed, catalogue)
+        packed.seek(0)
+        found[path.stem] = GNUTranslations(packed)
+    return found
+
+
+def names() -> Mapping[str, str]:
+    """Return the name of each language in that language, by its code."""
+    return {code: (Locale.parse(code).get_display_name(code) or code).capitalize() for code in translations()}
+
+
+def chosen(cookie: str, accepted: str, locale: str) -> str:
+    """Return the language of a page: the reader's choice, or else what the browser asks for, or else that of the tenant."""
+    for wanted in (cookie, *_in_order(accepted), locale):
+        code = wanted.replace("_", "-").partition("-")[0].lower()
+        if code in translations():
+            return code
+    return DEFAULT
+
+
+def _in_order(accepted: str) -> list[str]:
+    """Return the languages of an Accept-Language header, the preferred one first."""
+    found: list[tuple[float, str]] = []
+    for each in accepted[:500].split(","):
+        quality = _QUALITY.search(each)
+        try:
+            weight = float(quality[1]) if quality else 1.0
+        except ValueError:
+            continue
+        found.append((-weight, each.partition(";")[0].strip()))
+    return [name for _, name in sorted(found, key=lambda each: each[0]) if name]

@@ -1,0 +1,49 @@
+"""The pages that a reader may see, in the order of the navigation.
+
+To add a page, add one line to TENANT_PAGES or OPERATOR_PAGES. `title` is a text of the catalogues (N_ marks it for them).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.console.sign_in.sessions import Reader
+from shared.schemas.rights import ACCOUNT_READ, OPERATOR
+
+
+def N_(text: str) -> str:  # noqa: N802 - the usual name
+    """Mark a text for the catalogues. It is translated where it is shown."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page. `rights`: any of them opens it. `path`: behind `/tenants/<tenant>/` or `/operator/`."""
+
+    title: str
+    path: str
+    icon: str
+    rights: tuple[str, ...]
+
+
+TENANT_PAGES: Final = (Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),)
+OPERATOR_PAGES: Final[tuple[Entry, ...]] = (Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the navigation, as a page shows it."""
+
+    title: str
+    url: str
+    icon: str
+
+
+def links_for(reader: Reader, tenant: str | None) -> list[Link]:
+    """Return the pages that this reader may see; `tenant`: the one that is shown."""
+    if tenant is None:
+        return [Link(each.title, f"/operator/{each.path}", each.icon) for each in OPERATOR_PAGES if reader.is_operator]
+    return [
+        Link(each.title, f"/tenants/{tenant}/{each.path}", each.icon)
+        for each in TENANT_PAGES
+        if any(reader.may(right) for right in each.rights)
+    ]

@@ -1,0 +1,1 @@
+"""The other services, asked with the reader's own access token."""

@@ -1,0 +1,387 @@
+"""The pages of the console, with the REST of the other services in memory. tests/browser has what only a browser shows."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.console.pages.headers import CONTENT_SECURITY_POLICY
+from services.console.rendering import static_files
+from services.console.rendering.languages import CATALOGUES, chosen
+from services.console.settings import Settings
+from tests.support import translations
+from tests.support.console import Company, ConsoleBench, Module, console, problem
+
+LICENCES = "/tenants/acme/licences"
+STATIC = static_files.FOLDER
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def words(page: httpx.Response) -> str:
+    """Return what a reader sees: the text without tags, with single spaces."""
+    body = re.sub(r"<(script|style|title|head)\b.*?</\1>", " ", page.text, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).replace("&#39;", "'").replace("&amp;", "&").split())
+
+
+async def test_T1_T3_E6_M3_M7_the_page_shows_base_licences_and_modules_in_two_sections_with_their_totals(bench: ConsoleBench) -> None:
+    page = words(await bench.signed_in().get("/"))
+    assert "Licences 122 of 119 in use" in page
+    assert "Modules 71 of 79 in use" in page
+    assert "Standard · monthly · 1 Mar 2026 to 31 Mar 2026" in page
+    laboratory = page[page.index("Laboratory CHF") : page.index("Planning CHF")]
+    assert " ".join(laboratory.split()[1:]) == "CHF 12.00 per month 30 of 27 3 9 Mar 2026 , 4 days left 0 0 0 20 Buy"
+
+
+async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(bench: ConsoleBench) -> None:
+    bench.company.emails = [{"state": "failed"}]
+    bench.company.ends_on = "2026-04-01"
+    page = words(await bench.signed_in().get(LICENCES))
+    titles = [
+        "Projects: 3 people are over the limit · 9 Mar 2026 , 4 days left",
+        "Laboratory: 3 people are over the limit",
+        "The subscription ends on 1 Apr 2026",
+        "Laboratory: the renewal puts 7 people over the limit",
+        "Planning: 1 person was refused, and licences are free now",
+        "1 e-mail could not be delivered",
+        "Licences 122 of 119",
+    ]
+    assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)
+    assert all(each in page for each in titles)
+
+
+async def test_M13_the_history_shows_the_numbers_before_and_after_with_time_and_person(bench: ConsoleBench) -> None:
+    page = words(await bench.signed_in().get(LICENCES))
+    assert "Bought 5 Mar 2026, 09:30 Projects 115 → 119 115 → 119 Ann Müller" in page
+    without = words(await bench.signed_in("bob", rights=("account:read",)).get(LICENCES))
+    assert "Changes of the numbers" not in without
+
+
+async def test_T4_T8_licences_are_bought_after_the_quote_was_approved_and_not_before(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    quote = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    assert "3 licences, 27 of 31 days CHF 31.35 Tax, 8.1% CHF 2.53 On the next invoice, 1 Apr 2026 CHF 33.88" in words(quote)
+    assert "CHF 2’052.00 → CHF 2’088.00" in words(quote)
+    assert bench.company.modules["lab"].bought == 27, "nothing is bought before the approval"
+    (made,) = bench.company.quotes
+    done = await browser.post(f"{LICENCES}/lab/quotes/{made}/approve", add="3")
+    assert "The licences were added and can be used now." in words(done)
+    assert "30 of 30" in words(done)
+    assert "Laboratory: 3 people are over the limit" not in words(done), "the purchase cleared the flags"
+
+
+async def test_M10_a_purchase_can_state_the_new_total_and_its_errors_stand_beside_the_number(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    low = await browser.post(f"{LICENCES}/lab/buy", how="total", number="27")
+    assert (low.status_code, "You have 27 licences already. Enter a higher total." in low.text) == (422, True)
+    wrong = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3.5")
+    assert 'aria-invalid="true"' in wrong.text
+    refused = await browser.post(f"{LICENCES}/lab/buy", how="add", number="1’001")
+    assert (refused.status_code, "at most 1,000 licences more" in refused.text, 'value="1’001"' in refused.text) == (422, True, True)
+    await browser.post(f"{LICENCES}/lab/buy", how="total", number="30")
+    assert [line["quantity"] for quote in bench.company.quotes.values() for line in quote["lines"]] == [3]
+
+
+async def test_T8_a_quote_that_expired_while_the_dialog_was_open_is_replaced_by_a_new_one(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    path = "/v1/tenants/acme/quotes/q2/approve"
+    bench.company.answers[f"POST invoicing {path}"] = problem(409, "quote-expired", "The quote has expired.")
+    quote = next(iter(bench.company.quotes))
+    bench.company.answers[f"POST invoicing /v1/tenants/acme/quotes/{quote}/approve"] = problem(409, "quote-expired", "It has expired.")
+    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", add="3")
+    assert "The quote that you saw no longer fits" in words(again)
+    assert len(bench.company.quotes) == 2
+    assert bench.company.modules["lab"].bought == 27
+
+
+async def test_an_order_that_seats_has_not_decided_is_shown_as_pending(bench: ConsoleBench) -> None:
+    bench.company.decides = False
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", add="3")
+    assert "+3 pending" in words(done)
+    assert "The order is being carried out." in words(done)
+
+
+async def test_T12_M15_a_reduction_says_who_would_be_over_the_limit_before_it_is_approved(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/next-period")
+    shown = words(await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20"))
+    assert "2 people would be over the limit, if nothing else changes" in shown
+    assert "Zora Schmid Bruno Jovanović" in shown
+    assert "Deactivate those who no longer need access in time" in shown
+    assert bench.company.modules["lab"].next_period == 20
+    done = words(await browser.post(f"{LICENCES}/lab/reductions/{next(iter(bench.company.reductions))}/approve", number="25"))
+    assert "The number of the next period was set." in done
+    assert bench.company.modules["lab"].next_period == 25
+
+
+async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    assert "This is the last base module" in words(await browser.get(f"{LICENCES}/projects/next-period"))
+    assert "Close the module" in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    closing = words(await browser.post(f"{LICENCES}/lab/next-period", close="yes", seen="20"))
+    assert "On that day everybody loses access to Laboratory." in closing
+
+
+async def test_of_two_administrators_who_edit_the_same_number_the_second_is_told(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/next-period")
+    bench.company.modules["lab"].next_period = 22
+    late = await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20")
+    assert (late.status_code, "Somebody else has changed this number to 22 meanwhile." in late.text) == (422, True)
+    assert not bench.company.reductions
+    assert 'name="seen" value="22"' in late.text, "the next try is about the present number"
+
+
+async def test_T22_T23_what_a_reader_may_not_do_is_not_shown_and_is_refused(bench: ConsoleBench) -> None:
+    browser = bench.signed_in("bob", rights=("account:read",))
+    page = await browser.get(LICENCES)
+    assert "/buy" not in page.text
+    assert "next-period" not in page.text
+    assert (await browser.get(f"{LICENCES}/lab/buy")).status_code == 403
+    assert (await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")).status_code == 403
+    assert (await bench.signed_in("cleo", rights=("users:read",)).get(LICENCES)).status_code == 403
+    nobody = await bench.signed_in("dora", rights=("users:read",)).get("/")
+    assert "your roles open none of these pages" in words(nobody)
+
+
+async def test_a_page_of_another_tenant_and_an_unknown_page_are_the_same_404(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    pages = [await browser.get(url) for url in ("/tenants/other/licences", "/nope", f"{LICENCES}/unknown/buy", "/operator/tenants")]
+    assert {page.status_code for page in pages} == {404}
+    assert len({re.sub(r'value="[^"]*"', "", words(page)) for page in pages}) == 1
+
+
+async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(LICENCES)
+    bench.company.down = {"users", "notifier", "seats"}
+    page = await browser.get(f"{LICENCES}?forecast=yes")
+    assert page.status_code == 200
+    assert "30 of 27" in words(page)
+    assert "The number of refused people and the deadlines cannot be shown now" in words(page)
+    assert "The changes cannot be shown now" in words(page)
+    assert "The forecast cannot be shown now" in words(page)
+    bench.company.down = {"invoicing"}
+    lost = await browser.get(LICENCES)
+    assert (lost.status_code, "invoicing" in words(lost)) == (503, True)
+    assert (await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")).status_code == 503
+
+
+async def test_a_busy_service_is_asked_again_and_meanwhile_the_page_says_so(bench: ConsoleBench) -> None:
+    busy = problem(429, "too-many-requests", "Other forecasts are running.", headers={"retry-after": "0"})
+    bench.company.answers["GET seats /v1/tenants/acme/forecast"] = busy
+    page = await bench.signed_in().get(f"{LICENCES}/use?module=lab")
+    assert "The forecast is being computed." in words(page)
+    assert 'hx-trigger="load delay:' in page.text
+    assert sum(request.url.path.endswith("/forecast") for request in bench.company.requests) == 2
+
+
+async def test_a_form_without_its_token_or_from_another_site_changes_nothing(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    other = bench.signed_in("bob")
+    await other.get(f"{LICENCES}/lab/buy")
+    tokens = re.findall(r'name="_token" value="([^"]+)"', other.last)
+    for fields, headers in (
+        ({"_token": ""}, {}),
+        ({"_token": "x" * 88}, {}),
+        ({"_token": tokens[0]}, {}),
+        ({}, {"sec-fetch-site": "cross-site"}),
+        ({}, {"origin": "https://evil.example"}),
+        ({}, {"origin": "null"}),
+    ):
+        page = await browser.get(f"{LICENCES}/lab/buy")
+        page = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3", headers=headers, **fields)
+        assert (page.status_code, "does not come from a page that you have open" in words(page)) == (403, True), fields
+    assert not bench.company.quotes
+
+
+async def test_a_browser_with_cookies_off_is_told_so(bench: ConsoleBench) -> None:
+    browser = bench.browser()
+    await browser.get("/sign-in")
+    browser.http.cookies.clear()
+    page = await browser.post("/sign-in/by-link", email="ann@acme.example", next="/")
+    assert (page.status_code, "Cookies are off" in words(page)) == (400, True)
+
+
+async def test_somebody_signs_in_by_link_and_comes_to_the_page_that_was_wanted(bench: ConsoleBench) -> None:
+    bench.company.links["secret"] = [{"tenant": "acme", "tenant_name": "Alpenrose AG", "user": "ann", "login": "ann", "name": "Ann"}]
+    browser = bench.browser()
+    asked = await browser.get(f"{LICENCES}?module=lab")
+    assert asked.url.path == "/sign-in"
+    sent = await browser.post("/sign-in/by-link", email="ann@acme.example", next=f"{LICENCES}?module=lab")
+    assert "an e-mail with a link is on its way" in words(sent)
+    await browser.get("/sign-in/link?secret=secret")
+    assert bench.company.links, "to open the link changes nothing"
+    page = await browser.post("/sign-in/link", secret="secret")
+    assert str(page.url).endswith(f"{LICENCES}?module=lab")
+    again = await browser.get("/sign-in/link?secret=secret")
+    again = await browser.post("/sign-in/link", secret="secret")
+    assert "already used or has expired" in words(again)
+    cookie = next(each for each in browser.http.cookies.jar if each.name == "seatpool_session")
+    assert cookie.has_nonstandard_attr("HttpOnly")
+    out = await browser.post("/sign-out", _token=_token(await browser.get(LICENCES)))
+    assert "You have signed out." in words(out)
+    assert not bench.company.sessions
+
+
+def _token(page: httpx.Response) -> str:
+    found = re.search(r'name="_token" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_person_of_two_tenants_chooses_and_an_operator_comes_to_the_tenants(bench: ConsoleBench) -> None:
+    choice = {"tenant": "acme", "tenant_name": "Alpenrose AG", "user": "ann", "login": "ann", "name": "Ann"}
+    vendor = {"tenant": None, "tenant_name": "", "user": "vera", "login": "vera@vendor.example", "name": "Vera"}
+    bench.company.links["two"] = [choice, choice | {"tenant": "other", "tenant_name": "Other AG"}, vendor]
+    browser = bench.browser()
+    await browser.get("/sign-in/link?secret=two")
+    page = await browser.post("/sign-in/link", secret="two")
+    assert [name in words(page) for name in ("Alpenrose AG", "Other AG", "Operators of the vendor")] == [True] * 3
+    tenants = await browser.post("/sign-in/choice", ticket="ticket", choice="/vera")
+    assert tenants.url.path == "/operator/tenants"
+    assert (await browser.get(LICENCES)).status_code == 404, "a tenant is opened first"
+    await browser.get("/operator/tenants/acme/open")
+    opened = await browser.post("/operator/tenants/acme/open", reason="ticket 4711")
+    assert "You read Alpenrose AG as an operator." in words(opened)
+    assert "/buy" not in opened.text
+    token = re.search(r'close">\s*<input type="hidden" name="_token" value="([^"]+)"', opened.text)
+    assert token is not None
+    closed = await browser.post("/operator/tenants/acme/close", _token=token[1])
+    assert closed.url.path == "/operator/tenants"
+    assert (await browser.get(LICENCES)).status_code == 404
+
+
+async def test_the_input_of_a_form_whose_session_ended_survives_the_sign_in(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    bench.company.sessions.clear()
+    page = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    assert "Your input is kept" in words(page)
+    assert not bench.company.quotes
+    browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
+    kept = await browser.get("/resume")
+    assert "Your form was not sent" in words(kept)
+    assert "Number 3" in words(kept)
+    quote = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    assert "Buy for CHF 33.88" in words(quote)
+
+
+async def test_a_kept_form_is_shown_to_its_own_reader_alone(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    bench.company.sessions.clear()
+    await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    browser.http.cookies.set("seatpool_session", bench.company.begin_session("bob"), domain="127.0.0.1")
+    page = await browser.get("/resume")
+    assert "somebody else has signed in" in words(page)
+    assert "Number 3" not in words(page)
+
+
+async def test_no_page_has_text_that_runs_or_styles_and_nothing_comes_from_elsewhere(bench: ConsoleBench) -> None:
+    bench.company.modules["lab"].name = "<script>alert(1)</script>" + "\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 200
+    browser = bench.signed_in()
+    for url in ("/", "/sign-in", "/nope", f"{LICENCES}/lab/buy", f"{LICENCES}/lab/next-period", f"{LICENCES}/use?module=lab"):
+        page = await browser.get(url)
+        assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert "unsafe" not in CONTENT_SECURITY_POLICY
+        assert not re.search(r"\sstyle=|<style|\son\w+=|<script>|javascript:|https?://(?!127)", page.text), url
+        assert len(page.content) < 200_000
+    assert "<bdi>&lt;script&gt;" in browser.last or "&lt;script&gt;" in browser.last
+
+
+async def test_static_files_are_kept_by_browsers_and_pages_by_nobody(bench: ConsoleBench) -> None:
+    browser = bench.browser()
+    page = await browser.get("/sign-in")
+    assert page.headers["cache-control"] == "no-store"
+    for url in re.findall(r'(?:href|src)="(/static/[^"#]+)', page.text):
+        file = await browser.get(url)
+        assert (file.status_code, "immutable" in file.headers["cache-control"]) == (200, True)
+    assert (await browser.get("/static/0123456789ab/console.css")).status_code == 404
+
+
+def test_the_files_that_others_wrote_are_those_of_the_check_sums_with_their_licences() -> None:
+    lines = [line.split() for line in (STATIC / "licences" / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in lines}
+    vendored = {path.name for path in STATIC.glob("htmx*.js")}
+    assert {name: hashlib.sha256((STATIC / name).read_bytes()).hexdigest() for name in vendored} == sums
+    assert len(list((STATIC / "licences").glob("*.txt"))) == len(vendored)
+
+
+@pytest.mark.parametrize("path", sorted(CATALOGUES.glob("*.po")), ids=lambda path: path.stem)
+def test_every_catalogue_translates_every_text_and_keeps_its_values(path: Path) -> None:
+    assert translations.missing(path) == [], "make translations"
+    for message in translations.read(path):
+        ids, strings = [each if isinstance(each, tuple | list) else (each,) for each in (message.id, message.string)]
+        values = [set(re.findall(r"%\((\w+)\)s", str(text))) for text in (*ids, *strings)]
+        assert all(each <= set().union(*values[: len(ids)]) for each in values), message.id
+
+
+async def test_the_language_is_that_of_the_choice_then_of_the_browser_then_of_the_tenant(bench: ConsoleBench) -> None:
+    assert chosen("", "fr;q=0.9, de-AT;q=0.5, en;q=0.1", "") == "de"
+    assert chosen("en", "de", "de") == "en"
+    assert chosen("", "fr", "de-CH") == "de"
+    assert chosen("", "fr", "xx") == "en"
+    browser = bench.signed_in()
+    german = await browser.get(LICENCES, accept_language="de")
+    assert "Lizenzen 122 von 119 genutzt" in words(german)
+    assert "noch 4 Tage" in words(german)
+    assert '<html lang="de">' in german.text
+    english = await browser.post("/language", language="en", back=LICENCES, headers={"accept-language": "de"})
+    assert english.url.path == LICENCES
+    assert "122 of 119 in use" in words(english)
+    assert (await browser.post("/language", language="en", back="//evil.example")).url.host == "127.0.0.1"
+
+
+async def test_a_page_hears_of_a_change_within_two_seconds(bench: ConsoleBench) -> None:
+    token = next(iter(bench.company.sessions.values()), None)
+    reader = await bench.wiring.sessions.reader(bench.company.begin_session())
+    assert reader is not None
+    assert token is None
+
+    async def own() -> str:
+        return reader.token
+
+    stream = bench.wiring.live.events("acme", own)
+    assert (await anext(stream)).startswith(b"retry:")
+    following = asyncio.ensure_future(anext(stream))
+    while not any(request.url.path.endswith("/licences") for request in bench.company.requests):
+        await asyncio.sleep(0.01)
+    bench.company.modules["lab"].bought += 1
+    async with asyncio.timeout(2):
+        assert b"event: changed" in await following
+    await stream.aclose()
+
+
+async def test_a_tenant_without_a_subscription_and_one_with_many_modules_are_shown(bench: ConsoleBench) -> None:
+    bench.company.answers["GET invoicing /v1/tenants/acme/licences"] = problem(404, "not-found", "The service found no subscription.")
+    assert "There is no subscription yet" in words(await bench.signed_in().get(LICENCES))
+    async with console(Company(modules={f"m{n}": Module(f"Module {n}", n < 2, 100_000, 99_000) for n in range(40)})) as many:
+        page = await many.signed_in().get(LICENCES)
+    assert page.text.count('id="row-') == 40
+    assert "99’000 of 100’000" in words(page)
+
+
+def test_the_console_is_reached_over_https_or_on_this_machine_only() -> None:
+    for url in ("http://console.example.com", "https://console.example.com/path", "ftp://127.0.0.1", "console"):
+        with pytest.raises(ValueError, match="expected an address"):
+            Settings(console_url=url)
+    assert Settings(console_url="https://console.example.com/").is_secure
+    assert not Settings(console_url="http://127.0.0.1:8005").is_secure
