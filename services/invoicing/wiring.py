@@ -30,6 +30,7 @@ def make_wiring(settings: Settings, clock: Clock, database: Database, seats: Sea
         handlers={**users_events.HANDLERS, **seats_events.handlers(settings)},
         tenant_exists=store.tenants.is_known,
         genuine=seats_events.LEDGER,
+        together=True,  # so the renewals of a month-end are invoiced in sets
         clock=clock,
     )
     return Wiring(settings, clock, database, consumer, seats)

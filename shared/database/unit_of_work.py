@@ -58,9 +58,10 @@ BatchWork = Callable[["UnitOfWork", Sequence[Any]], Awaitable[None]]
 class UnitOfWork:
     """`Database.unit_of_work` creates it. It is not for concurrent use: it has one connection, with one statement at a time."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, *, scope: str | None = None) -> None:
+        """`scope`: the tenant whose rows alone the connection shows."""
         self.connection = connection
-        self._scope: str | None = None
+        self._scope = scope
         self._outbox: list[_OutboxRow] = []
         self._deferred: list[tuple[Executable, object]] = []
         self._gathered: dict[tuple[str | None, BatchWork], list[Any]] = {}
@@ -137,10 +138,15 @@ class UnitOfWork:
 
     async def run_pending(self) -> None:
         """Run the gathered work and write the deferred rows now: an error that the data causes is raised here, not at the end."""
-        await self._run_gathered()
+        await self.run_gathered()
         await self._write_deferred()
 
-    async def _run_gathered(self) -> None:
+    def take_over(self, other: "UnitOfWork") -> None:
+        """Publish and write here what another one has collected."""
+        self._outbox += other._outbox
+        self._deferred += other._deferred
+
+    async def run_gathered(self) -> None:
         """Run the gathered work, and what it gathers itself."""
         while self._gathered:
             gathered, self._gathered = self._gathered, {}

@@ -4,6 +4,8 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 
 import structlog
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -11,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import UnitOfWork
 from shared.database.errors import is_of_the_data, is_transient, sqlstate
+from shared.database.together import TenantsRefused, work_together
 from shared.errors import Poison, Refused, Transient
 from shared.messaging import inbox
 from shared.messaging.dead_letters import rows as dead_letters
@@ -28,9 +31,16 @@ log = structlog.get_logger(__name__)
 Admit = Callable[[Envelope, Topic], Awaitable[None]]
 TenantExists = Callable[[AsyncConnection, str], Awaitable[bool]]
 
+TENANTS_TOGETHER = 100  # more at once would delay requests to the same process
+
 
 class HandlerRefused(Exception):
-    """A handler refused a message in the pass without savepoints: the batch is rolled back and taken again, carefully."""
+    """A handler refused a message that was handled without a savepoint: the batch is rolled back and taken again, carefully."""
+
+    def __init__(self, tenants: frozenset[str] | None = None) -> None:
+        """`tenants`: those with which care is needed; None: with all."""
+        super().__init__("a message was refused")
+        self.tenants = tenants
 
 
 @dataclass(slots=True)
@@ -75,6 +85,19 @@ class Item:
         topic = self.record.topic
         source = self.envelope.source if topic.like is None else f"{topic.name} {self.envelope.source}"
         return source, self.envelope.id
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """The tenants whose messages get a savepoint each."""
+
+    tenants: frozenset[str] | None = frozenset()  # None: all
+
+    def more(self, refused: HandlerRefused) -> "Care":
+        return Care(None if self.tenants is None or refused.tenants is None else self.tenants | refused.tenants)
+
+    def __contains__(self, item: Item) -> bool:
+        return self.tenants is None or item.tenant in self.tenants
 
 
 @dataclass(slots=True)
@@ -131,6 +154,10 @@ def _refusals() -> Iterator[None]:
         raise _failed("failed", error) from error
 
 
+def _tenant_of(item: Item) -> str:
+    return item.tenant or ""
+
+
 def _failed(reason: str, error: Exception) -> Poison:
     """Return the error as Poison: it would come again after every restart. Its text may quote the message."""
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -141,7 +168,8 @@ class Group:
     """A consumer group: its topics and handlers.
 
     `tenant_exists`: given where the order of a tenant's messages matters (invoices, the action log): messages behind a dead letter of an
-    existing tenant wait. `genuine`: the types that an operator does not discard by mistake (default: all handled ones).
+    existing tenant wait. `genuine`: the types that an operator does not discard by mistake (default: all handled ones). `together`: the
+    messages of different tenants in a batch are handled together (`shared.database.together`).
     """
 
     def __init__(
@@ -153,12 +181,14 @@ class Group:
         *,
         tenant_exists: TenantExists | None = None,
         genuine: Collection[type[Payload]] | None = None,
+        together: bool = False,
     ) -> None:
         for model in handlers:
             assert registry.entry_of(model).topic in topics, f"{name} handles {model.__name__} and does not read its topic"
         self.name, self.topics, self.admit, self.tenant_exists = name, tuple(topics), admit, tenant_exists
         self.handlers = {registry.type_of(model): handler for model, handler in handlers.items()}
         self._genuine = tuple(handlers if genuine is None else genuine)
+        self._together = together
 
     async def read(self, record: Record) -> Item:
         """Decode a record without the database: an unreadable one is poison, and a type without a handler is skipped undecoded."""
@@ -220,21 +250,19 @@ class Group:
         return item.message is not None and item.record.topic.source is not None and isinstance(item.message.payload, self._genuine)
 
     async def apply(
-        self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], *, careful: bool
+        self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], *, care: Care
     ) -> tuple[tuple[int, int], Tally]:
         """Handle a batch of one partition within the transaction; returns the watermark after it.
 
         The first pass takes no savepoints, because a savepoint costs two round trips for every message and one message in many thousands is
-        refused; the first handler that refuses ends that pass (HandlerRefused), and the careful one repeats it with a savepoint each.
+        refused; a handler that refuses ends that pass (HandlerRefused), and the next one takes a savepoint for each message of its tenant.
         """
         tally = Tally()
         todo, watermark = await self._not_seen(uow, items, watermark, tally)
-        # In the careful pass any of them may become a dead letter.
-        known = await dead_letters.known(uow, self.name, [item.record for item in todo if careful or item.poison])
+        # With care any of them may become a dead letter.
+        known = await dead_letters.known(uow, self.name, [item.record for item in todo if item in care or item.poison])
         letters = _Letters(await self._blocked_tenants(uow, todo), known)
-        # Tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round trip.
-        for item in sorted(todo, key=lambda item: item.tenant or ""):
-            await self._handle_or_keep(uow, item, letters, tally, careful=careful)
+        await self._handle_all(uow, todo, letters, tally, care)
         try:
             with _refusals():
                 await uow.run_pending()
@@ -244,6 +272,37 @@ class Group:
         await dead_letters.add(uow, self.name, tally.dead)
         await inbox.add(uow, self.name, [key for item in todo if (key := item.inbox_key)])
         return watermark, tally
+
+    async def _handle_all(self, uow: UnitOfWork, todo: Sequence[Item], letters: _Letters, tally: Tally, care: Care) -> None:
+        """Handle the messages tenant by tenant, each in its order: between tenants there is none, and each change of the scope is a round
+        trip."""
+        together: dict[str, list[Item]] = {}
+        for tenant, group in groupby(sorted(todo, key=_tenant_of), key=_tenant_of):
+            some = list(group)
+            if self._together and tenant not in ("", *letters.blocked) and not any(item.poison or item in care for item in some):
+                together[tenant] = some
+                continue
+            for item in some:
+                await self._handle_or_keep(uow, item, letters, tally, careful=item in care)
+        tenants = list(together)
+        for begin in range(0, len(tenants), TENANTS_TOGETHER):
+            some_tenants = tenants[begin : begin + TENANTS_TOGETHER]
+            try:
+                await work_together(uow, {tenant: partial(self._handle_in_order, together[tenant], tally) for tenant in some_tenants})
+            except TenantsRefused as refused:
+                raise HandlerRefused(refused.tenants) from refused
+
+    async def _handle_in_order(self, items: Sequence[Item], tally: Tally, uow: UnitOfWork) -> None:
+        """Handle the messages of one tenant. Raises TenantsRefused."""
+        try:
+            for item in items:
+                assert item.message is not None
+                await self.handle(uow, item.message, savepoint=False)
+                tally.handle(item.message.envelope.type)
+            with _refusals():
+                await uow.run_gathered()
+        except Poison as error:
+            raise TenantsRefused(frozenset()) from error
 
     async def _not_seen(
         self, uow: UnitOfWork, items: Sequence[Item], watermark: tuple[int, int], tally: Tally

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import stamina
 import structlog
@@ -14,11 +15,12 @@ from shared.database import Database
 from shared.errors import Poison, Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.messaging import positions
-from shared.messaging.batch import Admit, Group, HandlerRefused, Item, TenantExists
+from shared.messaging.batch import Admit, Care, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.command_ends import CommandEnds
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters import waiting
 from shared.messaging.message import Handler, Record
+from shared.messaging.pace import Pace
 from shared.messaging.positions import LostPartition, ReadingPosition
 from shared.observability import metrics
 from shared.schemas.base import Payload
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX = 500  # messages in one transaction
 POLL_MS = 1000
+# A batch of one message costs almost as much as one of twenty. A partition that always has messages is read this often, others at once.
+BATCHES_PER_SECOND, BATCHES_AT_ONCE = 20, 10
+MORE_MS = 20  # for what the broker has by then
 STALL_SECONDS = 90  # lag without a sign of life for longer than this ends the process
 WATCH_EVERY_SECONDS = 10
 LOOK_EVERY_SECONDS = 2  # for topics that came or went
@@ -61,12 +66,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         admit: Admit | None = None,
         tenant_exists: TenantExists | None = None,
         genuine: Collection[type[Payload]] | None = None,
+        together: bool = False,
         clock: Clock | None = None,
         batch_max: int = BATCH_MAX,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         """`more_topics` returns topics besides `topics` that come and go; it is called regularly."""
-        self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine)
+        self.group = Group(group, topics, handlers, admit, tenant_exists=tenant_exists, genuine=genuine, together=together)
         self._database, self._kafka = database, kafka
         self._clock = clock or SystemClock()
         self._batch_max, self._stall_seconds = batch_max, stall_seconds
@@ -81,6 +87,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._pumps: dict[TopicPartition, asyncio.Task[None]] = {}
         self._stopping: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}  # where the reader stands; absent: seek first
+        self._paces: dict[TopicPartition, Pace] = {}
+        self._pauses: dict[TopicPartition, float] = {}  # seconds before the next batch
         self._alive: dict[TopicPartition, float] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._failed: asyncio.Future[None] | None = None
@@ -218,12 +226,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         if tp not in self._next:
             await self._seek(tp)
         try:
-            fetched = await self._reader.getmany(tp, timeout_ms=POLL_MS, max_records=self._batch_max)
+            records = await self._fetch(self._reader, tp)
         except NoOffsetForPartitionError:
             # The client looked for a committed offset before we had sought; now it has the stored position.
             self._next.pop(tp, None)
             return
-        records = fetched.get(tp, [])
         # Behind the last record, or further: behind a transaction's marker or records that were aborted there comes none.
         reached = await self._reader.position(tp)
         if reached == self._next[tp] or tp in self._stopping:
@@ -234,6 +241,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
         self._positions[topic.name, tp.partition] = self._next[tp]
         self._alive[tp] = self._clock.monotonic()
+        pace = self._paces.setdefault(tp, Pace(self._clock, per_second=BATCHES_PER_SECOND, burst=BATCHES_AT_ONCE))
+        if (pause := pace.took_turn()) and len(records) < self._batch_max:
+            self._pauses[tp] = pause
+
+    async def _fetch(self, reader: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
+        """Wait for records and return them. Of a partition that always has some, those of the next moment come in the same batch."""
+        if pause := self._pauses.pop(tp, 0.0):
+            await asyncio.sleep(pause)
+        records = list((await reader.getmany(tp, timeout_ms=POLL_MS, max_records=self._batch_max)).get(tp, ()))
+        if pause and 0 < len(records) < self._batch_max:
+            # Meanwhile the client held no more than the first fetch of the pause; now the broker gives it the rest at once.
+            more = await reader.getmany(tp, timeout_ms=MORE_MS, max_records=self._batch_max - len(records))
+            records += more.get(tp, ())
+        return records
 
     async def read(self, records: Sequence[Record]) -> list[Item]:
         """Decode records of one partition, in their order. Raises Transient."""
@@ -272,15 +293,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     async def _commit(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int) -> int:
         """Commit a batch and return the next offset, `reached`. `expected` is where we read from; it is compared under the row's lock."""
         with metrics.BATCH_SECONDS.labels(self.group.name).time():
-            try:
-                return await self._transaction(topic, partition, items, expected, reached, careful=False)
-            except HandlerRefused:
-                return await self._transaction(topic, partition, items, expected, reached, careful=True)
+            care = Care()
+            while True:
+                try:
+                    return await self._transaction(topic, partition, items, expected, reached, care)
+                except HandlerRefused as refused:
+                    care = care.more(refused)
 
-    async def _transaction(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int, *, careful: bool) -> int:
+    async def _transaction(self, topic: Topic, partition: int, items: list[Item], expected: int, reached: int, care: Care) -> int:
         async with self._database.unit_of_work(None) as uow:
             position = await positions.lock(uow, self.group.name, topic, partition, expected)
-            watermark, tally = await self.group.apply(uow, items, position.watermark, careful=careful)
+            watermark, tally = await self.group.apply(uow, items, position.watermark, care=care)
             await positions.store(uow, self.group.name, topic, partition, ReadingPosition(reached, watermark))
         self.group.count(topic, tally)
         return reached

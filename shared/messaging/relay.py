@@ -23,6 +23,7 @@ from shared.database.tables import outbox
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
 from shared.kafka import make_producer, partition_of, start, stop
+from shared.messaging.pace import Pace
 from shared.observability import metrics
 from shared.schemas import topics
 from shared.settings import KafkaSettings
@@ -30,6 +31,7 @@ from shared.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 ROUND_MAX = 2000  # rows of one look
+ROUNDS_PER_SECOND, ROUNDS_AT_ONCE = 40, 20  # while rows keep coming: a round of one row costs almost as much as one of twenty
 POLL_SECONDS = 1.0  # for rows whose notification was lost with a connection
 LOCK_POLL_SECONDS = 1.0
 ACK_TIMEOUT_SECONDS = 60
@@ -84,7 +86,7 @@ class Relay:
                 if await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
                     break
                 await asyncio.sleep(LOCK_POLL_SECONDS)  # the other relay sends no notice when it ends
-            wake = asyncio.Event()
+            wake, pace = asyncio.Event(), Pace(self._clock, per_second=ROUNDS_PER_SECOND, burst=ROUNDS_AT_ONCE)
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
             log.info("relay_started", range=number, ranges=self._ranges)
             async with self._producer() as producer:
@@ -94,6 +96,8 @@ class Relay:
                     if rows:
                         sent = await self._send(producer, rows)
                         await connection.execute(_DELETE, sent)
+                        if len(rows) < ROUND_MAX:
+                            await asyncio.sleep(pace.took_turn())
                     else:
                         await _wait(wake, POLL_SECONDS)
 

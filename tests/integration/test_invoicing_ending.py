@@ -12,6 +12,7 @@ from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import InvoiceIssued, SubscriptionEnded, SubscriptionEnding, SubscriptionEndingSoon, SubscriptionKept
 from shared.settings import KafkaSettings
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
@@ -182,10 +183,13 @@ async def test_an_ending_that_is_taken_back_too_late_for_seats_stays(bench: Benc
     place = await last_place(bench, tenant)
     bench.answering.clear()
     await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY)
-    command = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+
+    async def sent() -> bool:
+        return isinstance((await bench.topic(topics.SEATS_COMMANDS, tenant))[-1].payload, seats_v1.ScheduleReduction)
+
+    await wait_until(sent, what="the command that seats answers too late")
     await bench.advance(tenant, place, "tick", DECEMBER)
     bench.answering.set()
     await bench.until_settled(tenant)
-    assert isinstance(command.payload, seats_v1.ScheduleReduction)
     assert (await call(bench, "GET", tenant, "subscription"))["status"] == "ended"
     assert await bench.events(tenant, SubscriptionKept) == []

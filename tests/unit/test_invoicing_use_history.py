@@ -36,7 +36,7 @@ async def test_M15_a_forecast_is_made_only_if_a_scheduled_reduction_would_flag_m
 
     async def find(*_: object) -> None: ...
 
-    async def note(_: object, found: list[Any]) -> None:
+    async def note(_: object, _tenant: str, found: list[Any]) -> None:
         days.extend(found)
 
     async def note_excess(_: object, found: list[Any]) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, lock_tables, many, replacing, table_of
+from shared.database.together import OF_NO_TENANT
 from shared.schemas.invoicing_v1 import ModuleDefined, PlanDefined
 
 
@@ -22,18 +24,24 @@ class Module:
 PLANS = table_of("plans", plan=str, version=int, current=bool, payload=str)
 MODULES = table_of("modules", Module)
 
-_MODULES = select(*columns_of(Module, MODULES)).order_by(MODULES.c.module)
+_MODULES = select(*columns_of(Module, MODULES)).order_by(MODULES.c.module).execution_options(**{OF_NO_TENANT: True})
 _PUT_MODULE = replacing(insert(MODULES), Module, "module")
 _MODULE_PAGE = _MODULES.where(MODULES.c.module > bindparam("after")).limit(bindparam("limit"))
 _OF_PLAN = PLANS.c.plan == bindparam("of_plan")
-_PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan)
+_PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan).execution_options(**{OF_NO_TENANT: True})
 _PLAN = _PLANS.where(_OF_PLAN)
 _PLAN_PAGE = _PLANS.where(PLANS.c.plan > bindparam("after")).limit(bindparam("limit"))
-_VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version)
+_VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version).execution_options(**{OF_NO_TENANT: True})
 _VERSION_PAGE = _VERSIONS.where(PLANS.c.version > bindparam("after")).limit(bindparam("limit"))
-_ALL_VERSIONS = select(PLANS.c.payload).order_by(PLANS.c.plan, PLANS.c.version)
+_ALL_VERSIONS = select(PLANS.c.payload).order_by(PLANS.c.plan, PLANS.c.version).execution_options(**{OF_NO_TENANT: True})
 _SUPERSEDE = update(PLANS).where(_OF_PLAN, PLANS.c.current).values(current=False)
 _ADD_PLAN = insert(PLANS)
+
+
+@lru_cache(maxsize=100)
+def _plan_of(payload: str) -> PlanDefined:
+    """A price list is read for each document, and there are few of them."""
+    return PlanDefined.model_validate_json(payload)
 
 
 async def lock(connection: AsyncConnection) -> None:
@@ -56,33 +64,33 @@ async def put_module(connection: AsyncConnection, event: ModuleDefined) -> None:
 
 async def plans(connection: AsyncConnection) -> Sequence[PlanDefined]:
     """Return the newest price list of each plan; it may hold from a later day on."""
-    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_PLANS)).scalars()]
+    return [_plan_of(payload) for payload in (await connection.execute(_PLANS)).scalars()]
 
 
 async def plan_page(connection: AsyncConnection, after: str, limit: int) -> Sequence[PlanDefined]:
     """Return the newest price list of each plan, in order of their names."""
     found = await connection.execute(_PLAN_PAGE, {"after": after, "limit": limit})
-    return [PlanDefined.model_validate_json(payload) for payload in found.scalars()]
+    return [_plan_of(payload) for payload in found.scalars()]
 
 
 async def plan(connection: AsyncConnection, name: str) -> PlanDefined | None:
     found = (await connection.execute(_PLAN, {"of_plan": name})).scalar_one_or_none()
-    return PlanDefined.model_validate_json(found) if found is not None else None
+    return _plan_of(found) if found is not None else None
 
 
 async def versions(connection: AsyncConnection, name: str) -> Sequence[PlanDefined]:
-    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_VERSIONS, {"of_plan": name})).scalars()]
+    return [_plan_of(payload) for payload in (await connection.execute(_VERSIONS, {"of_plan": name})).scalars()]
 
 
 async def version_page(connection: AsyncConnection, name: str, after: int, limit: int) -> Sequence[PlanDefined]:
     """Return versions of the price list of a plan, in their order."""
     found = await connection.execute(_VERSION_PAGE, {"of_plan": name, "after": after, "limit": limit})
-    return [PlanDefined.model_validate_json(payload) for payload in found.scalars()]
+    return [_plan_of(payload) for payload in found.scalars()]
 
 
 async def all_versions(connection: AsyncConnection) -> Sequence[PlanDefined]:
     """Return every version of every plan's price list, those of a plan in their order."""
-    return [PlanDefined.model_validate_json(payload) for payload in (await connection.execute(_ALL_VERSIONS)).scalars()]
+    return [_plan_of(payload) for payload in (await connection.execute(_ALL_VERSIONS)).scalars()]
 
 
 async def put_plan(connection: AsyncConnection, event: PlanDefined) -> None:

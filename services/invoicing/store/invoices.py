@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.charges import CHARGES, INVOICE_CHARGES, ON_INVOICE
 from shared.database.row_classes import columns_of, many, one, table_of
+from shared.database.together import OF_NO_TENANT
 from shared.schemas.invoicing_v1 import InvoiceIssued
 
 
@@ -59,8 +60,10 @@ _OF_ORDERS = (
     .group_by(CHARGES.c.order)
 )
 _FIRST_NUMBER = insert(NUMBER_SERIES).values(last=1)
-_DRAW_NUMBER = _FIRST_NUMBER.on_conflict_do_update(index_elements=["series"], set_={"last": NUMBER_SERIES.c.last + 1}).returning(
-    NUMBER_SERIES.c.last
+_DRAW_NUMBER = (
+    _FIRST_NUMBER.on_conflict_do_update(index_elements=["series"], set_={"last": NUMBER_SERIES.c.last + 1})
+    .returning(NUMBER_SERIES.c.last)
+    .execution_options(**{OF_NO_TENANT: True})
 )
 _ADD = insert(INVOICES)
 _ADD_CHARGES = insert(INVOICE_CHARGES).from_select(

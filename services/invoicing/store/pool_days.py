@@ -31,7 +31,9 @@ POOL_DAYS = table_of("pool_days", PoolDay)
 
 _P = POOL_DAYS.c
 _GIVEN = recordset(PoolDay)
-_INSERT = insert(POOL_DAYS).from_select(names_of(PoolDay), select(*columns_of(PoolDay, _GIVEN)))
+_INSERT = insert(POOL_DAYS).from_select(
+    names_of(PoolDay), select(*columns_of(PoolDay, _GIVEN)).where(_GIVEN.c.tenant_id == bindparam("tenant", type_=Text))
+)
 _NEW = _INSERT.excluded
 _IS_LATER = tuple_(_NEW.command_offset, _NEW.n) >= tuple_(_P.command_offset, _P.n)
 _NOTE = _INSERT.on_conflict_do_update(
@@ -51,9 +53,9 @@ _BEFORE = (
 _MODULES = select(_P.module).where(_OWN, _P.module > bindparam("after", type_=Text)).distinct().order_by(_P.module).limit(bindparam("most"))
 
 
-async def note(connection: AsyncConnection, days: Sequence[PoolDay]) -> None:
-    """Save what decisions say about days, one entry for each tenant, module and day. Decisions that were noted before change nothing."""
-    await connection.execute(_NOTE, {"rows": orjson.dumps(days).decode()})
+async def note(connection: AsyncConnection, tenant_id: str, days: Sequence[PoolDay]) -> None:
+    """Save what decisions say about days, one entry for each module and day. Decisions that were noted before change nothing."""
+    await connection.execute(_NOTE, {"tenant": tenant_id, "rows": orjson.dumps(days).decode()})
 
 
 async def modules(connection: AsyncConnection, tenant_id: str, after: str, most: int) -> list[str]:

@@ -51,7 +51,8 @@ _R = RECEIVABLES.c
 _OWN = _R.tenant_id == bindparam("tenant")
 _COLUMNS = columns_of(Receivable, RECEIVABLES)
 _KEPT = select(RECEIVABLES.c.invoice).where(_OWN, _R.kept, _R.open_minor > 0).exists()
-_ADD = insert(RECEIVABLES).returning(_KEPT)
+_ADD = insert(RECEIVABLES)
+_ANY_KEPT = select(_KEPT)
 _OPEN = select(*_COLUMNS).where(_OWN, _R.open_minor > 0).order_by(_R.place)
 _FIND = select(*_COLUMNS).where(_OWN, _R.invoice == bindparam("of_invoice"))
 _CHANGE = (
@@ -94,7 +95,8 @@ _OVERDUE_AFTER = _OVERDUE.where(func.row(_R.due_on, _R.tenant_id, _R.invoice) > 
 async def add(connection: AsyncConnection, tenant_id: str, new: Receivable) -> bool:
     """Save what is open of a new document; return whether a kept credit waits for an invoice."""
     values = {name: value for name, value in asdict(new).items() if name != "place"}
-    return bool((await connection.execute(_ADD, {"tenant": tenant_id, "tenant_id": tenant_id} | values)).scalar_one())
+    await connection.execute(_ADD, {"tenant_id": tenant_id} | values)
+    return bool((await connection.execute(_ANY_KEPT, {"tenant": tenant_id})).scalar_one())
 
 
 async def open_balance(connection: AsyncConnection, tenant_id: str) -> Balance:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 import orjson
 from sqlalchemy import Date, Text, bindparam, delete, exists, func, insert, select, update
@@ -27,7 +28,13 @@ class Subscription:
 
     @property
     def contract(self) -> SubscriptionStarted:
-        return SubscriptionStarted.model_validate_json(self.payload)
+        return _contract_of(self.payload)
+
+
+@lru_cache(maxsize=1000)
+def _contract_of(payload: str) -> SubscriptionStarted:
+    """A renewal reads the contract several times."""
+    return SubscriptionStarted.model_validate_json(payload)
 
 
 @dataclass(frozen=True, slots=True)

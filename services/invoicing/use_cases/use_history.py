@@ -51,7 +51,8 @@ async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
             excess = pool.active + pool.held - pool.next_period
             if not use.confirmed and pool.next_period < pool.licences and excess > 0:
                 excesses[use.tenant, pool.module] = Excess(use.tenant, pool.module, excess, use.at)
-    await store.pool_days.note(uow.connection, list(days.values()))
+    for tenant in zones:
+        await store.pool_days.note(uow.connection, tenant, [day for day in days.values() if day.tenant_id == tenant])
     if excesses:
         await store.renewal_forecasts.note_excess(uow.connection, list(excesses.values()))
 
