@@ -1,17 +1,19 @@
 """`seatpool quotes …` and `seatpool orders …`: what more licences cost, who approves it, and what became of it."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 import typer
 
-from cli.console import fail, out, run, show_rows
+from cli.console import CliError, fail, out, run, show_rows
 from cli.rest import Rest, addresses
 from shared import ids
-from shared.money import format_amount
+from shared.money import format_amount, minor_units
 
 WAIT = {"Prefer": "wait=10"}  # for seats
+BUDGET_MAX = 10**15
 
 
 def request(tenant: str, adds: Sequence[str], as_json: bool) -> None:
@@ -105,14 +107,44 @@ def withdraw(tenant: str, quote: str) -> None:
     out.print(f"The quote {quote} is withdrawn.", markup=False)
 
 
-def settings(tenant: str, second_approver: str | None, as_json: bool) -> None:
-    """Show who approves purchases, or change it."""
-    path = f"/v1/tenants/{tenant}/purchase-settings"
-    found = run(_get(path) if second_approver is None else _put(path, {"second_approver": second_approver}))
+def settings(tenant: str, second_approver: str | None, monthly_budget: str | None, as_json: bool) -> None:
+    """Show who approves purchases and their budget, or change it."""
+    found = run(_settings(tenant, second_approver, monthly_budget))
     if as_json:
         typer.echo(orjson.dumps(found).decode())
+        return
+    out.print(f"second approver: {found['second_approver'].replace('_', ' ')}", markup=False)
+    if found["monthly_budget_minor"] is None:
+        out.print("monthly budget: none")
     else:
-        out.print(f"second approver: {found['second_approver']}", markup=False)
+        budget, left = (format_amount(found[name], found["currency"], "en") for name in ("monthly_budget_minor", "left_minor"))
+        out.print(f"monthly budget: {budget}, of which {left} are left this month", markup=False)
+
+
+async def _settings(tenant: str, second_approver: str | None, monthly_budget: str | None) -> dict[str, Any]:
+    path = f"/v1/tenants/{tenant}/purchase-settings"
+    async with Rest(addresses()) as rest:
+        found: dict[str, Any] = await rest.get("invoicing", path)
+        currency = (await rest.get("invoicing", f"/v1/tenants/{tenant}/subscription"))["currency"]
+        if second_approver is not None or monthly_budget is not None:
+            body = {name: found[name] for name in ("second_approver", "monthly_budget_minor")}
+            body |= {} if second_approver is None else {"second_approver": second_approver}
+            body |= {} if monthly_budget is None else {"monthly_budget_minor": _budget(monthly_budget, currency)}
+            found = await rest.put("invoicing", path, body)
+    return found | {"currency": currency}
+
+
+def _budget(given: str, currency: str) -> int | None:
+    """Return the amount in minor units. Raises CliError."""
+    if given == "none":
+        return None
+    try:
+        amount = Decimal(given).scaleb(minor_units(currency))
+    except InvalidOperation as error:
+        raise CliError(f"{given!r} is not an amount", "Write it like 1000.00, or none.") from error
+    if not amount.is_finite() or amount != amount.to_integral_value() or not 0 <= amount <= BUDGET_MAX:
+        raise CliError(f"{given!r} is not an amount in {currency}", "Write it like 1000.00, or none.")
+    return int(amount)
 
 
 def list_orders(tenant: str, status: str | None, as_json: bool) -> None:
@@ -145,12 +177,6 @@ def show_order(tenant: str, order: str, as_json: bool) -> None:
 async def _get(path: str) -> dict[str, Any]:
     async with Rest(addresses()) as rest:
         found: dict[str, Any] = await rest.get("invoicing", path)
-        return found
-
-
-async def _put(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    async with Rest(addresses()) as rest:
-        found: dict[str, Any] = await rest.put("invoicing", path, body)
         return found
 
 

@@ -49,18 +49,25 @@ def show_order(
 def order_settings(
     tenant: OfTenant,
     second_approver: Annotated[
-        Literal["none", "always"] | None, typer.Option(help="Whether each purchase needs the approval of a second person.")
+        Literal["none", "above_budget", "always"] | None, typer.Option(help="Which purchases need the approval of a second person.")
+    ] = None,
+    monthly_budget: Annotated[
+        str | None,
+        typer.Option(
+            help="How much purchases and expansions of a month may add to the recurring net amount, for example 1000.00, or none."
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Show who approves purchases. With an option, change it.
+    """Show who approves purchases, and their monthly budget. With options, change them.
 
     The second approver is a person who did not request the quote. An API client cannot be one.
 
     ```
     seatpool orders settings --tenant acme --second-approver always
+    seatpool orders settings --tenant acme --second-approver above_budget --monthly-budget 1000.00
     ```
     """
     from cli.orders import settings
 
-    settings(tenant, second_approver, json)
+    settings(tenant, second_approver, monthly_budget, json)

@@ -272,9 +272,19 @@ class QuoteExpired(InvoicingEvent):
 
 
 class PurchaseSettingsChanged(InvoicingEvent):
-    """What a tenant decided about its purchases: who approves them."""
+    """What a tenant decided about its purchases: who approves them, and their monthly budget."""
 
-    second_approver: str  # none | always
+    second_approver: str  # none | above_budget | always
+    currency: Currency | None = None  # of the subscription, if there is one
+    monthly_budget_minor: int | None = None  # of the recurring net amount that purchases and expansions of a month add
+
+
+class ExpansionLimited(InvoicingEvent):
+    """Something keeps seats from expanding a module up to the tenant's own cap, or nothing does any more (empty)."""
+
+    module: ModuleName
+    limited_by: str  # monthly_budget | overdue_invoice | empty
+    own_cap: int | None
 
 
 class QuoteApproved(InvoicingEvent):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from shared.schemas import invoicing_v1
+from shared.schemas import invoicing_v1, seats_v1, topics
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 
@@ -138,3 +138,61 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     assert await ids_of(bench, tenant, "quotes", state="expired") == [late["quote"]]
     assert await ids_of(bench, tenant, "quotes", state="waiting_for_approval") == []
     assert [event.waited for event in await bench.events(tenant, invoicing_v1.QuoteWithdrawn)] == [True]
+
+
+async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 5}, "2013-11-01", billed_until="2013-12-01")
+    expand = {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}
+    await bench.ok("PATCH", f"/v1/tenants/{tenant}/subscription/policies", expand, tenant=tenant, **BUY)
+    await bench.until_settled(tenant)
+    settings = f"/v1/tenants/{tenant}/purchase-settings"
+    manager: Any = {"tenant": tenant, "rights": ["settings:manage"]}
+
+    async def cap() -> int | None:
+        await bench.until_settled(tenant)
+        return bench.pools[tenant].policies["time"].expand_cap
+
+    for wrong in ({"second_approver": "above_budget"}, {"second_approver": "none", "monthly_budget_minor": -1}):
+        await bench.refused("PUT", settings, wrong, 422, **manager)
+    await bench.ok("PUT", settings, {"second_approver": "none", "monthly_budget_minor": 10_000}, **manager)
+    assert await cap() == 10 + 8  # 100.00 pay for eight licences of 12.00
+    assert [event.limited_by for event in await bench.events(tenant, invoicing_v1.ExpansionLimited)] == ["monthly_budget"]
+    _, bought = await bench.buy(tenant, {"module": "documents", "add": 2})  # 40.00
+    assert (bought["status"], await cap()) == ("completed", 10 + 5)
+    sent = await bench.commands(tenant, seats_v1.SetPolicy) + await bench.commands(tenant, seats_v1.AddLicences)
+    assert [type(each).__name__ for each in sorted(sent, key=lambda each: each.number)][-2:] == ["SetPolicy", "AddLicences"]
+    # Seats expands by three, and by nobody's order: 36.00 are used, and the cap stays.
+    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
+    bench.pools[tenant].licences["time"] = bench.pools[tenant].next_period["time"] = 13
+    await bench.decide(
+        seats_v1.PoolExpanded,
+        tenant,
+        (last.partition, last.offset),
+        "hr",
+        "over_limit",
+        module="time",
+        by=3,
+        pools=bench.pools[tenant].states(),
+    )
+    assert await cap() == 15
+    shown = await bench.ok("GET", settings, tenant=tenant, **BUY)
+    assert (shown["used_minor"], shown["left_minor"]) == (7600, 2400)
+    quote = await quote_of(bench, tenant, time=3)
+    refused = await bench.refused("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    assert (refused["type"], refused["added_minor"], refused["left_minor"]) == ("budget-exceeded", 3600, 2400)
+    # With a second approver, a purchase above the budget needs both, and one within it does not.
+    await bench.ok("PUT", settings, {"second_approver": "above_budget", "monthly_budget_minor": 10_000}, **manager)
+    waiting = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    assert waiting["state"] == "waiting_for_approval"
+    done = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, subject="bo", prefer="wait=10")
+    assert (done["status"], await cap()) == ("completed", 16)  # above the budget: nothing is left for expansions
+    # A purchase that seats refuses gives its part back, and a new month has its own budget.
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    assert await cap() == 16 + 8
+    bench.pools[tenant].licences["documents"] = 99
+    _, lost = await bench.buy(tenant, {"module": "documents", "add": 1})
+    assert (lost["status"], await cap()) == ("refused", 16 + 8)
+    assert (await bench.ok("GET", settings, tenant=tenant, **BUY))["used_minor"] == 0
+    await bench.ok("PUT", settings, {"second_approver": "none"}, **manager)
+    assert await cap() == 100
+    assert [event.limited_by for event in await bench.events(tenant, invoicing_v1.ExpansionLimited)] == ["monthly_budget", ""]

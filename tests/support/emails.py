@@ -81,7 +81,14 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     Kind.QUOTE_EXPIRED: {"requested_by": ACTOR, "reason": "period_changed", "actor": ACTOR},
     Kind.QUOTE_WITHDRAWN: {"requested_by": ACTOR, "actor": ACTOR},
-    Kind.PURCHASE_SETTINGS: {"changes": [{"field": "second_approver", "old": "none", "new": "always"}], "actor": ACTOR},
+    Kind.PURCHASE_SETTINGS: {
+        "changes": [
+            {"field": "second_approver", "old": "none", "new": "always"},
+            {"field": "monthly_budget_minor", "old": None, "new": 100_000},
+        ],
+        "currency": "EUR",
+        "actor": ACTOR,
+    },
     Kind.REDUCED: {"quantity": 3},
     Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
     Kind.PRICE_CHANGE: {

@@ -68,8 +68,21 @@ def test_a_first_approval_says_that_the_purchase_waits_for_a_second_one(deployme
     deployment.answers["POST", f"{OF_ACME}/quotes/q1/approve"] = lambda _: (202, waiting)
     assert "Approved by ann with €39.00" in seatpool("quotes", "show", "q1", "--tenant", "acme").output
     assert "waits for its second approver until" in seatpool("quotes", "approve", "q1", "--tenant", "acme", "--yes").output
-    deployment.answers["PUT", f"{OF_ACME}/purchase-settings"] = lambda body: (200, body)
-    assert "always" in seatpool("orders", "settings", "--tenant", "acme", "--second-approver", "always").output
+
+
+def test_the_settings_of_purchases_are_shown_and_changed(deployment: Deployment) -> None:
+    known = {"second_approver": "none", "monthly_budget_minor": None, "left_minor": None}
+    path = f"{OF_ACME}/purchase-settings"
+    deployment.answers["GET", path] = lambda _: (200, known)
+    deployment.answers["GET", f"{OF_ACME}/subscription"] = lambda _: (200, {"currency": "EUR"})
+    deployment.answers["PUT", path] = lambda body: (200, body | {"left_minor": 40000})
+    assert "monthly budget: none" in seatpool("orders", "settings", "--tenant", "acme").output
+    changed = seatpool("orders", "settings", "--tenant", "acme", "--second-approver", "above_budget", "--monthly-budget", "1000.00")
+    assert deployment.asked[-1][2] == {"second_approver": "above_budget", "monthly_budget_minor": 100_000}
+    assert "second approver: above budget" in changed.output
+    assert "monthly budget: €1,000.00, of which €400.00 are left this month" in changed.output
+    wrong = seatpool("orders", "settings", "--tenant", "acme", "--monthly-budget", "1.005")
+    assert (wrong.exit_code, "is not an amount in EUR" in wrong.output) == (1, True)
 
 
 def test_quotes_and_orders_are_listed_by_state(deployment: Deployment) -> None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from services.invoicing.domain.account import Account, account
+from services.invoicing.domain.budget import Expandable, budget_caps
 from services.invoicing.domain.calendar import local_day, start_of_day
 from services.invoicing.use_cases.seats_questions import forecast_of
 from services.seats.domain import Command, decide
@@ -29,6 +30,8 @@ from shared.schemas.seats_v1 import (
     ReduceLicences,
     SchedulePeriod,
     ScheduleReduction,
+    SeatsAssigned,
+    SeatsRefused,
     SetPolicy,
 )
 from tests.support.invoicing_harness import ROOT, InvoicingHarness
@@ -135,6 +138,18 @@ def test_an_expansion_in_the_decision_that_begins_the_period_is_charged_once() -
     (renewal, expansion) = lines(account(seats.facts))
     assert renewal == [("recurring", "time", 1, 1200)]
     assert [(key, module, quantity) for key, module, quantity, _ in expansion] == [("proration", "time", 1)]
+
+
+def test_M12_seats_alone_stops_the_expansions_that_the_budget_does_not_allow() -> None:
+    """30.00 are left and a licence costs 12.00: two people expand the pool, and the third one is refused."""
+    seats = Seats(licences={"time": 1})
+    seats.hire("ann")
+    (cap,) = budget_caps(3000, [Expandable("time", 1, 99, 99, 1200)]).values()
+    seats.send(SetPolicy, module="time", policies=Policies(expand_cap=cap))
+    answers = [event for user in ("bob", "cy", "dan") for event in seats.hire(user) if isinstance(event, SeatsAssigned | SeatsRefused)]
+    states = [(answer.modules[0].state, answer.modules[0].reason == "expand_cap") for answer in answers]
+    assert states == [("active", False), ("active", False), ("refused", True)]
+    assert seats.tenants["acme"].pools["time"].row.licences == 3
 
 
 @pytest.mark.parametrize("reduce_at", ["period_end", "now"])

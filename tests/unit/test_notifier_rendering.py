@@ -488,3 +488,11 @@ def test_an_e_mail_about_other_prices_says_from_which_day_and_what_a_period_cost
 def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
     found = email(Stream.BILLING, notification(Kind.PLAN_SCHEDULED, Stream.BILLING))
     assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))
+
+
+def test_A6_the_refusal_of_an_expansion_names_what_limits_it() -> None:
+    refused = notification(Kind.REFUSED, Stream.SEATS, reason="expand_cap")
+    by_cap = email(Stream.SEATS, refused).text
+    assert "the maximum number of licences is reached" in " ".join(by_cap.split())
+    by_budget = " ".join(email(Stream.SEATS, refused, names=replace(NAMES, limits={"time": "monthly_budget"})).text.split())
+    assert "all licences of Time Registration are in use, and the monthly budget for purchases allows no further expansion" in by_budget

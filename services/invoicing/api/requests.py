@@ -348,10 +348,22 @@ class QuoteBody(Body):
 class PurchaseSettingsBody(Body):
     """What a tenant decides about its purchases."""
 
-    second_approver: Literal["none", "always"] = Field(
-        description="always: each purchase needs the approval of two people. One of them is a person who did not request the quote; an API "
-        "client cannot be this second approver."
+    second_approver: Literal["none", "above_budget", "always"] = Field(
+        description="always: each purchase needs the approval of two people. above_budget: a purchase that exceeds what is left of the "
+        "monthly budget needs it. One of the two is a person who did not request the quote; an API client cannot be this second approver."
     )
+    monthly_budget_minor: Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX, strict=True)] | None = Field(
+        None,
+        description="How much purchases and expansions of a calendar month may add to the recurring net amount of a period, in minor "
+        "units of the currency of the subscription; null: any amount. Without a second approver, a purchase above it is refused. "
+        "Expansions never exceed it.",
+    )
+
+    @model_validator(mode="after")
+    def _with_budget(self) -> "PurchaseSettingsBody":
+        if self.second_approver == "above_budget" and self.monthly_budget_minor is None:
+            raise ValueError("monthly_budget_minor: expected an amount, because second_approver is above_budget")
+        return self
 
 
 class ReductionTotal(Body):

@@ -244,7 +244,12 @@ class ApprovalView(BaseModel):
 class PurchaseSettingsView(BaseModel):
     """What a tenant decided about its purchases."""
 
-    second_approver: str = Field(description="none or always: whether a purchase needs the approval of a second person")
+    second_approver: str = Field(description="none, above_budget or always: which purchases need the approval of a second person")
+    monthly_budget_minor: int | None = Field(
+        description="How much purchases and expansions of a calendar month may add to the recurring net amount; null: any amount"
+    )
+    used_minor: int = Field(description="What they have added this month, without regard to reductions.")
+    left_minor: int | None = Field(description="What is left of the budget; negative if a second approver approved more.")
 
 
 class QuoteView(BaseModel):

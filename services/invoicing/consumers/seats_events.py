@@ -13,13 +13,14 @@ from services.invoicing.domain.calendar import Period, Term, local_day, period_a
 from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
+from services.invoicing.use_cases.budget import note_expansion
 from services.invoicing.use_cases.endings import KEEP, end_added_module, end_with_period, end_with_pool, note_kept, send_ending_again
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
-from services.invoicing.use_cases.expand_caps import SET_CAP, send_cap_again, send_caps
+from services.invoicing.use_cases.expand_caps import SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import APPLY_PLAN, begin_plan, reduce_again, send_plan_again
-from services.invoicing.use_cases.policies import SET_POLICY, note_policies, send_policies_again
+from services.invoicing.use_cases.policies import note_policies, send_policies_again
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
@@ -131,6 +132,7 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
         await _end_days(settings, uow, message)
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
         await book_and_issue(uow, message.tenant, settings, message.envelope)
+        await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
 async def on_pool_closed(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
@@ -146,6 +148,7 @@ async def on_policy_changed(uow: UnitOfWork, message: Message[seats_v1.PolicyCha
     await _project(uow, message)
     answered = await _answered(uow, message)
     if answered is not None and answered[0] == SET_CAP:
+        await send_caps(uow, message.tenant, message.payload.at, cause=message.envelope)
         return  # the tenant's own cap is as it was
     reference = answered[1] if answered is not None and answered[0] == SET_POLICY else None
     await note_policies(uow, message.tenant, reference, message.payload, message.envelope)
@@ -215,8 +218,13 @@ async def on_pool_restored(settings: Settings, uow: UnitOfWork, message: Message
 async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded | seats_v1.PoolRestored]) -> None:
     await _project(uow, message)
     await _end_days(settings, uow, message)
-    if await apply_terms(uow, message.tenant, message.payload, message.envelope) is not None:
-        await book_and_issue(uow, message.tenant, settings, message.envelope)
+    contract = await apply_terms(uow, message.tenant, message.payload, message.envelope)
+    if contract is None:
+        return
+    await book_and_issue(uow, message.tenant, settings, message.envelope)
+    if isinstance(message.payload, seats_v1.PoolExpanded):
+        await note_expansion(uow, message.tenant, contract, message.payload, message.envelope.id)
+    await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
 async def on_period_started(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PeriodStarted]) -> None:
@@ -234,6 +242,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     period = period_at(contract.anchored_on, Term(contract.term), local_day(event.starts_at, contract.time_zone))
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
+    await follow_budget(uow, tenant, event.at, cause=message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
     await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)
 

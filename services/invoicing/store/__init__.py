@@ -2,6 +2,7 @@
 
 from services.invoicing.store import (
     billing_details,
+    budget,
     catalogue,
     charges,
     commands,
@@ -30,6 +31,7 @@ from services.invoicing.store import (
 
 __all__ = [
     "billing_details",
+    "budget",
     "catalogue",
     "charges",
     "commands",

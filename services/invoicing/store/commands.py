@@ -1,9 +1,10 @@
 """The commands that were sent to seats, and their answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Interval, Text, any_, bindparam, func, insert, select, update
+from sqlalchemy import Interval, Text, any_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,6 +48,8 @@ _COUNT_UNANSWERED = select(func.count()).where(
     COMMANDS.c.answer.is_(None), COMMANDS.c.sent_at < func.now() - bindparam("age", type_=Interval)
 )
 
+_ANY_UNANSWERED = select(exists().where(_OWN, COMMANDS.c.answer.is_(None), COMMANDS.c.kind == any_(bindparam("kinds", type_=ARRAY(Text)))))
+
 
 async def add(connection: AsyncConnection, tenant_id: str, command: str, kind: str, reference: str) -> None:
     await connection.execute(_ADD, {"tenant_id": tenant_id, "command": command, "kind": kind, "reference": reference})
@@ -55,6 +58,11 @@ async def add(connection: AsyncConnection, tenant_id: str, command: str, kind: s
 async def answer(connection: AsyncConnection, tenant_id: str, command: str, answer: str) -> Command | None:
     """Return the command if it is ours and had no answer yet."""
     return await one(connection, _ANSWER, Command, tenant=tenant_id, of_command=command, new_answer=answer)
+
+
+async def any_unanswered(connection: AsyncConnection, tenant_id: str, kinds: Sequence[str]) -> bool:
+    """Return whether seats has not answered a command of one of these kinds yet."""
+    return bool((await connection.execute(_ANY_UNANSWERED, {"tenant": tenant_id, "kinds": kinds})).scalar_one())
 
 
 async def not_done(connection: AsyncConnection, tenant_id: str) -> list[Command]:

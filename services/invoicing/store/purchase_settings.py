@@ -1,4 +1,4 @@
-"""What a tenant decided about its purchases: who approves them."""
+"""What a tenant decided about its purchases: who approves them, and their monthly budget."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -10,14 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.database.row_classes import columns_of, one, replacing, table_of
 
 NONE: Final = "none"
+ABOVE_BUDGET: Final = "above_budget"
 ALWAYS: Final = "always"
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseSettings:
-    """`second_approver` is none or always: whether a purchase needs the approval of a second person."""
+    """`second_approver` is none, above_budget or always: which purchases need the approval of a second person."""
 
     second_approver: str = NONE
+    monthly_budget_minor: int | None = None
 
 
 PURCHASE_SETTINGS = table_of("purchase_settings", PurchaseSettings, tenant_id=str)

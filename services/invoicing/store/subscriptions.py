@@ -45,6 +45,7 @@ class Module:
     policies: str
     opened: bool = False
     sent_cap: int | None = None  # the expand cap that seats was sent last; None: that of the policies
+    limited_by: str = ""  # what keeps it from being expanded up to its own cap
 
 
 SUBSCRIPTION_MODULES = table_of("subscription_modules", Module, tenant_id=str)
@@ -78,6 +79,7 @@ _SET_CONTRACT = (
 _SET_PRICE_LIST = update(SUBSCRIPTIONS).where(_OWN).values(payload=bindparam("new_payload"))
 _MODULE = SUBSCRIPTION_MODULES.c.module == bindparam("of_module")
 _SET_POLICIES = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(policies=bindparam("new_policies"))
+_SET_LIMITED_BY = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(limited_by=bindparam("by"))
 _SET_SENT_CAP = update(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE).values(sent_cap=bindparam("cap"))
 _REMOVE_MODULE = delete(SUBSCRIPTION_MODULES).where(_OWN_MODULES, _MODULE)
 _ANY_CLOSED = select(exists().where(_OWN_MODULES, SUBSCRIPTION_MODULES.c.opened.is_(False)))
@@ -189,3 +191,7 @@ async def set_opened(connection: AsyncConnection, tenant_id: str, module: str) -
 
 async def set_sent_cap(connection: AsyncConnection, tenant_id: str, module: str, cap: int) -> None:
     await connection.execute(_SET_SENT_CAP, {"tenant": tenant_id, "of_module": module, "cap": cap})
+
+
+async def set_limited_by(connection: AsyncConnection, tenant_id: str, module: str, by: str) -> None:
+    await connection.execute(_SET_LIMITED_BY, {"tenant": tenant_id, "of_module": module, "by": by})

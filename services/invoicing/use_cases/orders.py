@@ -12,6 +12,8 @@ from services.invoicing.domain.quote import approvable
 from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
+from services.invoicing.use_cases.budget import exceeds_budget, note_purchase
+from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -25,7 +27,7 @@ from shared.errors import Conflict, NotFound, Poison
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.base import Actor, Change, format_instant
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteLine, QuoteWithdrawn
+from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteIssued, QuoteLine, QuoteWithdrawn
 
 
 async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str | None:
@@ -45,7 +47,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         if refusal is not None:
             raise refuse(refusal)
         await stop_waiting(uow, tenant_id, quote_id)
-    elif (await store.purchase_settings.find(uow.connection, tenant_id)).second_approver == ALWAYS:
+    elif await _needs_second(uow, tenant_id, quote):
         await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
         return None
     event = QuoteApproved(
@@ -62,11 +64,19 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     # A quote becomes a fact when it is approved. Many quotes are not, and the account is computed from all facts each time.
     await store.facts.add(uow.connection, tenant_id, f"quote-{quote_id}", quote)
     await publish_fact(uow, tenant_id, event, subject=event.order)
+    await note_purchase(uow, tenant_id, event.order, quote)
+    await follow_budget(uow, tenant_id, at)  # before the order: seats decides in this sequence
     if quote.new_module is None:
         await add_licences(uow, tenant_id, event.order)
     else:
         await open_new_pool(uow, tenant_id, event.order, quote, at)
     return event.order
+
+
+async def _needs_second(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued) -> bool:
+    """Return whether a purchase needs a second approver. Raises Conflict if it is above the budget and cannot have one."""
+    settings = await store.purchase_settings.find(uow.connection, tenant_id)
+    return await exceeds_budget(uow, tenant_id, settings, quote) or settings.second_approver == ALWAYS
 
 
 async def still_open(uow: UnitOfWork, tenant_id: str, quote_id: str, at: datetime) -> StoredQuote:
@@ -140,6 +150,7 @@ async def complete_order(
     )
     await store.facts.add(uow.connection, tenant, cause.id, event)
     publish(uow, tenant, completed, cause=cause, subject=order)
+    await follow_budget(uow, tenant, event.at, cause=cause)
     return True
 
 
@@ -157,3 +168,5 @@ async def refuse_order(
         await store.quotes.move(uow.connection, tenant, quote, REFUSED, at, SYSTEM, reason=reason)
         refused = invoicing_v1.OrderRefused(at=at, actor=approver, reason=reason, order=order, quote=quote)
         publish(uow, tenant, refused, cause=cause, subject=order)
+        await store.budget.remove(uow.connection, tenant, order)
+        await follow_budget(uow, tenant, at, cause=cause)

@@ -16,7 +16,7 @@ from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
-from services.invoicing.use_cases.expand_caps import effective_policies, send_caps
+from services.invoicing.use_cases.expand_caps import SET_POLICY, effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.price_lists import own_price_list
 from services.invoicing.use_cases.publishing import publish
@@ -33,7 +33,6 @@ from shared.schemas.policies import wrong_expand
 from shared.schemas.seats_v1 import Policies, PolicyChanged, SetPolicy
 
 POLICIES = "policies"
-SET_POLICY = "set_policy"
 OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 

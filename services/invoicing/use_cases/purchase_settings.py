@@ -4,7 +4,9 @@ from dataclasses import asdict
 
 from services.invoicing import store
 from services.invoicing.store.purchase_settings import PurchaseSettings
-from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.budget import set_new_month
+from services.invoicing.use_cases.expand_caps import follow_budget, send_caps
+from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.publishing import publish
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -20,4 +22,17 @@ async def change_purchase_settings(uow: UnitOfWork, tenant_id: str, settings: Pu
         return
     await store.purchase_settings.put(uow.connection, tenant_id, settings)
     changes = changes_between(asdict(known), asdict(settings))
-    publish(uow, tenant_id, PurchaseSettingsChanged(at=at, actor=actor, changes=changes, **asdict(settings)))
+    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    currency = contract.currency if contract is not None else None
+    publish(uow, tenant_id, PurchaseSettingsChanged(at=at, actor=actor, changes=changes, currency=currency, **asdict(settings)))
+    await set_new_month(uow, tenant_id, at)
+    await send_caps(uow, tenant_id, at)
+
+
+async def begin_month(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> None:
+    """Let modules expand within the budget of the month that begins."""
+    tenant = await store.tenants.find(uow.connection, tenant_id, lock=True)
+    if tenant is not None:
+        at = time_of(tenant, clock)
+        await set_new_month(uow, tenant_id, at)
+        await follow_budget(uow, tenant_id, at)

@@ -50,6 +50,10 @@ async def on_subscription(uow: UnitOfWork, message: Message[invoicing_v1.Subscri
     await catalogue.save_subscription(uow.connection, message.tenant, message.payload)
 
 
+async def on_limit(uow: UnitOfWork, message: Message[invoicing_v1.ExpansionLimited]) -> None:
+    await catalogue.save_limit(uow.connection, message.tenant, message.payload.module, message.payload.limited_by)
+
+
 async def on_pool_opened(uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
     await catalogue.open_pool(uow.connection, message.tenant, message.payload)
 
@@ -129,6 +133,7 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         invoicing_v1.QuoteIssued: on_quote,
         invoicing_v1.PlanDefined: on_plan,
         invoicing_v1.SubscriptionStarted: on_subscription,
+        invoicing_v1.ExpansionLimited: on_limit,
     },
 }
 # The types that `notifications_of` makes notifications of.

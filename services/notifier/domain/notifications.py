@@ -426,7 +426,7 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     ),
     invoicing_v1.QuoteExpired: (Kind.QUOTE_EXPIRED, {"requested_by"}),
     invoicing_v1.QuoteWithdrawn: (Kind.QUOTE_WITHDRAWN, {"requested_by"}),
-    invoicing_v1.PurchaseSettingsChanged: (Kind.PURCHASE_SETTINGS, {"changes"}),
+    invoicing_v1.PurchaseSettingsChanged: (Kind.PURCHASE_SETTINGS, {"changes", "currency"}),
     invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
     invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
 }

@@ -230,6 +230,7 @@ async def names_for(connection: AsyncConnection, tenant_id: str, notifications: 
         deactivated=await recipients.deactivated(connection, tenant_id)
         if any(each.kind is Kind.PURCHASED for each in notifications)
         else (),
+        limits=await catalogue.limits(connection, tenant_id),
         pools=pools,
     )
 

@@ -81,6 +81,7 @@ class Names:
     buying: Buying = field(default_factory=Buying)
     deactivated: Sequence[str] = ()  # people, for the e-mail of a purchase
     changes: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # version of the billing details -> its changed fields
+    limits: Mapping[str, str] = field(default_factory=dict)  # module -> what keeps it from being expanded up to its own cap
     pools: Mapping[str, bool] = field(default_factory=dict)  # module that has an open pool -> is it a base module
 
 
@@ -130,7 +131,7 @@ def render(
         "buying": names.buying,
         "licences_help": any(licence_helps(notification) for notification in notifications),
         "module_missing": any(is_module_missing(notification) for notification in notifications),
-        "causes": lambda notification: _causes(notification, names.pools),
+        "causes": lambda notification: _causes(notification, names),
         "pools": _pools(notifications),
         "notifications": _by_kind(notifications),
         "one_line": one_line,
@@ -157,12 +158,16 @@ def _rendered(words: "Words", name: str, tenant: TenantRow, context: Mapping[str
     return Rendered(subject=subject, text=_tidy(text), html=html)
 
 
-def _causes(notification: Notification, pools: Mapping[str, bool]) -> list[tuple[str, str]]:
-    """Return what a refusal comes from. A module that requires a base module is refused because of the base modules among them, if these
-    are known."""
-    found = causes(notification)
+def _causes(notification: Notification, names: Names) -> list[tuple[str, str]]:
+    """Return what a refusal comes from. What limits the expansions of a module takes the place of its cap.
+
+    A module that requires a base module is refused because of the base modules among them, if these are known.
+    """
+    found = [
+        (module, names.limits.get(module, reason) if reason == Reason.EXPAND_CAP else reason) for module, reason in causes(notification)
+    ]
     if notification.data["reason"] == Reason.BASE_MODULE_REFUSED:
-        return [cause for cause in found if pools.get(cause[0])] or found
+        return [cause for cause in found if names.pools.get(cause[0])] or found
     return found
 
 

@@ -43,6 +43,15 @@ class OpenPoolRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpansionLimit:
+    """What keeps seats from expanding a module up to the tenant's own cap; empty: nothing."""
+
+    tenant_id: str
+    module: str
+    limited_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteRow:
     """The price that the confirmation of a purchase states."""
 
@@ -61,6 +70,7 @@ PLANS = table_of("plans", PlanRow)
 SUBSCRIPTIONS = table_of("subscriptions", SubscriptionRow)
 OPEN_POOLS = table_of("open_pools", OpenPoolRow)
 QUOTES = table_of("quotes", QuoteRow)
+EXPANSION_LIMITS = table_of("expansion_limits", ExpansionLimit)
 
 _TENANT = bindparam("tenant", type_=Text)
 _SAVE_MODULE = replacing(insert(MODULES), ModuleRow, "module")
@@ -70,6 +80,8 @@ _SAVE_SUBSCRIPTION = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_i
 _SAVE_QUOTE = insert(QUOTES).on_conflict_do_nothing()
 _OPEN_POOL = insert(OPEN_POOLS).on_conflict_do_nothing()
 _CLOSE_POOL = delete(OPEN_POOLS).where(OPEN_POOLS.c.tenant_id == _TENANT, OPEN_POOLS.c.module == bindparam("of_module"))
+_SAVE_LIMIT = replacing(insert(EXPANSION_LIMITS), ExpansionLimit, "tenant_id", "module")
+_LIMITS = select(*columns_of(ExpansionLimit, EXPANSION_LIMITS)).where(EXPANSION_LIMITS.c.tenant_id == _TENANT)
 _MODULES = select(*columns_of(ModuleRow, MODULES))
 _PLANS = select(*columns_of(PlanRow, PLANS))
 _SUBSCRIPTION = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
@@ -129,3 +141,13 @@ async def quotes(connection: AsyncConnection, tenant_id: str, ids: Collection[st
     if not ids:
         return {}
     return {row[1]: QuoteRow(*row) for row in await connection.execute(_QUOTES, {"tenant": tenant_id, "quotes": list(ids)})}
+
+
+async def save_limit(connection: AsyncConnection, tenant_id: str, module: str, limited_by: str) -> None:
+    await connection.execute(_SAVE_LIMIT, asdict(ExpansionLimit(tenant_id, module, limited_by)))
+
+
+async def limits(connection: AsyncConnection, tenant_id: str) -> dict[str, str]:
+    """Return what limits the expansions of each module that something limits."""
+    found = await many(connection, _LIMITS, ExpansionLimit, tenant=tenant_id)
+    return {each.module: each.limited_by for each in found if each.limited_by}

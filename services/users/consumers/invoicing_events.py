@@ -24,6 +24,7 @@ HANDLED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.ContractChanged,
         invoicing_v1.TermsApplied,
+        invoicing_v1.ExpansionLimited,
     )
 }
 IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
@@ -80,6 +81,7 @@ class InvoicingEvents:
             invoicing_v1.SubscriptionActivated: self.on_activated,
             invoicing_v1.ContractChanged: self.on_changed,
             invoicing_v1.TermsApplied: self.on_terms_applied,
+            invoicing_v1.ExpansionLimited: self.on_limited,
         }
 
     async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
@@ -103,6 +105,10 @@ class InvoicingEvents:
     async def on_terms_applied(self, uow: UnitOfWork, message: Message[invoicing_v1.TermsApplied]) -> None:
         """Save the price list of a renewal: other prices wait for one."""
         await pools.set_price_list(uow.connection, message.tenant, message.payload.plan_version)
+
+    async def on_limited(self, uow: UnitOfWork, message: Message[invoicing_v1.ExpansionLimited]) -> None:
+        """Save what limits the expansions of a module, so that a refusal can name it."""
+        await pools.save_limit(uow.connection, message.tenant, message.payload.module, message.payload.limited_by)
 
     async def on_activated(self, uow: UnitOfWork, message: Message[invoicing_v1.SubscriptionActivated]) -> None:
         tenant = await peek_tenant(self._tenants, uow, message)

@@ -45,6 +45,14 @@ class CountsRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpansionLimit:
+    """What keeps seats from expanding a module up to the tenant's own cap; empty: nothing."""
+
+    module: str
+    limited_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionRow:
     """`Subscription`, with decision ids as text."""
 
@@ -64,6 +72,7 @@ class TermsRow:
 
 POOLS: Final = table_of("pools", PoolRow, CountsRow, tenant_id=str)
 SUBSCRIPTIONS: Final = table_of("subscriptions", SubscriptionRow, tenant_id=str, plan=str, plan_version=int, term=str)
+EXPANSION_LIMITS: Final = table_of("expansion_limits", ExpansionLimit, tenant_id=str)
 
 _TENANT: Final = bindparam("tenant", type_=Text)
 _OWN: Final = POOLS.c.tenant_id == _TENANT
@@ -90,6 +99,9 @@ _NOTE_COUNTS: Final = (
     .values({name: _GIVEN.c[name] for name in names_of(CountsRow, but=("module",))})
 )
 _COUNTS: Final = select(*columns_of(CountsRow, POOLS)).where(_OWN, POOLS.c.open).order_by(POOLS.c.module)
+
+_SAVE_LIMIT: Final = replacing(insert(EXPANSION_LIMITS), ExpansionLimit, "tenant_id", "module")
+_LIMITS: Final = select(*columns_of(ExpansionLimit, EXPANSION_LIMITS)).where(EXPANSION_LIMITS.c.tenant_id == _TENANT)
 
 _BEGIN: Final = insert(SUBSCRIPTIONS)
 # The update of an existing row locks it, and changes nothing.
@@ -179,3 +191,13 @@ async def save_subscription(connection: AsyncConnection, tenant_id: str, subscri
 def _subscription(row: SubscriptionRow) -> Subscription:
     since, seen, activated = (None if text is None else DecisionId.parse(text) for text in (row.since, row.seen, row.activated))
     return Subscription(since, seen, activated)
+
+
+async def save_limit(connection: AsyncConnection, tenant_id: str, module: str, limited_by: str) -> None:
+    await connection.execute(_SAVE_LIMIT, {"tenant_id": tenant_id} | asdict(ExpansionLimit(module, limited_by)))
+
+
+async def limits(connection: AsyncConnection, tenant_id: str) -> dict[str, str]:
+    """Return what limits the expansions of each module that something limits."""
+    found = await many(connection, _LIMITS, ExpansionLimit, tenant=tenant_id)
+    return {each.module: each.limited_by for each in found if each.limited_by}

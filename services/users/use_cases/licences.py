@@ -1,7 +1,8 @@
 """What a tenant has and can buy: the counts of its pools, and what helps a person who was refused (A6)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from services.users.domain.person import Tenant
 from services.users.store import catalogue, pools
@@ -17,14 +18,22 @@ class Licences:
 
     pools: Mapping[str, CountsRow]
     buying: Buying
+    limits: Mapping[str, str] = field(default_factory=dict)  # by module: what keeps it from being expanded
 
 
 async def load(tenant: Tenant, uow: UnitOfWork) -> Licences:
     counts = await pools.counts(uow.connection, tenant.tenant)
-    terms = await pools.terms(uow.connection, tenant.tenant)
+    terms, limits = await pools.terms(uow.connection, tenant.tenant), await pools.limits(uow.connection, tenant.tenant)
     if terms is None:
-        return Licences(counts, Buying())
-    return Licences(counts, buying_of(terms.plan, terms.term, await catalogue.plans(uow.connection), list(counts)))
+        return Licences(counts, Buying(), limits)
+    return Licences(counts, buying_of(terms.plan, terms.term, await catalogue.plans(uow.connection), list(counts)), limits)
+
+
+# Why a module is not expanded although its own cap allows it.
+LIMITED_BY: Final[Mapping[str, str]] = {
+    "monthly_budget": " The monthly budget for purchases allows no further expansion this month.",
+    "overdue_invoice": " No module is expanded until an overdue invoice is paid.",
+}
 
 
 def how_to_buy(tenant: str, buying: Buying) -> str:
@@ -52,4 +61,5 @@ def warning(tenant: str, licences: Licences, module: str, reason: str | None) ->
     shown = limit_and_use(module, pool.licences, pool.in_use)
     if reason in (Reason.OTHER_MODULE_REFUSED, Reason.BASE_MODULE_REFUSED):
         return f"{shown}. The module was refused because another module of the person was refused: see the warning of that module."
-    return f"{shown}. Deactivate people who no longer need access. {how_to_buy(tenant, licences.buying)}"
+    limited = LIMITED_BY.get(licences.limits.get(module, ""), "") if reason == Reason.EXPAND_CAP else ""
+    return f"{shown}.{limited} Deactivate people who no longer need access. {how_to_buy(tenant, licences.buying)}"

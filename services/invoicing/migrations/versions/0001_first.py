@@ -59,7 +59,7 @@ CREATE TABLE endings (
 );
 CREATE TABLE subscription_modules (
     tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, licences integer NOT NULL, policies text NOT NULL,
-    opened boolean NOT NULL DEFAULT false, sent_cap integer,
+    opened boolean NOT NULL DEFAULT false, sent_cap integer, limited_by text NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, module)
 );
 -- As seats last reported it; a row reflects one decision and older ones are dropped.
@@ -131,8 +131,15 @@ CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pe
 -- What a tenant decided about its purchases.
 CREATE TABLE purchase_settings (
     tenant_id text PRIMARY KEY,
-    second_approver text NOT NULL CHECK (second_approver IN ('none', 'always'))
+    second_approver text NOT NULL CHECK (second_approver IN ('none', 'above_budget', 'always')),
+    monthly_budget_minor bigint                -- what purchases and expansions of a month may add to the recurring amount
 );
+-- What they have added.
+CREATE TABLE budget_uses (
+    tenant_id text NOT NULL, month date NOT NULL, source text NOT NULL, net_minor bigint NOT NULL,
+    PRIMARY KEY (tenant_id, source)
+);
+CREATE INDEX budget_uses_month ON budget_uses (tenant_id, month);
 -- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
 CREATE TABLE reductions (
     tenant_id text NOT NULL, reduction text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
@@ -243,6 +250,7 @@ PROTECTED = (
     "quotes",
     "quote_steps",
     "purchase_settings",
+    "budget_uses",
     "orders",
     "reductions",
     "contract_changes",

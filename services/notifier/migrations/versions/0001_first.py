@@ -9,7 +9,7 @@ revision = "0001"
 down_revision = None
 
 TENANT_TABLES = (
-    "tenants", "tenant_clocks", "people", "quotes", "subscriptions", "open_pools", "notifications", "emails", "actions",
+    "tenants", "tenant_clocks", "people", "quotes", "subscriptions", "open_pools", "expansion_limits", "notifications", "emails", "actions",
     "action_log_tenants", "pool_numbers", "rejected_commands",
 )  # fmt: skip
 
@@ -60,6 +60,10 @@ CREATE TABLE plans (
 CREATE TABLE subscriptions (tenant_id text PRIMARY KEY, plan text NOT NULL, term text NOT NULL);
 
 CREATE TABLE open_pools (tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, PRIMARY KEY (tenant_id, module));
+
+CREATE TABLE expansion_limits (
+    tenant_id text NOT NULL, module text NOT NULL, limited_by text NOT NULL, PRIMARY KEY (tenant_id, module)
+);
 
 CREATE TABLE quotes (
     tenant_id text NOT NULL,

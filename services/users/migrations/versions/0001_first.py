@@ -208,6 +208,9 @@ CREATE TABLE invitation_tokens (
 
 # The pools as seats opened and closed them, and their counts, each with the decision that it reflects: an older one changes nothing.
 _POOLS = """
+CREATE TABLE expansion_limits (
+    tenant_id text NOT NULL, module text NOT NULL, limited_by text NOT NULL, PRIMARY KEY (tenant_id, module)
+);
 CREATE TABLE pools (
     tenant_id text NOT NULL,
     module text NOT NULL,
@@ -621,6 +624,7 @@ _OF_A_TENANT = (
     "roles",
     "api_clients",
     "pools",
+    "expansion_limits",
     "subscriptions",
     "department_mapping",
     "people",
