@@ -152,6 +152,14 @@ def test_a_long_table_ends_with_the_number_of_rows_left_out() -> None:
     assert "u200" not in rendered.text
 
 
+def test_M12_the_expansions_of_an_import_are_one_sentence_for_each_module() -> None:
+    found = [notification(Kind.EXPANDED, Stream.SEATS, user=None, module=module) for _ in range(60) for module in ("time", "documents")]
+    rendered = email(Stream.SEATS, *found)
+    assert rendered.subject.count("was expanded by 60 licences") == rendered.text.count("was expanded by 60 licences") == 2
+    assert rendered.html.count("according to its over-limit policy") == 2
+    assert len(rendered.subject) < 120
+
+
 def test_T6_a_person_who_loses_a_base_module_reads_that_the_account_is_deactivated_and_nothing_is_lost() -> None:
     rendered = email(Stream.OWN, notification(Kind.REVOKED, Stream.OWN), notification(Kind.WITHDRAWN, Stream.OWN, module="documents"))
     assert rendered.subject == "Your account at Acme Bikes has been deactivated"
