@@ -62,9 +62,11 @@ def test_currencies_without_decimals_and_with_three_are_written_in_their_units()
         assert rows_of(csv_head() + csv_rows(found))[0]["gross"] == gross
 
 
+MADE = datetime(2013, 12, 1, 8, 30, 5, 120_000, tzinfo=UTC)
+
+
 def datev(found: list[Exported]) -> list[list[str]]:
-    made = datetime(2013, 12, 1, 8, 30, 5, 120_000, tzinfo=UTC)
-    content = datev_head(ACCOUNTS, date(2013, 11, 1), date(2013, 11, 30), made) + b"".join(datev_rows(each, ACCOUNTS) for each in found)
+    content = datev_head(ACCOUNTS, date(2013, 11, 1), date(2013, 11, 30), MADE) + b"".join(datev_rows(each, ACCOUNTS) for each in found)
     assert content.count(b"\r\n") == content.count(b"\n")
     return list(csv.reader(io.StringIO(content.decode(DATEV_ENCODING), newline=""), delimiter=";"))
 
@@ -76,6 +78,8 @@ def test_a_booking_batch_has_the_head_lines_of_extf_700() -> None:
     assert (head[21], len(head)) == ("EUR", 31)
     assert tuple(columns) == DATEV_COLUMNS
     assert len(bookings) == 2
+    written = datev_head(ACCOUNTS, date(2013, 11, 1), date(2013, 11, 30), MADE).decode(DATEV_ENCODING)
+    assert written.startswith('"EXTF";700;21;"Buchungsstapel";13;20131201083005120;;"";"";"";29098;55003;20130101;4;20131101;20131130;"')
 
 
 def test_an_invoice_is_debited_to_the_debtor_and_a_credit_note_credited() -> None:

@@ -124,11 +124,13 @@ def _csv_row(values: Sequence[str]) -> bytes:
 
 def datev_head(accounts: DatevAccounts, first: date, last: date, made_at: datetime) -> bytes:
     """Return the two head lines of a booking batch. A batch lies in one fiscal year, which begins with the calendar year."""
-    made = f"{made_at:%Y%m%d%H%M%S}{made_at.microsecond // 1000:03}"
+    made = _Number(f"{made_at:%Y%m%d%H%M%S}{made_at.microsecond // 1000:03}")
+    # Numbers and dates stand without quotation marks in the format.
+    year, begin, end = _Number(f"{first:%Y}0101"), _Number(f"{first:%Y%m%d}"), _Number(f"{last:%Y%m%d}")
     length = max(len(account) for account in accounts.revenue.values())
     head: list[Any] = [
-        "EXTF", 700, 21, "Buchungsstapel", 13, made, None, "", "", "", accounts.consultant, accounts.client, f"{first:%Y}0101", length,
-        f"{first:%Y%m%d}", f"{last:%Y%m%d}", f"Rechnungen {first:%m/%Y}", "", 1, 0, 0, DATEV_CURRENCY, None, "", None, None, "", None, None,
+        "EXTF", 700, 21, "Buchungsstapel", 13, made, None, "", "", "", accounts.consultant, accounts.client, year, length, begin, end,
+        f"Rechnungen {first:%m/%Y}", "", 1, 0, 0, DATEV_CURRENCY, None, "", None, None, "", None, None,
         "", "",
     ]  # fmt: skip
     return _datev_row(head) + _datev_row(DATEV_COLUMNS)
