@@ -195,6 +195,16 @@ def test_each_document_passes_all_rules_of_each_format(case: str) -> None:
     assert broken(harness) == []
 
 
+def test_a_rehearsed_credit_note_has_one_note_with_all_texts() -> None:
+    """Peppol allows one note: that it is a rehearsal, and what it corrects, are in it."""
+    harness = credit_note_for_three()
+    note = harness.invoices[-1].model_copy(update={"test": True})
+    stored = made(harness, note, Format.PEPPOL_BIS)
+    assert len(stored["notes"]) == 2
+    assert faults(xml_of(stored), Format.PEPPOL_BIS) == []
+    assert " ".join(stored["notes"]) in xml_of(stored).decode()
+
+
 def test_a_credit_note_names_each_invoice_that_it_corrects() -> None:
     harness = credit_note_for_three()
     note = harness.invoices[-1]

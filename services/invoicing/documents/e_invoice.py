@@ -90,7 +90,7 @@ def e_invoice(
         "BT-110": amount(invoice.tax_minor),
         "BT-112": amount(invoice.gross_minor),
         "BT-115": amount(invoice.gross_minor),
-        "BG-1": [{"BT-22": text} for text in shown["notes"]],
+        "BG-1": [{"BT-22": " ".join(shown["notes"])}] if shown["notes"] else [],  # Peppol allows one note (R002)
         "BG-3": [{"BT-25": number, "BT-26": day.isoformat()} for number, day in corrected],
         "BG-4": _seller(seller, outside=outside),
         "BG-7": _party(buyer, outside=outside),

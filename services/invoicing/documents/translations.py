@@ -93,7 +93,7 @@ _DA = {
     "credit_note_issued_on": "Kreditnotadato",
     "credit_note_total": "Krediteret i alt",
     "corrects": "Retter {numbers}",
-    "credit_terms": "Vi skylder dig {gross}. Du skal ikke betale noget.",
+    "credit_terms": "Du skal ikke betale noget: vi skylder dig {gross}",
     "settled": "Denne faktura er dækket af kreditnotaer. Du skal ikke betale noget.",
     "days_of": "{days} af {whole}",
     "change": "{quantity} fra {day}: {days} dage à {price}, {amount}",
