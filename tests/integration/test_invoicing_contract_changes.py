@@ -16,6 +16,8 @@ from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, setti
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
+SET: dict[str, Any] = {"rights": ["settings:manage"]}
+SET_AND_BUY: dict[str, Any] = {"rights": ["settings:manage", "account:buy"]}
 DECEMBER = datetime(2013, 12, 1, tzinfo=UTC)
 
 
@@ -40,7 +42,7 @@ async def subscribed(bench: Bench, licences: dict[str, int] | None = None, **mor
 
 async def changed(bench: Bench, tenant: str, **body: Any) -> dict[str, Any]:
     path = f"/v1/tenants/{tenant}/subscription/policies"
-    return dict(await bench.ok("PATCH", path, body, tenant=tenant, **BUY, prefer="wait=10"))
+    return dict(await bench.ok("PATCH", path, body, tenant=tenant, **SET_AND_BUY, prefer="wait=10"))
 
 
 async def policies_of(bench: Bench, tenant: str) -> dict[str, dict[str, Any]]:
@@ -115,14 +117,23 @@ async def test_M12_policies_that_seats_or_the_plan_would_refuse_are_refused_by_f
         (fixed, {"modules": {"time": {"over_limit": "expand", "expand_cap": 5}}}, "body.modules.time.over_limit"),
     ]
     for of_tenant, body, field in wrong:
-        problem = await bench.refused("PATCH", path.format(of_tenant), body, 422, tenant=of_tenant, **BUY)
+        problem = await bench.refused("PATCH", path.format(of_tenant), body, 422, tenant=of_tenant, **SET_AND_BUY)
         assert problem["errors"][0]["field"] == field, (body, problem)
-    problem = await bench.refused("PATCH", path.format(tenant), {"modules": {"archive": {"grace": "P1D"}}}, tenant=tenant, **BUY)
+    problem = await bench.refused("PATCH", path.format(tenant), {"modules": {"archive": {"grace": "P1D"}}}, tenant=tenant, **SET)
     assert (problem["type"], problem["subscribed"]) == ("module-not-subscribed", ["documents", "time"])
-    forbidden = await bench.refused("PATCH", path.format(tenant), {"zero_invoices": True}, 403, tenant=tenant, rights=["account:read"])
-    assert forbidden["right"] == "account:buy"
+    costs = [{"over_limit": "expand", "expand_cap": 20}, {"expand_cap": None}, {"reduce_at": "now"}, {"terminate_reduces_pool": True}]
+    about_money: list[dict[str, Any]] = [*({"modules": {"time": each}} for each in costs), {"charge_when": "now"}, {"credit_when": "now"}]
+    needed: list[tuple[dict[str, Any], list[dict[str, Any]], str]] = [
+        (BUY, [{"zero_invoices": True}], "settings:manage"),
+        (SET, about_money, "account:buy"),
+    ]
+    for rights, bodies, right in needed:
+        for body in bodies:
+            assert (await bench.refused("PATCH", path.format(tenant), body, 403, tenant=tenant, **rights))["right"] == right, body
     assert await bench.commands(tenant, seats_v1.SetPolicy) == []
-    assert (await changed(bench, tenant, modules={"time": {"warn_at": "90%"}}))["changes"] == [], "nothing changes"
+    harmless = {"modules": {"time": {"warn_at": "90%"}}}
+    unchanged = await bench.ok("PATCH", path.format(tenant), harmless, tenant=tenant, **SET, prefer="wait=10")
+    assert unchanged["changes"] == [], "nothing changes"
 
 
 async def test_a_change_that_seats_rejects_is_refused_and_leaves_the_policies(bench: Bench) -> None:
@@ -376,7 +387,7 @@ async def test_T12_the_plan_s_minimum_and_maximum_hold_for_every_number(bench: B
         problem = await bench.refused(method, f"{path}/{end}", fewer, tenant=tenant, **BUY)
         assert (problem["type"], problem["minimum"]) == ("plan-minimum", 3)
     cap = {"modules": {"time": {"over_limit": "expand", "expand_cap": 13}}}
-    problem = await bench.refused("PATCH", f"{path}/subscription/policies", cap, 422, tenant=tenant, **BUY)
+    problem = await bench.refused("PATCH", f"{path}/subscription/policies", cap, 422, tenant=tenant, **SET_AND_BUY)
     assert problem["errors"][0]["field"] == "body.modules.time.expand_cap"
     other = await bench.make_tenant(NOVEMBER)
     await bench.bill(other)

@@ -221,7 +221,9 @@ async def test_with_no_purchases_an_overdue_invoice_refuses_purchases_and_expans
     assert f"{invoice['number']} was due on November 29, 2013, and €150.00 of it are still open" in problem["detail"]
     assert await caps(bench, tenant) == [0], "seats rejects expansions by itself"
     changed = {"modules": {"time": {"expand_cap": 30, "warn_at": "80%"}}}
-    await bench.ok("PATCH", f"{path}/subscription/policies", changed, tenant=tenant, **BUY, prefer="wait=10")
+    await bench.ok(
+        "PATCH", f"{path}/subscription/policies", changed, tenant=tenant, rights=["settings:manage", "account:buy"], prefer="wait=10"
+    )
     shown = (await bench.ok("GET", f"{path}/subscription"))["modules"][0]["policies"]
     assert (shown["expand_cap"], shown["warn_at"]) == (30, "80%"), "the own cap is shown, and holds when the balance is settled"
     assert await caps(bench, tenant) == [0, 0]

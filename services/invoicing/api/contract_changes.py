@@ -5,17 +5,18 @@ from functools import partial
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.dependencies import Buyer, IdPath, SettingsManager, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.quotes import quote_view
 from services.invoicing.api.requests import PoliciesBody, SubscribedModule
 from services.invoicing.api.responses import ContractChangeView, QuoteView
+from services.invoicing.domain.policies import about_money
 from services.invoicing.use_cases.added_modules import quote_module
 from services.invoicing.use_cases.policies import change_policies
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import Forbidden, NotFound
-from shared.schemas.rights import OPERATOR
-from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.schemas.rights import ACCOUNT_BUY, OPERATOR
+from shared.web import Cursor, Limit, Page, Principal, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT
@@ -23,6 +24,17 @@ from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
 READ = [Depends(access("account:read"))]
+
+
+def _check_money(principal: Principal, body: PoliciesBody) -> None:
+    fields = [f"modules.{module}.{name}" for module, given in sorted(body.modules.items()) for name in about_money(given)]
+    fields += sorted(body.model_fields_set & {"charge_when", "credit_when"})
+    if fields and not principal.may(ACCOUNT_BUY):
+        detail = (
+            f"{', '.join(fields)}: a change of these policies needs the right {ACCOUNT_BUY}, because they change what is charged. Your "
+            "access token does not have this right. Leave them out, or ask somebody who may buy licences."
+        )
+        raise Forbidden("no-right", detail, right=ACCOUNT_BUY)
 
 
 async def _view(uow: UnitOfWork, tenant: str, change: str) -> ContractChangeView:
@@ -46,9 +58,15 @@ async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeVi
     response_model=ContractChangeView,
     responses=decided_in_time(ContractChangeView) | refusals(409),
 )
-async def patch_policies(wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: Buyer, prefer: Prefer = None) -> Response:
+async def patch_policies(
+    wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: SettingsManager, prefer: Prefer = None
+) -> Response:
     """Policies that you leave out keep their values. A changed policy applies to later decisions only: flags keep their deadlines, people
-    who wait continue to wait, and nothing is bought for them."""
+    who wait continue to wait, and nothing is bought for them.
+
+    Policies about money also need the right account:buy: `over_limit` = `expand`, `expand_cap`, `reduce_at`, `reduce_below_use`,
+    `terminate_reduces_pool`, `charge_when` and `credit_when`."""
+    _check_money(principal, body)
     if body.price_notice is not None and not principal.may(OPERATOR):
         detail = f"Only a token with the right {OPERATOR} may set body.price_notice. Leave it out; then it stays as it is."
         raise Forbidden("no-right", detail, right=OPERATOR, field="body.price_notice")

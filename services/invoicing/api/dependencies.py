@@ -25,6 +25,7 @@ TenantId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 IdPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
 Reader = Annotated[Principal, Depends(access("account:read"))]
 Buyer = Annotated[Principal, Depends(access("account:buy"))]
+SettingsManager = Annotated[Principal, Depends(access("settings:manage"))]
 TenantOperator = Annotated[Principal, Depends(access("operator"))]
 
 

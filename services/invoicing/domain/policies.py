@@ -11,6 +11,14 @@ from shared.schemas.seats_v1 import OverLimit, Policies
 
 WARN_AT: Final = "90%"  # of a pool whose threshold nobody chose
 NO_POLICIES: Final = Policies()
+_ABOUT_MONEY: Final = frozenset({"expand_cap", "reduce_at", "reduce_below_use", "terminate_reduces_pool"})
+
+
+def about_money(given: Policies) -> Iterator[str]:
+    """Yield the names of the given policies that cause or end charges, and so need the right to buy. Of `over_limit`, it is `expand`."""
+    for name in sorted(given.model_fields_set):
+        if name in _ABOUT_MONEY or (name == "over_limit" and given.over_limit == OverLimit.EXPAND):
+            yield name
 
 
 def wrong_for_plan(policies: Policies, plan: PlanDefined, module: str) -> tuple[str, object, str] | None:
