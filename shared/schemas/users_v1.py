@@ -57,6 +57,8 @@ class PersonState(UsersEvent):
     departments: tuple[Text, ...] | None = None  # those whose people this person sees; null: all
     may_sign_in: bool = False  # to the console
     digests: bool = True  # the person wants e-mails that are no deadlines
+    # E-mails go to this address instead of `email`, which nobody has confirmed yet; empty: to none; null: to `email`.
+    confirmed_email: OptionalEmail | None = None
     version: int  # rises with each change of this person; readers drop what is older
 
 

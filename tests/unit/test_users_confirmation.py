@@ -49,6 +49,21 @@ def test_an_owner_whose_login_and_address_a_source_changes_signs_in_as_before(ac
     assert told.actor == source_actor("hr/acme")
 
 
+def test_all_e_mails_go_to_the_address_that_counts_until_another_one_is_confirmed() -> None:
+    revision = stated(person(OWNER), EVIL)
+    assert revision.event is not None
+    assert (revision.event.email, revision.event.confirmed_email) == ("mallory@evil.example", "ann@acme.example")
+    confirmed = revise(revision.person, replace(revision.person, confirmed_login=None, confirmed_email=None), at=NOW, cause=by(OWNERS))
+    assert confirmed.event is not None, "readers are told"
+    assert (confirmed.event.email, confirmed.event.confirmed_email) == ("mallory@evil.example", None)
+    nobody = stated(person(OWNER, record=replace(ANN, email="")), EVIL).event
+    assert nobody is not None
+    assert nobody.confirmed_email == "", "to nobody"
+    others = stated(person(), EVIL).event
+    assert others is not None
+    assert others.confirmed_email is None
+
+
 def test_people_without_a_role_sign_in_with_what_sources_state() -> None:
     revision = stated(person(), EVIL)
     assert signs_in_with(revision.person) == ("mallory", "mallory@evil.example")

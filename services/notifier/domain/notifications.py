@@ -333,6 +333,9 @@ def _seat(payload: seats_v1.SeatEvent, kind: Kind, key: str, deadline: datetime 
     return _both(key, kind, payload.at, payload.user, payload.module, data)
 
 
+_ASKED_AGAIN = (Reason.REQUESTED_AGAIN, Reason.REACTIVATED)
+
+
 def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: str) -> list[Notification]:
     """Return notifications of each module that is over the limit or refused. A granted module needs none. That no licence could be reserved
     for an invitation concerns the administrators only: the person has not been invited."""
@@ -349,7 +352,7 @@ def _answered(payload: seats_v1.NeedAnswered | seats_v1.SeatsMoved, event_id: st
             key = _flag_key(payload.user, seat.module, seat.deadline, f"{event_id}|{seat.module}")
             found += _both(key, Kind.FLAGGED, payload.at, payload.user, seat.module, data)
         elif seat.state == SeatState.REFUSED:
-            if isinstance(payload, seats_v1.NeedAnswered) and (payload.asked or payload.reason) == Reason.REQUESTED_AGAIN:
+            if isinstance(payload, seats_v1.NeedAnswered) and (payload.asked or payload.reason) in _ASKED_AGAIN:
                 data["again"] = True
             if seat.reason in _BECAUSE_OF_ANOTHER:
                 data["because_of"] = because_of

@@ -105,7 +105,7 @@ class DigestSender:
                 await store.set_state(connection, digest.tenant_id, notifications, "dropped")
                 return
             if not person.email:
-                await store.redirect(connection, digest.tenant_id, notifications)
+                await store.redirect(connection, digest.tenant_id, notifications, self.clock.now())
                 return
             receivers = [recipient_of(person)]
         elif digest.audience in (Audience.CONTACT, Audience.OPERATOR):

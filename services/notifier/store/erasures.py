@@ -12,7 +12,15 @@ from services.notifier.store.notifications import TABLE as NOTIFICATIONS
 from services.notifier.store.recipients import PEOPLE
 from shared.database.tenancy import ERASING
 
-PERSONAL: Final = ("login", "email", "name", "job_title", "external_id", "department")  # fields of changes and details in the log
+PERSONAL: Final = (
+    "login",
+    "email",
+    "confirmed_email",
+    "name",
+    "job_title",
+    "external_id",
+    "department",
+)  # fields of changes and details in the log
 
 _P: Final = PEOPLE.c
 _E: Final = EMAILS.c
@@ -20,8 +28,8 @@ _N: Final = NOTIFICATIONS.c
 _A: Final = ACTIONS.c
 _TENANT: Final = bindparam("tenant", type_=Text)
 _USER: Final = bindparam("user", type_=Text)
-_PERSON: Final = select(_P.name, _P.email).where(_P.tenant_id == _TENANT, _P.user_id == _USER)
-_FORGET: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == _USER).values(name="", email="")
+_PERSON: Final = select(_P.name, _P.email, _P.login).where(_P.tenant_id == _TENANT, _P.user_id == _USER)
+_FORGET: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == _USER).values(name="", email="", login="")
 _RECIPIENTS: Final = select(_E.recipient, _E.recipient_name).where(_E.tenant_id == _TENANT, _E.user_id == _USER).distinct()
 _CHANGES: Final = select(_A.seq, _A.changes, _A.details).where(_A.tenant_id == _TENANT, _A.user_id == _USER)
 _TEXTS: Final = func.concat_ws("\n", _E.subject, _E.recipient, _E.recipient_name, _E.body_text, _E.body_html)
@@ -60,7 +68,13 @@ async def texts_of(connection: AsyncConnection, tenant_id: str, user: str) -> se
     found = {text for row in await connection.execute(_PERSON, own) for text in row}
     found |= {text for row in await connection.execute(_RECIPIENTS, own) for text in row}
     for row in await connection.execute(_CHANGES, own):
-        found |= {str(value) for name, *values in row.changes if name in ("login", "email", "name") for value in values if value}
+        found |= {
+            str(value)
+            for name, *values in row.changes
+            if name in ("login", "email", "confirmed_email", "name")
+            for value in values
+            if value
+        }
     return {text for text in found if text}
 
 

@@ -89,7 +89,7 @@ _TIMES = select(TENANTS.c.tenant_id, _TENANT_NOW.label("now")).select_from(_WITH
 _OVERDUE = (
     update(TABLE)
     .where(N.state == _WAITING, _TIMES.c.tenant_id == N.tenant_id, N.waiting_since + bindparam("longest", type_=Interval) <= _TIMES.c.now)
-    .values(state=_COLLECTING, waiting_since=None, audience=Audience.ADMINISTRATORS, stream=Stream.UNDELIVERED)
+    .values(state=_COLLECTING, waiting_since=None, received_at=_NOW, audience=Audience.ADMINISTRATORS, stream=Stream.UNDELIVERED)
 )
 # A tenant that is not known yet has no recipients: its notifications stay until the tenant's event is read.
 _USER = case((N.audience == literal_column("'person'"), N.user_id)).label("user_id")
@@ -134,7 +134,7 @@ _REPEATED = select(N.key).where(
 _REDIRECT = (
     update(TABLE)
     .where(N.tenant_id == bindparam("tenant"), N.key == any_(bindparam("keys", type_=ARRAY(Text))))
-    .values(audience=Audience.ADMINISTRATORS, stream=Stream.UNDELIVERED)
+    .values(received_at=_NOW, audience=Audience.ADMINISTRATORS, stream=Stream.UNDELIVERED)
 )
 _SET_STATE = (
     update(TABLE)
@@ -190,9 +190,10 @@ async def without_repeated(connection: AsyncConnection, tenant_id: str, notifica
     return [each for each in notifications if each.key not in repeated]
 
 
-async def redirect(connection: AsyncConnection, tenant_id: str, notifications: Collection[Notification]) -> None:
-    """Have the administrators told in the place of people who have no e-mail address."""
-    await connection.execute(_REDIRECT, {"tenant": tenant_id, "keys": [each.key for each in notifications]})
+async def redirect(connection: AsyncConnection, tenant_id: str, notifications: Collection[Notification], now: datetime) -> None:
+    """Have the administrators told in the place of people who have no e-mail address. The notifications of many such people are collected
+    for a digest from now on."""
+    await connection.execute(_REDIRECT, {"tenant": tenant_id, "keys": [each.key for each in notifications], "now": now})
 
 
 async def delete_old(connection: AsyncConnection, before: datetime) -> None:

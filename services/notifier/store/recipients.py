@@ -52,6 +52,7 @@ class PersonRow:
     digests: bool
     status: str
     version: int
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,9 @@ _HOLDERS = (
     .where(PEOPLE.c.tenant_id == _OF_TENANT, func.cardinality(PEOPLE.c.rights) > 0, PEOPLE.c.status != LEFT, PEOPLE.c.email != "")
     .order_by(PEOPLE.c.name, PEOPLE.c.user_id)
 )
-_SHOWN = func.coalesce(func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), PEOPLE.c.user_id).label("shown")
+_SHOWN = func.coalesce(
+    func.nullif(PEOPLE.c.name, ""), func.nullif(PEOPLE.c.email, ""), func.nullif(PEOPLE.c.login, ""), PEOPLE.c.user_id
+).label("shown")
 _NAMES = select(PEOPLE.c.user_id, _SHOWN).where(
     PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
 )
@@ -117,12 +120,13 @@ def visible_to_reader(tenant_id: ColumnElement[str], user_id: ColumnElement[str]
 
 
 def person_row(tenant_id: str, person: users_v1.PersonState) -> PersonRow:
-    """An event from before there were roles tells only that somebody is an administrator."""
+    """Return the person as a recipient. E-mails have links and say what only the person may know, so they go to the address that counts
+    for sign-in. An event from before there were roles tells only that somebody is an administrator."""
     is_old = person.administrator and not person.rights
     return PersonRow(
         tenant_id=tenant_id,
         user_id=person.user,
-        email=person.email,
+        email=person.email if person.confirmed_email is None else person.confirmed_email,
         name=person.name,
         rights=(ACCOUNT_BUY, USERS_MANAGE) if is_old else person.rights,
         departments=person.departments,
@@ -131,6 +135,7 @@ def person_row(tenant_id: str, person: users_v1.PersonState) -> PersonRow:
         digests=person.digests,
         status=person.status,
         version=person.version,
+        login=person.login,
     )
 
 
@@ -173,7 +178,7 @@ async def departments(connection: AsyncConnection, tenant_id: str, users: Collec
 
 
 async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:
-    """Return the names of these people; for a person without a name the e-mail address, and without either the id."""
+    """Return the names of these people; for a person without a name the e-mail address, else the login, else the id."""
     if not users:
         return {}
     return {row.user_id: row.shown for row in await connection.execute(_NAMES, {"tenant": tenant_id, "users": list(users)})}

@@ -210,6 +210,7 @@ def _visible(person: Person) -> dict[str, Any]:
         "departments": None if person.departments is None else ",".join(sorted(person.departments)),
         "may_sign_in": standing.may_sign_in if standing.rights else None,
         "digests": None if person.account.digests else False,
+        "confirmed_email": person.confirmed_email,
     }
 
 

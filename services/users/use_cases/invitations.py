@@ -42,6 +42,11 @@ async def check(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, invited:
     record = invited.record
     if record is None or not record.email:
         raise Invalid("body.email", None, "an e-mail address, because the invitation is sent to it")
+    if not invited.sign_in_email:
+        expected = (
+            "an e-mail address that is confirmed (`POST …/sign-in/confirm`), because the person holds a role and the invitation has a link"
+        )
+        raise Invalid("body.email", record.email, expected)
     if not record.login:
         raise Invalid("body.login", None, "a login, because a person without one takes no seat")
     if invited.standing.required.hold_until is None:

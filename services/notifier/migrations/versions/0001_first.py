@@ -39,6 +39,7 @@ CREATE TABLE people (
     digests boolean NOT NULL,
     status text NOT NULL,
     version bigint NOT NULL,
+    login text NOT NULL,
     PRIMARY KEY (tenant_id, user_id)
 );
 
