@@ -115,6 +115,14 @@ def matches(
     files: Annotated[
         Path | None, typer.Option(help="With --dry-run: CSV files that the source would import; see `seatpool hr import`.")
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help="With --files: their encoding, as for `seatpool hr import`.")] = None,
+    columns: Annotated[str | None, typer.Option(help="With --files: which column holds which field, as for the import.")] = None,
+    dates: Annotated[
+        Literal["iso", "dmy", "mdy", "ymd"], typer.Option(help="With --files: the order of day, month and year, as for the import.")
+    ] = "iso",
+    end_dates: Annotated[
+        Literal["inclusive", "exclusive"], typer.Option(help="With --files: what an end date means, as for the import.")
+    ] = "inclusive",
     json: AsJson = False,
 ) -> None:
     """Show how the people of a source are matched: who is linked with whom and by what, who is in conflict, and who matches nobody.
@@ -126,14 +134,22 @@ def matches(
     seatpool people matches --tenant acme --source scim/okta
     seatpool people matches --tenant acme --source scim/okta --dry-run --match-by email
     seatpool people matches --tenant acme --source hr/acme --dry-run --files examples/alpenrose
+    seatpool people matches --tenant acme --source hr/acme --dry-run --files people.csv --dates dmy --columns employee_id=Nr
     ```
     """
+    from cli.hr.dates import DateOrder, EndDates
+    from cli.hr.importing import read_files
     from cli.people.matches import matches, matches_of_files
 
     if (files is not None or match_by) and not dry_run:
         raise typer.BadParameter("this option needs --dry-run: nobody is linked.", param_hint="--files" if files else "--match-by")
+    reading = {"--encoding": encoding, "--columns": columns, "--dates": dates, "--end-dates": end_dates}
+    given = [name for name, value in reading.items() if value not in (None, "iso", "inclusive")]
+    if given and files is None:
+        raise typer.BadParameter("this option says how --files are read.", param_hint=given[0])
     if files is not None:
-        matches_of_files(files, tenant, source, json)
+        company = read_files(files, encoding, columns, DateOrder(dates), EndDates(end_dates))
+        matches_of_files(company, files, tenant, source, json)
     else:
         matches(tenant, source, dry_run=dry_run, match_by=match_by or [], as_json=json)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from cli.console import out, run
 from cli.hr.screen import progress
 from cli.people.find import change, find, people_path
-from cli.people.shown import show_hand_over, show_person
+from cli.people.shown import heir_of, show_hand_over, show_person
 from cli.rest import Rest, addresses
 from shared import ids
 
@@ -128,7 +128,7 @@ def hand_over(tenant: str, given: str, heir: str | None, *, nobody: bool, as_jso
     elif done["items"]:
         show_hand_over(done)
     else:
-        out.print(f"The product has not stated that this person owns anything; heir: {done['heir'] or 'nobody is named'}", markup=False)
+        out.print(f"The product has not stated that this person owns anything; heir: {heir_of(done)}", markup=False)
 
 
 def erase(tenant: str, given: str, *, yes: bool, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
+from cli.hr.company import Company
 from cli.rest import PAGE_ITEMS, Rest, addresses
 
 NAMED_MAX = 200  # people whose names are asked for, one by one; of the others, the ids are shown
@@ -41,13 +42,11 @@ async def _fetch(tenant: str, source: str, *, dry_run: bool, match_by: Sequence[
                 return {"items": items, "hidden": hidden}
 
 
-def matches_of_files(files: Path, tenant: str, source: str, as_json: bool) -> None:
+def matches_of_files(company: Company, files: Path, tenant: str, source: str, as_json: bool) -> None:
     """Check an import of the files, delete it, and print how its people would be matched."""
-    from cli.hr.dates import DateOrder, EndDates
-    from cli.hr.importing import Wanted, perform, read_files
+    from cli.hr.importing import Wanted, perform
     from cli.hr.screen import show_bad_rows
 
-    company = read_files(files, None, None, DateOrder("iso"), EndDates("inclusive"))
     if company.bad_rows and not as_json:
         show_bad_rows(company.bad_rows)
     if not company.people:

@@ -67,6 +67,8 @@ def show_person(person: Person, as_json: bool, said: str = "") -> None:
         hides = "; ".join(f"{other['source']} states {other['value']}" for other in values.get(name, {}).get("hides", ()))
         style = _STYLES.get(person["status"]) if name == "status" else None
         table.add_row(name, escape(str(person.get(name) or "-")), escape(f"{source} {f'({hides})' if hides else ''}".strip()), style=style)
+    if person.get("last_day"):
+        table.add_row("last day", person["last_day"], "the employment ends after this day")
     for module in person["modules"]:
         until = f" until {module['deadline']}" if module.get("deadline") else ""
         why = f" ({module['reason']})" if module.get("reason") else ""
@@ -86,7 +88,12 @@ def show_person(person: Person, as_json: bool, said: str = "") -> None:
 def show_hand_over(hand_over: Mapping[str, Any] | None) -> None:
     if hand_over and hand_over["items"]:
         owned = ", ".join(f"{each['count']} {each['kind']}" for each in hand_over["items"])
-        out.print(f"owns {owned}; heir: {hand_over['heir'] or 'nobody is named'}", markup=False)
+        out.print(f"owns {owned}; heir: {heir_of(hand_over)}", markup=False)
+
+
+def heir_of(hand_over: Mapping[str, Any]) -> str:
+    """Return who takes over, by name if it may be shown."""
+    return str(hand_over.get("heir_name") or hand_over["heir"] or "nobody is named")
 
 
 def data(tenant: str, given: str) -> None:

@@ -343,7 +343,7 @@ async def test_a_person_without_an_address_is_reached_through_the_administrators
     """Their notifications are one digest, which names people without a name by the login. An unconfirmed address gets no e-mail: a sender
     of HR data could have stated it."""
     nameless = [person_added(f"p{n}", email="", name="") for n in range(1, 4)]
-    unconfirmed = {"email": "mallory@evil.example", "confirmed_email": "boss@acme.example"}
+    unconfirmed: dict[str, Any] = {"email": "mallory@evil.example", "confirmed_email": "boss@acme.example"}
     boss = person_added("boss", administrator=True, **unconfirmed)
     nameless.append(person_added("p4", email="mallory@evil.example", confirmed_email=""))
     stopped = users_v1.ChangesStopped(at=NOON, actor=boss.actor, source="hr/acme", would_end=300, limit=6, import_id=None, reason="guard")

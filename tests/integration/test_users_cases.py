@@ -324,9 +324,8 @@ async def test_A22_a_deactivation_reports_what_has_to_be_handed_over_and_to_whom
     for wrong, status in ((ann, 422), ("nobody", 404)):
         assert (await rest.call("PUT", f"{path}/heir", {"heir": wrong})).status_code == status
     owned = await rest.put(f"{path}/heir", {"heir": ben})
-    assert (
-        owned == {"heir": ben, "items": [{"kind": "projects", "count": 3, "labels": ["Bridge"]}]} == await rest.get(f"{path}/owned-items")
-    )
+    projects = {"kind": "projects", "count": 3, "labels": ["Bridge"]}
+    assert owned == {"heir": ben, "heir_name": "Ben", "items": [projects]} == await rest.get(f"{path}/owned-items")
     assert (await rest.get(path))["hand_over"] is None, "a person who works here keeps everything"
     blocked = await rest.patch(path, {"may_log_in": False})
     assert blocked["hand_over"] == owned

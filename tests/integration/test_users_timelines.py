@@ -240,6 +240,7 @@ async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_
     monkeypatch.setattr(AskedSeats, "what_if", what_if)
     later = await rest.post(f"{path}/terminate", {"last_day": "2026-03-31"})
     assert (later["person"]["status"], later["last_day"]) == ("active", "2026-03-31")
+    assert (await rest.get(path))["last_day"] == "2026-03-31"
     assert later["reduction"] == {"items": [{"module": "documents", "total": 2}, {"module": "time", "total": 2}]}
     assert {each["state"] for each in later["licences"]} == {"free"}
     (leaver,) = asked

@@ -122,6 +122,11 @@ def test_the_matches_of_files_are_shown_and_the_import_is_deleted(users: Users, 
     assert (users.asked("POST"), users.asked("DELETE")) == ([IMPORTS, f"{ONE}/check"], [ONE]), "nothing is applied"
     shown = json.loads(seatpool(*command, "--json").output)["items"]
     assert [each["outcome"] for each in shown] == ["would_link", "would_conflict", "new"]
+    (tmp_path / "german.csv").write_bytes("Nr;Eintritt;login\n1;31.01.2026;jörg\n".encode("windows-1252"))
+    declared = ("--encoding", "windows-1252", "--dates", "dmy", "--columns", "employee_id=Nr,start_date=Eintritt")
+    read = seatpool(*command[:-1], str(tmp_path / "german.csv"), *declared)
+    assert (read.exit_code, users.people[-1]["external_id"]) == (0, "1"), read.output
+    assert "jörg" in str(users.people[-1])
     nobody = seatpool(*command[:-1], flat(tmp_path, "2,yesterday,,Lab,bob,b@x.example"))
     assert (nobody.exit_code, "nobody to match" in nobody.output) == (1, True)
 

@@ -137,6 +137,7 @@ ANN: dict[str, Any] = {
     "modules": [{"module": "time", "state": "flagged", "deadline": "2026-04-01T12:00:00Z"}],
     "invitation": {"expires_at": "2026-03-09T12:00:00Z"},
     "version": 3,
+    "last_day": "2026-03-31",
 }
 BOB = ANN | {
     "user": "0197a3f2-6f1e-7c55-9f0e-0f6e0b6c2f22",
@@ -163,7 +164,7 @@ def acme(deployment: Deployment) -> Deployment:
     done = {"person": ANN, "last_day": "2026-03-31", "licences": licences, "reduction": {"items": [{"module": "time", "total": 9}]}}
     deployment.answers["POST", f"{OF_ANN}/terminate"] = lambda _: (202, done)
     deployment.answers["POST", f"{OF_ANN}/replace"] = lambda _: (202, {"replaced": ANN, "replacement": BOB})
-    items = {"heir": BOB["user"], "items": [{"kind": "projects", "count": 3, "labels": []}]}
+    items = {"heir": BOB["user"], "heir_name": "Bob", "items": [{"kind": "projects", "count": 3, "labels": []}]}
     deployment.answers["GET", f"{OF_ANN}/owned-items"] = deployment.answers["PUT", f"{OF_ANN}/heir"] = lambda _: (200, items)
     deployment.answers["GET", f"{OF_ANN}/data"] = lambda _: (200, {"person": ANN, "data": {"people": []}})
     return deployment
@@ -172,7 +173,7 @@ def acme(deployment: Deployment) -> Deployment:
 @pytest.mark.parametrize(
     ("command", "sent", "shown"),
     [
-        (("show", "ann"), ("GET", "", ""), "time"),
+        (("show", "ann"), ("GET", "", ""), "ends after this day"),
         (("show", "ANN@acme.example"), ("GET", "", ""), "flagged until 2026-04-01"),
         (("data", "4711"), ("GET", "/data", ""), '"people"'),
         (
@@ -185,7 +186,7 @@ def acme(deployment: Deployment) -> Deployment:
         (("resend", "ann", "--no-reserve"), ("POST", "/invite", {"days": 7, "reserve": False}), "Invited until 2026-03-09"),
         (("reactivate", "ann", "--module", "time"), ("POST", "/reactivate", {"modules": ["time"]}), "requested again"),
         (("replace", "ann", "--by", "bob"), ("POST", "/replace", {"to": BOB["user"], "afterwards": "left"}), "Bob gets the seats of Ann"),
-        (("hand-over", "ann"), ("GET", "/owned-items", ""), "owns 3 projects"),
+        (("hand-over", "ann"), ("GET", "/owned-items", ""), "owns 3 projects; heir: Bob\n"),
         (("hand-over", "ann", "--heir", "bob"), ("PUT", "/heir", {"heir": BOB["user"]}), "owns 3 projects"),
         (("hand-over", "ann", "--nobody"), ("PUT", "/heir", {"heir": None}), "owns 3 projects"),
         (("erase", "ann", "--yes"), ("POST", "/erase", ""), "erased"),
@@ -248,6 +249,7 @@ def test_the_seats_of_refused_people_are_requested_again_with_progress(acme: Dep
         ("terminate", "ann", "--last-day", "2026-03-31", "--take-back"),
         ("separate", "ann", "--source", "hr/acme"),
         ("hand-over", "ann", "--heir", "bob", "--nobody"),
+        ("matches", "--source", "hr/acme", "--dry-run", "--dates", "dmy"),
         ("set", "ann", "department"),
         ("show", " "),
     ],

@@ -48,7 +48,7 @@ from services.users.api.responses import (
 )
 from services.users.domain.facts import RECORD_FIELDS
 from services.users.domain.invitations import InvitationTerms
-from services.users.domain.merging import origins
+from services.users.domain.merging import last_day_ahead, origins
 from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Person, Tenant
 from services.users.domain.status import LISTED, Status
@@ -257,7 +257,8 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext, princi
             )
             for name, origin in origins(known.stated(user), found.today).items()
         }
-        view = person_view(person, await shown_with(found, uow, [person], principal)).model_copy(update={"values": values})
+        added = {"values": values, "last_day": last_day_ahead(known.stated(user), found.today)}
+        view = person_view(person, await shown_with(found, uow, [person], principal)).model_copy(update=added)
         return answer(view, headers={"etag": etag(person.version)})
 
 

@@ -54,6 +54,7 @@ class Shown:
     hidden: frozenset[str]  # people in conflict whom the reader does not see
     owned: Mapping[str, Sequence[OwnedItemsRow]]
     heirs: Mapping[str, str]
+    heir_names: Mapping[str, str]
 
 
 async def shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], principal: Principal) -> Shown:
@@ -63,6 +64,7 @@ async def shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], 
     named = {each for person in people for each in (*person.separated, *(person.conflict.people if person.conflict is not None else ()))}
     named = named.union(*in_conflict.values())
     view = reader_view(principal)
+    heirs = await owned_items.heirs(uow.connection, tenant.tenant, users)
     return Shown(
         tenant,
         await module_states.load(uow.connection, tenant.tenant, users),
@@ -72,8 +74,18 @@ async def shown_with(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], 
         in_conflict,
         frozenset() if view is None else await store.hidden_of(uow.connection, tenant.tenant, named, view),
         await owned_items.of_users(uow.connection, tenant.tenant, users),
-        await owned_items.heirs(uow.connection, tenant.tenant, users),
+        heirs,
+        await heir_names(tenant, uow, heirs.values(), principal),
     )
+
+
+async def heir_names(tenant: Tenant, uow: UnitOfWork, heirs: Collection[str], principal: Principal) -> dict[str, str]:
+    """Return the names, or the logins, of those of these people whom the reader sees."""
+    people = await store.get_many(uow.connection, tenant.tenant, sorted(set(heirs)), tenant.today) if heirs else {}
+    view = reader_view(principal)
+    hidden = frozenset() if view is None else await store.hidden_of(uow.connection, tenant.tenant, people, view)
+    shown = {user: person.record for user, person in people.items() if user not in hidden and person.record is not None}
+    return {user: record.name or record.login for user, record in shown.items() if record.name or record.login}
 
 
 def reader_view(principal: Principal) -> View | None:
@@ -85,7 +97,8 @@ def _hand_over(person: Person, shown: Shown) -> HandOverView | None:
     if not owned or person.standing.status not in ENDED:
         return None
     items = [OwnedItemsView(kind=each.kind, count=each.count, labels=list(each.labels)) for each in owned]
-    return HandOverView(heir=shown.heirs.get(person.user), items=items)
+    heir = shown.heirs.get(person.user)
+    return HandOverView(heir=heir, heir_name=shown.heir_names.get(heir or ""), items=items)
 
 
 def pool_view(pool: CountsRow) -> PoolView:

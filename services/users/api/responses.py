@@ -109,6 +109,9 @@ class HandOverView(BaseModel):
     """What a person owns in the vendor's product, and who takes it over."""
 
     heir: str | None = Field(description="The id of the person who takes over; null: nobody is named.")
+    heir_name: str | None = Field(
+        None, description="The name or the login of that person; null: nobody is named, or your viewset hides the person."
+    )
     items: list[OwnedItemsView]
 
 
@@ -130,6 +133,11 @@ class PersonView(BaseModel):
     overrides: dict[str, Any] = Field(description="What an administrator has set instead of what the sources state, by field.")
     values: dict[str, ValueView] | None = Field(
         None, description="For each field that anybody states, where its value comes from. Only in the answer about one person."
+    )
+    last_day: date | None = Field(
+        None,
+        description="The coming last day of the employment, as it is stated now; null: no end is stated, or the person is not employed. "
+        "Only in the answer about one person.",
     )
     login: str | None
     email: str

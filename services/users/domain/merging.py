@@ -193,6 +193,16 @@ def left_since(of: Stated, today: date) -> date | None:
     return found
 
 
+def last_day_ahead(of: Stated, today: date) -> date | None:
+    """Return the coming last day of the present employment; None: no end is stated, or the person is not employed today."""
+    record = of.on(today)
+    if record is None or not record.employed:
+        return None
+    days = days_ahead(of, today)
+    stated = zip(days, merged_by_day(of, days), strict=True)
+    return next((day - timedelta(days=1) for day, then in stated if then is None or not then.employed), None)
+
+
 def takes_leaving_back(before: Stated, after: Stated, today: date) -> bool:
     """Return whether the person has left by what was stated before, and by what is stated now was employed on all days since: the leaving
     was a mistake. Somebody who was hired again later has left all the same."""
