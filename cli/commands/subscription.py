@@ -146,3 +146,61 @@ def subscription_withdraw_plan(
     from cli.subscription import withdraw_plan
 
     withdraw_plan(tenant, change)
+
+
+@subscription.command("grant-discount")
+def subscription_grant_discount(
+    tenant: OfTenant,
+    percent: Annotated[str | None, typer.Option(help="A percentage, for example 12.5.")] = None,
+    amount: Annotated[str | None, typer.Option(help="Or an amount for each period, for example 500.00.")] = None,
+    module: Annotated[str | None, typer.Option(help="The module; default: the whole subscription.")] = None,
+    from_day: Annotated[str | None, typer.Option(help="The first day, as YYYY-MM-DD; default: today.")] = None,
+    until_day: Annotated[str | None, typer.Option(help="The first day without the discount; default: no end.")] = None,
+    periods: Annotated[int | None, typer.Option(min=1, help="For so many periods, instead of --until-day.")] = None,
+    text: Annotated[str, typer.Option(help="Why it is granted. The action log and the e-mail to the customer show it.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Grant a discount; only an operator can.
+
+    A percentage holds for licences that are added and for periods that begin. An amount counts once for each period that begins, and is
+    spread over its lines. What is invoiced already does not change.
+
+    ```
+    seatpool subscription grant-discount --tenant acme --percent 10 --periods 3 --text "introduction"
+    seatpool subscription grant-discount --tenant acme --amount 500.00 --module time --until-day 2027-01-01
+    ```
+    """
+    from cli.discounts import grant
+
+    terms = {"percent": percent, "module": module, "from_day": from_day, "until_day": until_day, "periods": periods, "text": text or None}
+    grant(tenant, terms, amount, json)
+
+
+@subscription.command("discounts")
+def subscription_discounts(tenant: OfTenant, json: AsJson = False) -> None:
+    """List the discounts of a tenant, also those that were withdrawn.
+
+    ```
+    seatpool subscription discounts --tenant acme
+    ```
+    """
+    from cli.discounts import list_discounts
+
+    list_discounts(tenant, json)
+
+
+@subscription.command("withdraw-discount")
+def subscription_withdraw_discount(
+    discount: Annotated[str, typer.Argument(help="The discount, as `seatpool subscription discounts` lists it.")],
+    tenant: OfTenant,
+    json: AsJson = False,
+) -> None:
+    """Withdraw a discount; only an operator can. What was charged with it stays.
+
+    ```
+    seatpool subscription withdraw-discount 01938f2e-… --tenant acme
+    ```
+    """
+    from cli.discounts import withdraw
+
+    withdraw(tenant, discount, json)

@@ -81,6 +81,22 @@ class BillingDetailsChanged(InvoicingEvent):
     tax_rule: str = ""  # why it is taxed so, for example domestic, reverse_charge or operator
 
 
+class Discount(Payload):
+    """A lower price for what is supplied on a day from `from_day` on and before `until_day`: by a percentage, or by an amount per period.
+
+    A percentage counts for the licences of a period that begins on such a day, and for licences that are added on such a day. An amount
+    counts once for each period that begins on such a day.
+    """
+
+    discount: Id
+    module: ModuleName | None = None  # None: the whole subscription
+    percent: str | None = None  # decimal, "12.5"; or else:
+    amount_minor: int | None = Field(default=None, ge=1)  # for each period
+    from_day: date
+    until_day: date | None = None  # not included; None: without end
+    text: Text = ""  # why it is given
+
+
 class SubscriptionModule(Payload):
     module: ModuleName
     licences: int = Field(ge=1)
@@ -107,10 +123,35 @@ class SubscriptionStarted(InvoicingEvent):
     payment_days: int = Field(default=14, ge=0)  # from the day of an invoice to the day it is due
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
     price_notice: str = "P30D"  # days between the announcement of another price list and the renewal that takes it
+    discounts: Items[Discount] = ()  # that were granted with the start
 
     @property
     def anchored_on(self) -> date:
         return self.anchor or self.period_start
+
+
+class DiscountGranted(InvoicingEvent):
+    """The subscription has a discount from now on. `number` and `after`: as those of `contract_changed`."""
+
+    subscription: Id
+    number: int = Field(ge=1)
+    after: str  # id of the seats event
+    currency: Currency
+    discount: Discount
+    next_before: Amounts | None = None  # the price of the next period without it, and with it
+    next_after: Amounts | None = None
+
+
+class DiscountWithdrawn(InvoicingEvent):
+    """A discount no longer counts for licences that are added, nor for periods that begin. What was charged with it stays."""
+
+    subscription: Id
+    number: int = Field(ge=1)
+    after: str  # id of the seats event
+    currency: Currency
+    discount: Discount
+    next_before: Amounts | None = None
+    next_after: Amounts | None = None
 
 
 class SubscriptionActivated(InvoicingEvent):
@@ -199,8 +240,9 @@ class QuoteLine(Payload):
     days: int  # that are charged
     days_of_period: int
     net_minor: int
-    recurring_now_minor: int
+    recurring_now_minor: int  # before discounts, as the next one
     recurring_then_minor: int
+    discount_minor: int = 0  # already deducted from `net_minor`
 
 
 class TaxLine(Payload):
@@ -244,6 +286,7 @@ class QuoteIssued(InvoicingEvent):
     cancels_plan_change: Id | None = None  # a scheduled change of plan that does not fit any more after the order
     new_module: ModuleName | None = None  # the order adds this module to the subscription, with these policies
     policies: Policies | None = None
+    discounts: Items[Discount] = ()  # the percentages that the lines are priced with
     replaces: Id | None = None  # the quote of the day before, which waited for a second approver
 
 
@@ -438,6 +481,7 @@ class ChargeBooked(InvoicingEvent):
     tax_rate_percent: str | None = None
     decisions: Items[str] = ()  # all decisions that a charge of a day sums up
     undoes: Items[str] = ()  # a credit: the decisions of which it takes charges back; `opening-<day>`: the licences at the period's start
+    discount_minor: int = 0  # already deducted from `net_minor`
 
 
 class InvoiceLine(Payload):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,8 @@ MODULES = ("documents", "time")
 KINDS = ("go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax", "plan", "next plan", "terms", "module")
 
 
-def history(seed: int) -> InvoicingHarness:
+def history(seed: int, more: tuple[str, ...] = (), **given: Any) -> InvoicingHarness:
+    """`more`: further kinds of changes, which `given` may need."""
     random = Random(seed)
     harness = InvoicingHarness(
         licences=dict(zip(MODULES, (random.randint(1, 12), random.randint(1, 12)), strict=True)),
@@ -48,14 +50,15 @@ def history(seed: int) -> InvoicingHarness:
         charge_when=random.choice(["now", "next_invoice", "threshold"]),
         credit_when=random.choice(["now", "next_invoice", "threshold"]),
         zero_invoices=random.random() < 0.3,
-        billed=random.random() < 0.5,
+        billed=random.random() < 0.5 and not more,
         start=date(2013, 1, random.randint(1, 31)),
         at=datetime(2013, 1, 31, 13, tzinfo=UTC),
         zone=random.choice(["Europe/Copenhagen", "America/Sao_Paulo", "Pacific/Apia", "Asia/Kathmandu"]),
+        **given,
     )
     for _ in range(CHANGES):
         module = random.choice(MODULES)
-        match random.choice(KINDS):
+        match random.choice(KINDS + more):
             case "go":
                 harness.go(days=random.randint(1, 25))
             case "wait":
@@ -63,7 +66,7 @@ def history(seed: int) -> InvoicingHarness:
             case "buy":
                 names = sorted(harness.licences)
                 harness.buy(**{name: random.randint(1, 5) for name in random.sample(names, random.randint(1, len(names)))})
-            case "plan" | "next plan" | "terms" | "module" as kind:
+            case "plan" | "next plan" | "terms" | "module" | "grant" | "withdraw" as kind:
                 change_contract(harness, random, kind)
             case _ if module not in harness.licences:
                 pass
@@ -87,6 +90,17 @@ def history(seed: int) -> InvoicingHarness:
     return harness
 
 
+def change_discounts(harness: InvoicingHarness, random: Random, kind: str) -> None:
+    if kind == "withdraw":
+        for discount in harness.found.discounts[:1]:
+            harness.withdraw(discount)
+        return
+    percent, amount_minor = random.choice([("10", None), ("33.3333", None), ("100", None), (None, 100), (None, 50_000)])
+    first = local_day(harness.at, harness.zone) + timedelta(days=random.choice([0, 0, 20]))
+    until = random.choice([None, first + timedelta(days=random.randint(1, 200))])
+    harness.grant(percent, amount_minor, module=random.choice([None, *MODULES]), from_day=first, until_day=until)
+
+
 def change_contract(harness: InvoicingHarness, random: Random, kind: str) -> None:
     match kind:
         case "plan":
@@ -98,6 +112,8 @@ def change_contract(harness: InvoicingHarness, random: Random, kind: str) -> Non
         case "terms":
             choices = ["now", "next_invoice", "threshold"]
             harness.change_terms(charge_when=random.choice(choices), credit_when=random.choice(choices))
+        case "grant" | "withdraw":
+            change_discounts(harness, random, kind)
         case _:
             change_module(harness, random.randint(1, 6))
 
@@ -164,12 +180,20 @@ class Naive:
 
     said: Said
     # Of each day: the price of each licence that is added, -1 for one that is gone, and -2 - price if all so far get another price.
-    changes: dict[str, dict[date, list[int]]] = field(default_factory=lambda: {module: defaultdict(list) for module in MODULES})
-    openings: dict[date, dict[str, list[int]]] = field(default_factory=dict)
-    opened: dict[str, list[int]] = field(default_factory=dict)
+    changes: dict[str, dict[date, list[Fraction | int]]] = field(default_factory=lambda: {module: defaultdict(list) for module in MODULES})
+    openings: dict[date, dict[str, list[Fraction | int]]] = field(default_factory=dict)
+    opened: dict[str, list[Fraction | int]] = field(default_factory=dict)
     licences: dict[str, int] = field(default_factory=dict)
     fewer: dict[str, int] = field(default_factory=dict)  # licences with which a plan begins
     closed: set[str] = field(default_factory=set)  # pools that are not in force since a plan began
+
+    def price(self, module: str, price: int, day: date) -> Fraction | int:
+        """Return the price of a licence that begins on a day."""
+        return price
+
+    def off(self, module: str, start: date) -> Fraction | int:
+        """Return what comes off the price of each licence with which the period begins."""
+        return 0
 
     def read(self, event_id: str, event: Payload, day: date, first: date) -> None:
         prices, versions, changes = self.said.prices, self.said.versions, self.changes
@@ -178,13 +202,13 @@ class Naive:
                 order, number = self.said.added[event_id].order, self.said.added[event_id].licences
                 self.add(order, event.module, number)
             case PoolOpened():
-                self.opened[event.module] = [prices[1][event.module]] * event.pools[0].licences
+                self.opened[event.module] = [self.price(event.module, prices[1][event.module], first)] * event.pools[0].licences
                 self.openings[first] = self.opened
             case LicencesAdded():
                 for item in event.items:
                     self.add(event.order, item.module, item.quantity)
             case PoolExpanded():
-                changes[event.module][day] += [prices[versions[event_id]][event.module]] * event.by
+                changes[event.module][day] += [self.price(event.module, prices[versions[event_id]][event.module], day)] * event.by
             case PoolReduced():
                 changes[event.module][day] += [-1] * event.by
             case PoolClosed() if event.module in self.closed:
@@ -196,7 +220,8 @@ class Naive:
             case PeriodStarted() if event_id in versions:
                 listed = prices[versions[event_id]]
                 numbers = {item.module: self.fewer.get(item.module, item.quantity) for item in event.licences}
-                self.openings[day] = {module: [listed[module]] * number for module, number in numbers.items() if number}
+                opened = {module: number for module, number in numbers.items() if number}
+                self.openings[day] = {module: [self.price(module, listed[module], day)] * number for module, number in opened.items()}
                 self.closed, self.fewer = {module for module, number in numbers.items() if not number}, {}
             case _:
                 pass  # also licences that a plan takes away: they are not in force since the period began
@@ -204,33 +229,33 @@ class Naive:
 
     def add(self, order: str, module: str, quantity: int) -> None:
         on, unit = self.said.approved[order]
-        self.changes[module][on] += [unit[module]] * quantity
+        self.changes[module][on] += [self.price(module, unit[module], on)] * quantity
 
     def change(self, event: ContractChanged) -> None:
         self.fewer = {each.module: each.licences for each in event.licences}
         if event.day is not None and event.plan_version is not None:
             for module, price in self.said.prices[event.plan_version].items():
-                self.changes[module][event.day].append(-2 - price)
+                self.changes[module][event.day].append(-2 - self.price(module, price, event.day))
 
 
-def naive(harness: InvoicingHarness) -> dict[tuple[str, date], Fraction]:
+def naive(harness: InvoicingHarness, reading: Naive | None = None) -> dict[tuple[str, date], Fraction]:
     """Return the exact price of each module and period: for each day and licence in force at its end, the licence's price ÷ days."""
-    reading = Naive(said(harness))
+    reading = reading or Naive(said(harness))
     for event_id, event in harness.facts:
         day = local_day(event.at, harness.zone) if hasattr(event, "at") else date.min
         reading.read(event_id, event, day, harness.contract.period_start)
-    return dict(_sums(harness, reading.changes, reading.openings))
+    return dict(_sums(harness, reading))
 
 
-def _sums(
-    harness: InvoicingHarness, changes: dict[str, dict[date, list[int]]], openings: dict[date, dict[str, list[int]]]
-) -> Iterator[tuple[tuple[str, date], Fraction]]:
+def _sums(harness: InvoicingHarness, reading: Naive) -> Iterator[tuple[tuple[str, date], Fraction]]:
+    changes, openings = reading.changes, reading.openings
     for start, at_start in openings.items():
         period = period_at(harness.contract.period_start, Term(harness.contract.term), start)
         for module in MODULES:
             licences, total = list(at_start.get(module, [])), Fraction(0)
+            first, off = len(licences), reading.off(module, start)
             for offset in range(period.days):
-                today: list[int] = []
+                today: list[Fraction | int] = []
                 gone = 0
                 for each in changes[module][period.start + timedelta(days=offset)]:
                     if each >= 0:
@@ -241,7 +266,8 @@ def _sums(
                         licences, today = [-2 - each] * len(licences), [-2 - each] * len(today)
                 both = licences + today  # the last that came go first
                 licences = both[: len(both) - gone]
-                total += Fraction(sum(licences), period.days)
+                first = min(first, len(licences))  # of the licences with which the period began
+                total += Fraction(sum(max(price - off, 0) for price in licences[:first]) + sum(licences[first:]), period.days)
             yield (module, period.start), total
 
 

@@ -49,6 +49,23 @@ PRICE = {
     "next_before": {"net_minor": 10_000, "tax_minor": 2500, "gross_minor": 12_500},
     "next_after": {"net_minor": 12_000, "tax_minor": 3000, "gross_minor": 15_000},
 }
+NEXT_AFTER = PRICE["next_after"]
+TERMS = {
+    "discount": "d1",
+    "module": "time",
+    "percent": "12.5",
+    "amount_minor": None,
+    "from_day": "2013-12-01",
+    "until_day": "2014-12-01",
+    "text": "introduction",
+}
+DISCOUNT = {
+    "currency": "EUR",
+    "discount": TERMS,
+    "next_before": NEXT_AFTER,
+    "next_after": PRICE["next_before"],
+    "actor": ACTOR,
+}
 DATA: dict[Kind, dict[str, Any]] = {
     Kind.FLAGGED: {"deadline": DEADLINE},
     Kind.GRACE_ENDING: {"deadline": DEADLINE},
@@ -128,6 +145,8 @@ DATA: dict[Kind, dict[str, Any]] = {
         "price": PRICE,
         "actor": ACTOR,
     },
+    Kind.DISCOUNT_GRANTED: DISCOUNT | {"discount": TERMS | {"percent": None, "amount_minor": 50000, "module": None, "until_day": None}},
+    Kind.DISCOUNT_WITHDRAWN: DISCOUNT | {"next_before": NEXT_AFTER, "next_after": NEXT_AFTER},
     Kind.PLAN_WITHDRAWN: {"plan": "basic", "term": "monthly", "actor": ACTOR},
     Kind.PLAN_DROPPED: {"plan": "basic", "term": "monthly", "modules": ["time"], "reason": "below_use", "actor": ACTOR},
     Kind.INVOICE: INVOICE,

@@ -14,6 +14,9 @@ from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
     ContractChanged,
     DayCharged,
+    Discount,
+    DiscountGranted,
+    DiscountWithdrawn,
     InvoiceIssued,
     ModuleAdded,
     ModuleTotal,
@@ -64,6 +67,7 @@ class InvoicingHarness:
     currency: str = "EUR"
     extra: bool = True
     billed: bool = True
+    discounts: tuple[Discount, ...] = ()  # granted with the start
     plan: str = "standard"
     facts: list[Fact] = field(default_factory=list)
     offset: int = 0
@@ -100,6 +104,7 @@ class InvoicingHarness:
             billing_details=self.version,
             modules=tuple(SubscriptionModule(module=module, licences=count) for module, count in sorted(self.licences.items())),
             time_zone=self.zone,
+            discounts=self.discounts,
         )
         self.say(self.contract)
         for module in sorted(self.licences):
@@ -145,6 +150,24 @@ class InvoicingHarness:
         today = local_day(self.at, self.zone)
         about: dict[str, Any] = {"plan": plan, "plan_version": len(self.plans), "term": self.term}
         self.change_terms(day=today, billing_details=self.version, **about)
+
+    def grant(self, percent: str | None = None, amount_minor: int | None = None, **fields: Any) -> Discount:
+        """Give the subscription a discount, from today on unless `from_day` says otherwise."""
+        self.end_days()
+        self.changes += 1
+        about: dict[str, Any] = {"from_day": local_day(self.at, self.zone)} | fields
+        discount = Discount(discount=f"discount{self.changes}", percent=percent, amount_minor=amount_minor, **about)
+        self._say_of(DiscountGranted, discount)
+        return discount
+
+    def withdraw(self, discount: Discount) -> None:
+        self.end_days()
+        self.changes += 1
+        self._say_of(DiscountWithdrawn, discount)
+
+    def _say_of(self, model: type[DiscountGranted | DiscountWithdrawn], discount: Discount) -> None:
+        about: dict[str, Any] = {"number": self.changes, "after": self.found.last_decision, "currency": self.currency}
+        self.say(model(at=self.at, actor=ROOT, subscription="sub", discount=discount, **about))
 
     # -- what seats decides ---------------------------------------------------------------------------------------------
 

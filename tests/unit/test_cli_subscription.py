@@ -81,3 +81,19 @@ def test_B2_a_plan_is_changed_after_its_price_and_its_effects_were_shown(deploym
     assert "The change c1 to small (monthly) is scheduled." in result.output
     deployment.answers["POST", f"{PATH}/plan-changes/c1/withdraw"] = lambda _: (200, offer | {"status": "withdrawn"})
     assert "The change c1 is withdrawn." in seatpool("subscription", "withdraw-plan", "c1", "--tenant", "acme").output
+
+
+def test_discounts_are_granted_listed_and_withdrawn_from_the_command_line(deployment: Deployment) -> None:
+    terms = {"discount": "d1", "module": None, "percent": None, "amount_minor": 50_000, "currency": "EUR", "text": "introduction"}
+    view = terms | {"from_day": "2026-12-01", "until_day": None, "status": "planned"}
+    deployment.answers["GET", PATH] = lambda _: (200, {"currency": "EUR"})
+    deployment.answers["POST", f"{PATH}/discounts"] = lambda _: (201, view)
+    deployment.answers["GET", f"{PATH}/discounts"] = lambda _: (200, {"items": [view], "next": None})
+    deployment.answers["DELETE", f"{PATH}/discounts/d1"] = lambda _: (200, view | {"status": "withdrawn"})
+    given = ["--amount", "500.00", "--periods", "3", "--text", "introduction"]
+    granted = seatpool("subscription", "grant-discount", "--tenant", "acme", *given)
+    assert granted.exit_code == 0, granted.output
+    assert deployment.asked[-1][2] == {"amount_minor": 50_000, "periods": 3, "text": "introduction"}
+    assert "for each period on the whole subscription from 2026-12-01" in granted.output
+    assert "planned" in seatpool("subscription", "discounts", "--tenant", "acme").output
+    assert "Withdrawn" in seatpool("subscription", "withdraw-discount", "d1", "--tenant", "acme").output

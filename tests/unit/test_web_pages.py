@@ -20,6 +20,7 @@ BOUNDED = {
     "PlanView.prices": MODULES,
     "SubscriptionView.modules": MODULES,
     "QuoteView.lines": MODULES,
+    "QuoteView.discounts": "a subscription has at most 50",
     "ReductionView.items": MODULES,
     "ReductionView.would_flag": MODULES,
     "ReductionView.detail": FREE,

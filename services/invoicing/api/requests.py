@@ -15,6 +15,7 @@ from stdnum.gb import vat as gb_vat
 from services.invoicing.api.electronic_addresses import checked_electronic_address
 from services.invoicing.documents.printable import first_unprintable
 from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
+from services.invoicing.domain.discounts import DISCOUNTS_MAX
 from services.invoicing.domain.formats import XRECHNUNG, Format
 from services.invoicing.domain.policies import WARN_AT
 from services.invoicing.domain.quote import PRICE_MINOR_MAX
@@ -229,6 +230,40 @@ class SubscribedModule(Body):
     policies: PoolPolicies = Policies(warn_at=WARN_AT)
 
 
+Percent = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
+
+
+class DiscountBody(Body):
+    """A discount: a percentage, or an amount for each period; of a module, or of the whole subscription."""
+
+    module: ModuleName | None = Field(None, description="Without it, the discount is of the whole subscription.")
+    percent: Percent | None = Field(None, description="A decimal number above 0 and up to 100, for example 12.5.")
+    amount_minor: int | None = Field(
+        None, ge=1, le=AMOUNT_MINOR_MAX, strict=True, description="The net amount for each period, in minor units of the currency."
+    )
+    from_day: Day | None = Field(None, description="The first day; without it, today, or the first charged day of a new subscription.")
+    until_day: Day | None = Field(None, description="The first day without the discount.")
+    periods: int | None = Field(
+        None,
+        ge=1,
+        le=120,
+        strict=True,
+        description="For so many periods, counted from the first one that begins on or after `from_day`. Without it and without "
+        "`until_day`, the discount has no end.",
+    )
+    text: Text = Field("", description="Why it is granted. The action log and the e-mail to the customer show it.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "DiscountBody":
+        if (self.percent is None) == (self.amount_minor is None):
+            raise ValueError("expected either percent or amount_minor")
+        if self.percent == "0":
+            raise ValueError("percent: expected more than 0")
+        if self.until_day is not None and self.periods is not None:
+            raise ValueError("expected until_day or periods, not both")
+        return self
+
+
 class SubscriptionBody(Body):
     """A subscription to a plan: term, first period, and the modules with their licences and policies."""
 
@@ -255,6 +290,9 @@ class SubscriptionBody(Body):
     zero_invoices: bool = Field(False, description="Also issue documents whose lines are all zero.")
     price_notice: Notice = "P30D"
     modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
+    discounts: list[DiscountBody] = Field(
+        default_factory=list, max_length=DISCOUNTS_MAX, description="Discounts that hold from the start on."
+    )
 
     @model_validator(mode="after")
     def _once(self) -> "SubscriptionBody":

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
-from services.invoicing.domain.prices import FollowingPlan, lowered, next_period_net_minor, prices_of, renewal_net_minor
+from services.invoicing.domain.prices import NextStart, lowered, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -28,6 +28,7 @@ from shared.schemas.base import Actor, Change, Instant
 from shared.schemas.invoicing_v1 import (
     Amounts,
     ChargeBooked,
+    Discount,
     InvoiceIssued,
     InvoiceLine,
     ModuleLimits,
@@ -150,20 +151,13 @@ class SubscriptionView(BaseModel):
     zero_invoices: bool
     price_notice: str = Field(description="The days between the announcement of another price list and the renewal that takes it.")
     next_period_net_minor: int | None = Field(
-        description="The price of the next period, with the price list that will hold then. null: the list lacks one of the modules."
+        description="The price of the next period, with the price list and the discounts that will hold then. null: the list lacks one of "
+        "the modules."
     )
     scheduled_plan_change: str | None = Field(
         description="The change of plan or term that takes effect with the next period. The numbers of the next period count it."
     )
     modules: list[SubscribedModuleView]
-
-    def with_plan(self, following: FollowingPlan) -> "SubscriptionView":
-        """Return the subscription with the numbers of a next period that has another plan or term."""
-        numbers = {module.module: module.next_period for module in self.modules}
-        fewer = lowered(following.plan, following.term, numbers)
-        modules = [module.model_copy(update={"next_period": fewer.get(module.module, module.next_period)}) for module in self.modules]
-        net = next_period_net_minor(following.plan, following.term, following, numbers)
-        return self.model_copy(update={"scheduled_plan_change": following.change, "modules": modules, "next_period_net_minor": net})
 
 
 def subscription_view(
@@ -172,20 +166,23 @@ def subscription_view(
     modules: Sequence[Module],
     pools: Mapping[str, Pool],
     plan: PlanDefined,
-    next_list: PlanDefined,
+    next_start: NextStart,
     ends_on: date | None,
 ) -> SubscriptionView:
     """Return the subscription as REST shows it."""
-    prices = prices_of(plan, contract.term)
+    prices, following = prices_of(plan, contract.term), next_start.following
+    known = {each.module: pools.get(each.module, Pool(0, 0) if each.opened else Pool(each.licences, each.licences)) for each in modules}
+    numbers = {module: pool.next_period for module, pool in known.items()}
+    fewer = {} if following is None else lowered(following.plan, following.term, numbers)
     shown = []
     for module in modules:
-        pool = pools.get(module.module, Pool(0, 0) if module.opened else Pool(module.licences, module.licences))
+        pool = known[module.module]
         shown.append(
             SubscribedModuleView(
                 module=module.module,
                 base=module.base,
                 licences=pool.licences,
-                next_period=pool.next_period,
+                next_period=fewer.get(module.module, pool.next_period),
                 opened=module.opened,
                 unit_price_minor=prices.get(module.module),
                 policies={name: value for name, value in orjson.loads(module.policies).items() if value is not None},
@@ -206,8 +203,8 @@ def subscription_view(
         credit_when=contract.credit_when,
         zero_invoices=contract.zero_invoices,
         price_notice=contract.price_notice,
-        next_period_net_minor=renewal_net_minor(next_list, contract.term, {each.module: each.next_period for each in shown}),
-        scheduled_plan_change=None,
+        next_period_net_minor=next_start.net_minor(numbers),
+        scheduled_plan_change=following.change if following is not None else None,
         modules=shown,
     )
 
@@ -277,8 +274,9 @@ class QuoteView(BaseModel):
     charge: str = Field(description="now (invoiced when the order is completed) or next_invoice (on the invoice of the next period)")
     priced_for: date
     plan_version: int
-    recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period.")
-    recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order.")
+    recurring_now_minor: int = Field(description="The present net price of the ordered modules for a whole period, before discounts.")
+    recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order, before discounts.")
+    discounts: tuple[Discount, ...] = Field(description="The percentages that the lines are priced with.")
     new_module: str | None = Field(description="The module that the order adds to the subscription.")
     cancels_plan_change: str | None = Field(
         description="The scheduled change of plan that does not fit any more after the order: then the present plan goes on."

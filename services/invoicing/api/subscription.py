@@ -13,6 +13,7 @@ from services.invoicing.api.dependencies import (
 )
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
+from services.invoicing.domain.prices import NextStart
 from services.invoicing.use_cases import subscriptions
 from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
@@ -40,9 +41,10 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
         await store.pools.reported(c, tenant),
         await store.endings.find(c, tenant),
     )
-    shown = subscription_view(found, contract, modules, pools, plan, next_list, ending.ends_on if ending is not None else None)
-    following = await following_plan(uow, tenant, contract)
-    return shown if following is None or ending is not None else shown.with_plan(following)
+    following = await following_plan(uow, tenant, contract) if ending is None else None
+    discounts = await store.discounts.of_subscription(c, tenant, found.subscription)
+    next_start = NextStart(next_list, contract.term, found.period_end, discounts, following)
+    return subscription_view(found, contract, modules, pools, plan, next_start, ending.ends_on if ending is not None else None)
 
 
 @router.post(

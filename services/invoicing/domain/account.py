@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from fractions import Fraction
 from itertools import groupby
 from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
+from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages
 from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
@@ -22,6 +24,9 @@ from shared.schemas.invoicing_v1 import (
     ChargeBooked,
     ContractChanged,
     DayCharged,
+    Discount,
+    DiscountGranted,
+    DiscountWithdrawn,
     InvoiceIssued,
     InvoiceLine,
     QuoteApproved,
@@ -81,6 +86,7 @@ class Account:
     charges: list[ChargeBooked] = field(default_factory=list)
     invoices: list[InvoiceIssued] = field(default_factory=list)  # and credit notes, without numbers
     last_decision: str = ""  # that was read
+    discounts: tuple[Discount, ...] = ()  # by the order in which they were granted; some hold later, or no more
 
     def day_to_charge(self, before: date) -> date | None:
         """Return the open day if it has ended before this day. Changes after the period's end wait for the next period to begin."""
@@ -128,7 +134,7 @@ class _Reading:
     """One pass over what seats decided about a subscription."""
 
     def __init__(self, history: History, contract: SubscriptionStarted, decisions: Iterable[tuple[str, Decision]]) -> None:
-        self.history, self.contract, self.account = history, contract, Account()
+        self.history, self.contract, self.account = history, contract, Account(discounts=contract.discounts)
         self.later: list[tuple[str, str, Change]] = []  # (decision, module, change) of days after the period, before the next one began
         self.decided: dict[str, list[str]] = {}  # by module: the decisions of the open day
         self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
@@ -147,11 +153,17 @@ class _Reading:
                 self._decided(event_id, event)
             days = 0
             for each in history.between.get(event_id, ()):
-                if isinstance(each, DayCharged):
-                    self._end_day(event_id, f"{decision_key(event_id)}-day" + (f"-{days}" if days else ""), each)
-                    days += 1
-                else:
-                    self._change_terms(each)
+                match each:
+                    case DayCharged():
+                        self._end_day(event_id, f"{decision_key(event_id)}-day" + (f"-{days}" if days else ""), each)
+                        days += 1
+                    case DiscountGranted():
+                        self.account.discounts += (each.discount,)
+                    case DiscountWithdrawn():
+                        kept = [known for known in self.account.discounts if known.discount != each.discount.discount]
+                        self.account.discounts = tuple(kept)
+                    case ContractChanged():
+                        self._change_terms(each)
             if (ended := history.ended.get(event_id)) is not None:
                 self._end(event_id, ended)
 
@@ -167,8 +179,9 @@ class _Reading:
             case PoolExpanded() | PoolRestored():
                 terms = self.history.terms[event_id]
                 price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
-                tax = self._tax(terms.billing_details, local_day(event.at, self.contract.time_zone))
-                self._change(event_id, event.at, event.module, event.by, Rate(price, tax))
+                day = local_day(event.at, self.contract.time_zone)
+                rate = Rate(price, self._tax(terms.billing_details, day), self._left(event.module, day))
+                self._change(event_id, event.at, event.module, event.by, rate)
             case LicencesReduced():
                 ordered, ahead = self.history.reductions.get(event.order), self.ahead.pop(event.order, {})
                 for item in event.items:
@@ -242,11 +255,13 @@ class _Reading:
         """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""
         self.account.period, self.account.ledgers, lines = period, {}, []
         tax = self._tax(details, period.start)
-        for module, licences in sorted(at_start.items()):
-            if licences == 0:
-                continue
-            price = self.history.price_minor(plan, plan_version, module, self.contract.term)
-            self.account.ledgers[module] = ModuleLedger(period, Change(period.start, licences, Rate(price, tax), _opening(period.start)))
+        numbers = {module: licences for module, licences in sorted(at_start.items()) if licences}
+        prices = {module: self.history.price_minor(plan, plan_version, module, self.contract.term) for module in numbers}
+        gross = [PeriodLine(module, licences * prices[module]) for module, licences in numbers.items()]
+        for line, cost in zip(gross, discounted(self.account.discounts, period.start, gross), strict=True):
+            module, licences, price = line.module, numbers[line.module], prices[line.module]
+            rate = Rate(price, tax, cost.left, Fraction(cost.amount_minor, licences) if cost.amount_minor else 0)
+            self.account.ledgers[module] = ModuleLedger(period, Change(period.start, licences, rate, _opening(period.start)))
             lines.append(
                 InvoiceLine(
                     text_key="recurring",
@@ -257,10 +272,11 @@ class _Reading:
                     to_day=period.end,
                     days=period.days,
                     days_of_period=period.days,
-                    net_minor=licences * price,
+                    net_minor=cost.net_minor,
                     charges=(),
                     tax_category=tax.category,
                     tax_rate_percent=tax.rate_percent,
+                    discount_minor=line.gross_minor - cost.net_minor,
                 )
             )
         return lines
@@ -303,7 +319,7 @@ class _Reading:
         """Return the rate of the period's begin."""
         opening = self.account.ledgers[module].opening
         assert opening is not None
-        return opening.rate
+        return replace(opening.rate, off=0)
 
     def _change_terms(self, event: ContractChanged) -> None:
         """Read the decisions from here on with other terms. A plan that changes within a period gives the licences other prices."""
@@ -318,7 +334,8 @@ class _Reading:
         name, tax = f"plan-{event.change}", self._tax(event.billing_details, event.day)
         for module, licences in sorted(self.account.licences.items()):
             if licences:
-                rate = Rate(self.history.price_minor(event.plan, event.plan_version, module, self.contract.term), tax)
+                price = self.history.price_minor(event.plan, event.plan_version, module, self.contract.term)
+                rate = Rate(price, tax, self._left(module, event.day))
                 self._place(name, module, Change(event.day, 0, rate, name, reprice=True))
 
     def _buy(self, event_id: str, order: str, at: datetime, bought: Mapping[str, int]) -> None:
@@ -353,7 +370,8 @@ class _Reading:
 
     def _rate_of(self, approval: QuoteApproved, quote: QuoteIssued, line: QuoteLine) -> Rate:
         details = quote.billing_details or approval.billing_details or self.contract.billing_details
-        return Rate(line.unit_price_minor, self._tax(details, approval.approved_on))
+        left = left_of_price(quote.discounts, line.module)
+        return Rate(line.unit_price_minor, self._tax(details, approval.approved_on), left)
 
     def _bought(self, event_id: str, order: str, at: datetime, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
         return ChargeBooked(
@@ -374,6 +392,7 @@ class _Reading:
             tax_category=rate.tax.category,
             tax_rate_percent=rate.tax.rate_percent,
             decisions=(event_id,),
+            discount_minor=line.discount_minor,
         )
 
     # ----------------------------------------------------------------------------------------------------- the end of a day
@@ -431,6 +450,7 @@ class _Reading:
             tax_rate_percent=part.rate.tax.rate_percent,
             decisions=tuple(decisions),
             undoes=part.undoes,
+            discount_minor=part.discount_minor,
         )
 
     def _use_credits(self, lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
@@ -456,6 +476,10 @@ class _Reading:
         return used
 
     # ---------------------------------------------------------------------------------------------------------- documents
+
+    def _left(self, module: str, day: date) -> Fraction | int:
+        """Return the part of the price that the discounts leave of licences that begin on this day."""
+        return left_of_price(percentages(self.account.discounts, day), module)
 
     def _tax(self, details: str, supplied_on: date) -> Tax:
         return tax_on(self.history.details[details], supplied_on)

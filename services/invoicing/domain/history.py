@@ -15,6 +15,8 @@ from shared.schemas.invoicing_v1 import (
     BillingDetailsChanged,
     ContractChanged,
     DayCharged,
+    DiscountGranted,
+    DiscountWithdrawn,
     InvoiceIssued,
     ModuleAdded,
     PlanDefined,
@@ -39,6 +41,7 @@ from shared.schemas.seats_v1 import (
 
 Fact = tuple[str, Payload]  # the message's id and body
 Decision = PoolOpened | LicencesAdded | PoolExpanded | LicencesReduced | PoolReduced | PoolRestored | PoolClosed | PeriodStarted
+Between = DayCharged | ContractChanged | DiscountGranted | DiscountWithdrawn
 DECISIONS: Final = get_args(Decision)  # every decision that changes the licences of a pool
 
 
@@ -66,7 +69,7 @@ class History:
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
-    between: dict[str, list[DayCharged | ContractChanged]] = field(default_factory=dict)  # by the decision that they come after
+    between: dict[str, list[Between]] = field(default_factory=dict)  # by the decision that they come after
     added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
@@ -111,7 +114,7 @@ def fold(facts: Iterable[Fact]) -> History:
                 history.reductions[event.reduction] = event
             case ModuleAdded():
                 history.added[event.decision] = event
-            case DayCharged() | ContractChanged():
+            case DayCharged() | ContractChanged() | DiscountGranted() | DiscountWithdrawn():
                 history.between.setdefault(event.after, []).append(event)
             case InvoiceIssued():
                 history.issued[event.invoice] = event
@@ -125,6 +128,6 @@ def fold(facts: Iterable[Fact]) -> History:
     return history
 
 
-def _between_decisions(event: DayCharged | ContractChanged) -> tuple[datetime, int]:
+def _between_decisions(event: Between) -> tuple[datetime, int]:
     """Return the place of an event among those after one decision. A day that ends at the instant of a change ends before it."""
-    return event.at, event.number if isinstance(event, ContractChanged) else 0
+    return event.at, 0 if isinstance(event, DayCharged) else event.number

@@ -18,6 +18,9 @@ def line_of(text_key: str, module: str, charges: Sequence[ChargeBooked], net_min
     whole = sum(charge.net_minor for charge in charges)
     net_minor = whole if net_minor is None else net_minor
     single = charges[0] if len(charges) == 1 and net_minor == whole else None
+    discounts = [charge.discount_minor for charge in charges]
+    # A sum of charges and credits has no discount that its reader could follow.
+    alike = net_minor == whole and (single is not None or all(each * net_minor >= 0 for each in discounts))
     return InvoiceLine(
         text_key=text_key,
         module=module,
@@ -31,6 +34,7 @@ def line_of(text_key: str, module: str, charges: Sequence[ChargeBooked], net_min
         charges=tuple(charge.charge for charge in charges),
         tax_category=charges[0].tax_category,
         tax_rate_percent=charges[0].tax_rate_percent,
+        discount_minor=sum(discounts) if alike else 0,
     )
 
 
@@ -90,7 +94,7 @@ def billed(line: InvoiceLine, decimals: int) -> Billed:
     quantity = line.quantity if not is_sum else -1 if gross_minor < 0 else 1
     amount = Decimal(gross_minor).scaleb(-decimals)
     cent = Decimal(1).scaleb(-max(decimals, 2))
-    exact, places = Decimal(gross_minor).scaleb(-decimals) / quantity, decimals
+    exact, places = abs(Decimal(gross_minor).scaleb(-decimals) / quantity), decimals  # also for nothing given back, which is no -0
     while True:
         price = exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
         if (quantity * price).quantize(cent, ROUND_HALF_UP) == amount:

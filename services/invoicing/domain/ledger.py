@@ -2,7 +2,7 @@
 
 What a module costs in a period is a function of all its changes; a line is the rounded cost with a change, minus everything that was
 charged before it. So the parts of a period sum to its exact price, rounded half up once. The value of a day is the number of licences at
-its end. A credit undoes the most recently charged licences first, at their own price and tax.
+its end. A credit undoes the most recently charged licences first, at their own price, discount and tax.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +13,28 @@ from itertools import groupby
 from typing import Final
 
 from services.invoicing.domain.calendar import Period
+from services.invoicing.domain.discounts import WHOLE
 from services.invoicing.domain.money import Tax, round_half_up, share
 
 NO_TAX = Tax("", "0")
+NOTHING = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The price of a licence for a whole period, and its tax."""
+    """The price of a licence for a whole period, what discounts take off it, and its tax."""
 
     unit_price_minor: int
     tax: Tax = NO_TAX
+    left: Fraction | int = WHOLE  # the part of the price that percentages leave
+    off: Fraction | int = 0  # the licence's share of an amount per period
+
+    @property
+    def price(self) -> Fraction | int:
+        """Return the price less the discounts; it is never negative."""
+        if self.left == WHOLE and not self.off:
+            return self.unit_price_minor
+        return max(self.unit_price_minor * self.left - self.off, NOTHING)
 
 
 NO_RATE: Final = Rate(0)  # of licences that are taken away
@@ -58,10 +69,18 @@ class Lot:
         return self.quantity - sum(quantity for _, quantity in self.removed)
 
     def amount(self, period: Period) -> Fraction:
-        def cost(quantity: int, until: date) -> Fraction:
-            return share(quantity, self.rate.unit_price_minor, (until - self.day).days, period.days)
+        return self._at(self.rate.price, period)
 
-        return cost(self.left, period.end) + sum((cost(quantity, day) for day, quantity in self.removed), Fraction(0))
+    def discount(self, period: Period) -> Fraction:
+        """Return what discounts take off the price of these licences."""
+        off = self.rate.unit_price_minor - self.rate.price
+        return self._at(off, period) if off else NOTHING
+
+    def _at(self, price: Fraction | int, period: Period) -> Fraction:
+        def cost(quantity: int, until: date) -> Fraction:
+            return share(quantity, price, (until - self.day).days, period.days)
+
+        return cost(self.left, period.end) + sum((cost(quantity, day) for day, quantity in self.removed), NOTHING)
 
 
 def lots(period: Period, changes: Iterable[Change], opening: Change | None = None) -> list[Lot]:
@@ -86,10 +105,22 @@ def lots(period: Period, changes: Iterable[Change], opening: Change | None = Non
 
 
 def _reprice(held: Sequence[Lot], change: Change) -> list[Lot]:
-    """End all licences on the day of the change, and begin as many at its rate. The last change of a day counts."""
+    """End all licences on the day of the change, and begin as many at its rate. The last change of a day counts.
+
+    Each licence keeps its share of an amount per period, which counts once however often the price changes.
+    """
     ended = [replace(lot, removed=(*lot.removed, (change.day, lot.left))) if lot.left else lot for lot in held if lot.day < change.day]
-    quantity = sum(lot.left for lot in held)
-    return [*ended, Lot(change.day, change.rate, quantity, change.charge)] if quantity else ended
+    begun: dict[Rate, int] = {}
+    for lot in held:
+        if lot.left:
+            rate = follows(change, lot.rate)
+            begun[rate] = begun.get(rate, 0) + lot.left
+    return [*ended, *(Lot(change.day, rate, quantity, change.charge) for rate, quantity in begun.items())]
+
+
+def follows(change: Change, rate: Rate) -> Rate:
+    """Return the rate of licences that had this rate before their price changed."""
+    return replace(change.rate, off=rate.off) if rate.off else change.rate
 
 
 def _cancel(added: list[Lot], gone: int) -> tuple[list[Lot], int]:
@@ -116,10 +147,15 @@ def _remove(held: Sequence[Lot], gone: int, day: date) -> list[Lot]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The licences of one rate: their exact price, and their number at the end."""
+    """The licences of one rate: their exact price, their number at the end, and what discounts have taken off the price."""
 
-    amount: Fraction = Fraction(0)
+    amount: Fraction = NOTHING
     quantity: int = 0
+    discount: Fraction = NOTHING
+
+    def plus(self, other: "Cost", sign: int = 1) -> "Cost":
+        discount = self.discount + sign * other.discount if self.discount or other.discount else NOTHING
+        return Cost(self.amount + sign * other.amount, self.quantity + sign * other.quantity, discount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +167,7 @@ class State:
 
     @property
     def total(self) -> Fraction:
-        return sum((cost.amount for cost in self.by_rate.values()), Fraction(0))
+        return sum((cost.amount for cost in self.by_rate.values()), NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +181,7 @@ class Part:
     quantity: int
     net_minor: int
     undoes: tuple[str, ...] = ()
+    discount_minor: int = 0  # already deducted; of what is credited, it is negative
 
 
 @dataclass(slots=True)
@@ -166,9 +203,10 @@ class ModuleLedger:
         by_rate: dict[Rate, Cost] = {}
         by_charge: dict[str, Fraction] = {}
         for lot in lots(self.period, [*self.changes, *more], self.opening):
-            amount, before = lot.amount(self.period), by_rate.get(lot.rate, Cost())
-            by_rate[lot.rate] = Cost(before.amount + amount, before.quantity + lot.left)
-            by_charge[lot.charge] = by_charge.get(lot.charge, Fraction(0)) + amount
+            amount = lot.amount(self.period)
+            cost = Cost(amount, lot.left, lot.discount(self.period))
+            by_rate[lot.rate] = by_rate[lot.rate].plus(cost) if lot.rate in by_rate else cost
+            by_charge[lot.charge] = by_charge.get(lot.charge, NOTHING) + amount
         return State(by_rate, by_charge)
 
     def cost_minor(self, change: Change) -> int:
@@ -191,41 +229,54 @@ class ModuleLedger:
         now = self.state()
         moved = _difference(now, self.booked)
         undone = tuple(charge for charge, amount in moved.by_charge.items() if amount < 0)
-        open_minor, parts, reached, sum_of_parts = self.open_minor(), [], Fraction(0), 0
+        open_minor, parts, reached, sum_of_parts = self.open_minor(), [], NOTHING, 0
         changed = [(rate, cost) for rate, cost in moved.by_rate.items() if cost != Cost()] or list(moved.by_rate.items())[-1:]
         repriced = [change for change in self.changes if change.reprice]
         changed = _by_difference(changed, repriced[-1], self.period) if repriced else changed
+        changed = sorted(changed, key=lambda each: each[1].amount != 0)  # the rounding is no line for what costs nothing
         for number, (rate, cost) in enumerate(changed, 1):
             reached += cost.amount
             net_minor = (open_minor if number == len(changed) else round_half_up(reached)) - sum_of_parts
             sum_of_parts += net_minor
             if net_minor or cost.quantity:
-                parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else ()))
+                parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else (), round_half_up(cost.discount)))
         self.booked_minor += open_minor
         self.booked = now
         return parts
 
 
 def _by_difference(moved: Sequence[tuple[Rate, Cost]], change: Change, period: Period) -> list[tuple[Rate, Cost]]:
-    """Return licences that changed their rate as one part, with the difference of the two prices: of each former rate with the same tax.
+    """Return licences that changed their rate as one part, with the difference of the two prices: of each former rate with the same tax and
+    the same percentages.
 
     The price of a part is never negative: where the licences are cheaper now, their number is.
     """
-    new, parts = dict(moved).get(change.rate, Cost()), list[tuple[Rate, Cost]]()
+    begun = {rate: cost for rate, cost in moved if rate == follows(change, rate)}
+    parts = list[tuple[Rate, Cost]]()
     days = period.remaining(change.day)
     for rate, cost in moved:
-        quantity = min(-cost.quantity, new.quantity) if rate.tax == change.rate.tax and rate != change.rate else 0
-        if quantity <= 0:
-            parts += [(rate, cost)] if rate != change.rate else []
+        if rate in begun:
             continue
-        former = share(quantity, rate.unit_price_minor, days, period.days)
-        since = share(quantity, change.rate.unit_price_minor, days, period.days)
-        new = Cost(new.amount - since, new.quantity - quantity)
-        more = change.rate.unit_price_minor - rate.unit_price_minor
-        parts.append((Rate(abs(more), rate.tax), Cost(since - former, quantity if more > 0 else -quantity)))
-        left = Cost(cost.amount + former, cost.quantity + quantity)
+        to = follows(change, rate)
+        alike = (rate.tax, rate.left) == (to.tax, to.left)
+        quantity = min(-cost.quantity, begun.get(to, Cost()).quantity) if alike else 0
+        if quantity <= 0:
+            parts.append((rate, cost))
+            continue
+        former, since = _cost(rate, quantity, days, period), _cost(to, quantity, days, period)
+        begun[to] = begun[to].plus(since, -1)
+        more = to.unit_price_minor - rate.unit_price_minor
+        difference = replace(since.plus(former, -1), quantity=quantity if more > 0 else -quantity)
+        parts.append((Rate(abs(more), rate.tax), difference))
+        left = cost.plus(former)
         parts += [(rate, left)] if left != Cost() else []
-    return [*parts, (change.rate, new)] if new != Cost() or not parts else parts
+    parts += [(rate, cost) for rate, cost in begun.items() if cost != Cost()]
+    return parts or [(change.rate, Cost())]
+
+
+def _cost(rate: Rate, quantity: int, days: int, period: Period) -> Cost:
+    off = rate.unit_price_minor - rate.price
+    return Cost(share(quantity, rate.price, days, period.days), quantity, share(quantity, off, days, period.days))
 
 
 def _difference(after: State, before: State) -> State:
@@ -235,8 +286,7 @@ def _difference(after: State, before: State) -> State:
 def _sum(one: State, other: State, sign: int = 1) -> State:
     by_rate, by_charge = dict(one.by_rate), dict(one.by_charge)
     for rate, cost in other.by_rate.items():
-        mine = by_rate.get(rate, Cost())
-        by_rate[rate] = Cost(mine.amount + sign * cost.amount, mine.quantity + sign * cost.quantity)
+        by_rate[rate] = by_rate.get(rate, Cost()).plus(cost, sign)
     for charge, amount in other.by_charge.items():
-        by_charge[charge] = by_charge.get(charge, Fraction(0)) + sign * amount
+        by_charge[charge] = by_charge.get(charge, NOTHING) + sign * amount
     return State(by_rate, by_charge)

@@ -15,7 +15,7 @@ def round_half_up(amount: Fraction) -> int:
     return (2 * amount.numerator + amount.denominator) // (2 * amount.denominator)
 
 
-def share(quantity: int, unit_price_minor: int, days: int, days_of_period: int) -> Fraction:
+def share(quantity: int, unit_price_minor: Fraction | int, days: int, days_of_period: int) -> Fraction:
     """Return the exact price of `quantity` licences for `days` of a period (B7)."""
     assert 0 <= days <= days_of_period
     return Fraction(quantity * unit_price_minor * days, days_of_period)

@@ -4,12 +4,13 @@ A change takes effect `now`, with the difference of the prices for the rest of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day
+from services.invoicing.domain.discounts import left_of_price, percentages
 from services.invoicing.domain.ledger import Change as LedgerChange
 from services.invoicing.domain.ledger import Rate
 from services.invoicing.domain.policies import changes_of
@@ -168,23 +169,27 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     contract, details = situation.contract, situation.details
     day = local_day(situation.at, contract.time_zone)
     tax, next_tax = tax_on(details, day), tax_on(details, period.end)
-    before, after = prices_of(situation.plan_of_next_period, contract.term), prices_of(wanted.plan, wanted.term)
+    after, discounts = prices_of(wanted.plan, wanted.term), situation.discounts
     most = {item.module: item.total for item in reduces}
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
     net = 0
     if takes_effect == NOW:
-        ledgers = situation.account.ledgers
-        net = sum(
-            ledger.cost_minor(LedgerChange(day, 0, Rate(after[module], tax), "offer", reprice=True))
-            for module, ledger in ledgers.items()
-            if module in situation.pools
-        )
+        for module, ledger in situation.account.ledgers.items():
+            if module in situation.pools:
+                rate = Rate(after[module], tax, left_of_price(percentages(discounts, day), module))
+                net += ledger.cost_minor(LedgerChange(day, 0, rate, "offer", reprice=True))
+    own = replace(situation.next_start, following=None)
+    next_before = own.net_minor({module: number for module, number in numbers.items() if module in prices_of(own.plan, own.term)})
+    then = replace(own, plan=wanted.plan, term=wanted.term)
+    next_after = then.net_minor({module: min(number, most.get(module, number)) for module, number in numbers.items() if module in after})
+    assert next_before is not None
+    assert next_after is not None
     return PlanPrice(
         currency=contract.currency,
         charge=due_when(contract.charge_when if net >= 0 else contract.credit_when, day, period.end),
         now=amounts(net, tax),
-        next_before=amounts(sum(number * before.get(module, 0) for module, number in numbers.items()), next_tax),
-        next_after=amounts(sum(min(n, most.get(module, n)) * after.get(module, 0) for module, n in numbers.items()), next_tax),
+        next_before=amounts(next_before, next_tax),
+        next_after=amounts(next_after, next_tax),
     )
 
 

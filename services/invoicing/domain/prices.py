@@ -1,9 +1,11 @@
 """What a plan sells: the price of a licence of a module for a whole period, and how many licences it allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined
+from services.invoicing.domain.discounts import PeriodLine, discounted
+from shared.schemas.invoicing_v1 import Discount, ModuleLimits, PlanDefined
 
 
 def prices_of(plan: PlanDefined, term: str) -> Mapping[str, int]:
@@ -36,15 +38,28 @@ class FollowingPlan:
         return module in prices_of(self.plan, self.term) and licences <= (limits_of(self.plan, module).maximum or licences)
 
 
-def renewal_net_minor(plan: PlanDefined, term: str, numbers: Mapping[str, int]) -> int | None:
-    """Return the price of a period with these licences; None if the price list lacks one of the modules."""
+def period_lines(plan: PlanDefined, term: str, numbers: Mapping[str, int]) -> list[PeriodLine] | None:
+    """Return the lines of a period with these licences, before discounts; None if the price list lacks one of the modules."""
     prices = prices_of(plan, term)
-    in_use = {module: number for module, number in numbers.items() if number}
-    return sum(number * prices[module] for module, number in in_use.items()) if in_use.keys() <= prices.keys() else None
+    in_use = {module: number for module, number in sorted(numbers.items()) if number}
+    return [PeriodLine(module, number * prices[module]) for module, number in in_use.items()] if in_use.keys() <= prices.keys() else None
 
 
-def next_period_net_minor(plan: PlanDefined, term: str, following: FollowingPlan | None, numbers: Mapping[str, int]) -> int | None:
-    """Return the price of the next period with these licences: with the plan that is scheduled for it, if there is one."""
-    if following is None:
-        return renewal_net_minor(plan, term, numbers)
-    return renewal_net_minor(following.plan, following.term, {**numbers, **lowered(following.plan, following.term, numbers)})
+@dataclass(frozen=True, slots=True)
+class NextStart:
+    """The next period but for its licences: the plan, the change that is scheduled for it, and the discounts that hold then."""
+
+    plan: PlanDefined
+    term: str
+    starts_on: date
+    discounts: Sequence[Discount] = ()
+    following: FollowingPlan | None = None
+
+    def net_minor(self, numbers: Mapping[str, int]) -> int | None:
+        """Return the price with these licences; None if the price list lacks one of the modules."""
+        if self.following is None:
+            lines = period_lines(self.plan, self.term, numbers)
+        else:
+            plan, term = self.following.plan, self.following.term
+            lines = period_lines(plan, term, {**numbers, **lowered(plan, term, numbers)})
+        return None if lines is None else sum(each.net_minor for each in discounted(self.discounts, self.starts_on, lines))

@@ -9,14 +9,16 @@ from datetime import date, datetime, timedelta
 
 from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
+from services.invoicing.domain.discounts import WHOLE, left_of_price, percentages
 from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
-from services.invoicing.domain.prices import FollowingPlan, limits_of, next_period_net_minor, prices_of
+from services.invoicing.domain.prices import FollowingPlan, NextStart, limits_of, prices_of
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
     Amounts,
     BillingDetailsChanged,
+    Discount,
     NextPeriod,
     PlanDefined,
     QuoteIssued,
@@ -86,11 +88,24 @@ class Situation:
     ends_on: date | None = None  # the subscription is to end
     following: FollowingPlan | None = None  # another plan or term begins with the next period
     next_list: PlanDefined | None = None  # the price list of the next period, if the plan stays the same; None: the present one
+    offered: tuple[Discount, ...] = ()  # discounts that an estimate offers or fixes, beside those that the subscription has
 
     @property
     def plan_of_next_period(self) -> PlanDefined:
         """Return the price list of the next period, if the plan stays the same."""
         return self.next_list or self.plan
+
+    @property
+    def discounts(self) -> tuple[Discount, ...]:
+        fixed = {each.discount for each in self.offered}
+        return (*(each for each in self.account.discounts if each.discount not in fixed), *self.offered)
+
+    @property
+    def next_start(self) -> NextStart:
+        """Return what the price of the next period depends on."""
+        period = self.account.period
+        assert period is not None
+        return NextStart(self.plan_of_next_period, self.contract.term, period.end, self.discounts, self.following)
 
 
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
@@ -186,7 +201,14 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         ends_on=situation.ends_on,
         cancels_plan_change=_cancelled_plan(situation, lines),
         cancels_closing=tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module])),
+        discounts=_of_lines(situation, day, lines),
     )
+
+
+def _of_lines(situation: Situation, day: date, lines: Sequence[QuoteLine]) -> tuple[Discount, ...]:
+    """Return the percentages that these lines are priced with."""
+    modules = {None, *(line.module for line in lines)}
+    return tuple(each for each in percentages(situation.discounts, day) if each.module in modules)
 
 
 def _is_kept(situation: Situation, pool: Pool) -> bool:
@@ -196,23 +218,21 @@ def _is_kept(situation: Situation, pool: Pool) -> bool:
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:
     """Return the price of the whole subscription before and after (B5, B9, T21). None: the price list lacks one of its modules."""
-    plan, term, following = situation.plan_of_next_period, situation.contract.term, situation.following
+    following = situation.next_start
+    kept = following if _cancelled_plan(situation, lines) is None else replace(following, following=None)
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
     # A subscription that ends goes on ending, so the purchase changes nothing of the next period.
     bought = {line.module: line.quantity for line in lines if situation.ends_on is None}
-    totals = {module: situation.pools[module].licences + quantity for module, quantity in bought.items()}
-    kept = None if _cancelled_plan(situation, lines) is not None else following
-    before = next_period_net_minor(plan, term, following, numbers)
-    after = next_period_net_minor(plan, term, kept, {**numbers, **totals})
-    if before is None or after is None:
+    present = {module: situation.pools[module].licences for module in bought}
+    totals = {module: present[module] + quantity for module, quantity in bought.items()}
+    before, brought_back, after = following.net_minor(numbers), kept.net_minor(numbers | present), kept.net_minor(numbers | totals)
+    if before is None or brought_back is None or after is None:
         return None
-    prices = prices_of(plan, term) if kept is None else prices_of(kept.plan, kept.term)
-    added = sum(quantity * prices[module] for module, quantity in bought.items())
     return NextPeriod(
         before=amounts(before, tax),
         after=amounts(after, tax),
-        added_net_minor=added,
-        cancelled_reduction_net_minor=after - before - added,
+        added_net_minor=after - brought_back,
+        cancelled_reduction_net_minor=brought_back - before,
     )
 
 
@@ -325,16 +345,19 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
         return Refusal("plan-minimum", f"{most} no fewer than {limits.minimum}{how}", {"module": item.module, "minimum": limits.minimum})
     unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
     ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
-    net = ledger.cost_minor(Change(day, quantity, Rate(unit)))
+    rate = Rate(unit, left=left_of_price(percentages(situation.discounts, day), item.module))
+    cost = ledger.cost_minor(Change(day, quantity, rate))
+    gross = ledger.cost_minor(Change(day, quantity, Rate(unit))) if rate.left != WHOLE else cost
     return QuoteLine(
         module=item.module,
         quantity=quantity,
         unit_price_minor=unit,
         days=period.remaining(day),
         days_of_period=period.days,
-        net_minor=net,
+        net_minor=cost,
         recurring_now_minor=pool.licences * unit,
         recurring_then_minor=(pool.licences + quantity) * unit,
+        discount_minor=gross - cost,
     )
 
 
@@ -350,6 +373,8 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
     tax = tax_on(situation.details, quote.priced_for)
     if taxes != {(tax.category, tax.rate_percent)}:
         return Refusal("tax-changed", f"The tax of the billing details has changed since the quote was made. {how}")
+    if _of_lines(situation, day, quote.lines) != quote.discounts:
+        return Refusal("discounts-changed", f"The discounts have changed since the quote was made. {how}")
     now = expected(situation, [line.module for line in quote.lines])
     if now != expects:
         return Refusal(

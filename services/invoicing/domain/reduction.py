@@ -7,7 +7,7 @@ from typing import Final
 from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, local_day
 from services.invoicing.domain.ledger import Change
-from services.invoicing.domain.prices import limits_of, next_period_net_minor
+from services.invoicing.domain.prices import limits_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.invoicing_v1 import Amounts, ReductionItem
@@ -131,5 +131,5 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
 
 def _next_period(situation: Situation, period: Period, numbers: Mapping[str, int]) -> Amounts | None:
     """Return the price of the next period with these numbers; None if the price list lacks one of the modules."""
-    net_minor = next_period_net_minor(situation.plan_of_next_period, situation.contract.term, situation.following, numbers)
+    net_minor = situation.next_start.net_minor(numbers)
     return None if net_minor is None else amounts(net_minor, tax_on(situation.details, period.end))

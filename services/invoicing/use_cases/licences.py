@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.invoicing import store
-from services.invoicing.domain.prices import lowered, next_period_net_minor, prices_of
+from services.invoicing.domain.prices import NextStart, lowered, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
@@ -62,6 +62,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
         reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
         orders = await store.orders.pending(c, tenant_id)
         following = await following_plan(uow, tenant_id, found.contract)
+        discounts = await store.discounts.of_subscription(c, tenant_id, found.subscription)
     prices = prices_of(plan, found.contract.term)
     pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for order, quote in orders:
@@ -87,5 +88,5 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
     numbers = {each.module: each.next_period for each in modules}
     fewer = {} if following is None else lowered(following.plan, following.term, numbers)
     modules = [replace(each, next_period=fewer.get(each.module, each.next_period)) for each in modules]
-    net_minor = next_period_net_minor(next_list, found.contract.term, following, numbers)
+    net_minor = NextStart(next_list, found.contract.term, found.period_end, discounts, following).net_minor(numbers)
     return Licences(found, plan, modules, read.position if read else None, net_minor)

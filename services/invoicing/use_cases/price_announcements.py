@@ -6,7 +6,7 @@ from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Term, local_day
 from services.invoicing.domain.price_lists import first_renewal, list_at_renewal, taken_from, to_announce
-from services.invoicing.domain.prices import prices_of, renewal_net_minor
+from services.invoicing.domain.prices import NextStart, prices_of
 from services.invoicing.domain.quote import Situation, amounts
 from services.invoicing.domain.tax import tax_on
 from services.invoicing.store.due_actions import DueAction
@@ -50,7 +50,7 @@ def _event(situation: Situation, before: PlanDefined, after: PlanDefined, begins
     """Return what the tenant is told; None if no price of its modules changes."""
     contract, tax = situation.contract, tax_on(situation.details, begins_on)
     numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
-    old, new = renewal_net_minor(before, contract.term, numbers), renewal_net_minor(after, contract.term, numbers)
+    old, new = (NextStart(plan, contract.term, begins_on, situation.discounts).net_minor(numbers) for plan in (before, after))
     former, listed = prices_of(before, contract.term), prices_of(after, contract.term)
     changes = [Change(field=f"{module}.price", old=former[module], new=listed[module]) for module in sorted(numbers) if module in former]
     changes = [change for change in changes if change.old != change.new]

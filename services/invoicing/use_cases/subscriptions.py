@@ -6,10 +6,12 @@ from services.invoicing import store
 from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
+from services.invoicing.domain.discounts import fields_of
 from services.invoicing.domain.policies import wrong_for_plan
 from services.invoicing.domain.price_lists import of_each_plan
 from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.settings import Settings
+from services.invoicing.use_cases.discounts import discounts_of, save
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.seats_commands import open_pools, send_again
@@ -18,9 +20,9 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas import seats_v1
-from shared.schemas.base import Actor, Change
+from shared.schemas.base import Actor, Change, changes_between
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionActivated, SubscriptionModule, SubscriptionStarted
+from shared.schemas.invoicing_v1 import Discount, PlanDefined, SubscriptionActivated, SubscriptionModule, SubscriptionStarted
 
 
 async def start_subscription(
@@ -49,6 +51,7 @@ async def start_subscription(
     _check_modules(body, plan, known)
     anchor = _anchor(body)
     period = _first_period(body, anchor, today)
+    discounts = _discounts(body, period.start, anchor)
     event = SubscriptionStarted(
         at=at,
         actor=actor,
@@ -73,7 +76,11 @@ async def start_subscription(
         time_zone=tenant.time_zone,
         payment_days=settings.payment_days,
         test=tenant.clock == seats_v1.Clock.TEST,
-        changes=tuple(Change(field=f"{module.module}.licences", old=0, new=module.licences) for module in body.modules),
+        changes=(
+            *(Change(field=f"{module.module}.licences", old=0, new=module.licences) for module in body.modules),
+            *(change for discount in discounts for change in changes_between({}, fields_of(discount))),
+        ),
+        discounts=tuple(discounts),
     )
     modules = [
         store.subscriptions.Module(module.module, known[module.module].base, module.licences, module.policies.model_dump_json())
@@ -83,6 +90,8 @@ async def start_subscription(
         await store.subscriptions.remove(uow.connection, tenant_id)
         await store.endings.remove(uow.connection, tenant_id)
     await store.subscriptions.add(uow.connection, tenant_id, event, modules)
+    for discount in discounts:
+        await save(uow, tenant_id, event, discount, at, actor)
     await publish_fact(uow, tenant_id, event, subject=event.subscription)
     if tenant.opened:
         await open_pools(uow, tenant_id, at)
@@ -134,6 +143,12 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
             raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
     if not any(known[name].base for name in ordered):
         raise Invalid("body.modules", sorted(ordered), "modules with at least one base module among them")
+
+
+def _discounts(body: SubscriptionBody, first: date, anchor: date) -> list[Discount]:
+    days = {"earliest": first, "next_start": first, "anchor": anchor}
+    modules = [module.module for module in body.modules]
+    return discounts_of(body.discounts, "body.discounts.{place}", modules, term=Term(body.term), **days)
 
 
 def _anchor(body: SubscriptionBody) -> date:

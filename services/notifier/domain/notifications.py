@@ -92,6 +92,8 @@ class Kind(StrEnum):
     PLAN_SCHEDULED = "plan_scheduled"  # for the next period
     PLAN_WITHDRAWN = "plan_withdrawn"
     PLAN_DROPPED = "plan_dropped"  # it did not fit any more when the period began
+    DISCOUNT_GRANTED = "discount_granted"
+    DISCOUNT_WITHDRAWN = "discount_withdrawn"
     INVOICE = "invoice"
     PAYMENT_REMINDER = "payment_reminder"  # of an overdue invoice
     PURCHASES_BLOCKED = "purchases_blocked"  # until overdue invoices are paid
@@ -398,15 +400,11 @@ _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 }
 
 
-_PLAN_CHANGES: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
-    invoicing_v1.PlanChangeScheduled: Kind.PLAN_SCHEDULED,
-    invoicing_v1.PlanChangeWithdrawn: Kind.PLAN_WITHDRAWN,
-    invoicing_v1.PlanChangeDropped: Kind.PLAN_DROPPED,
-}
 _OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
+_OF_DISCOUNT = {"discount", "currency", "next_before", "next_after"}
 
 
-# What the administrators are told of orders and of a next period: the kind, and the fields that the e-mail shows.
+# What the administrators are told of orders, of the subscription and of a next period: the kind, and the fields that the e-mail shows.
 _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.OrderCompleted: (Kind.PURCHASED, {"order", "quote", "lines"}),
     invoicing_v1.OrderRefused: (Kind.ORDER_REFUSED, {"order", "quote"}),
@@ -430,6 +428,13 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.QuoteExpired: (Kind.QUOTE_EXPIRED, {"requested_by"}),
     invoicing_v1.QuoteWithdrawn: (Kind.QUOTE_WITHDRAWN, {"requested_by"}),
     invoicing_v1.PurchaseSettingsChanged: (Kind.PURCHASE_SETTINGS, {"changes", "currency"}),
+    invoicing_v1.PoliciesChanged: (Kind.CONTRACT_CHANGED, {"change", "changes", "price", "day"}),
+    invoicing_v1.ContractChanged: (Kind.CONTRACT_CHANGED, {"change", "changes", "price", "day"}),
+    invoicing_v1.PlanChangeScheduled: (Kind.PLAN_SCHEDULED, _OF_PLAN_CHANGE),
+    invoicing_v1.PlanChangeWithdrawn: (Kind.PLAN_WITHDRAWN, _OF_PLAN_CHANGE),
+    invoicing_v1.PlanChangeDropped: (Kind.PLAN_DROPPED, _OF_PLAN_CHANGE),
+    invoicing_v1.DiscountGranted: (Kind.DISCOUNT_GRANTED, _OF_DISCOUNT),
+    invoicing_v1.DiscountWithdrawn: (Kind.DISCOUNT_WITHDRAWN, _OF_DISCOUNT),
     invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
     invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
 }
@@ -442,10 +447,6 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
         case invoicing_v1.BillingDetailsChanged():
             audience, stream = Audience.BILLED, Stream.BILLING_DETAILS
             kind, fields = Kind.BILLING_DETAILS, {"version"}
-        case invoicing_v1.PoliciesChanged() | invoicing_v1.ContractChanged():
-            kind, fields = Kind.CONTRACT_CHANGED, {"change", "changes", "price", "day"}
-        case invoicing_v1.PlanChangeScheduled() | invoicing_v1.PlanChangeWithdrawn() | invoicing_v1.PlanChangeDropped():
-            kind, fields = _PLAN_CHANGES[type(payload)], _OF_PLAN_CHANGE
         case invoicing_v1.QuoteWithdrawn(waited=False):
             return []  # nobody waited for it
         case invoicing_v1.SubscriptionEnding(at_once=True):

@@ -160,6 +160,13 @@ CREATE TABLE contract_changes (
     PRIMARY KEY (tenant_id, change)
 );
 CREATE UNIQUE INDEX contract_changes_place ON contract_changes (tenant_id, place);
+CREATE TABLE discounts (
+    tenant_id text NOT NULL, discount text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, subscription text NOT NULL,
+    currency text NOT NULL, terms text NOT NULL, granted_at timestamptz NOT NULL, granted_by text NOT NULL,
+    withdrawn_at timestamptz, withdrawn_by text,
+    PRIMARY KEY (tenant_id, discount)
+);
+CREATE UNIQUE INDEX discounts_place ON discounts (tenant_id, place);
 -- The events that money is made of, as sent and as read: all that the account is computed from.
 CREATE TABLE facts (
     tenant_id text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY, id text NOT NULL, type text NOT NULL, payload text NOT NULL,
@@ -254,6 +261,7 @@ PROTECTED = (
     "orders",
     "reductions",
     "contract_changes",
+    "discounts",
     "facts",
     "charges",
     "invoices",

@@ -1,0 +1,132 @@
+"""What discounts take off a price.
+
+Percentages come first, each of what the earlier ones leave; then amounts, by the order in which they were granted. An amount counts once
+for each period: it is spread over the lines of the period, and no line falls below zero. So licences that are added within the period
+have the percentages only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Final
+
+from services.invoicing.domain.calendar import Term, period_at
+from services.invoicing.domain.money import round_half_up
+from shared.schemas.invoicing_v1 import Discount
+
+WHOLE: Final = 1
+DISCOUNTS_MAX: Final = 50  # of a subscription, without those that were withdrawn
+
+
+def holds(discount: Discount, day: date) -> bool:
+    """Return whether the discount counts for what is supplied on this day."""
+    return discount.from_day <= day and (discount.until_day is None or day < discount.until_day)
+
+
+def percentages(discounts: Iterable[Discount], day: date) -> tuple[Discount, ...]:
+    """Return the percentages for licences that begin on this day."""
+    return tuple(each for each in discounts if each.percent is not None and holds(each, day))
+
+
+def left_of_price(discounts: Iterable[Discount], module: str) -> Fraction | int:
+    """Return the part of the module's price that these percentages leave."""
+    left: Fraction | int = WHOLE
+    for each in discounts:
+        if each.percent is not None and each.module in (None, module):
+            left *= 1 - Fraction(each.percent) / 100
+    return left
+
+
+def spread(amount_minor: int, nets: Sequence[int]) -> list[int]:
+    """Share an amount out in proportion to these nets, by largest remainder; never more than a net."""
+    total = sum(nets)
+    if amount_minor >= total:
+        return list(nets)
+    shares = [Fraction(amount_minor * net, total) for net in nets]
+    found = [share.numerator // share.denominator for share in shares]
+    by_remainder = sorted(range(len(nets)), key=lambda n: (found[n] - shares[n], n))
+    for n in by_remainder[: amount_minor - sum(found)]:
+        found[n] += 1
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodLine:
+    """The licences of a module with which a period begins, at their price before discounts."""
+
+    module: str
+    gross_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discounted:
+    """A line of a period: the part of its price that percentages leave, the amount that comes off then, and the rest."""
+
+    left: Fraction | int
+    amount_minor: int
+    net_minor: int
+
+
+def discounted(discounts: Sequence[Discount], start: date, lines: Sequence[PeriodLine]) -> list[Discounted]:
+    """Return what these lines cost in a period that begins on this day."""
+    held = [each for each in discounts if holds(each, start)]
+    left = [left_of_price(held, line.module) for line in lines]
+    nets = [
+        line.gross_minor if part == WHOLE else round_half_up(Fraction(line.gross_minor * part))
+        for line, part in zip(lines, left, strict=True)
+    ]
+    before = list(nets)
+    for each in held:
+        if each.amount_minor is not None:
+            of_lines = [n for n, line in enumerate(lines) if each.module in (None, line.module)]
+            for n, off in zip(of_lines, spread(each.amount_minor, [nets[n] for n in of_lines]), strict=True):
+                nets[n] -= off
+    return [Discounted(*each) for each in zip(left, [b - n for b, n in zip(before, nets, strict=True)], nets, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of a discount as somebody asks for them: until a day, or for so many periods; neither: without end."""
+
+    from_day: date | None = None
+    until_day: date | None = None
+    periods: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrongDays:
+    field: str
+    value: object
+    expected: str
+
+
+def dated(discount: Discount, days: Days, earliest: date, next_start: date, anchor: date, term: Term) -> Discount | WrongDays:
+    """Return the discount with its days. `next_start`: the first period that it can count for; `earliest`: the first day.
+
+    Periods are counted from the first one that begins on or after `from_day`, with the present term.
+    """
+    first = days.from_day or earliest
+    if first < earliest:
+        return WrongDays("from_day", first.isoformat(), f"{earliest} or a later day: what is charged does not change any more")
+    start = max(next_start, first)
+    period = period_at(anchor, term, start)
+    start = start if start == period.start else period.end
+    if days.periods is not None:
+        until = start
+        for _ in range(days.periods):
+            until = period_at(anchor, term, until).end
+        return discount.model_copy(update={"from_day": start, "until_day": until})
+    if days.until_day is not None and days.until_day <= first:
+        return WrongDays("until_day", days.until_day.isoformat(), f"a day after {first}")
+    if discount.amount_minor is not None and days.until_day is not None and days.until_day <= start:
+        return WrongDays(
+            "until_day", days.until_day.isoformat(), f"a day after {start}, when the first period begins that the amount counts for"
+        )
+    return discount.model_copy(update={"from_day": first, "until_day": days.until_day})
+
+
+def fields_of(discount: Discount) -> dict[str, str | int | bool | None]:
+    """Return the fields of a discount for the action log."""
+    known = discount.model_dump(mode="json", exclude={"discount"})
+    return {f"discount.{name}": value for name, value in known.items()}

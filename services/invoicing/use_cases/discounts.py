@@ -1,0 +1,124 @@
+"""Discounts of a subscription: granted with its start or while it runs, and withdrawn."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+from services.invoicing import store
+from services.invoicing.api.requests import DiscountBody
+from services.invoicing.domain.calendar import Term, local_day
+from services.invoicing.domain.discounts import DISCOUNTS_MAX, Days, WrongDays, dated, fields_of
+from services.invoicing.domain.quote import Situation, amounts, not_priced_now
+from services.invoicing.domain.tax import tax_on
+from services.invoicing.settings import Settings
+from services.invoicing.store.discounts import NewDiscount, StoredDiscount
+from services.invoicing.use_cases.issue_invoices import end_days
+from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.publishing import publish_fact
+from services.invoicing.use_cases.quotes import refuse, situation_of
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Actor, changes_between
+from shared.schemas.invoicing_v1 import Amounts, Discount, DiscountGranted, DiscountWithdrawn, SubscriptionStarted
+
+
+def discounts_of(
+    bodies: Sequence[DiscountBody], field: str, modules: Collection[str], *, earliest: date, next_start: date, anchor: date, term: Term
+) -> list[Discount]:
+    """Return the discounts that these bodies describe. `field` is the path of the first one. Raises Invalid."""
+    found = []
+    for place, body in enumerate(bodies):
+        path = field.format(place=place)
+        if body.module is not None and body.module not in modules:
+            raise Invalid(f"{path}.module", body.module, f"a module of the subscription: {', '.join(sorted(modules))}")
+        about = body.model_dump(include={"module", "percent", "amount_minor", "text"})
+        draft = Discount(discount=ids.new_id(), from_day=earliest, **about)
+        made = dated(draft, Days(body.from_day, body.until_day, body.periods), earliest, next_start, anchor, term)
+        if isinstance(made, WrongDays):
+            raise Invalid(f"{path}.{made.field}", made.value, made.expected)
+        found.append(made)
+    return found
+
+
+async def save(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, discount: Discount, at: datetime, actor: Actor) -> None:
+    new = NewDiscount(discount.discount, contract.subscription, contract.currency, discount.model_dump_json(), at, actor.model_dump_json())
+    await store.discounts.add(uow.connection, tenant_id, new)
+
+
+async def grant(uow: UnitOfWork, tenant_id: str, body: DiscountBody, actor: Actor, *, settings: Settings, clock: Clock) -> str:
+    """Give the running subscription a discount, and return its id. Raises Conflict, Invalid."""
+    situation = await _now(uow, tenant_id, settings, clock)
+    contract, period = situation.contract, situation.account.period
+    assert period is not None
+    if len(situation.account.discounts) >= DISCOUNTS_MAX:
+        raise Conflict("too-many-discounts", f"The subscription has {DISCOUNTS_MAX} discounts. Withdraw one that no longer holds first.")
+    today, term = local_day(situation.at, contract.time_zone), Term(contract.term)
+    days: dict[str, date] = {"earliest": today, "next_start": period.end, "anchor": contract.anchored_on}
+    (discount,) = discounts_of([body], "body", situation.pools.keys(), term=term, **days)
+    await grant_discount(uow, tenant_id, situation, discount, actor)
+    return discount.discount
+
+
+async def grant_discount(uow: UnitOfWork, tenant_id: str, situation: Situation, discount: Discount, actor: Actor) -> None:
+    """Let a discount hold from now on: one that the vendor grants, or that an approved estimate fixes."""
+    await save(uow, tenant_id, situation.contract, discount, situation.at, actor)
+    with_it = replace(situation, offered=(*situation.offered, discount))
+    about = await _about(uow, tenant_id, situation, discount)
+    changes = changes_between({}, fields_of(discount))
+    about |= {"next_before": _next(situation), "next_after": _next(with_it)}
+    event = DiscountGranted(at=situation.at, actor=actor, reason=discount.text, changes=changes, **about)
+    await publish_fact(uow, tenant_id, event, subject=discount.discount)
+
+
+async def withdraw(uow: UnitOfWork, tenant_id: str, discount: str, actor: Actor, *, settings: Settings, clock: Clock) -> StoredDiscount:
+    """Let a discount hold no more from now on. If it is withdrawn already, nothing changes. Raises NotFound, Conflict."""
+    found = await store.discounts.find(uow.connection, tenant_id, discount)
+    if found is None:
+        raise NotFound("discount")
+    if found.withdrawn_at is not None:
+        return found
+    situation = await _now(uow, tenant_id, settings, clock)
+    if found.subscription != situation.contract.subscription:
+        raise NotFound("discount")
+    await store.discounts.withdraw(uow.connection, tenant_id, discount, situation.at, actor)
+    account = situation.account
+    kept = tuple(each for each in account.discounts if each.discount != discount)
+    without = replace(situation, account=replace(account, discounts=kept))
+    about = await _about(uow, tenant_id, situation, found.content)
+    changes = changes_between(fields_of(found.content), {})
+    about |= {"next_before": _next(situation), "next_after": _next(without)}
+    event = DiscountWithdrawn(at=situation.at, actor=actor, changes=changes, **about)
+    await publish_fact(uow, tenant_id, event, subject=discount)
+    again = await store.discounts.find(uow.connection, tenant_id, discount)
+    assert again is not None
+    return again
+
+
+async def _now(uow: UnitOfWork, tenant_id: str, settings: Settings, clock: Clock) -> Situation:
+    """Return the situation of a subscription whose past days are all charged. Raises Conflict."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    contract = (await situation_of(uow, tenant, at)).contract
+    await end_days(uow, tenant_id, settings, local_day(at, contract.time_zone), None)
+    situation = await situation_of(uow, tenant, at)
+    refusal = not_priced_now(situation, ())
+    if refusal is not None:
+        raise refuse(refusal)
+    return situation
+
+
+async def _about(uow: UnitOfWork, tenant_id: str, situation: Situation, discount: Discount) -> dict[str, Any]:
+    contract = situation.contract
+    number = await store.subscriptions.set_contract(uow.connection, tenant_id, contract)
+    fields = {"number": number, "after": situation.account.last_decision, "currency": contract.currency}
+    return {"subscription": contract.subscription, "discount": discount} | fields
+
+
+def _next(situation: Situation) -> Amounts | None:
+    """Return the price of the next period; None if there is none, or if the price list lacks one of the modules."""
+    start = situation.next_start
+    numbers = {module: pool.next_period for module, pool in situation.pools.items()}
+    net_minor = start.net_minor(numbers) if situation.ends_on is None else None
+    return None if net_minor is None else amounts(net_minor, tax_on(situation.details, start.starts_on))
