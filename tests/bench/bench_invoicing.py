@@ -1,7 +1,7 @@
 """Speed of invoicing: the month-end of many subscriptions without rendering, quotes, and purchases from the approval to the document.
 
-`pytest tests/bench/bench_invoicing.py -s`. One worker (consumer and relay, in a process of its own), a real broker and PostgreSQL.
-`python -m tests.bench.bench_invoicing` is that worker.
+`pytest tests/bench/bench_invoicing.py -s`. Two workers (consumer and relay, in processes of their own), a real broker and PostgreSQL.
+`python -m tests.bench.bench_invoicing` is such a worker.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -25,9 +26,13 @@ from shared.clock import SystemClock
 from shared.database import Database
 from shared.messaging import Relay
 from shared.observability.logs import configure_logging
+from shared.schemas import topics
+from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.seats_v1 import LicencesAdded
 from shared.settings import KafkaSettings
 from tests.bench.speed import percentile
-from tests.support.invoicing import NOVEMBER, running_bench, settings_of
+from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
+from tests.support.invoicing_process import environment_of, free_port, published_keys, start
 from tests.support.month_end import MODULES, begin_periods, copy_tenant
 from tests.support.wait import wait_until
 
@@ -35,6 +40,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 SUBSCRIPTIONS = int(os.environ.get("SEATPOOL_BENCH_SUBSCRIPTIONS", "10000"))
 PER_SECOND, MEMORY_MB = 300, 400
+WORKERS = int(os.environ.get("SEATPOOL_BENCH_WORKERS", "2"))
 TENANTS, SECONDS, QUOTES_PER_SECOND, PURCHASES_PER_SECOND = 50, 10, 20, 50
 
 
@@ -69,33 +75,33 @@ async def _measure(url: str, kafka: KafkaSettings, documents: int) -> dict[str, 
     )
     database = await asyncpg.connect(url)
     await database.execute("SELECT set_config('seatpool.tenant', '*', false)")
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bench.bench_invoicing", env=environment)
+    command = (sys.executable, "-m", "tests.bench.bench_invoicing")
+    workers = [await asyncio.create_subprocess_exec(*command, env=environment) for _ in range(WORKERS)]
     try:
 
         async def issued(least: int) -> bool:
-            assert worker.returncode is None, "the worker has ended"
+            assert all(worker.returncode is None for worker in workers), "a worker has ended"
             return int(await database.fetchval("SELECT count(*) FROM invoices")) >= least
 
         await wait_until(lambda: issued(1), seconds=60, what="the first document")
-        cpu_before, began, before = (
-            _cpu_seconds(worker.pid),
-            time.perf_counter(),
-            int(await database.fetchval("SELECT count(*) FROM invoices")),
-        )
+        cpu_before, began = sum(_cpu_seconds(worker.pid) for worker in workers), time.perf_counter()
+        before = int(await database.fetchval("SELECT count(*) FROM invoices"))
         await wait_until(lambda: issued(documents), seconds=600, what="all documents")
-        seconds, cpu = time.perf_counter() - began, _cpu_seconds(worker.pid) - cpu_before
-        memory = psutil.Process(worker.pid).memory_info().rss / 2**20
+        seconds, cpu = time.perf_counter() - began, sum(_cpu_seconds(worker.pid) for worker in workers) - cpu_before
+        memory = max(psutil.Process(worker.pid).memory_info().rss / 2**20 for worker in workers)
         numbers = await database.fetchrow("SELECT count(DISTINCT tenant_id), min(sequence), max(sequence), count(*) FROM invoices")
     finally:
-        worker.terminate()
-        await worker.wait()
+        for worker in workers:
+            worker.terminate()
+            await worker.wait()
         await database.close()
     assert tuple(numbers) == (documents, 1, documents, documents), "each tenant has one document, and no number is missing"
     return {
         "documents": documents,
+        "workers": WORKERS,
         "seconds": round(seconds, 1),
         "documents_per_second": round((documents - before) / seconds),
-        "worker_cpu_ms_per_document": round(1000 * cpu / (documents - before), 2),
+        "workers_cpu_ms_per_document": round(1000 * cpu / (documents - before), 2),
         "resident_mb": round(memory),
         "load": os.getloadavg()[0],
         "cores": os.cpu_count(),
@@ -109,8 +115,14 @@ def _cpu_seconds(process: int) -> float:
 
 
 async def test_quotes_and_purchases(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> None:
-    """REST and the worker run in this process, beside a stand-in for seats that answers at once."""
-    async with running_bench(settings_of(make_database("invoicing"), make_kafka_settings())) as bench:
+    """Invoicing is a process of its own with all its roles; the client and a stand-in for seats that answers at once are here."""
+    url, kafka, port = make_database("invoicing"), make_kafka_settings(), free_port()
+    async with AsyncExitStack() as stack:
+        environment = environment_of(url, kafka, port, await stack.enter_async_context(published_keys()))
+        process = await start(environment)
+        stack.callback(process.kill)
+        opened = running_bench(settings_of(url, kafka), address=f"http://127.0.0.1:{port}")
+        bench = await stack.enter_async_context(opened)
         await bench.catalogue(**MODULES)
         modules = [{"module": module, "licences": 10} for module in MODULES]
         tenants: list[str] = []
@@ -134,18 +146,30 @@ async def test_quotes_and_purchases(make_database: Callable[[str], str], make_ka
                     decided = await bench.ok("GET", decided["status_url"], prefer="wait=10")
                 assert decided["invoice"] is not None
 
+        used = _cpu_seconds(process.pid)
         purchases = await _at_rate(PURCHASES_PER_SECOND, SECONDS, buy)
+        used = _cpu_seconds(process.pid) - used
+        documents = await _decision_to_document(bench)
     figures = {
         "quote_ms": {"p50": percentile(quotes, 0.5), "p99": percentile(quotes, 0.99), "per_second": QUOTES_PER_SECOND, "goal_p99": 50},
         "quote_approval_decision_document_ms": {
             "p50": percentile(purchases, 0.5),
             "p99": percentile(purchases, 0.99),
             "per_second": PURCHASES_PER_SECOND,
-            "goal_p99_of_decision_to_document": 3_000,
         },
+        # By the broker's clock: from the decision in the log to the invoice in the log, so with its transaction and the relay.
+        "decision_to_document_ms": {"p50": percentile(documents, 0.5), "p99": percentile(documents, 0.99), "goal_p99": 3_000},
+        "invoicing_cpu_ms_per_purchase": round(1000 * used / len(purchases), 1),
         "load": os.getloadavg()[0],
     }
     sys.stdout.buffer.write(b"\n" + orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+async def _decision_to_document(bench: Bench) -> list[float]:
+    """Return the milliseconds from each decision about a purchase to the invoice that it caused."""
+    decided = {sent.envelope.id: sent for sent in await bench.topic(topics.SEATS_EVENTS) if isinstance(sent.payload, LicencesAdded)}
+    issued = [sent for sent in await bench.topic(topics.INVOICING_EVENTS) if isinstance(sent.payload, InvoiceIssued)]
+    return [float(sent.written_ms - decided[sent.envelope.causation or ""].written_ms) for sent in issued]
 
 
 async def _at_rate(per_second: int, seconds: int, act: Callable[[int], Awaitable[object]]) -> list[float]:

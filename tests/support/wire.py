@@ -30,6 +30,7 @@ class Sent:
     partition: int
     offset: int
     value: bytes
+    written_ms: int  # the broker's time of it
 
     @property
     def position(self) -> Position:
@@ -73,7 +74,9 @@ class Wire:
                     for raw in batch:
                         envelope = Envelope.from_headers(raw.headers)
                         payload = registry.parse(envelope.type, raw.value)
-                        self._read.setdefault(topic.name, []).append(Sent(envelope, payload, raw.partition, raw.offset, raw.value))
+                        self._read.setdefault(topic.name, []).append(
+                            Sent(envelope, payload, raw.partition, raw.offset, raw.value, raw.timestamp)
+                        )
         return [sent for sent in self._read.get(topic.name, []) if tenant in (None, sent.envelope.tenant)]
 
     async def events(self, topic: Topic, tenant: str | None, model: type[P]) -> list[P]:
