@@ -1,9 +1,16 @@
 """Whether a tenant can buy licences, and with which plans it could."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from shared.schemas.invoicing_v1 import UnitPrice
+
+
+def unit_price(stored: Mapping[str, object]) -> UnitPrice:
+    """Return a price as a service stores it. It is read as JSON: the schemas take no list for a tuple."""
+    return UnitPrice.model_validate_json(orjson.dumps(stored))
 
 
 @dataclass(frozen=True, slots=True)

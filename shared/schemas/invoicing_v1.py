@@ -25,10 +25,48 @@ class ModuleDefined(InvoicingEvent):
     requires: Items[ModuleName] = ()
 
 
+class PriceStep(Payload):
+    """The price of the licences from the step before it up to this number."""
+
+    up_to: int = Field(ge=1)
+    amount_minor: int = Field(ge=0)
+
+
 class UnitPrice(Payload):
+    """The price of a licence of a module for a whole period.
+
+    With steps it depends on the number of licences: each has the price of its step (`graduated`), or all have that of the whole number
+    (`volume`). The first `included` licences cost nothing, and count for the steps.
+    """
+
     module: ModuleName
     term: str  # monthly | annual
-    amount_minor: int = Field(ge=0)
+    amount_minor: int = Field(ge=0)  # above the last step
+    steps: Items[PriceStep] = ()  # in ascending order
+    pricing: str = "graduated"  # graduated | volume
+    included: int = Field(default=0, ge=0)
+
+    @property
+    def is_flat(self) -> bool:
+        """Return whether every licence has the same price, however many there are."""
+        return not self.steps and not self.included
+
+    def parts(self, licences: int, above: int = 0) -> list[tuple[int, int]]:
+        """Return how many licences have which price, from the first one on: of those above a number, if there are so many in all."""
+        of_all = next((step.amount_minor for step in self.steps if licences <= step.up_to), self.amount_minor)
+        graduated = [(step.up_to, step.amount_minor) for step in self.steps] if self.pricing != "volume" else []
+        ends = [*graduated, (licences, of_all if self.pricing == "volume" else self.amount_minor)]
+        found, place = list[tuple[int, int]](), above
+        for end, amount in [(self.included, 0), *ends]:
+            count = min(end, licences) - place
+            if count > 0:
+                found.append((count, amount))
+                place += count
+        return found
+
+    def total_minor(self, licences: int) -> int:
+        """Return the price of so many licences for a whole period."""
+        return sum(count * amount for count, amount in self.parts(licences))
 
 
 class ModuleLimits(Payload):
@@ -233,16 +271,26 @@ class DayCharged(InvoicingEvent):
     billing_details: Id
 
 
+class QuoteStep(Payload):
+    """Licences of a quote that have one price. A negative number: licences whose price changes with the order."""
+
+    quantity: int
+    unit_price_minor: int
+    net_minor: int
+    discount_minor: int = 0  # already deducted from `net_minor`
+
+
 class QuoteLine(Payload):
     module: ModuleName
     quantity: int  # licences to add
-    unit_price_minor: int  # for a whole period
+    unit_price_minor: int  # for a whole period; 0 if the licences have several prices
     days: int  # that are charged
     days_of_period: int
     net_minor: int
     recurring_now_minor: int  # before discounts, as the next one
     recurring_then_minor: int
     discount_minor: int = 0  # already deducted from `net_minor`
+    steps: Items[QuoteStep] = ()  # if the price depends on the number of licences
 
 
 class TaxLine(Payload):

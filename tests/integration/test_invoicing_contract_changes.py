@@ -407,7 +407,7 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     await bench.until_settled(tenant)
     (told,) = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
     assert (str(told.takes_effect_on), told.before.net_minor, told.after.net_minor) == ("2014-01-01", 20_000, 21_000)
-    assert [(each.field, each.old, each.new) for each in told.changes] == [("time.price", 1200, 1300)]
+    assert [(each.field, each.old, each.new) for each in told.changes] == [("time.price", 12_000, 13_000)]
     order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
     assert (order["status"], quote["lines"][0]["unit_price_minor"]) == ("completed", 1200), "a quote made before the list holds"
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming"))["net_minor"] == 11 * 1200 + 8000

@@ -599,7 +599,8 @@ async def test_a_price_is_changed_by_a_new_version_and_never_taken_away(bench: B
 
 
 async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -> None:
-    sold: dict[str, Any] = {"filed": {"monthly": "12.50", "annual": "125", "minimum": "2"}, "extra": {"monthly": "3.00"}}
+    tiers = {"price": "2", "steps": [{"up_to": "10", "price": "3.00"}], "pricing": "volume", "included": "1"}
+    sold: dict[str, Any] = {"filed": {"monthly": "12.50", "annual": "125", "minimum": "2"}, "extra": {"monthly": tiers}}
     plan = {"name": "Filed", "currency": "EUR", "holds_from": "2014-01-01", "modules": sold}
     modules = {"extra": {"name": "Extra", "requires": ["filed"]}, "filed": {"name": "Filed", "base": "true"}}
     body: dict[str, Any] = {"modules": modules, "plans": {"filed": plan}}
@@ -612,6 +613,12 @@ async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -
     assert (applied["applied"], applied["differences"]) == (True, shown["differences"])
     after = await bench.ok("GET", "/v1/catalog")
     assert after["plans"]["filed"]["modules"]["filed"] == {"annual": "125.00", "monthly": "12.50", "minimum": 2}
+    assert after["plans"]["filed"]["modules"]["extra"]["monthly"] == {
+        "price": "2.00",
+        "steps": [{"up_to": 10, "price": "3.00"}],
+        "pricing": "volume",
+        "included": 1,
+    }
     again = await bench.ok("PUT", "/v1/catalog", {**after, "version": before["version"]})
     assert (again["differences"], again["version"]) == ([], applied["version"]), "what is there already is no change"
     sold["filed"]["monthly"] = "13.00"
@@ -623,6 +630,7 @@ async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -
         ({"absent": {"monthly": 1}}, "absent"),
         ({"filed": {"monthly": "1.234"}}, "filed.monthly"),
         ({"filed": {}}, "filed"),
+        ({"filed": {"monthly": {"price": 1, "steps": [{"up_to": 5, "price": 3}, {"up_to": 5, "price": 2}]}}}, "filed.monthly.steps"),
     ):
         answer = await bench.refused("PUT", "/v1/catalog", {"plans": {"filed": plan | {"modules": wrong}}}, 422)
         assert answer["errors"][0]["field"] == f"body.plans.filed.modules.{field}"

@@ -113,7 +113,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         "currency": "EUR",
         "before": {"net_minor": 12_000, "tax_minor": 3000, "gross_minor": 15_000},
         "after": {"net_minor": 13_000, "tax_minor": 3250, "gross_minor": 16_250},
-        "changes": [{"field": "time.price", "old": 1200, "new": 1300}],
+        "changes": [{"field": "time.price", "old": 12_000, "new": 13_000}],
         "actor": ACTOR,
     },
     Kind.RENEWAL_FORECAST: {"begins_on": "2013-12-01", "days": 7, "would_flag": [WOULD_FLAG], "actor": ACTOR},

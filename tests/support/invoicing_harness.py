@@ -64,6 +64,7 @@ class InvoicingHarness:
     licences: dict[str, int] = field(default_factory=lambda: {"time": 280})
     prices: dict[str, int] = field(default_factory=lambda: {"time": 1200, "documents": 2000})
     tax: tuple[str, str] = ("S", "25")
+    tariffs: dict[str, dict[str, Any]] = field(default_factory=dict)  # further fields of the price of a module
     currency: str = "EUR"
     extra: bool = True
     billed: bool = True
@@ -123,7 +124,9 @@ class InvoicingHarness:
     def define_plan(self, **prices: int) -> None:
         self.prices |= prices
         factor = 1 if self.term == "monthly" else 10
-        listed = tuple(UnitPrice(module=m, term=self.term, amount_minor=n * factor) for m, n in sorted(self.prices.items()))
+        listed = tuple(
+            UnitPrice(module=m, term=self.term, amount_minor=n * factor, **self.tariffs.get(m, {})) for m, n in sorted(self.prices.items())
+        )
         fields: dict[str, Any] = {"plan": self.plan, "name": "Standard", "currency": self.currency, "version": len(self.plans) + 1}
         self.plans.append(PlanDefined(at=self.at, actor=ROOT, prices=listed, allows_extra_licences=self.extra, **fields))
         self.say(self.plans[-1])

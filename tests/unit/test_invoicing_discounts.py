@@ -123,7 +123,7 @@ def test_percentages_come_before_amounts_whatever_was_granted_first() -> None:
 
 
 def test_an_amount_granted_earlier_is_taken_off_first() -> None:
-    lines = [PeriodLine("documents", 1000), PeriodLine("time", 3000)]
+    lines = [PeriodLine("documents", 1, 1000), PeriodLine("time", 1, 3000)]
     of_module, whole = discount(amount_minor=900, module="documents"), discount(amount_minor=2000, discount="d2")
     assert [each.amount_minor for each in discounted([of_module, whole], FIRST, lines)] == [900 + 65, 1935]
     assert [each.amount_minor for each in discounted([whole, of_module], FIRST, lines)] == [500 + 500, 1500]

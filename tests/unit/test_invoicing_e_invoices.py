@@ -24,7 +24,7 @@ from services.invoicing.domain.account import CREDIT_NOTE
 from services.invoicing.domain.formats import Format
 from services.invoicing.domain.invoices import billed
 from shared.money import minor_units
-from shared.schemas.invoicing_v1 import Discount, InvoiceIssued
+from shared.schemas.invoicing_v1 import Discount, InvoiceIssued, PriceStep
 from tests.support.e_invoices import faults, pdf_faults
 from tests.support.invoicing_harness import InvoicingHarness
 
@@ -178,12 +178,25 @@ def of_currency(currency: str) -> InvoicingHarness:
     return harness
 
 
+def of_steps() -> InvoicingHarness:
+    """A line for each step, a credit of two steps, and included licences."""
+    steps = (PriceStep(up_to=4, amount_minor=1133), PriceStep(up_to=6, amount_minor=997))
+    harness = march(billed=False, tariffs={"time": {"steps": steps, "included": 2}})
+    harness.go(days=1)
+    harness.buy(time=5)
+    harness.go(days=1)
+    harness.reduce("time", 3)
+    harness.go(to=APRIL)
+    return harness
+
+
 CASES: dict[str, Callable[[], InvoicingHarness]] = {
     "a summed adjustment": summed_adjustment,
     "a credit note that corrects three invoices": credit_note_for_three,
     "two tax rates": two_rates,
     "an invoice that credits cover": settled,
     "two decimals": lambda: of_currency("DKK"),
+    "graduated prices": of_steps,
     "no decimals": lambda: of_currency("JPY"),
 }
 

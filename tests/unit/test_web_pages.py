@@ -12,6 +12,7 @@ FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB
 # Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
 RIGHTS = "there are seven rights"
 ROLES = "a person holds a limited number of roles"
+STEPS = "a price has at most 20 steps"
 CATALOGUE = "a request has at most 500 modules and 500 plans"
 BOUNDED = {
     # Requests limit what is stored.
@@ -110,6 +111,8 @@ BOUNDED = {
     "PlanChangeView.would_flag": MODULES,
     "PlanChangeView.detail": FREE,
     "PlanView.limits": MODULES,
+    "UnitPrice.steps": STEPS,
+    "QuoteLine.steps": STEPS,
     "PlanVersionView.prices": MODULES,
     "PlanVersionView.limits": MODULES,
     "PlanVersionView.changes": MODULES,

@@ -4,10 +4,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from services.invoicing.api.requests import Body, Currency, Line
-from services.invoicing.domain.quote import PRICE_MINOR_MAX
+from services.invoicing.api.requests import STEPS_MAX, Body, Currency, Line, Pricing, ascending
+from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.policies import LICENCES_MAX
 from shared.web.rest import Day
@@ -23,11 +23,39 @@ class ModuleOfFile(Body):
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
+class StepOfFile(Body):
+    """The price of the licences from the step before it up to a number."""
+
+    up_to: Number
+    price: Price
+
+
+class Tariff(Body):
+    """A price that depends on the number of licences."""
+
+    price: Price = Field(description="The price of a licence above the last step.")
+    steps: Annotated[list[StepOfFile], AfterValidator(ascending)] = Field(default_factory=list, max_length=STEPS_MAX)
+    pricing: Pricing = "graduated"
+    included: Annotated[int, Field(ge=0, le=LICENCES_MAX, description="So many licences cost nothing, and count for the steps.")] = 0
+
+
+def _tariff(value: object) -> object:
+    """Let a price that is the same for every licence be a number alone."""
+    return value if value is None or isinstance(value, dict | Tariff) else {"price": value}
+
+
+SoldPrice = Annotated[
+    Tariff | None,
+    BeforeValidator(_tariff, json_schema_input_type=Decimal | Tariff | None),
+    Field(description=f"{EXAMPLE.capitalize()}, or `price`, `steps` (with `up_to` and `price`), `pricing` and `included`."),
+]
+
+
 class SoldModule(Body):
     """The prices of a module in a plan, and how many licences of it the plan allows."""
 
-    monthly: Price | None = None
-    annual: Price | None = None
+    monthly: SoldPrice = None
+    annual: SoldPrice = None
     minimum: Number = 1
     maximum: Number | None = None
 

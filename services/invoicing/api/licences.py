@@ -44,7 +44,7 @@ class ModuleLicencesView(BaseModel):
     waiting: int | None
     available: int | None
     next_period: int
-    unit_price_minor: int | None = Field(description="The price of one licence for a whole period, with the present price list.")
+    unit_price_minor: int | None = Field(description="The price of one more licence for a whole period, by the list of the subscription.")
     pending_orders: tuple[PendingOrderView, ...]
 
     @classmethod

@@ -3,7 +3,8 @@
 import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
 from stdnum import get_cc_module
@@ -18,7 +19,7 @@ from services.invoicing.domain.balance import AMOUNT_MINOR_MAX
 from services.invoicing.domain.discounts import DISCOUNTS_MAX
 from services.invoicing.domain.formats import XRECHNUNG, Format
 from services.invoicing.domain.policies import WARN_AT
-from services.invoicing.domain.quote import PRICE_MINOR_MAX
+from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
@@ -83,11 +84,54 @@ class ModuleBody(Body):
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
+STEPS_MAX = 20
+Pricing = Annotated[
+    Literal["graduated", "volume"],
+    Field(description="graduated: each licence has the price of its step. volume: all have the price of the step of the whole number."),
+]
+
+
+class _Step(Protocol):
+    @property
+    def up_to(self) -> int: ...
+
+
+S = TypeVar("S", bound=_Step)
+
+
+def ascending(steps: list[S]) -> list[S]:
+    """Refuse steps that are not in ascending order."""
+    if any(later.up_to <= step.up_to for step, later in pairwise(steps)):
+        raise ValueError("expected steps in ascending order of up_to")
+    return steps
+
+
+class StepBody(Body):
+    """The price of the licences from the step before it up to a number."""
+
+    up_to: Count
+    amount_minor: int = Field(ge=0, le=PRICE_MINOR_MAX, strict=True)
+
+
 class PriceBody(Body):
     module: ModuleName
     term: Literal["monthly", "annual"]
     amount_minor: int = Field(
-        ge=0, le=PRICE_MINOR_MAX, strict=True, description="The price of one licence for a whole period, in minor units of the currency."
+        ge=0,
+        le=PRICE_MINOR_MAX,
+        strict=True,
+        description="The price of one licence for a whole period, in minor units of the currency. With steps: above the last of them.",
+    )
+    steps: Annotated[list[StepBody], AfterValidator(ascending)] = Field(
+        default_factory=list, max_length=STEPS_MAX, description="Prices that depend on the number of licences, in ascending order."
+    )
+    pricing: Pricing = "graduated"
+    included: int = Field(
+        0,
+        ge=0,
+        le=LICENCES_MAX,
+        strict=True,
+        description="So many licences cost nothing. They count for the steps: the first ones are free.",
     )
 
 

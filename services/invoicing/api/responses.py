@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
-from services.invoicing.domain.prices import NextStart, lowered, prices_of
+from services.invoicing.domain.prices import NextStart, lowered, of_one_more, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
@@ -128,7 +128,7 @@ class SubscribedModuleView(BaseModel):
     next_period: int = Field(description="The licences in the next period.")
     opened: bool
     unit_price_minor: int | None = Field(
-        description="The price of one licence for a whole period, with the price list that the subscription has."
+        description="The price of one more licence for a whole period, with the price list that the subscription has."
     )
     policies: dict[str, Any]
 
@@ -184,7 +184,7 @@ def subscription_view(
                 licences=pool.licences,
                 next_period=fewer.get(module.module, pool.next_period),
                 opened=module.opened,
-                unit_price_minor=prices.get(module.module),
+                unit_price_minor=of_one_more(prices.get(module.module), pool.licences),
                 policies={name: value for name, value in orjson.loads(module.policies).items() if value is not None},
             )
         )

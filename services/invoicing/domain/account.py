@@ -16,7 +16,7 @@ from services.invoicing.domain.calendar import Period, Term, add_days, local_day
 from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages
 from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
-from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate
+from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate, by_number
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
@@ -34,6 +34,7 @@ from shared.schemas.invoicing_v1 import (
     QuoteLine,
     SubscriptionEnded,
     SubscriptionStarted,
+    UnitPrice,
 )
 from shared.schemas.seats_v1 import (
     LicencesAdded,
@@ -178,16 +179,16 @@ class _Reading:
                 pass  # the number of the next period, which its invoice reads
             case PoolExpanded() | PoolRestored():
                 terms = self.history.terms[event_id]
-                price = self.history.price_minor(terms.plan, terms.plan_version, event.module, self.contract.term)
+                price = self.history.price(terms.plan, terms.plan_version, event.module, self.contract.term)
                 day = local_day(event.at, self.contract.time_zone)
-                rate = Rate(price, self._tax(terms.billing_details, day), self._left(event.module, day))
-                self._change(event_id, event.at, event.module, event.by, rate)
+                rate = Rate(price.amount_minor, self._tax(terms.billing_details, day), self._left(event.module, day))
+                self._change(event_id, event.at, event.module, event.by, rate, price=price)
             case LicencesReduced():
                 ordered, ahead = self.history.reductions.get(event.order), self.ahead.pop(event.order, {})
                 for item in event.items:
                     gone = item.quantity - ahead.get(item.module, 0)
-                    rate = self._rate_now(item.module) if gone < 0 else NO_RATE
-                    self._change(event_id, event.at, item.module, -gone, rate, day=ordered.approved_on if ordered else None)
+                    rate, listed = self._price_now(item.module) if gone < 0 else (NO_RATE, None)
+                    self._change(event_id, event.at, item.module, -gone, rate, price=listed, day=ordered.approved_on if ordered else None)
             case PoolReduced():
                 if event.reduce_at == "now":
                     self._change(event_id, event.at, event.module, -event.by)
@@ -252,22 +253,23 @@ class _Reading:
         account.of_day, account.open_day = [], None
 
     def _open_period(self, period: Period, at_start: Mapping[str, int], plan: str, plan_version: int, details: str) -> list[InvoiceLine]:
-        """Start the ledgers of a period with the licences at its start; return the line of the whole period for each module."""
-        self.account.period, self.account.ledgers, lines = period, {}, []
+        """Start the ledgers of a period with the licences at its start; return the lines of the whole period, one for each price."""
+        self.account.period, lines = period, []
         tax = self._tax(details, period.start)
         numbers = {module: licences for module, licences in sorted(at_start.items()) if licences}
-        prices = {module: self.history.price_minor(plan, plan_version, module, self.contract.term) for module in numbers}
-        gross = [PeriodLine(module, licences * prices[module]) for module, licences in numbers.items()]
+        prices = {module: self.history.price(plan, plan_version, module, self.contract.term) for module in numbers}
+        gross = [PeriodLine(module, *part) for module, licences in numbers.items() for part in prices[module].parts(licences)]
+        openings: dict[str, list[Change]] = {module: [] for module in numbers}
         for line, cost in zip(gross, discounted(self.account.discounts, period.start, gross), strict=True):
-            module, licences, price = line.module, numbers[line.module], prices[line.module]
-            rate = Rate(price, tax, cost.left, Fraction(cost.amount_minor, licences) if cost.amount_minor else 0)
-            self.account.ledgers[module] = ModuleLedger(period, Change(period.start, licences, rate, _opening(period.start)))
+            rate = Rate(line.unit_price_minor, tax, cost.left, Fraction(cost.amount_minor, line.licences) if cost.amount_minor else 0)
+            opening = Change(period.start, line.licences, rate, _opening(period.start), price=by_number(prices[line.module]))
+            openings[line.module].append(opening)
             lines.append(
                 InvoiceLine(
                     text_key="recurring",
-                    module=module,
-                    quantity=licences,
-                    unit_price_minor=price,
+                    module=line.module,
+                    quantity=line.licences,
+                    unit_price_minor=line.unit_price_minor,
                     from_day=period.start,
                     to_day=period.end,
                     days=period.days,
@@ -279,6 +281,7 @@ class _Reading:
                     discount_minor=line.gross_minor - cost.net_minor,
                 )
             )
+        self.account.ledgers = {module: ModuleLedger(period, opening) for module, opening in openings.items()}
         return lines
 
     # ------------------------------------------------------------------------------------------------------------ changes
@@ -291,12 +294,13 @@ class _Reading:
         quantity: int,
         rate: Rate = NO_RATE,
         *,
+        price: UnitPrice | None = None,
         day: date | None = None,
     ) -> None:
         """Count a change that is charged at the end of its local day: that of its approval, or else that of the decision."""
         self._count(module, quantity)
         if self.account.period is not None and quantity:
-            change = Change(day or local_day(at, self.contract.time_zone), quantity, rate, event_id)
+            change = Change(day or local_day(at, self.contract.time_zone), quantity, rate, event_id, price=by_number(price))
             self._place(event_id, module, change)
 
     def _place(self, event_id: str, module: str, change: Change) -> None:
@@ -315,11 +319,10 @@ class _Reading:
         """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
         self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
-    def _rate_now(self, module: str) -> Rate:
-        """Return the rate of the period's begin."""
-        opening = self.account.ledgers[module].opening
-        assert opening is not None
-        return replace(opening.rate, off=0)
+    def _price_now(self, module: str) -> tuple[Rate, UnitPrice | None]:
+        """Return the rate and the price of the period's begin."""
+        opening = self.account.ledgers[module].opening[0]
+        return replace(opening.rate, off=0), opening.price
 
     def _change_terms(self, event: ContractChanged) -> None:
         """Read the decisions from here on with other terms. A plan that changes within a period gives the licences other prices."""
@@ -334,9 +337,9 @@ class _Reading:
         name, tax = f"plan-{event.change}", self._tax(event.billing_details, event.day)
         for module, licences in sorted(self.account.licences.items()):
             if licences:
-                price = self.history.price_minor(event.plan, event.plan_version, module, self.contract.term)
-                rate = Rate(price, tax, self._left(module, event.day))
-                self._place(name, module, Change(event.day, 0, rate, name, reprice=True))
+                price = self.history.price(event.plan, event.plan_version, module, self.contract.term)
+                rate = Rate(price.amount_minor, tax, self._left(module, event.day))
+                self._place(name, module, Change(event.day, 0, rate, name, reprice=True, price=by_number(price)))
 
     def _buy(self, event_id: str, order: str, at: datetime, bought: Mapping[str, int]) -> None:
         """A purchase: charged as approved, whatever midnight or price change came before the decision."""
@@ -347,7 +350,8 @@ class _Reading:
         if approval.approved_on < account.period.start:
             # A pool that opens when the period of its approval has ended: its licences are charged for the new period.
             for line in quote.lines:
-                self._change(event_id, at, line.module, line.quantity, self._rate_of(approval, quote, line), day=account.period.start)
+                rate, price = self._rate_of(approval, quote, line), self._price_of(quote, line)
+                self._change(event_id, at, line.module, line.quantity, rate, price=price, day=account.period.start)
             return
         if quote.charge == NOW:
             self._book_credits(event_id, at, approval.approved_on)
@@ -356,8 +360,11 @@ class _Reading:
             self._count(line.module, line.quantity)
             rate = self._rate_of(approval, quote, line)
             ledger = account.ledgers.setdefault(line.module, ModuleLedger(account.period))
-            ledger.buy(Change(approval.approved_on, line.quantity, rate, event_id), line.net_minor)
-            charges.append(self._bought(event_id, order, at, line, rate, approval.actor, approval.approved_on))
+            price = self._price_of(quote, line)
+            ledger.buy(Change(approval.approved_on, line.quantity, rate, event_id, price=by_number(price)), line.net_minor)
+            for n, part in enumerate(_parts_of(line)):
+                charge = self._bought(event_id, order, at, part, rate, approval.actor, approval.approved_on)
+                charges.append(charge.model_copy(update={"charge": f"{charge.charge}-{n}"}) if n else charge)
         account.charges += charges
         if quote.charge != NOW:
             account.waiting += [Waiting(charge, charge.net_minor) for charge in charges]
@@ -372,6 +379,13 @@ class _Reading:
         details = quote.billing_details or approval.billing_details or self.contract.billing_details
         left = left_of_price(quote.discounts, line.module)
         return Rate(line.unit_price_minor, self._tax(details, approval.approved_on), left)
+
+    def _price_of(self, quote: QuoteIssued, line: QuoteLine) -> UnitPrice | None:
+        """Return the price of the list that the quote was made with, if it depends on the number of licences."""
+        if not line.steps:
+            return None
+        assert quote.plan is not None
+        return self.history.price(quote.plan, quote.plan_version, line.module, self.contract.term)
 
     def _bought(self, event_id: str, order: str, at: datetime, line: QuoteLine, rate: Rate, actor: Actor, day: date) -> ChargeBooked:
         return ChargeBooked(
@@ -550,6 +564,11 @@ class _Reading:
                 corrects=tuple(corrects) if is_credit else (),
             )
         )
+
+
+def _parts_of(line: QuoteLine) -> list[QuoteLine]:
+    """Return a line for each price of a quoted line."""
+    return [line.model_copy(update=step.model_dump()) for step in line.steps] or [line]
 
 
 def _reason_of(part: Part) -> str:

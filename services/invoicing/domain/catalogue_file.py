@@ -6,7 +6,7 @@ from typing import Any
 
 from services.invoicing.domain.prices import limits_of
 from shared.money import to_decimal
-from shared.schemas.invoicing_v1 import PlanDefined
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ def plan_of_file(plan: PlanDefined) -> dict[str, Any]:
     """Return a plan as the file has it. Prices are decimal numbers in the currency."""
     modules = dict[str, dict[str, Any]]()
     for price in plan.prices:
-        modules.setdefault(price.module, {})[price.term] = f"{to_decimal(price.amount_minor, plan.currency):f}"
+        modules.setdefault(price.module, {})[price.term] = _price(price, plan.currency)
     for module, fields in modules.items():
         limits = limits_of(plan, module)
         fields |= {"minimum": limits.minimum} if limits.minimum > 1 else {}
@@ -30,6 +30,16 @@ def plan_of_file(plan: PlanDefined) -> dict[str, Any]:
     found = {"name": plan.name, "currency": plan.currency, "allows_extra_licences": plan.allows_extra_licences}
     held = {"holds_from": plan.holds_from.isoformat()} if plan.holds_from is not None else {}
     return found | held | {"modules": modules}
+
+
+def _price(price: UnitPrice, currency: str) -> str | dict[str, Any]:
+    def shown(amount_minor: int) -> str:
+        return f"{to_decimal(amount_minor, currency):f}"
+
+    if price.is_flat:
+        return shown(price.amount_minor)
+    steps = [{"up_to": step.up_to, "price": shown(step.amount_minor)} for step in price.steps]
+    return {"price": shown(price.amount_minor), "steps": steps, "pricing": price.pricing, "included": price.included}
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
@@ -44,6 +54,10 @@ def _fields(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         for name, part in value.items():
             yield from _fields(part, f"{place}.{name}" if place else name)
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        yield place, ", ".join(map(str, value)) or None
+        if any(isinstance(part, Mapping) for part in value):
+            for number, part in enumerate(value):
+                yield from _fields(part, f"{place}.{number}")
+        else:
+            yield place, ", ".join(map(str, value)) or None
     else:
         yield place, value

@@ -53,10 +53,15 @@ def spread(amount_minor: int, nets: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class PeriodLine:
-    """The licences of a module with which a period begins, at their price before discounts."""
+    """Licences of a module with one price with which a period begins, before discounts."""
 
     module: str
-    gross_minor: int
+    licences: int
+    unit_price_minor: int
+
+    @property
+    def gross_minor(self) -> int:
+        return self.licences * self.unit_price_minor
 
 
 @dataclass(frozen=True, slots=True)

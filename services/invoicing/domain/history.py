@@ -26,6 +26,7 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionEnded,
     SubscriptionStarted,
     TermsApplied,
+    UnitPrice,
 )
 from shared.schemas.position import DecisionId
 from shared.schemas.seats_v1 import (
@@ -73,8 +74,8 @@ class History:
     added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
-    def price_minor(self, plan: str, version: int, module: str, term: str) -> int:
-        """For a whole period. KeyError: the price list does not have it (checked when a subscription starts and a plan changes)."""
+    def price(self, plan: str, version: int, module: str, term: str) -> UnitPrice:
+        """Return the price for a whole period. KeyError: the list lacks it (checked when a subscription starts and a plan changes)."""
         return prices_of(self.plans[plan, version], term)[module]
 
     def subscriptions(self) -> Iterator[tuple[SubscriptionStarted, list[tuple[str, Decision]]]]:

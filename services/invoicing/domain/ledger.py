@@ -15,6 +15,7 @@ from typing import Final
 from services.invoicing.domain.calendar import Period
 from services.invoicing.domain.discounts import WHOLE
 from services.invoicing.domain.money import Tax, round_half_up, share
+from shared.schemas.invoicing_v1 import UnitPrice
 
 NO_TAX = Tax("", "0")
 NOTHING = Fraction(0)
@@ -44,7 +45,8 @@ NO_RATE: Final = Rate(0)  # of licences that are taken away
 class Change:
     """Licences that are added at a rate (positive), or taken away (negative; they have the rate of what they undo).
 
-    `charge` names the charge that the change belongs to. `reprice`: from the day on, all licences so far have the rate.
+    `charge` names the charge that the change belongs to. `reprice`: from the day on, all licences so far have the rate. `price`: the price
+    of each licence follows from their number; the rate has the rest.
     """
 
     day: date
@@ -52,6 +54,7 @@ class Change:
     rate: Rate = NO_RATE
     charge: str = ""
     reprice: bool = False
+    price: UnitPrice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Lot:
     quantity: int
     charge: str = ""
     removed: tuple[tuple[date, int], ...] = ()
+    price: UnitPrice | None = None  # that depends on the number of licences
 
     @property
     def left(self) -> int:
@@ -83,15 +87,13 @@ class Lot:
         return cost(self.left, period.end) + sum((cost(quantity, day) for day, quantity in self.removed), NOTHING)
 
 
-def lots(period: Period, changes: Iterable[Change], opening: Change | None = None) -> list[Lot]:
+def lots(period: Period, changes: Iterable[Change], opening: Sequence[Change] = ()) -> list[Lot]:
     """Return the licences that the changes make. They are netted day by day, those of one day in the order of the log."""
-    result: list[Lot] = []
-    if opening is not None:
-        result.append(Lot(period.start, opening.rate, opening.quantity, opening.charge))
+    result = [Lot(period.start, each.rate, each.quantity, each.charge, price=each.price) for each in opening]
     for day, of_day in groupby(sorted(changes, key=lambda change: change.day), key=lambda change: change.day):
         assert day in period, f"{day} is not in {period}"
         todays = list(of_day)
-        added = [Lot(day, change.rate, change.quantity, change.charge) for change in todays if change.quantity > 0]
+        added = [Lot(day, change.rate, change.quantity, change.charge, price=change.price) for change in todays if change.quantity > 0]
         gone = -sum(change.quantity for change in todays if change.quantity < 0)
         repriced = [change for change in todays if change.reprice]
         before = {change.charge for change in todays[: todays.index(repriced[-1])]} if repriced else set()
@@ -100,8 +102,42 @@ def lots(period: Period, changes: Iterable[Change], opening: Change | None = Non
         if repriced:
             result = _reprice([*result, *(lot for lot in added if lot.charge in before)], repriced[-1])
             added = [lot for lot in added if lot.charge not in before]
-        result = [*result, *added]
+        result = _priced([*result, *added], day, todays[-1].charge)
     return result
+
+
+def by_number(price: UnitPrice | None) -> UnitPrice | None:
+    """Return the price if it depends on the number of licences."""
+    return None if price is None or price.is_flat else price
+
+
+def _priced(held: Sequence[Lot], day: date, charge: str) -> list[Lot]:
+    """Give each licence the price of its place among all licences, where the price depends on their number."""
+    if all(lot.price is None for lot in held):
+        return list(held)
+    total, place, result = sum(lot.left for lot in held), 0, list[Lot]()
+    for lot in held:
+        parts = _first(lot.price.parts(total, place), lot.left) if lot.price is not None else []
+        place += lot.left
+        if lot.price is None or all(unit == lot.rate.unit_price_minor for _, unit in parts):
+            result.append(lot)
+            continue
+        name = lot.charge
+        if lot.day < day:
+            result.append(replace(lot, removed=(*lot.removed, (day, lot.left))))
+            name = charge
+        result += [Lot(day, replace(lot.rate, unit_price_minor=unit), count, name, price=lot.price) for count, unit in parts]
+    return result
+
+
+def _first(parts: Iterable[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """Return the parts of the first licences."""
+    found = list[tuple[int, int]]()
+    for number, unit in parts:
+        taken = min(number, count)
+        found += [(taken, unit)] if taken else []
+        count -= taken
+    return found
 
 
 def _reprice(held: Sequence[Lot], change: Change) -> list[Lot]:
@@ -115,7 +151,7 @@ def _reprice(held: Sequence[Lot], change: Change) -> list[Lot]:
         if lot.left:
             rate = follows(change, lot.rate)
             begun[rate] = begun.get(rate, 0) + lot.left
-    return [*ended, *(Lot(change.day, rate, quantity, change.charge) for rate, quantity in begun.items())]
+    return [*ended, *(Lot(change.day, rate, quantity, change.charge, price=change.price) for rate, quantity in begun.items())]
 
 
 def follows(change: Change, rate: Rate) -> Rate:
@@ -189,7 +225,7 @@ class ModuleLedger:
     """One module in one period: its changes in the order of the log, and what was charged for them."""
 
     period: Period
-    opening: Change | None = None
+    opening: Sequence[Change] = ()  # a change for each price
     changes: list[Change] = field(default_factory=list)
     booked_minor: int = field(init=False)  # the sum of all lines
     booked: State = field(init=False)  # the state that they were computed from
@@ -213,6 +249,10 @@ class ModuleLedger:
         """Return what one more change costs; negative: a credit."""
         return round_half_up(self.state(change).total) - round_half_up(self.state().total)
 
+    def parts_of(self, change: Change) -> list[Part]:
+        """Return what one more change costs, a part for each rate."""
+        return _parts(list(_difference(self.state(change), self.state()).by_rate.items()), self.cost_minor(change), ())
+
     def buy(self, change: Change, net_minor: int) -> None:
         """Add a change whose amount was approved before. Changes that are open stay open."""
         before = self.state()
@@ -229,20 +269,26 @@ class ModuleLedger:
         now = self.state()
         moved = _difference(now, self.booked)
         undone = tuple(charge for charge, amount in moved.by_charge.items() if amount < 0)
-        open_minor, parts, reached, sum_of_parts = self.open_minor(), [], NOTHING, 0
+        open_minor = self.open_minor()
         changed = [(rate, cost) for rate, cost in moved.by_rate.items() if cost != Cost()] or list(moved.by_rate.items())[-1:]
         repriced = [change for change in self.changes if change.reprice]
-        changed = _by_difference(changed, repriced[-1], self.period) if repriced else changed
-        changed = sorted(changed, key=lambda each: each[1].amount != 0)  # the rounding is no line for what costs nothing
-        for number, (rate, cost) in enumerate(changed, 1):
-            reached += cost.amount
-            net_minor = (open_minor if number == len(changed) else round_half_up(reached)) - sum_of_parts
-            sum_of_parts += net_minor
-            if net_minor or cost.quantity:
-                parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else (), round_half_up(cost.discount)))
+        changed = _by_difference(changed, repriced[-1], self.period) if repriced and repriced[-1].price is None else changed
         self.booked_minor += open_minor
         self.booked = now
-        return parts
+        return _parts(changed, open_minor, undone)
+
+
+def _parts(changed: Sequence[tuple[Rate, Cost]], open_minor: int, undone: tuple[str, ...]) -> list[Part]:
+    """Return a part for each rate, which together are the open amount."""
+    parts, reached, sum_of_parts = list[Part](), NOTHING, 0
+    changed = sorted(changed, key=lambda each: each[1].amount != 0)  # the rounding is no line for what costs nothing
+    for number, (rate, cost) in enumerate(changed, 1):
+        reached += cost.amount
+        net_minor = (open_minor if number == len(changed) else round_half_up(reached)) - sum_of_parts
+        sum_of_parts += net_minor
+        if net_minor or cost.quantity:
+            parts.append(Part(rate, cost.quantity, net_minor, undone if net_minor < 0 else (), round_half_up(cost.discount)))
+    return parts
 
 
 def _by_difference(moved: Sequence[tuple[Rate, Cost]], change: Change, period: Period) -> list[tuple[Rate, Cost]]:

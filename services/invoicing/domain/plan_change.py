@@ -12,13 +12,13 @@ from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day
 from services.invoicing.domain.discounts import left_of_price, percentages
 from services.invoicing.domain.ledger import Change as LedgerChange
-from services.invoicing.domain.ledger import Rate
+from services.invoicing.domain.ledger import Rate, by_number
 from services.invoicing.domain.policies import changes_of
 from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Change
-from shared.schemas.invoicing_v1 import PlanDefined, PlanPrice, ReductionItem
+from shared.schemas.invoicing_v1 import PlanDefined, PlanPrice, ReductionItem, UnitPrice
 from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
 
 NOW: Final = "now"
@@ -74,6 +74,7 @@ def plan_offer(situation: Situation, pools: Mapping[str, PoolTerms], wanted: Wan
     less = [*closes, *over, *policies]
     takes_effect = wanted.takes_effect or (PERIOD_END if less or _is_later(situation, wanted) else NOW)
     refusal = _not_now(situation, wanted, less) if takes_effect == NOW else _not_at_end(situation, pools, wanted, closes)
+    refusal = refusal or _too_few(situation, wanted, takes_effect)
     if refusal is not None:
         return refusal
     period = situation.account.period
@@ -122,7 +123,11 @@ def _is_later(situation: Situation, wanted: WantedPlan) -> bool:
     if wanted.term != contract.term:
         return True
     before, after = prices_of(own, contract.term), prices_of(wanted.plan, wanted.term)
-    cheaper = sum(pool.licences * (after.get(name, 0) - before.get(name, 0)) for name, pool in situation.pools.items()) < 0
+
+    def price(listed: Mapping[str, UnitPrice]) -> int:
+        return sum(listed[name].total_minor(pool.licences) for name, pool in situation.pools.items() if name in listed)
+
+    cheaper = price(after) < price(before)
     return cheaper and not (wanted.plan.allows_extra_licences and not own.allows_extra_licences)
 
 
@@ -135,6 +140,21 @@ def _not_now(situation: Situation, wanted: WantedPlan, less: Sequence[str]) -> R
         "the change with `takes_effect`: `period_end`.",
         {"modules": sorted(set(less)), "body": {"plan": wanted.plan.plan, "term": wanted.term, "takes_effect": PERIOD_END}},
     )
+
+
+def _too_few(situation: Situation, wanted: WantedPlan, takes_effect: str) -> Refusal | None:
+    sold = prices_of(wanted.plan, wanted.term)
+    for module, pool in sorted(situation.pools.items()):
+        number = pool.licences if takes_effect == NOW else pool.next_period
+        minimum = limits_of(wanted.plan, module).minimum
+        if module in sold and 0 < number < minimum:
+            return Refusal(
+                "plan-minimum",
+                f"The plan {wanted.plan.name} allows no fewer than {minimum} licences of {module}; the subscription would have {number}. "
+                "Buy the missing licences first (POST …/quotes), or choose another plan.",
+                {"module": module, "minimum": minimum, "licences": number},
+            )
+    return None
 
 
 def _not_at_end(situation: Situation, pools: Mapping[str, PoolTerms], wanted: WantedPlan, closes: Sequence[str]) -> Refusal | None:
@@ -176,8 +196,8 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     if takes_effect == NOW:
         for module, ledger in situation.account.ledgers.items():
             if module in situation.pools:
-                rate = Rate(after[module], tax, left_of_price(percentages(discounts, day), module))
-                net += ledger.cost_minor(LedgerChange(day, 0, rate, "offer", reprice=True))
+                rate = Rate(after[module].amount_minor, tax, left_of_price(percentages(discounts, day), module))
+                net += ledger.cost_minor(LedgerChange(day, 0, rate, "offer", reprice=True, price=by_number(after[module])))
     own = replace(situation.next_start, following=None)
     next_before = own.net_minor({module: number for module, number in numbers.items() if module in prices_of(own.plan, own.term)})
     then = replace(own, plan=wanted.plan, term=wanted.term)

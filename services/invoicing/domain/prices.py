@@ -5,12 +5,28 @@ from dataclasses import dataclass
 from datetime import date
 
 from services.invoicing.domain.discounts import PeriodLine, discounted
-from shared.schemas.invoicing_v1 import Discount, ModuleLimits, PlanDefined
+from shared.schemas.invoicing_v1 import Discount, ModuleLimits, PlanDefined, UnitPrice
+
+PRICE_MINOR_MAX = 1_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
 
 
-def prices_of(plan: PlanDefined, term: str) -> Mapping[str, int]:
-    """Return the price of each module that the plan sells with this term, in minor units."""
-    return {price.module: price.amount_minor for price in plan.prices if price.term == term}
+def prices_of(plan: PlanDefined, term: str) -> Mapping[str, UnitPrice]:
+    """Return the price of each module that the plan sells with this term."""
+    return {price.module: price for price in plan.prices if price.term == term}
+
+
+def of_one_more(price: UnitPrice | None, licences: int) -> int | None:
+    """Return the price of one more licence; None: there is none."""
+    return price.parts(licences + 1)[-1][1] if price is not None else None
+
+
+def dearest_minor(price: UnitPrice | None, licences: int, most: int) -> int:
+    """Return the highest price that one licence adds to a period, from this number of licences up to the greatest one."""
+    if price is None:
+        return PRICE_MINOR_MAX
+    ends = [price.included, *(end for step in price.steps for end in (step.up_to, step.up_to + 1))]
+    numbers = [licences, *(end for end in ends if licences <= end < most)]
+    return max(0, *(price.total_minor(number + 1) - price.total_minor(number) for number in numbers))
 
 
 def limits_of(plan: PlanDefined, module: str) -> ModuleLimits:
@@ -42,7 +58,9 @@ def period_lines(plan: PlanDefined, term: str, numbers: Mapping[str, int]) -> li
     """Return the lines of a period with these licences, before discounts; None if the price list lacks one of the modules."""
     prices = prices_of(plan, term)
     in_use = {module: number for module, number in sorted(numbers.items()) if number}
-    return [PeriodLine(module, number * prices[module]) for module, number in in_use.items()] if in_use.keys() <= prices.keys() else None
+    if not in_use.keys() <= prices.keys():
+        return None
+    return [PeriodLine(module, *part) for module, number in in_use.items() for part in prices[module].parts(number)]
 
 
 @dataclass(frozen=True, slots=True)

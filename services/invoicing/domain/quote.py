@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from services.invoicing.domain.account import NOW, Account, due_when
 from services.invoicing.domain.calendar import Period, add_days, local_day, start_of_day
 from services.invoicing.domain.discounts import WHOLE, left_of_price, percentages
-from services.invoicing.domain.ledger import Change, ModuleLedger, Rate
+from services.invoicing.domain.ledger import Change, ModuleLedger, Rate, by_number
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
 from services.invoicing.domain.prices import FollowingPlan, NextStart, limits_of, prices_of
 from services.invoicing.domain.tax import tax_on
@@ -23,12 +23,11 @@ from shared.schemas.invoicing_v1 import (
     PlanDefined,
     QuoteIssued,
     QuoteLine,
+    QuoteStep,
     SubscriptionStarted,
 )
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.seats_v1 import Expected, ExpectedPool, Policies
-
-PRICE_MINOR_MAX = 1_000_000_000  # with LICENCES_MAX, it keeps amounts within 63 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
     tax, charge = tax_on(details, day), due_when(contract.charge_when, day, period.end)
     price_minor = sum(line.net_minor for line in lines)
     # Nobody pays while the vendor owes: what is charged now uses up the credits that wait.
-    credit_minor = min(price_minor, situation.account.credits_minor(tax)) if charge == NOW else 0
+    credit_minor = max(0, min(price_minor, situation.account.credits_minor(tax))) if charge == NOW else 0
     net_minor = price_minor - credit_minor
     taxes = tax_lines([(tax, net_minor)])
     tax_minor = sum(each.tax_minor for each in taxes)
@@ -343,22 +342,38 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
         if limits.maximum is not None and total > limits.maximum:
             return Refusal("plan-maximum", f"{most} at most {limits.maximum}{how}", {"module": item.module, "maximum": limits.maximum})
         return Refusal("plan-minimum", f"{most} no fewer than {limits.minimum}{how}", {"module": item.module, "minimum": limits.minimum})
-    unit, day = prices[item.module], local_day(situation.at, contract.time_zone)
+    price, day = prices[item.module], local_day(situation.at, contract.time_zone)
     ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
-    rate = Rate(unit, left=left_of_price(percentages(situation.discounts, day), item.module))
-    cost = ledger.cost_minor(Change(day, quantity, rate))
-    gross = ledger.cost_minor(Change(day, quantity, Rate(unit))) if rate.left != WHOLE else cost
+    tax, left = tax_on(situation.details, day), left_of_price(percentages(situation.discounts, day), item.module)
+    change = Change(day, quantity, Rate(price.amount_minor, tax, left), price=by_number(price))
+    cost = ledger.cost_minor(change)
+    gross = ledger.cost_minor(replace(change, rate=Rate(price.amount_minor, tax))) if left != WHOLE else cost
+    steps = _steps(ledger, change) if change.price is not None else []
     return QuoteLine(
         module=item.module,
         quantity=quantity,
-        unit_price_minor=unit,
+        unit_price_minor=price.amount_minor if not steps else steps[0].unit_price_minor if len(steps) == 1 else 0,
         days=period.remaining(day),
         days_of_period=period.days,
         net_minor=cost,
-        recurring_now_minor=pool.licences * unit,
-        recurring_then_minor=(pool.licences + quantity) * unit,
-        discount_minor=gross - cost,
+        recurring_now_minor=price.total_minor(pool.licences),
+        recurring_then_minor=price.total_minor(total),
+        discount_minor=sum(step.discount_minor for step in steps) if steps else gross - cost,
+        steps=tuple(steps),
     )
+
+
+def _steps(ledger: ModuleLedger, change: Change) -> list[QuoteStep]:
+    """Return the parts of a purchase by their price. Where all licences get another price, the former one is given back."""
+    return [
+        QuoteStep(
+            quantity=part.quantity,
+            unit_price_minor=part.rate.unit_price_minor,
+            net_minor=part.net_minor,
+            discount_minor=part.discount_minor,
+        )
+        for part in ledger.parts_of(change)
+    ]
 
 
 def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> Refusal | None:

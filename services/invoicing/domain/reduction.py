@@ -101,11 +101,12 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
                 "To have more licences, request a quote (POST …/quotes).",
                 {"module": each.module, "licences": pool.licences, "total": each.total},
             )
-        minimum = limits_of(situation.plan, each.module).minimum
+        plan = situation.following.plan if situation.following is not None and takes_effect == PERIOD_END else situation.plan
+        minimum = limits_of(plan, each.module).minimum
         if 0 < each.total < minimum:
             return Refusal(
                 "plan-minimum",
-                f"The plan {situation.plan.name} allows no fewer than {minimum} licences of {each.module}. Order {minimum} or more, or 0 "
+                f"The plan {plan.name} allows no fewer than {minimum} licences of {each.module}. Order {minimum} or more, or 0 "
                 "to close the module.",
                 {"module": each.module, "minimum": minimum, "total": each.total},
             )

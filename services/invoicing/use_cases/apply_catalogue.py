@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from services.invoicing import store
-from services.invoicing.api.catalogue_bodies import EXAMPLE, CatalogueBody, PlanOfFile
-from services.invoicing.api.requests import LimitsBody, ModuleBody, PlanBody, PriceBody
+from services.invoicing.api.catalogue_bodies import EXAMPLE, CatalogueBody, PlanOfFile, Tariff
+from services.invoicing.api.requests import LimitsBody, ModuleBody, PlanBody, PriceBody, StepBody
 from services.invoicing.domain.catalogue_file import Difference, differences, plan_of_file
-from services.invoicing.domain.quote import PRICE_MINOR_MAX
+from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from services.invoicing.use_cases.catalogue import define_module, define_plan
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
@@ -22,6 +22,7 @@ from shared.money import minor_units
 from shared.schemas.base import Actor
 
 VERSION_DIGITS = 16
+_TERMS = frozenset({"monthly", "annual"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ async def apply_catalogue(uow: UnitOfWork, body: CatalogueBody, actor: Actor, at
 
 
 def _is_price(difference: Difference) -> bool:
-    """Return whether a price changed that was there before."""
-    return difference.field.startswith("plans.") and difference.field.endswith((".monthly", ".annual")) and difference.before is not None
+    """Return whether a price changed."""
+    return difference.field.startswith("plans.") and not _TERMS.isdisjoint(difference.field.split(".")[4:5])
 
 
 def _in_order(body: CatalogueBody) -> list[str]:
@@ -101,9 +102,10 @@ def _plan(plan: str, given: PlanOfFile, known: Mapping[str, object]) -> PlanBody
         place = f"body.plans.{plan}.modules.{module}"
         if module not in known:
             raise Invalid(place, module, f"a module that exists or is in the file: {', '.join(sorted(known)) or 'none'}")
-        for term, price in (("monthly", sold.monthly), ("annual", sold.annual)):
+        terms: tuple[tuple[Literal["monthly", "annual"], Tariff | None], ...] = (("monthly", sold.monthly), ("annual", sold.annual))
+        for term, price in terms:
             if price is not None:
-                prices.append(PriceBody(module=module, term=term, amount_minor=_minor(price, given.currency, f"{place}.{term}")))
+                prices.append(_price(module, term, price, given.currency, f"{place}.{term}"))
         if sold.minimum > 1 or sold.maximum is not None:
             limits.append(LimitsBody(module=module, minimum=sold.minimum, maximum=sold.maximum))
     return PlanBody(
@@ -114,6 +116,16 @@ def _plan(plan: str, given: PlanOfFile, known: Mapping[str, object]) -> PlanBody
         prices=prices,
         limits=limits,
     )
+
+
+def _price(module: str, term: Literal["monthly", "annual"], given: Tariff, currency: str, place: str) -> PriceBody:
+    is_flat = not given.steps and not given.included
+    steps = [
+        StepBody(up_to=step.up_to, amount_minor=_minor(step.price, currency, f"{place}.steps.{number}.price"))
+        for number, step in enumerate(given.steps)
+    ]
+    amount_minor = _minor(given.price, currency, place if is_flat else f"{place}.price")
+    return PriceBody(module=module, term=term, amount_minor=amount_minor, steps=steps, pricing=given.pricing, included=given.included)
 
 
 def _minor(price: Decimal, currency: str, field: str) -> int:

@@ -7,8 +7,7 @@ from typing import Final
 from services.invoicing import store
 from services.invoicing.domain.budget import Expandable, budget_caps, following_month, month_of
 from services.invoicing.domain.calendar import local_day, start_of_day
-from services.invoicing.domain.prices import prices_of
-from services.invoicing.domain.quote import PRICE_MINOR_MAX
+from services.invoicing.domain.prices import dearest_minor, prices_of
 from services.invoicing.store.budget import BudgetUse
 from services.invoicing.store.purchase_settings import NONE, PurchaseSettings
 from services.invoicing.store.subscriptions import Module
@@ -25,7 +24,10 @@ REFERENCE: Final = "budget"
 
 def added_minor(quote: QuoteIssued) -> int:
     """Return the recurring net amount that a purchase adds to a period."""
-    return sum(line.quantity * line.unit_price_minor for line in quote.lines)
+    return sum(
+        line.recurring_then_minor - line.recurring_now_minor if line.steps else line.quantity * line.unit_price_minor
+        for line in quote.lines
+    )
 
 
 async def left_of(uow: UnitOfWork, tenant_id: str, settings: PurchaseSettings, day: date) -> int | None:
@@ -63,8 +65,10 @@ async def note_purchase(uow: UnitOfWork, tenant_id: str, order: str, quote: Quot
 async def note_expansion(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, event: PoolExpanded, decision: str) -> None:
     """Count an expansion, by the price that it is charged with."""
     day = local_day(event.at, contract.time_zone)
-    price = prices_of(await own_price_list(uow, contract, day), contract.term).get(event.module, 0)
-    await store.budget.add(uow.connection, tenant_id, BudgetUse(decision, month_of(day), event.by * price))
+    price = prices_of(await own_price_list(uow, contract, day), contract.term).get(event.module)
+    now = next((pool.licences for pool in event.pools if pool.module == event.module), event.by)
+    net_minor = price.total_minor(now) - price.total_minor(now - event.by) if price is not None else 0
+    await store.budget.add(uow.connection, tenant_id, BudgetUse(decision, month_of(day), net_minor))
 
 
 async def budget_limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime) -> Mapping[str, int]:
@@ -82,7 +86,7 @@ async def budget_limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Modul
         own, pool = Policies.model_validate_json(module.policies), pools.get(module.module)
         if own.over_limit == OverLimit.EXPAND and own.expand_cap is not None and pool is not None:
             sent = own.expand_cap if module.sent_cap is None else module.sent_cap
-            price = prices.get(module.module, PRICE_MINOR_MAX)
+            price = dearest_minor(prices.get(module.module), pool.licences, own.expand_cap)
             found.append(Expandable(module.module, pool.licences, own.expand_cap, sent, price))
     return budget_caps(left, found)
 

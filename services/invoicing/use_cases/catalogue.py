@@ -10,7 +10,7 @@ from services.invoicing.use_cases.publishing import publish_to_all
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas.base import Actor, Change
-from shared.schemas.invoicing_v1 import ModuleDefined, ModuleLimits, PlanDefined, UnitPrice
+from shared.schemas.invoicing_v1 import ModuleDefined, ModuleLimits, PlanDefined, PriceStep, UnitPrice
 
 
 async def define_module(uow: UnitOfWork, module: str, body: ModuleBody, actor: Actor, at: datetime) -> None:
@@ -65,7 +65,10 @@ async def define_plan(uow: UnitOfWork, plan: str, body: PlanBody, actor: Actor, 
     await store.catalogue.lock(uow.connection)
     known = await store.catalogue.modules(uow.connection)
     prices = tuple(
-        UnitPrice(module=price.module, term=price.term, amount_minor=price.amount_minor)
+        UnitPrice(
+            **price.model_dump(exclude={"steps"}),
+            steps=tuple(PriceStep(up_to=step.up_to, amount_minor=step.amount_minor) for step in price.steps),
+        )
         for price in sorted(body.prices, key=lambda price: (price.module, price.term))
     )
     unknown = sorted({price.module for price in prices} - set(known))
@@ -109,9 +112,17 @@ def _check_successor(before: PlanDefined, after: PlanDefined) -> None:
 
 
 def _price_changes(before: PlanDefined | None, prices: tuple[UnitPrice, ...]) -> tuple[Change, ...]:
-    old = {(price.module, price.term): price.amount_minor for price in before.prices} if before else {}
+    old = {(price.module, price.term): price for price in before.prices} if before else {}
     return tuple(
-        Change(field=f"{price.module}.{price.term}", old=old.get((price.module, price.term)), new=price.amount_minor)
+        Change(field=f"{price.module}.{price.term}", old=_shown(old.get((price.module, price.term))), new=_shown(price))
         for price in prices
-        if old.get((price.module, price.term)) != price.amount_minor
+        if old.get((price.module, price.term)) != price
     )
+
+
+def _shown(price: UnitPrice | None) -> str | int | None:
+    """Return a price as a log entry shows it: the amount, or the steps in words."""
+    if price is None or price.is_flat:
+        return price.amount_minor if price is not None else None
+    steps = [*(f"up to {step.up_to}: {step.amount_minor}" for step in price.steps), f"above: {price.amount_minor}"]
+    return "; ".join([price.pricing, *([f"{price.included} included"] if price.included else []), *steps])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.invoicing import store
-from services.invoicing.domain.prices import NextStart, lowered, prices_of
+from services.invoicing.domain.prices import NextStart, lowered, of_one_more, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
@@ -80,7 +80,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
                 bought=known.licences,
                 next_period=known.next_period,
                 use=use,
-                unit_price_minor=prices.get(module.module),
+                unit_price_minor=of_one_more(prices.get(module.module), known.licences),
                 pending=pending[module.module],
             )
         )

@@ -52,8 +52,11 @@ def _event(situation: Situation, before: PlanDefined, after: PlanDefined, begins
     numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
     old, new = (NextStart(plan, contract.term, begins_on, situation.discounts).net_minor(numbers) for plan in (before, after))
     former, listed = prices_of(before, contract.term), prices_of(after, contract.term)
-    changes = [Change(field=f"{module}.price", old=former[module], new=listed[module]) for module in sorted(numbers) if module in former]
-    changes = [change for change in changes if change.old != change.new]
+    changed = [module for module in sorted(numbers) if module in former and former[module] != listed[module]]
+    changes = [
+        Change(field=f"{module}.price", old=former[module].total_minor(numbers[module]), new=listed[module].total_minor(numbers[module]))
+        for module in changed
+    ]
     if not changes or old is None or new is None:
         return None
     return PriceChangeAnnounced(

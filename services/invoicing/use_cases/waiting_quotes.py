@@ -101,7 +101,7 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
         found = price(situation, items, quote=name, actor=old.actor, valid=A_DAY)
     if isinstance(found, Refusal):
         return found.type
-    if [line.unit_price_minor for line in found.lines] != [line.unit_price_minor for line in old.lines]:
+    if _prices(found) != _prices(old):
         return PRICES_CHANGED
     return found.model_copy(update={"replaces": old.quote})
 
@@ -116,3 +116,7 @@ async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datet
 async def stop_waiting(uow: UnitOfWork, tenant_id: str, quote_id: str) -> None:
     """Do not issue a quote again that was approved or withdrawn."""
     await store.due_actions.cancel(uow.connection, tenant_id, REISSUE, quote_id)
+
+
+def _prices(quote: QuoteIssued) -> list[tuple[int, list[int]]]:
+    return [(line.unit_price_minor, [step.unit_price_minor for step in line.steps]) for line in quote.lines]

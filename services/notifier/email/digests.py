@@ -24,11 +24,10 @@ from services.notifier.store.emails import NewEmail
 from services.notifier.store.notifications import Digest
 from services.notifier.store.recipients import PersonRow, TenantRow
 from shared import ids
-from shared.buying import Buying, Plan, buying_of
+from shared.buying import Buying, Plan, buying_of, unit_price
 from shared.clock import Clock
 from shared.database import Database
 from shared.errors import Transient
-from shared.schemas.invoicing_v1 import UnitPrice
 
 log = structlog.get_logger(__name__)
 
@@ -240,7 +239,7 @@ async def _buying(connection: AsyncConnection, tenant_id: str, modules: Sequence
     if subscription is None:
         return Buying()
     plans = [
-        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [UnitPrice.model_validate(price) for price in row.prices])
+        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [unit_price(price) for price in row.prices])
         for row in await catalogue.plans(connection)
     ]
     return buying_of(subscription.plan, subscription.term, plans, modules)

@@ -8,9 +8,9 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.buying import Plan
+from shared.buying import Plan, unit_price
 from shared.database.row_classes import columns_of, many, names_of, one, replacing, table_of
-from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+from shared.schemas.invoicing_v1 import PlanDefined
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +64,5 @@ async def plan(connection: AsyncConnection, name: str, version: int) -> Plan | N
 
 
 def _plan(row: PlanRow) -> Plan:
-    prices = [UnitPrice.model_validate(price) for price in row.prices]
+    prices = [unit_price(price) for price in row.prices]
     return Plan(row.plan, row.name, row.currency, row.allows_extra_licences, prices)

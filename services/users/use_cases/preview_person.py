@@ -76,7 +76,12 @@ async def cost_of(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> C
     if not more or terms is None:
         return None
     plan, term = await catalogue.plan(uow.connection, terms.plan, terms.plan_version), terms.term
-    prices = {price.module: price.amount_minor for price in plan.prices if price.term == term} if plan is not None else {}
+    prices = {price.module: price for price in plan.prices if price.term == term} if plan is not None else {}
     if plan is None or not set(more) <= set(prices):
         return None
-    return Cost(plan.currency, term, sum(prices[module] * number for module, number in more.items()))
+    counts = await pools.counts(uow.connection, tenant.tenant)
+    net_minor = 0
+    for module, number in more.items():
+        now, price = counts[module].licences if module in counts else 0, prices[module]
+        net_minor += price.total_minor(now + number) - price.total_minor(now)
+    return Cost(plan.currency, term, net_minor)
