@@ -1,7 +1,7 @@
 """SCIM 2.0 as identity providers use it, on the real application of users, with PostgreSQL and without a broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -19,6 +19,7 @@ from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
+from services.users.scim.storage import Storage
 from services.users.store import scim_users
 from shared.database import UnitOfWork
 from tests.bench.scim_bench import FILL
@@ -248,6 +249,30 @@ async def test_a_user_without_a_licence_is_created_and_the_extension_says_why(sc
     shown = await client.get(f"/Users/{made['id']}")
     assert (shown[SEATS]["status"], [each["state"] for each in shown[SEATS]["modules"]]) == ("refused", ["refused", "refused"])
     assert shown["meta"]["version"] != made["meta"]["version"]
+
+
+async def test_a_decision_of_seats_while_a_change_is_served_does_not_fail_the_change(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await scim.client()
+    made = await client.create("ann", **{"schemas": [USER, ENTERPRISE], ENTERPRISE: {"department": "Makers"}})
+    path, states = f"/Users/{made['id']}", iter(("waiting", "active", "flagged"))
+    update, delete = Storage.update, Storage.delete
+    ((user, _),) = await scim.needs(client.tenant)
+
+    async def after_a_decision(change: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        await scim.decide(client.tenant, user, time=next(states), documents="active")
+        return await change(*given, **more)
+
+    monkeypatch.setattr(Storage, "update", lambda *given, **more: after_a_decision(update, *given, **more))
+    monkeypatch.setattr(Storage, "delete", lambda *given, **more: after_a_decision(delete, *given, **more))
+    patched = await client.patch(path, {"op": "replace", "path": "displayName", "value": "Ann"})
+    assert patched["displayName"] == "Ann"
+    outdated = await client.call("PUT", path, {"schemas": [USER], "userName": "ann"}, if_match=made["meta"]["version"])
+    assert outdated.status_code == 412, "the client asked for it"
+    replaced = await client.call("PUT", path, {"schemas": [USER], "userName": "ann"})
+    assert (replaced.status_code, (await client.call("DELETE", path)).status_code) == (200, 204)
+    assert next(states, None) is None
 
 
 async def test_put_active_true_on_a_revoked_person_is_no_reactivation(scim: ScimBench) -> None:

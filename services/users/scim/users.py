@@ -230,7 +230,7 @@ class Users:
         UniquenessException, InvalidValueException."""
         resource_id = str(resource.id)
         current = await self.start(resource_id)
-        if expected_version is not None and current["meta"]["version"] != expected_version:
+        if expected_version is not None and _resource_version(current["meta"]["version"]) != _resource_version(expected_version):
             raise PreconditionFailedException
         before = await store.lock(self.uow.connection, self._view, resource_id)
         assert before is not None, "it was started"
@@ -252,7 +252,7 @@ class Users:
     async def delete(self, resource_id: str, expected_version: str | None) -> None:
         """Delete the user: the connection no longer states anything about the person. Raises as `update` does."""
         current = await self.start(resource_id)
-        if expected_version is not None and current["meta"]["version"] != expected_version:
+        if expected_version is not None and _resource_version(current["meta"]["version"]) != _resource_version(expected_version):
             raise PreconditionFailedException
         row = await store.lock(self.uow.connection, self._view, resource_id)
         assert row is not None, "it was started"
@@ -434,3 +434,9 @@ def _modules(seen: Seen, states: Mapping[str, Seat]) -> list[dict[str, Any]]:
 
 def _shown(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _resource_version(version: str) -> str:
+    """Return the part of a version that the requests of the connection change. While one of them is served, seats or another source can
+    change the rest, and the client did not ask that they do not."""
+    return version.partition(".")[0]
