@@ -206,11 +206,13 @@ CREATE TABLE invitation_tokens (
     PRIMARY KEY (token_hash)
 )"""
 
-# The pools as seats opened and closed them, and their counts, each with the decision that it reflects: an older one changes nothing.
-_POOLS = """
+_EXPANSION_LIMITS = """
 CREATE TABLE expansion_limits (
     tenant_id text NOT NULL, module text NOT NULL, limited_by text NOT NULL, PRIMARY KEY (tenant_id, module)
-);
+)"""
+
+# The pools as seats opened and closed them, and their counts, each with the decision that it reflects: an older one changes nothing.
+_POOLS = """
 CREATE TABLE pools (
     tenant_id text NOT NULL,
     module text NOT NULL,
@@ -678,7 +680,7 @@ def upgrade() -> None:
     )
     scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
     sign_in = (_SESSIONS, _OPERATORS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
-    settings = (_PROFILES, _MAPPING, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, _PLANS)
+    settings = (_PROFILES, _MAPPING, _EXPANSION_LIMITS, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, _PLANS)
     for statement in (_TENANTS, _CLOCKS, *settings, *people, *scim, _SOURCES, *sign_in):
         op.execute(statement)
     op.execute("CREATE UNIQUE INDEX imports_running ON imports (tenant_id, source) WHERE status NOT IN ('applied', 'failed')")
