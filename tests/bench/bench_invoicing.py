@@ -83,7 +83,7 @@ async def _measure(url: str, kafka: KafkaSettings, documents: int) -> dict[str, 
             assert all(worker.returncode is None for worker in workers), "a worker has ended"
             return int(await database.fetchval("SELECT count(*) FROM invoices")) >= least
 
-        await wait_until(lambda: issued(1), seconds=60, what="the first document")
+        await wait_until(lambda: issued(1), seconds=120, what="the first documents")  # a batch is one transaction
         cpu_before, began = sum(_cpu_seconds(worker.pid) for worker in workers), time.perf_counter()
         before = int(await database.fetchval("SELECT count(*) FROM invoices"))
         await wait_until(lambda: issued(documents), seconds=600, what="all documents")
