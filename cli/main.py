@@ -77,7 +77,7 @@ def status() -> None:
 
 
 @app.command()
-def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)} or mailbox.")]) -> None:
+def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)}, console or mailbox.")]) -> None:
     """Print the address of a part of the running stack, for scripts.
 
     ```

@@ -18,7 +18,8 @@ HEALTH_SECONDS = 3.0
 
 def address(part: str) -> None:
     where = addresses()
-    known = {**where.urls, "mailbox": str(where.parts.get("mailbox_url", ""))}
+    pages = {"mailbox": str(where.parts.get("mailbox_url", "")), CONSOLE: str(where.parts.get("services", {}).get(CONSOLE, ""))}
+    known = {**where.urls, **pages}
     if not known.get(part):
         fail(
             f"the address of {part} is unknown",

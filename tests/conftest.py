@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from shared.settings import KafkaSettings
-from tests.support import backing
+from tests.support import backing, chromium
 from tests.support.documented import every_status_documented
 from tests.support.stack import RunningStack
 
@@ -20,12 +20,13 @@ BACKING = pytest.StashKey[backing.Backing]()
 SEATS_PARTITIONS = 4
 # The process of pytest in which a test runs: the tests of one group run one after the other. These groups take the longest and begin first.
 STACK, OWN_STACK = "stack", "own stack"
-GROUPS_OF_FIXTURES = {"stack": STACK, "make_stack": OWN_STACK}
+BROWSER = "browser"
+GROUPS_OF_FIXTURES = {"shared_stack": STACK, "make_stack": OWN_STACK, "chromium": BROWSER}
 T = TypeVar("T")
 
 
-def pytest_report_header() -> str:
-    return backing.description()
+def pytest_report_header() -> list[str]:
+    return [backing.description(), chromium.description()]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -61,7 +61,7 @@ async def run(console: Console, folder: Path) -> None:
 def show(console: Console, stack: LocalStack, seconds: float) -> None:
     table = Table(title=f"Seatpool is ready ({seconds:.1f} s)", title_style="bold green", show_header=False)
     for name, url in stack.addresses["services"].items():
-        table.add_row(name, f"{url}/docs")
+        table.add_row(name, f"{url}  (for browsers)" if name == "console" else f"{url}/docs")
     for name, sentence in stack.taken.items():
         table.add_row(name, sentence)
     table.add_row("for programs", str(stack.state.stack_file))

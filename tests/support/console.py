@@ -99,6 +99,7 @@ class Company:
     emails: list[dict[str, Any]] = field(default_factory=list)
     status: str = "active"
     ends_on: str | None = None
+    unconfirmed: set[str] = field(default_factory=set)
     decides: bool = True  # seats decides orders and reductions at once
     names: dict[str, str] = field(default_factory=lambda: {"ann": "Ann Müller", "u1": "Zora Schmid", "u2": "Bruno Jovanović"})
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
@@ -174,7 +175,12 @@ class Company:
             "now": "2026-03-05T09:00:00.000Z",
             "support_contact": "help@vendor.example",
         }
-        return {"name": self.names.get(claims["subject"], claims["subject"]), "tenant": tenant if claims["tenant"] else None}
+        own = {
+            "login": claims["subject"],
+            "email": f"{claims['subject']}@acme.example",
+            "is_unconfirmed": claims["subject"] in self.unconfirmed,
+        }
+        return {"name": self.names.get(claims["subject"], claims["subject"]), "tenant": tenant if claims["tenant"] else None} | own
 
     # ------------------------------------------------------------------------------------------------------------- licences
 
@@ -189,6 +195,7 @@ class Company:
             "GET invoicing /v1/plans": lambda request: reply({"items": [{"plan": "standard", "limits": []}]}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
             f"GET users {own}/people/(.+)": self._person,
+            f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,
             "GET users /v1/tenants": lambda request: reply({"items": [self._tenant()], "next": None}),
             f"GET users {own}": lambda request: reply(self._tenant()),
             f"POST users {own}/operator-access": self._open,
@@ -277,6 +284,10 @@ class Company:
         if user not in self.names:
             return problem(404, "not-found", "The service found no person.")
         return reply({"user": user, "name": self.names[user], "login": user, "email": f"{user}@acme.example"})
+
+    def _confirm(self, user: str, request: httpx.Request) -> httpx.Response:
+        self.unconfirmed.remove(user)
+        return reply({"login": user, "email": f"{user}@acme.example"})
 
     def _actions(self) -> list[dict[str, Any]]:
         entry = {"module": "projects", "reason": "purchase", "at": "2026-03-05T08:30:00.000Z", "actor": {"kind": "user", "id": "ann"}}

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from services.console.pages import cookies
@@ -15,6 +15,7 @@ from services.console.pages.page import COMPUTED_SECONDS_MAX, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering.charts import Point, charts
 from services.console.rendering.formats import as_moment
+from services.console.rest.live import digest_of
 from services.console.rest.problems import RestError
 from services.console.rest.services import Part
 from shared.schemas.base import format_instant
@@ -70,7 +71,7 @@ async def show_use(page: Reading, module: Chosen = "") -> Response:
 
 
 @router.get("/live")
-async def stream_changes(request: Request, tenant: str, page: Reading) -> Response:
+async def stream_changes(tenant: str, page: Reading, seen: Chosen = "") -> Response:
     """Tell the page that its numbers have changed."""
     wiring = page.wiring
     if wiring.live.is_full:
@@ -85,7 +86,7 @@ async def stream_changes(request: Request, tenant: str, page: Reading) -> Respon
         return reader.token if reader is not None else None
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(wiring.live.events(tenant, token), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(wiring.live.events(tenant, token, seen), media_type="text/event-stream", headers=headers)
 
 
 async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
@@ -108,6 +109,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     }
     if licences.ok:
         rows = rows_of(licences.value, counts, subscription)
+        shown["seen"] = digest_of(licences.value)
         shown["sections"] = sections_of(rows, page)
         shown["attention"] = attention_of(rows, licences.value, subscription, emails, page)
     return shown

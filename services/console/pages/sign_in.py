@@ -107,16 +107,37 @@ async def choose(page: Anonymous) -> Response:
 
 async def _choose(page: Page, ticket: str, choice: Mapping[str, Any]) -> Response:
     body = {"ticket": ticket, "user": choice["user"]} | ({"tenant": choice["tenant"]} if choice["tenant"] else {})
-    return _signed_in(page, await _call(page, "/v1/sign-in/links/choose", body))
+    return await _signed_in(page, await _call(page, "/v1/sign-in/links/choose", body))
 
 
-def _signed_in(page: Page, session: Mapping[str, Any]) -> Response:
-    """Give the browser the session, and open the page that it wanted."""
+async def _signed_in(page: Page, session: Mapping[str, Any]) -> Response:
+    """Give the browser the session, and open the page that it wanted. Somebody whose login was changed is asked about that first."""
     flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
     page.set_cookie(cookies.SESSION, session["secret"])
     page.set_cookie(cookies.BROWSER, page.cookie(cookies.BROWSER) or secrets.token_urlsafe(24))
     page.delete_cookie(cookies.FLOW)
-    return page.redirect("/resume" if page.cookie(cookies.FORM) else _safe(str(flow.get("next", "/"))))
+    back = "/resume" if page.cookie(cookies.FORM) else _safe(str(flow.get("next", "/")))
+    reader = await page.wiring.sessions.reader(session["secret"])
+    return page.redirect(f"/sign-in/confirm?next={quote(back)}" if reader is not None and reader.unconfirmed else back)
+
+
+@router.get("/sign-in/confirm")
+async def ask_confirmation(page: AnyReader, back: Annotated[str, Query(max_length=2000, alias="next")] = "/") -> Response:
+    """Ask whether a changed login and e-mail address are the person's own. Until then they do not count for sign-in."""
+    if page.reader.unconfirmed is None:
+        return page.redirect(_safe(back))
+    login, email = page.reader.unconfirmed
+    return page.render("sign_in_confirm.html", login=login, email=email, back=_safe(back))
+
+
+@router.post("/sign-in/confirm")
+async def confirm(page: AnyReader) -> Response:
+    """Sign in with the changed login and e-mail address from now on."""
+    user, back = page.reader.principal.subject, _safe(page.form["next"])
+    body = {"login": page.form["login"] or None, "email": page.form["email"]}
+    await page.send("POST", "users", f"people/{user}/sign-in/confirm", body)
+    page.wiring.sessions.forget(page.cookie(cookies.SESSION))
+    return page.redirect(back, page.gettext("From now on, you sign in with the new login and e-mail address."))
 
 
 @router.post("/sign-in/with-provider")
@@ -157,7 +178,7 @@ async def complete_with_provider(
         session = await _call(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
     except Refusal as refusal:
         return _show(page, 409, refusal.problem, next=_safe(str(flow.get("next", "/"))))
-    return _signed_in(page, session)
+    return await _signed_in(page, session)
 
 
 @router.post("/sign-out")

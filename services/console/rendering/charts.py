@@ -14,6 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 14, 20, 34
 HEIGHT: Final = 280
 WIDE, NARROW = 960, 380
 WIDTH_OF_A_DAY_TICK: Final = 120
+WIDTH_OF_A_NAME: Final = 64
 _STEPS: Final = (1, 2, 5)
 
 
@@ -47,6 +48,7 @@ class Mark:
     day: date
     kind: str
     anchor: str
+    is_named: bool  # False: its name would lie on that of the mark before
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _chart(history: Sequence[Point], forecast: Sequence[Point], renewals: Sequen
         over_area=_over(scale, [each for each in points if each.use is not None]),
         values=[Tick(scale.y(value), value) for value in range(0, scale.most + 1, scale.step)],
         days=_day_ticks(scale),
-        marks=[_mark(scale, today, "now"), *(_mark(scale, day, "renewal") for day in renewals if first <= day <= last)],
+        marks=_marks(scale, [(today, "now"), *((day, "renewal") for day in renewals if first <= day <= last)]),
         width=width,
         right=width - RIGHT,
     )
@@ -170,6 +172,13 @@ def _day_ticks(scale: _Scale) -> list[DayTick]:
     return [DayTick(scale.x(day), day, "start" if day == first else "end" if day == last else "middle") for day in found]
 
 
-def _mark(scale: _Scale, day: date, kind: str) -> Mark:
-    at = scale.x(day)
-    return Mark(at, day, kind, "end" if at > scale.width * 0.75 else "start")
+def _marks(scale: _Scale, days: Sequence[tuple[date, str]]) -> list[Mark]:
+    found: list[Mark] = []
+    free = float(LEFT)  # from where on a name has room
+    for day, kind in days:
+        at = scale.x(day)
+        anchor = "end" if at + WIDTH_OF_A_NAME > scale.width else "start"
+        start = at - WIDTH_OF_A_NAME if anchor == "end" else at
+        found.append(Mark(at, day, kind, anchor, is_named=start >= free))
+        free = start + WIDTH_OF_A_NAME if start >= free else free
+    return found

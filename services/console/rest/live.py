@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -21,8 +22,18 @@ log = structlog.get_logger(__name__)
 EVERY_SECONDS: Final = 1.0
 ALIVE_SECONDS: Final = 15.0
 STREAM_SECONDS_MAX: Final = 600.0  # then the browser connects again, with the session that it has by then
+DIGEST_LENGTH: Final = 16
 STREAMS_MAX: Final = 500  # of one process: other requests need connections too
 Token = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(slots=True)
+class _OpenPage:
+    """A page that hears of changes. `seen`: the digest of the numbers that it shows."""
+
+    token: Token
+    seen: str
+    events: asyncio.Queue[str | None]
 
 
 class Live:
@@ -30,7 +41,7 @@ class Live:
 
     def __init__(self, services: Services, clock: Clock) -> None:
         self._services, self._clock = services, clock
-        self._pages: dict[str, dict[asyncio.Queue[str | None], Token]] = defaultdict(dict)
+        self._pages: dict[str, list[_OpenPage]] = defaultdict(list)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -45,13 +56,14 @@ class Live:
             for task in self._tasks.values():
                 task.cancel()
             for pages in self._pages.values():
-                for queue in pages:
-                    queue.put_nowait(None)
+                for page in pages:
+                    page.events.put_nowait(None)
 
-    async def events(self, tenant: str, token: Token) -> AsyncGenerator[bytes, None]:
-        """Yield the events of one page, as server-sent events."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
-        self._pages[tenant][queue] = token
+    async def events(self, tenant: str, token: Token, seen: str) -> AsyncGenerator[bytes, None]:
+        """Yield the events of one page, as server-sent events. `seen`: the digest of what the page shows, because a number may have
+        changed between the page and this request."""
+        page = _OpenPage(token, seen, asyncio.Queue())
+        self._pages[tenant].append(page)
         if tenant not in self._tasks:
             self._tasks[tenant] = asyncio.create_task(self._watch(tenant), name=f"live {tenant}")
         until = self._clock.monotonic() + STREAM_SECONDS_MAX
@@ -59,7 +71,7 @@ class Live:
             yield b"retry: 2000\n\n"
             while self._clock.monotonic() < until:
                 try:
-                    event = await asyncio.wait_for(queue.get(), ALIVE_SECONDS)
+                    event = await asyncio.wait_for(page.events.get(), ALIVE_SECONDS)
                 except TimeoutError:
                     yield b": alive\n\n"
                     continue
@@ -67,41 +79,41 @@ class Live:
                     return
                 yield f"event: {event}\ndata: {event}\n\n".encode()
         finally:
-            self._pages[tenant].pop(queue, None)
+            self._pages[tenant].remove(page)
             if not self._pages[tenant]:
                 del self._pages[tenant]
                 if task := self._tasks.pop(tenant, None):
                     task.cancel()
 
     async def _watch(self, tenant: str) -> None:
-        before: bytes | None = None
         while True:
             try:
                 now = await self._state(tenant)
             except Exception as error:
                 log.error("live_numbers_failed", exc_info=error)
                 now = None
-            if now is not None and before is not None and now != before:
-                for queue in self._pages[tenant]:
-                    queue.put_nowait("changed")
-            before = now or before
+            for page in self._pages[tenant]:
+                if now is not None and page.seen != now:
+                    page.seen = now
+                    page.events.put_nowait("changed")
             await asyncio.sleep(EVERY_SECONDS)
 
-    async def _state(self, tenant: str) -> bytes | None:
-        """Return a digest of the licences; None if nobody may or can read them now."""
-        for queue, token in list(self._pages[tenant].items()):
-            given = await token()
+    async def _state(self, tenant: str) -> str | None:
+        """Return the digest of the licences; None if nobody may or can read them now."""
+        for page in list(self._pages[tenant]):
+            given = await page.token()
             if given is None:
-                queue.put_nowait(None)
+                page.events.put_nowait(None)
                 continue
             try:
                 part = await self._services.get(given, "invoicing", f"/v1/tenants/{tenant}/licences")
             except SignedOut:
                 continue
-            return _digest(part.value) if part.ok else None
+            return digest_of(part.value) if part.ok else None
         return None
 
 
-def _digest(licences: Any) -> bytes:
+def digest_of(licences: Any) -> str:
+    """Return a short text that differs if any of the licences' numbers does."""
     shown = {name: value for name, value in licences.items() if name != "position"}
-    return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).digest()
+    return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).hexdigest()[:DIGEST_LENGTH]

@@ -46,6 +46,7 @@ class Reader:
     clock: str
     support_contact: str | None
     opened: bool = False
+    unconfirmed: tuple[str, str] | None = None  # login and e-mail address that were changed, and do not count for sign-in yet
 
     @property
     def id(self) -> str:
@@ -157,4 +158,5 @@ def _reader(principal: Principal, token: str, me: dict[str, Any], *, opened: boo
         clock=tenant.get("clock", "real"),
         support_contact=tenant.get("support_contact"),
         opened=opened,
+        unconfirmed=(me.get("login") or "", me.get("email") or "") if me.get("is_unconfirmed") else None,
     )

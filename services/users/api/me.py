@@ -1,5 +1,6 @@
 """The caller: who the access token is for."""
 
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -37,6 +38,7 @@ class MeView(BaseModel):
     name: str | None
     login: str | None
     email: str | None
+    is_unconfirmed: bool = Field(description="True if the login or the e-mail address was changed and does not count for sign-in yet.")
     rights: list[str]
     departments: list[str] | None = Field(description="The departments whose people the caller sees; null: all people.")
     tenant: OwnTenantView | None = Field(description="null: the token is for all tenants, or the tenant does not exist.")
@@ -46,13 +48,11 @@ class MeView(BaseModel):
 async def show_me(context: InContext, principal: Annotated[Principal, Depends(authenticated)]) -> MeView:
     async with context.database.unit_of_work(principal.tenant) as uow:
         tenant = await _tenant(context, uow, principal)
-        name, login, email = await _names(uow, principal)
+        names = await _names(uow, principal)
     return MeView(
         subject=principal.subject,
         kind=principal.kind,
-        name=name,
-        login=login,
-        email=email,
+        **asdict(names),
         rights=sorted(principal.rights),
         departments=None if principal.departments is None else sorted(principal.departments),
         tenant=tenant,
@@ -67,14 +67,25 @@ async def _tenant(context: Context, uow: UnitOfWork, principal: Principal) -> Ow
     return OwnTenantView(tenant=row.tenant_id, clock="real" if row.at is None else "test", now=now_of(row, context.clock), **shown)
 
 
-async def _names(uow: UnitOfWork, principal: Principal) -> tuple[str | None, str | None, str | None]:
-    """Return name, login and e-mail address of a person or an operator; a client has none of them."""
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """A client has none of them."""
+
+    name: str | None = None
+    login: str | None = None
+    email: str | None = None
+    is_unconfirmed: bool = False
+
+
+async def _names(uow: UnitOfWork, principal: Principal) -> _Names:
+    """Return the names of a person or an operator."""
     if principal.kind == PERSON and principal.tenant is not None:
         person = await people_store.get(uow.connection, principal.tenant, principal.subject, None)
         if person is not None and person.record is not None:
-            return person.record.name or None, person.record.login or None, person.record.email or None
+            record = person.record
+            return _Names(record.name or None, record.login or None, record.email or None, person.is_unconfirmed)
     if principal.kind == OPERATOR_KIND:
         operator = await operators.with_email(uow.connection, principal.subject)
         if operator is not None:
-            return operator.name, None, operator.email
-    return None, None, None
+            return _Names(operator.name, None, operator.email)
+    return _Names()

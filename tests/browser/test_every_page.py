@@ -1,0 +1,78 @@
+"""Every page in Chromium, in both themes, on a wide screen and on a phone: accessible, without errors, and photographed.
+
+The pictures are in `build/screenshots`. Look at them after a change.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.conftest import Served
+from tests.support.browsers import Window, window
+from tests.support.console import PAGES, ConsoleBench
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+SIZES = (1300, 390)
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+def session_of(bench: ConsoleBench, who: str | None) -> str:
+    """Return the session of an administrator of acme or of an operator; empty for nobody."""
+    if who is None:
+        return ""
+    return bench.company.begin_session() if who == "administrator" else bench.company.begin_session("vera", None, ("operator",))
+
+
+async def sign_in(opened: Window, secret: str) -> None:
+    await opened.context.clear_cookies(name="seatpool_session")
+    if secret:
+        await opened.context.add_cookies([{"name": "seatpool_session", "value": secret, "url": opened.origin}])
+
+
+@pytest.mark.parametrize("width", SIZES)
+@pytest.mark.parametrize("theme", THEMES)
+async def test_every_page_is_accessible_and_photographed(
+    chromium: Browser, served: Served, theme: Literal["light", "dark"], width: int
+) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    found: list[str] = []
+    async with window(chromium, served.origin, width=width, color_scheme=theme, reduced_motion="reduce") as opened:
+        for name, who, path in PAGES:
+            await sign_in(opened, session_of(served.bench, who))
+            await opened.open(path)
+            found += await opened.violations()
+            await opened.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png", full_page=True)
+            sideways = await opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert sideways <= 0, f"{path} is {sideways} pixels wider than the screen"
+    assert found == []
+
+
+async def test_every_page_has_one_heading_a_title_and_a_way_past_the_navigation(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        for _, who, path in PAGES:
+            await sign_in(opened, session_of(served.bench, who))
+            await opened.open(path)
+            assert await opened.page.locator("h1").count() == 1, path
+            assert len(await opened.page.title()) > len(" · Seatpool"), path
+            assert await opened.page.evaluate("document.querySelector('a, button, input').className") == "skip", path
+
+
+async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page = opened.page
+        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.open("/tenants/acme/licences")
+        await page.locator("#row-planning td.actions a").focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        assert await opened.violations() == []
+        await page.keyboard.type("2")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("dialog[open] .price")
+        assert await opened.violations() == []
+        await page.keyboard.press("Escape")
+        await page.wait_for_function("() => !document.querySelector('dialog[open]')")
+        assert await page.evaluate("document.activeElement.closest('tr').id") == "row-planning"
