@@ -160,7 +160,7 @@ def make_database(ask_backing: Callable[..., str]) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("stack")).start()
+    running = RunningStack(tmp_path_factory.mktemp("stack"), extra={"IDENTITY_PROVIDER": "1"}).start()
     yield running
     running.stop()
 

@@ -19,6 +19,7 @@ _ADDRESSES = (
     "SEATPOOL_SMTP_URL",
     "SEATPOOL_USERS_URL",
     "SEATPOOL_SIGN_IN_LINK_URL",
+    "SEATPOOL_CONSOLE_URL",
     "SEATPOOL_HOST",
 )
 # Settings that only a production system has.

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from shared.clock import SystemClock
+from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.browsers import Window, window
 from tests.support.stack import RunningStack
 from tests.support.wait import wait_until
@@ -162,3 +164,41 @@ async def test_readers_of_two_tenants_buy_without_scripts_and_see_nothing_of_eac
             answer = await page.goto(f"{origin}/tenants/{other.tenant}/licences")
             assert answer is not None
             assert answer.status == 404
+
+
+async def configure_identity_provider(company: StackCompany) -> None:
+    """Enter the identity provider as the owner, and make it effective by a test sign-in."""
+    stack, path = company.stack, f"/v1/tenants/{company.tenant}/identity-provider"
+    (owner,) = (await company.call("GET", "users", "{tenant}/people?status=all&text=ann"))["items"]
+    provider, console = stack.addresses["identity_provider_url"], stack.addresses["services"]["console"]
+    async with (
+        await stack.http("users", scope=" ".join(TENANT_RIGHTS), tenant=company.tenant, subject=owner["user"]) as own,
+        httpx.AsyncClient() as browser,
+    ):
+        await browser.put(f"{provider}/users/sub-{company.tenant}", json={"preferred_username": company.email})
+        entered = {"issuer": provider, "client_id": "seatpool", "client_secret": "a-client-s3cret"}
+        (await own.put(path, json=entered)).raise_for_status()
+        started = (await own.post(f"{path}/test", json={"redirect_uri": f"{console}/sign-in/callback"})).raise_for_status().json()
+        back = (await browser.post(started["authorization_url"], data={"sub": f"sub-{company.tenant}"})).headers["location"]
+        came = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+        tested = {"flow": started["flow"], "state": came["state"], "code": came["code"]}
+        (await own.post(f"{path}/activate", json=tested)).raise_for_status()
+
+
+async def test_somebody_signs_in_with_the_identity_provider_of_the_company(
+    chromium: Browser, shared_stack: RunningStack, operator: httpx.AsyncClient
+) -> None:
+    await shared_stack.until_ready()
+    company = StackCompany(shared_stack, "browser-provider", operator)
+    await company.open(projects=5, lab=2)
+    await configure_identity_provider(company)
+    async with window(chromium, shared_stack.addresses["services"]["console"]) as opened:
+        page = opened.page
+        opened.allowed = shared_stack.addresses["identity_provider_url"]  # the browser goes there, and no page of the console loads from it
+        await opened.open(f"/tenants/{company.tenant}/licences?module=lab")
+        await page.get_by_label("Company").fill(company.tenant)
+        await page.get_by_role("button", name="Use the identity provider").click()
+        await page.locator("input[name=sub]").fill(f"sub-{company.tenant}")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Licences", level=1)).to_be_visible()
+        assert page.url.endswith(f"/tenants/{company.tenant}/licences?module=lab"), "the page that was wanted"
