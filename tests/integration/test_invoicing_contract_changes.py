@@ -437,7 +437,7 @@ async def test_a_list_with_a_later_day_counts_for_contracts_from_that_day_on_and
     assert (await bench.ok("GET", f"/v1/tenants/{later}/subscription"))["modules"][0]["unit_price_minor"] == 1500
     assert await bench.events(later, invoicing_v1.PriceChangeAnnounced) == []
     path = f"/v1/tenants/{tenant}/subscription/policies"
-    assert (await bench.refused("PATCH", path, {"price_notice": "P365D"}, 403, tenant=tenant, **BUY))["field"] == "body.price_notice"
+    assert (await bench.refused("PATCH", path, {"price_notice": "P365D"}, 403, tenant=tenant, **SET))["field"] == "body.price_notice"
     await bench.ok("PATCH", path, {"price_notice": "P365D"})
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["price_notice"] == "P365D"
 
