@@ -92,6 +92,7 @@ class PlanDefined(InvoicingEvent):
     version: int  # the price list a quote names
     limits: Items[ModuleLimits] = ()  # of the modules that have any
     holds_from: date | None = None  # for contracts from this day on; None: at once
+    ordering: str = "self_service"  # self_service | by_request
 
 
 class PriceChangeAnnounced(InvoicingEvent):
@@ -336,6 +337,29 @@ class QuoteIssued(InvoicingEvent):
     policies: Policies | None = None
     discounts: Items[Discount] = ()  # the percentages that the lines are priced with
     replaces: Id | None = None  # the quote of the day before, which waited for a second approver
+    estimate: Id | None = None  # the request whose estimate fixes the unit prices
+
+
+class RequestItem(Payload):
+    """More licences of a module, or fewer; in an estimate, with the price of one for a whole period."""
+
+    module: ModuleName
+    add: int = Field(default=0, ge=0)
+    reduce: int = Field(default=0, ge=0)
+    unit_price_minor: int | None = None
+
+
+class PurchaseRequestChanged(InvoicingEvent):
+    """A request for more or fewer licences took a new state. Its contact data stay in invoicing's database."""
+
+    request: Id
+    state: str  # requested | estimated | approved | declined | withdrawn | expired
+    items: Items[RequestItem]
+    valid_until: date | None = None  # of the estimate: the last day on which it can be approved
+    currency: Currency | None = None  # of the unit prices
+    quotes: Items[Id] = ()  # of the approval
+    orders: Items[Id] = ()
+    reductions: Items[Id] = ()
 
 
 class SecondApprovalNeeded(InvoicingEvent):
@@ -368,6 +392,7 @@ class PurchaseSettingsChanged(InvoicingEvent):
     second_approver: str  # none | above_budget | always
     currency: Currency | None = None  # of the subscription, if there is one
     monthly_budget_minor: int | None = None  # of the recurring net amount that purchases and expansions of a month add
+    ordering: str | None = None  # self_service | by_request; None: as the plan says
 
 
 class ExpansionLimited(InvoicingEvent):

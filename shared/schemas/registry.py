@@ -172,6 +172,7 @@ _ENTRIES = [
         invoicing_v1.SecondApprovalNeeded,
         invoicing_v1.QuoteExpired,
         invoicing_v1.PurchaseSettingsChanged,
+        invoicing_v1.PurchaseRequestChanged,
         invoicing_v1.ExpansionLimited,
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,

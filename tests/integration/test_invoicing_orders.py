@@ -143,7 +143,7 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
 async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 5}, "2013-11-01", billed_until="2013-12-01")
     expand = {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}
-    await bench.ok("PATCH", f"/v1/tenants/{tenant}/subscription/policies", expand, tenant=tenant, **BUY)
+    await bench.ok("PATCH", f"/v1/tenants/{tenant}/subscription/policies", expand, tenant=tenant, rights=["account:buy", "settings:manage"])
     await bench.until_settled(tenant)
     settings = f"/v1/tenants/{tenant}/purchase-settings"
     manager: Any = {"tenant": tenant, "rights": ["settings:manage"]}
@@ -196,3 +196,88 @@ async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench
     await bench.ok("PUT", settings, {"second_approver": "none"}, **manager)
     assert await cap() == 100
     assert [event.limited_by for event in await bench.events(tenant, invoicing_v1.ExpansionLimited)] == ["monthly_budget", ""]
+
+
+ASK: Any = {"company": "Acme A/S", "contact": {"name": "Ann Lund", "email": "ann@acme.example"}, "message": "for the new office"}
+
+
+async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
+    await bench.price("dear", {"time": 1500, "documents": 2000})
+    tenant = await bench.subscribed(
+        datetime(2013, 12, 2, 9, tzinfo=UTC), {"time": 10, "documents": 5}, "2013-12-01", billed_until="2014-01-01", plan="dear"
+    )
+    own: Any = {"tenant": tenant, **BUY}
+    path = f"/v1/tenants/{tenant}/purchase-requests"
+    await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own)
+    await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"})
+    direct: list[tuple[str, str, Any]] = [
+        ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
+        ("POST", "reductions", {"items": [{"module": "time", "total": 8}]}),
+        ("PUT", "next-period", {"items": [{"module": "time", "total": 8}]}),
+        ("POST", "subscription/plan-changes", {"term": "annual"}),
+        ("PATCH", "subscription/policies", {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}),
+    ]
+    for method, what, body in direct:
+        may_all: Any = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
+        refused = await bench.refused(method, f"/v1/tenants/{tenant}/{what}", body, **may_all)
+        assert (refused["type"], refused["instead"]) == ("by-request", f"POST {path}"), what
+    wrong: list[Any] = [
+        [],
+        [{"module": "time"}],
+        [{"module": "time", "add": 1, "reduce": 1}],
+        [{"module": "time", "add": -1}],
+        [{"module": "time", "add": 1.5}],
+        [{"module": "time", "add": 10**12}],
+        [{"module": "other", "add": 1}],
+        [{"module": "documents", "reduce": 6}],
+        [{"module": "time", "add": 1}, {"module": "time", "add": 1}],
+    ]
+    for items in wrong:
+        await bench.refused("POST", path, ASK | {"items": items}, 422, **own)
+    asked = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 1}, {"module": "documents", "reduce": 2}]}, **own)
+    assert (asked["state"], asked["contact"]["email"], asked["if_approved_today"]) == ("requested", "ann@acme.example", None)
+    request = f"{path}/{asked['request']}"
+    assert (await bench.refused("POST", f"{request}/approve", {}, **own))["type"] == "request-closed"
+    offer = {"items": [{"module": "time", "add": 1, "unit_price_minor": 1200}, {"module": "documents", "reduce": 2}]}
+    await bench.refused("PUT", f"{request}/estimate", offer, 403, **own)
+    await bench.refused("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-01"}, 422)
+    await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
+    shown = await bench.ok("GET", request, **own)
+    assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)
+    assert shown["price"] == "If approved today €11.61 net, each day later €0.39 less."
+    # The estimate has a price of its own, and the amount is that of the day of the approval.
+    await bench.advance_clock(tenant, datetime(2013, 12, 12, 9, tzinfo=UTC))
+    shown = await bench.ok("GET", request, **own)
+    assert shown["if_approved_today"] == {"net_minor": 774, "tax_minor": 194, "gross_minor": 968}
+    done = await bench.ok("POST", f"{request}/approve", {}, **own)
+    (order,), (reduction,) = done["orders"], done["reductions"]
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{order}", **own, prefer="wait=10"))["status"] == "completed"
+    reduced = await bench.ok("GET", f"/v1/tenants/{tenant}/reductions/{reduction}", **own, prefer="wait=10")
+    assert (reduced["status"], reduced["items"][0]["total"]) == ("completed", 3)
+    assert (await bench.statistics(tenant))["net_minor"] == 774
+    assert [step["state"] for step in done["history"]] == ["requested", "estimated", "approved"]
+    assert (await bench.refused("POST", f"{request}/approve", {}, **own))["orders"] == [order]
+    # After its date an estimate cannot be approved, and the customer and the vendor are told that it has expired.
+    late = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 2}]}, **own)
+    await bench.ok("PUT", f"{path}/{late['request']}/estimate", {"items": [{"module": "time", "add": 2, "unit_price_minor": 1000}]})
+    dropped = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 3}]}, subject="website")
+    assert (await bench.ok("POST", f"{path}/{dropped['request']}/decline", {"reason": "too many"}))["state"] == "declined"
+    await bench.advance_clock(tenant, datetime(2014, 1, 12, 9, tzinfo=UTC))
+    assert (await bench.refused("POST", f"{path}/{late['request']}/approve", {}, **own))["type"] == "estimate-expired"
+    listed = await bench.ok("GET", f"{path}?state=expired", **own)
+    assert [each["request"] for each in listed["items"]] == [late["request"]]
+    events = await bench.events(tenant, invoicing_v1.PurchaseRequestChanged)
+    assert [event.state for event in events] == [
+        "requested",
+        "estimated",
+        "approved",
+        "requested",
+        "estimated",
+        "requested",
+        "declined",
+        "expired",
+    ]
+    assert all("acme.example" not in event.model_dump_json() and "Lund" not in event.model_dump_json() for event in events)
+    await bench.refused("POST", f"{path}/unknown/approve", {}, 404, **own)
+    await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": None})
+    assert (await quote_of(bench, tenant, time=1))["state"] == "open"

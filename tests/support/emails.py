@@ -18,6 +18,7 @@ BO = Recipient("bo@acme.example", "Bo Berg", "u1")
 LINKS = Links(
     actions="http://notifier/actions",
     quotes="http://invoicing/quotes",
+    requests="http://invoicing/purchase-requests",
     ending="http://invoicing/ending",
     plan_changes="http://invoicing/plan-changes",
     held_events="http://users/held-events",
@@ -98,6 +99,20 @@ DATA: dict[Kind, dict[str, Any]] = {
     },
     Kind.QUOTE_EXPIRED: {"requested_by": ACTOR, "reason": "period_changed", "actor": ACTOR},
     Kind.QUOTE_WITHDRAWN: {"requested_by": ACTOR, "actor": ACTOR},
+    Kind.PURCHASE_REQUEST: {
+        "request": "r1",
+        "state": "estimated",
+        "items": [
+            {"module": "time", "add": 6, "reduce": 0, "unit_price_minor": 1100},
+            {"module": "time", "add": 0, "reduce": 2, "unit_price_minor": None},
+        ],
+        "valid_until": "2013-12-15",
+        "currency": "EUR",
+        "orders": [],
+        "reductions": [],
+        "reason": "",
+        "actor": ACTOR,
+    },
     Kind.PURCHASE_SETTINGS: {
         "changes": [
             {"field": "second_approver", "old": "none", "new": "always"},
@@ -190,6 +205,7 @@ ALONE = (
     Kind.INVOICE,
     Kind.PAYMENT_REMINDER,
     Kind.BILLING_DETAILS,
+    Kind.PURCHASE_REQUEST,
     *OF_OPERATOR,
     *OF_SUBSCRIPTION,
 )  # not with others in an e-mail
@@ -225,6 +241,7 @@ def email(
 
 
 EVERY = [
+    (Stream.REQUESTS, Kind.PURCHASE_REQUEST),
     (Stream.OWNERS, Kind.LAST_OWNER_LOST),
     *((Stream.OWN, kind) for kind in OF_PEOPLE),
     *((Stream.UNDELIVERED, kind) for kind in OF_PEOPLE),

@@ -95,3 +95,54 @@ def test_quotes_and_orders_are_listed_by_state(deployment: Deployment) -> None:
     shown = seatpool("orders", "show", "o1", "--tenant", "acme").output
     assert "Order o1 of quote q1, completed, invoice inv-1" in shown
     assert "refused  by ann  reason late" in shown
+
+
+REQUEST: dict[str, Any] = {
+    "request": "r1",
+    "state": "estimated",
+    "company": "Acme A/S",
+    "contact": {"name": "Ann Lund", "email": "ann@acme.example", "phone": ""},
+    "message": "",
+    "note": "",
+    "items": [{"module": "time", "add": 6, "reduce": 0}, {"module": "documents", "add": 0, "reduce": 2}],
+    "valid_until": "2026-03-31",
+    "currency": "EUR",
+    "price": "If approved today €11.61 net, each day later €0.39 less.",
+    "next_period": None,
+    "orders": [],
+    "reductions": [],
+    "history": [{"state": "requested", "at": "2026-03-01T09:00:00Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
+}
+
+
+def test_A9_A11_a_request_is_made_estimated_and_approved(deployment: Deployment) -> None:
+    path = f"{OF_ACME}/purchase-requests"
+    answers = deployment.answers
+    answers["POST", path] = lambda _: (201, REQUEST)
+    answers["GET", path] = lambda _: (200, {"items": [REQUEST], "next": None})
+    answers["GET", f"{path}/r1"] = lambda _: (200, REQUEST)
+    answers["PUT", f"{path}/r1/estimate"] = lambda _: (200, REQUEST)
+    answers["GET", f"{OF_ACME}/subscription"] = lambda _: (200, {"currency": "EUR"})
+    for action in ("approve", "decline", "withdraw"):
+        answers["POST", f"{path}/r1/{action}"] = lambda _: (200, REQUEST)
+    answers["PUT", f"{OF_ACME}/ordering"] = lambda body: (200, {"ordering": body["ordering"] or "self_service"})
+    of_acme = ("--tenant", "acme")
+    asked = ("--company", "Acme A/S", "--name", "Ann Lund", "--email", "ann@acme.example")
+    made = seatpool("requests", "make", "time+6", "documents-2", *of_acme, *asked)
+    assert made.exit_code == 0, made.output
+    assert deployment.asked[-1][2]["items"] == [{"module": "time", "add": 6}, {"module": "documents", "reduce": 2}]
+    assert seatpool("requests", "make", "time=6", *of_acme, *asked).exit_code == 2
+    assert "each day later €0.39 less" in seatpool("requests", "show", "r1", *of_acme).output
+    assert "time +6, documents -2" in seatpool("requests", "list", *of_acme).output
+    seatpool("requests", "estimate", "r1", *of_acme, "--price", "time=11.00", "--valid-until", "2026-03-31")
+    assert deployment.asked[-1][2] == {
+        "items": [{"module": "time", "add": 6, "unit_price_minor": 1100}, {"module": "documents", "reduce": 2}],
+        "note": "",
+        "valid_until": "2026-03-31",
+    }
+    wrong = seatpool("requests", "estimate", "r1", *of_acme, "--price", "documents=11.00")
+    assert "the request adds no licences of documents" in wrong.output
+    assert seatpool("requests", "approve", "r1", *of_acme, "--yes").exit_code == 0
+    assert "declined" in seatpool("requests", "decline", "r1", *of_acme, "--reason", "no").output
+    assert "withdrawn" in seatpool("requests", "withdraw", "r1", *of_acme).output
+    assert "acme buys: by request" in seatpool("requests", "ordering", "by_request", *of_acme).output

@@ -504,3 +504,20 @@ def test_A6_the_refusal_of_an_expansion_names_what_limits_it() -> None:
     assert "the maximum number of licences is reached" in " ".join(by_cap.split())
     by_budget = " ".join(email(Stream.SEATS, refused, names=replace(NAMES, limits={"time": "monthly_budget"})).text.split())
     assert "all licences of Time Registration are in use, and the monthly budget for purchases allows no further expansion" in by_budget
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("requested", "Nothing is ordered yet."),
+        ("estimated", "It can be approved until 15 December 2013, that day included."),
+        ("approved", "What was ordered is confirmed in an e-mail of its own."),
+        ("declined", 'with this reason: "too late". Nothing was ordered.'),
+        ("withdrawn", "The request was withdrawn by"),
+        ("expired", "Nobody approved the estimate until 15 December 2013"),
+    ],
+)
+def test_A9_each_state_of_a_request_is_told_in_text_and_html(state: str, says: str) -> None:
+    found = email(Stream.REQUESTS, notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS, state=state, reason="too late"))
+    assert says in " ".join(found.text.split())
+    assert words(" ".join(html_words(found.html).split())).find(words(says)) >= 0

@@ -6,8 +6,8 @@ from tests.support.apps import all_apps
 
 # A summary says what the request does.
 VERBS = {
-    "Accept", "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Define", "Delete",
-    "Discard", "End", "Erase", "Explain", "Export", "Forecast", "Get", "Invite", "Keep", "Let", "Link", "List", "Make", "Publish",
+    "Accept", "Add", "Advance", "Apply", "Approve", "Bind", "Change", "Check", "Confirm", "Create", "Decide", "Decline", "Define", "Delete",
+    "Discard", "End", "Erase", "Explain", "Export", "Forecast", "Get", "Grant", "Invite", "Keep", "Let", "Link", "List", "Make", "Publish",
     "Reactivate", "Record", "Replace", "Request", "Retry", "Send", "Separate", "Set", "Show", "Start", "Take", "Terminate", "Upload",
     "Verify",
     "Withdraw",

@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -74,6 +74,7 @@ class PlanOfFile(Body):
     name: Line
     currency: Currency
     allows_extra_licences: bool = True
+    ordering: Literal["self_service", "by_request"] = "self_service"
     holds_from: Day | None = Field(
         None,
         ge=date(1970, 1, 1),

@@ -11,11 +11,13 @@ from services.invoicing.api.requests import PoliciesBody, SubscribedModule
 from services.invoicing.api.responses import ContractChangeView, QuoteView
 from services.invoicing.domain.policies import about_money
 from services.invoicing.use_cases.added_modules import quote_module
+from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.policies import change_policies
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import Forbidden, NotFound
 from shared.schemas.rights import ACCOUNT_BUY, OPERATOR
+from shared.schemas.seats_v1 import OverLimit
 from shared.web import Cursor, Limit, Page, Principal, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
@@ -70,7 +72,10 @@ async def patch_policies(
     if body.price_notice is not None and not principal.may(OPERATOR):
         detail = f"Only a token with the right {OPERATOR} may set body.price_notice. Leave it out; then it stays as it is."
         raise Forbidden("no-right", detail, right=OPERATOR, field="body.price_notice")
+    expands = any(each.over_limit == OverLimit.EXPAND or each.expand_cap is not None for each in body.modules.values())
     async with wiring.database.unit_of_work(tenant) as uow:
+        if expands and not principal.may(OPERATOR):
+            await check_direct_buying(uow, tenant, wiring.clock)  # an expansion buys without an estimate
         made = await change_policies(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         shown = await _view(uow, tenant, made)
     response = answer(shown, 202, {"location": shown.status_url})
@@ -85,6 +90,7 @@ async def post_module(
     close a module, reduce it to 0 licences (`POST …/reductions`)."""
 
     async def act() -> Response:
+        await check_direct_buying(uow, tenant, wiring.clock)
         made = await quote_module(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         shown = await quote_view(uow, tenant, made.quote, wiring.clock)
         return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})

@@ -6,9 +6,11 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired
 from services.invoicing.api.requests import PlanChangeBody
 from services.invoicing.api.responses import PlanChangeView
+from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.plan_changes import PLAN, approve_plan, offer_plan, plan_forecast, withdraw_plan
 from shared.database import UnitOfWork
 from shared.errors import NotFound
+from shared.schemas.rights import OPERATOR
 from shared.web import Principal, actor_of, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.route import CheckedRoute
@@ -34,6 +36,8 @@ async def post_plan_change(
 
     async def act() -> Response:
         actor = actor_of(principal)
+        if not principal.may(OPERATOR):
+            await check_direct_buying(uow, tenant, wiring.clock)
         made = await offer_plan(uow, tenant, body, flagged, actor, settings=wiring.settings, clock=wiring.clock)
         shown = await _view(uow, tenant, made, principal)
         return answer(shown, 201, {"location": shown.status_url})
@@ -51,6 +55,8 @@ async def put_plan(wiring: Wired, tenant: TenantId, body: PlanChangeBody, princi
     flagged = await plan_forecast(wiring.database, wiring.seats, tenant, body, clock=wiring.clock)
     async with wiring.database.unit_of_work(tenant) as uow:
         actor = actor_of(principal)
+        if not principal.may(OPERATOR):
+            await check_direct_buying(uow, tenant, wiring.clock)
         made = await offer_plan(uow, tenant, body, flagged, actor, settings=wiring.settings, clock=wiring.clock)
         await approve_plan(uow, tenant, made, actor, settings=wiring.settings, clock=wiring.clock)
         return await _view(uow, tenant, made, principal)

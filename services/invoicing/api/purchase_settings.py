@@ -10,7 +10,6 @@ from services.invoicing.api.dependencies import TenantId, Wired, today_of
 from services.invoicing.api.requests import PurchaseSettingsBody
 from services.invoicing.api.responses import PurchaseSettingsView
 from services.invoicing.domain.budget import month_of
-from services.invoicing.store.purchase_settings import PurchaseSettings
 from services.invoicing.use_cases.purchase_settings import change_purchase_settings
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -33,7 +32,7 @@ async def _view(uow: UnitOfWork, tenant: str, clock: Clock) -> PurchaseSettingsV
 async def put_purchase_settings(wiring: Wired, tenant: TenantId, body: PurchaseSettingsBody, principal: Manager) -> PurchaseSettingsView:
     """The settings hold for approvals from now on. A purchase that waits for its second approver goes on waiting."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        await change_purchase_settings(uow, tenant, PurchaseSettings(**body.model_dump()), actor_of(principal), clock=wiring.clock)
+        await change_purchase_settings(uow, tenant, **body.model_dump(), actor=actor_of(principal), clock=wiring.clock)
         return await _view(uow, tenant, wiring.clock)
 
 

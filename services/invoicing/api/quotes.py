@@ -11,6 +11,7 @@ from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
 from services.invoicing.api.responses import OrderView, QuoteView, history_of
 from services.invoicing.use_cases.locked_tenants import time_of
+from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.orders import approve_quote, withdraw_quote
 from services.invoicing.use_cases.quotes import make_quote
 from shared.clock import Clock
@@ -63,6 +64,7 @@ async def post_quote(
     """The price is that of the tenant's present local day and price list. Nothing is bought until the quote is approved."""
 
     async def act() -> Response:
+        await check_direct_buying(uow, tenant, wiring.clock)
         made = await make_quote(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         shown = await quote_view(uow, tenant, made.quote, wiring.clock)
         return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})

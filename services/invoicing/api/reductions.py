@@ -8,6 +8,7 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.requests import ReductionBody
 from services.invoicing.api.responses import ReductionView
+from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.reductions import approve_reduction, forecast, offer_reduction
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
@@ -45,6 +46,7 @@ async def post_reduction(
     flagged = await forecast(wiring.database, wiring.seats, tenant, body, clock=wiring.clock)
 
     async def act() -> Response:
+        await check_direct_buying(uow, tenant, wiring.clock)
         made = await offer_reduction(uow, tenant, body, flagged, settings=wiring.settings, clock=wiring.clock)
         shown = await _view(uow, tenant, made, principal)
         return answer(shown, 201, {"location": shown.status_url})
@@ -68,6 +70,7 @@ async def put_next_period(wiring: Wired, tenant: TenantId, body: ReductionBody, 
     the period starts (T12, T13, T15)."""
     flagged = await forecast(wiring.database, wiring.seats, tenant, body, clock=wiring.clock)
     async with wiring.database.unit_of_work(tenant) as uow:
+        await check_direct_buying(uow, tenant, wiring.clock)
         made = await offer_reduction(uow, tenant, body, flagged, settings=wiring.settings, clock=wiring.clock)
         await approve_reduction(uow, tenant, made, actor_of(principal), clock=wiring.clock)
         shown = await _view(uow, tenant, made, principal)

@@ -4,7 +4,7 @@ import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
 from stdnum import get_cc_module
@@ -156,6 +156,9 @@ class PlanBody(Body):
     currency: Currency
     allows_extra_licences: StrictBool = True
     prices: list[PriceBody] = Field(min_length=1, max_length=500)
+    ordering: Literal["self_service", "by_request"] = Field(
+        "self_service", description="by_request: customers request licences, and the vendor answers with an estimate."
+    )
     holds_from: Day | None = Field(
         None,
         ge=date(1970, 1, 1),
@@ -446,6 +449,74 @@ class PurchaseSettingsBody(Body):
         if self.second_approver == "above_budget" and self.monthly_budget_minor is None:
             raise ValueError("monthly_budget_minor: expected an amount, because second_approver is above_budget")
         return self
+
+
+class OrderingBody(Body):
+    ordering: Literal["self_service", "by_request"] | None = Field(description="null: as the plan of the tenant says.")
+
+
+class RequestedChange(Body):
+    """More licences of a module, or fewer."""
+
+    module: ModuleName
+    add: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] = Field(0, description="The number of licences to add.")
+    reduce: Annotated[int, Field(ge=0, le=LICENCES_MAX, strict=True)] = Field(0, description="The number of licences to reduce by.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "RequestedChange":
+        if bool(self.add) == bool(self.reduce):
+            raise ValueError("expected exactly one of add and reduce, at least 1")
+        return self
+
+
+class EstimatedChange(RequestedChange):
+    unit_price_minor: Annotated[int, Field(ge=0, le=PRICE_MINOR_MAX, strict=True)] | None = Field(
+        None, description="The net price of one licence for a whole period, in minor units; without it, that of the present price list."
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> "EstimatedChange":
+        if self.unit_price_minor is not None and not self.add:
+            raise ValueError("unit_price_minor: expected only for licences to add")
+        return self
+
+
+def _each_once(items: list[Any]) -> list[Any]:
+    names = [item.module for item in items]
+    if len(set(names)) < len(names):
+        raise ValueError("expected each module only once")
+    return items
+
+
+class ContactBody(Body):
+    """The person to contact about a request."""
+
+    name: Line
+    email: EmailStr
+    phone: Annotated[str, StringConstraints(max_length=50, strip_whitespace=True, pattern=_PRINTABLE)] = ""
+
+
+class PurchaseRequestBody(Body):
+    """What a customer needs. Contact and company stay in invoicing."""
+
+    company: Line
+    contact: ContactBody
+    message: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="Anything else to say.")
+    items: Annotated[list[RequestedChange], AfterValidator(_each_once)] = Field(min_length=1, max_length=100)
+
+
+class EstimateBody(Body):
+    """What the vendor offers for a request."""
+
+    items: Annotated[list[EstimatedChange], AfterValidator(_each_once)] = Field(min_length=1, max_length=100)
+    valid_until: Day | None = Field(
+        None, lt=date(3000, 1, 1), description="The last day on which it can be approved; without it, 30 days from today."
+    )
+    note: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="What to say about it.")
+
+
+class DeclineBody(Body):
+    reason: Line = Field(description="Why the vendor declines the request. The customer gets the reason.")
 
 
 class ReductionTotal(Body):

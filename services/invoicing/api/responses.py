@@ -12,12 +12,13 @@ from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
 from services.invoicing.domain.prices import NextStart, lowered, of_one_more, prices_of
-from services.invoicing.domain.quote import Pool
+from services.invoicing.domain.quote import Pool, TodaysPrice
 from services.invoicing.store.billing_details import BillingDetails
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.store.orders import Order
 from services.invoicing.store.overdue import Overdue as OverdueTerms
 from services.invoicing.store.payments import Payment
+from services.invoicing.store.purchase_requests import PurchaseRequest
 from services.invoicing.store.quotes import OPEN, QuoteStep, StoredQuote, detail_of
 from services.invoicing.store.receivables import ListedInvoice, Overdue
 from services.invoicing.store.reductions import StoredReduction
@@ -38,6 +39,7 @@ from shared.schemas.invoicing_v1 import (
     QuoteIssued,
     QuoteLine,
     ReductionItem,
+    RequestItem,
     SubscriptionStarted,
     TaxLine,
     UnitPrice,
@@ -59,6 +61,7 @@ class PlanView(BaseModel):
     name: str
     currency: str
     allows_extra_licences: bool
+    ordering: str = Field(description="self_service, or by_request: licences are added and reduced by requests to the vendor.")
     version: int = Field(description="The version of the price list. A quote names the version with which it was made.")
     holds_from: date | None = Field(
         description="New subscriptions take the list from this day on; null: since it was defined. A running one takes it at a renewal."
@@ -245,8 +248,86 @@ class PurchaseSettingsView(BaseModel):
     monthly_budget_minor: int | None = Field(
         description="How much purchases and expansions of a calendar month may add to the recurring net amount; null: any amount"
     )
+    ordering: str | None = Field(description="self_service or by_request, as the vendor set it for the tenant; null: as the plan says")
     used_minor: int = Field(description="What they have added this month, without regard to reductions.")
     left_minor: int | None = Field(description="What is left of the budget; negative if a second approver approved more.")
+
+
+class OrderingView(BaseModel):
+    """How a tenant buys."""
+
+    ordering: str = Field(description="self_service or by_request, for the tenant or else by its plan")
+
+
+class ContactView(BaseModel):
+    """The person to contact about a request."""
+
+    name: str
+    email: str
+    phone: str
+
+
+class PurchaseRequestView(BaseModel):
+    """A request for more or fewer licences, and the estimate of the vendor."""
+
+    request: str
+    state: str = Field(
+        description="requested, estimated (the vendor has answered), approved (ordered), declined (by the vendor), withdrawn (by the "
+        "customer) or expired (nobody approved the estimate until its date)"
+    )
+    company: str
+    contact: ContactView
+    message: str
+    items: tuple[RequestItem, ...] = Field(description="What is requested; after the estimate, what the estimate fixes.")
+    note: str = Field(description="What the vendor says about the estimate.")
+    valid_until: date | None = Field(description="The last day on which the estimate can be approved.")
+    currency: str | None = Field(None, description="The currency of the amounts below.")
+    if_approved_today: Amounts | None = Field(
+        None, description="The amount for the rest of the period, if the estimate is approved today; null in lists and without an estimate."
+    )
+    less_each_day_minor: int | None = Field(
+        None, description="How much less it is net on the next day; null on the last day of the period."
+    )
+    price: str = Field("", description="The same as a sentence, in the format of the tenant's locale.")
+    next_period: NextPeriod | None = Field(
+        None, description="The price of the whole subscription for the next period, by the price list; null for several quotes."
+    )
+    quotes: tuple[str, ...]
+    orders: tuple[str, ...] = Field(description="The orders of the approval. A quote without an order waits for its second approver.")
+    reductions: tuple[str, ...]
+    history: list[StepView]
+    approve_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: PurchaseRequest) -> "PurchaseRequestView":
+        """Return the request without the price of today."""
+        shown = {name: getattr(found, name) for name in ("request", "state", "company", "message", "note", "valid_until")}
+        outcome = {name: tuple(found.ordered.get(name, ())) for name in ("quotes", "orders", "reductions")}
+        contact = ContactView(name=found.contact_name, email=found.contact_email, phone=found.contact_phone)
+        url = f"/v1/tenants/{tenant}/purchase-requests/{found.request}/approve"
+        history = [StepView.model_validate_json(orjson.dumps(step)) for step in found.steps]
+        return cls(**shown, **outcome, contact=contact, items=found.wanted, history=history, approve_url=url)
+
+    def with_price(self, found: TodaysPrice, currency: str, locale: str) -> "PurchaseRequestView":
+        """Return the estimate with its price for today."""
+        if not found.quotes:
+            return self
+        today = Amounts(
+            net_minor=sum(quote.net_minor for quote in found.quotes),
+            tax_minor=sum(quote.tax_minor for quote in found.quotes),
+            gross_minor=sum(quote.gross_minor for quote in found.quotes),
+        )
+        less = found.less_each_day_minor
+        later = f", each day later {format_amount(less, currency, locale)} less" if less is not None else ""
+        return self.model_copy(
+            update={
+                "currency": currency,
+                "if_approved_today": today,
+                "less_each_day_minor": less,
+                "price": f"If approved today {format_amount(today.net_minor, currency, locale)} net{later}.",
+                "next_period": found.quotes[0].next_period if len(found.quotes) == 1 else None,
+            }
+        )
 
 
 class QuoteView(BaseModel):
@@ -259,6 +340,7 @@ class QuoteView(BaseModel):
     )
     requested_by: Actor
     approvals: list[ApprovalView] = Field(description="The first approval of a quote that needs a second one.")
+    estimate: str | None = Field(description="The request whose estimate fixes the unit prices.")
     replaces: str | None = Field(description="The quote of the day before, which waited for its second approver.")
     currency: str
     lines: tuple[QuoteLine, ...]

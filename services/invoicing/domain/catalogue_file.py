@@ -29,7 +29,8 @@ def plan_of_file(plan: PlanDefined) -> dict[str, Any]:
         fields |= {"maximum": limits.maximum} if limits.maximum is not None else {}
     found = {"name": plan.name, "currency": plan.currency, "allows_extra_licences": plan.allows_extra_licences}
     held = {"holds_from": plan.holds_from.isoformat()} if plan.holds_from is not None else {}
-    return found | held | {"modules": modules}
+    by_request = {"ordering": plan.ordering} if plan.ordering != "self_service" else {}
+    return found | by_request | held | {"modules": modules}
 
 
 def _price(price: UnitPrice, currency: str) -> str | dict[str, Any]:

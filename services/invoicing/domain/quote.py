@@ -46,6 +46,7 @@ class Item:
     module: str
     add: int | None = None
     total: int | None = None
+    unit_price_minor: int | None = None  # that an estimate fixes; None: that of the price list
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class NewModule:
     licences: int
     policies: Policies
     requires: Sequence[str] = ()
+    unit_price_minor: int | None = None  # that an estimate fixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,14 @@ class Situation:
         return NextStart(self.plan_of_next_period, self.contract.term, period.end, self.discounts, self.following)
 
 
+@dataclass(frozen=True, slots=True)
+class TodaysPrice:
+    """The price of an estimate that is approved today, and how much less it is each day later (None: it is the period's last day)."""
+
+    quotes: Sequence[QuoteIssued]
+    less_each_day_minor: int | None
+
+
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
     """What the order takes for granted; seats refuses it when it no longer holds."""
     pools = situation.pools
@@ -128,7 +138,7 @@ def price_new_module(
     if refusal is not None:
         return refusal
     wider = replace(situation, pools={**situation.pools, new.module: Pool(0, 0)})
-    found = price(wider, [Item(new.module, add=new.licences)], quote=quote, actor=actor, valid=valid)
+    found = price(wider, [Item(new.module, add=new.licences, unit_price_minor=new.unit_price_minor)], quote=quote, actor=actor, valid=valid)
     return found if isinstance(found, Refusal) else found.model_copy(update={"new_module": new.module, "policies": new.policies})
 
 
@@ -343,16 +353,18 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
             return Refusal("plan-maximum", f"{most} at most {limits.maximum}{how}", {"module": item.module, "maximum": limits.maximum})
         return Refusal("plan-minimum", f"{most} no fewer than {limits.minimum}{how}", {"module": item.module, "minimum": limits.minimum})
     price, day = prices[item.module], local_day(situation.at, contract.time_zone)
+    # The unit price that an estimate fixes is the same for all licences that it adds.
+    unit = price.amount_minor if item.unit_price_minor is None else item.unit_price_minor
     ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
     tax, left = tax_on(situation.details, day), left_of_price(percentages(situation.discounts, day), item.module)
-    change = Change(day, quantity, Rate(price.amount_minor, tax, left), price=by_number(price))
+    change = Change(day, quantity, Rate(unit, tax, left), price=by_number(price) if item.unit_price_minor is None else None)
     cost = ledger.cost_minor(change)
-    gross = ledger.cost_minor(replace(change, rate=Rate(price.amount_minor, tax))) if left != WHOLE else cost
+    gross = ledger.cost_minor(replace(change, rate=Rate(unit, tax))) if left != WHOLE else cost
     steps = _steps(ledger, change) if change.price is not None else []
     return QuoteLine(
         module=item.module,
         quantity=quantity,
-        unit_price_minor=price.amount_minor if not steps else steps[0].unit_price_minor if len(steps) == 1 else 0,
+        unit_price_minor=unit if not steps else steps[0].unit_price_minor if len(steps) == 1 else 0,
         days=period.remaining(day),
         days_of_period=period.days,
         net_minor=cost,

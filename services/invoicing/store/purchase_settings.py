@@ -20,6 +20,7 @@ class PurchaseSettings:
 
     second_approver: str = NONE
     monthly_budget_minor: int | None = None
+    ordering: str | None = None  # set by the operator; None: as the plan says
 
 
 PURCHASE_SETTINGS = table_of("purchase_settings", PurchaseSettings, tenant_id=str)

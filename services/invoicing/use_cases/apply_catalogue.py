@@ -112,6 +112,7 @@ def _plan(plan: str, given: PlanOfFile, known: Mapping[str, object]) -> PlanBody
         name=given.name,
         currency=given.currency,
         allows_extra_licences=given.allows_extra_licences,
+        ordering=given.ordering,
         holds_from=given.holds_from,
         prices=prices,
         limits=limits,

@@ -1,6 +1,7 @@
 """The settings of a tenant about its purchases."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 
 from services.invoicing import store
 from services.invoicing.store.purchase_settings import PurchaseSettings
@@ -14,10 +15,24 @@ from shared.schemas.base import Actor, changes_between
 from shared.schemas.invoicing_v1 import PurchaseSettingsChanged
 
 
-async def change_purchase_settings(uow: UnitOfWork, tenant_id: str, settings: PurchaseSettings, actor: Actor, *, clock: Clock) -> None:
-    """Save the settings. They hold for approvals from now on. Raises NotFound, Conflict."""
+async def change_purchase_settings(
+    uow: UnitOfWork, tenant_id: str, second_approver: str, monthly_budget_minor: int | None, actor: Actor, *, clock: Clock
+) -> None:
+    """Save the settings of the tenant. They hold for approvals from now on. Raises NotFound, Conflict."""
     _, at = await lock_tenant(uow, tenant_id, clock)
     known = await store.purchase_settings.find(uow.connection, tenant_id)
+    changed = replace(known, second_approver=second_approver, monthly_budget_minor=monthly_budget_minor)
+    await _change(uow, tenant_id, known, changed, at, actor)
+
+
+async def change_ordering(uow: UnitOfWork, tenant_id: str, ordering: str | None, actor: Actor, *, clock: Clock) -> None:
+    """Save how the tenant buys; None: as its plan says. Raises NotFound, Conflict."""
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    known = await store.purchase_settings.find(uow.connection, tenant_id)
+    await _change(uow, tenant_id, known, replace(known, ordering=ordering), at, actor)
+
+
+async def _change(uow: UnitOfWork, tenant_id: str, known: PurchaseSettings, settings: PurchaseSettings, at: datetime, actor: Actor) -> None:
     if known == settings:
         return
     await store.purchase_settings.put(uow.connection, tenant_id, settings)

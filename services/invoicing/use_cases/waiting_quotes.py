@@ -91,19 +91,20 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
     if situation.plan.plan != old.plan:
         return PRICES_CHANGED
     name = ids.new_id()
+    fixed = {line.module: line.unit_price_minor for line in old.lines if old.estimate is not None and not line.steps}
     if old.new_module is not None and old.policies is not None:
         known, (line,) = await store.catalogue.modules(uow.connection), old.lines
-        wanted = NewModule(old.new_module, line.quantity, old.policies, known[old.new_module].requires)
+        wanted = NewModule(old.new_module, line.quantity, old.policies, known[old.new_module].requires, fixed.get(old.new_module))
         subscribed = [each.module for each in await store.subscriptions.modules(uow.connection, tenant_id)]
         found = price_new_module(situation, wanted, subscribed, quote=name, actor=old.actor, valid=A_DAY)
     else:
-        items = [Item(line.module, add=line.quantity) for line in old.lines]
+        items = [Item(line.module, add=line.quantity, unit_price_minor=fixed.get(line.module)) for line in old.lines]
         found = price(situation, items, quote=name, actor=old.actor, valid=A_DAY)
     if isinstance(found, Refusal):
         return found.type
     if _prices(found) != _prices(old):
         return PRICES_CHANGED
-    return found.model_copy(update={"replaces": old.quote})
+    return found.model_copy(update={"replaces": old.quote, "estimate": old.estimate})
 
 
 async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datetime, why: str) -> None:

@@ -177,6 +177,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.QuoteExpired,
         invoicing_v1.QuoteWithdrawn,
         invoicing_v1.PurchaseSettingsChanged,
+        invoicing_v1.PurchaseRequestChanged,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.PoliciesChanged,
         invoicing_v1.ContractChanged,

@@ -52,6 +52,7 @@ class Stream(StrEnum):
     OWN = "own"  # a person's own seats
     SEATS = "seats"
     BILLING = "billing"
+    REQUESTS = "requests"  # for licences, and their estimates
     INVOICES = "invoices"
     REMINDERS = "reminders"
     OVERDUE = "overdue"  # what overdue invoices lead to
@@ -81,6 +82,7 @@ class Kind(StrEnum):
     APPROVAL_NEEDED = "approval_needed"  # of a second approver
     QUOTE_EXPIRED = "quote_expired"  # while it waited for a second approver
     QUOTE_WITHDRAWN = "quote_withdrawn"  # as well
+    PURCHASE_REQUEST = "purchase_request"  # a request for licences took a new state
     PURCHASE_SETTINGS = "purchase_settings"  # who approves purchases
     REDUCED = "reduced"
     REDUCTION_SCHEDULED = "reduction_scheduled"
@@ -178,6 +180,8 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
                     reason=payload.reason,
                 )
             ]
+        case invoicing_v1.PurchaseRequestChanged():
+            return _requested(payload, event_id)
         case invoicing_v1.InvoicingEvent():
             return _invoicing(payload, event_id)
         case users_v1.UsersEvent():
@@ -438,6 +442,16 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
     invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
 }
+
+
+def _requested(payload: invoicing_v1.PurchaseRequestChanged, event_id: str) -> list[Notification]:
+    """Return what the customer and the vendor are told of a request for licences."""
+    fields = {"request", "state", "items", "valid_until", "currency", "orders", "reductions"}
+    data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
+    return [
+        Notification(f"{audience}|{event_id}", audience, Stream.REQUESTS, Kind.PURCHASE_REQUEST, payload.at, data=data)
+        for audience in (Audience.ADMINISTRATORS, Audience.OPERATOR)
+    ]
 
 
 def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Notification]:

@@ -199,6 +199,7 @@ class DigestSender:
             ending=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/ending",
             plan_changes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/plan-changes",
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
+            requests=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/purchase-requests",
         )
 
 

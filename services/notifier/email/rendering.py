@@ -51,6 +51,7 @@ TEMPLATE = {
     Stream.OWN: "person",
     Stream.SEATS: "seats",
     Stream.BILLING: "billing",
+    Stream.REQUESTS: "requests",
     Stream.INVOICES: "invoices",
     Stream.REMINDERS: "reminders",
     Stream.OVERDUE: "overdue",
@@ -92,6 +93,7 @@ class Links:
     licences_page: str = ""
     actions: str = ""
     quotes: str = ""
+    requests: str = ""  # for licences
     held_events: str = ""
     scim_connections: str = ""
     people: str = ""

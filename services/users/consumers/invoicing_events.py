@@ -43,6 +43,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SecondApprovalNeeded,
         invoicing_v1.QuoteExpired,
         invoicing_v1.PurchaseSettingsChanged,
+        invoicing_v1.PurchaseRequestChanged,
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
         invoicing_v1.DayCharged,

@@ -132,6 +132,7 @@ CREATE INDEX orders_pending ON orders (tenant_id, created_at) WHERE status = 'pe
 CREATE TABLE purchase_settings (
     tenant_id text PRIMARY KEY,
     second_approver text NOT NULL CHECK (second_approver IN ('none', 'above_budget', 'always')),
+    ordering text CHECK (ordering IN ('self_service', 'by_request')),  -- NULL: as the plan says
     monthly_budget_minor bigint                -- what purchases and expansions of a month may add to the recurring amount
 );
 -- What they have added.
@@ -140,6 +141,17 @@ CREATE TABLE budget_uses (
     PRIMARY KEY (tenant_id, source)
 );
 CREATE INDEX budget_uses_month ON budget_uses (tenant_id, month);
+-- Requests, and the vendor's estimates. The contact data are nowhere else.
+CREATE TABLE purchase_requests (
+    tenant_id text NOT NULL, request text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
+    state text NOT NULL CHECK (state IN ('requested', 'estimated', 'approved', 'declined', 'withdrawn', 'expired')),
+    company text NOT NULL, contact_name text NOT NULL, contact_email text NOT NULL, contact_phone text NOT NULL, message text NOT NULL,
+    items text NOT NULL, note text NOT NULL DEFAULT '', valid_until date,
+    outcome text NOT NULL DEFAULT '{}', history text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, request)
+);
+CREATE UNIQUE INDEX purchase_requests_place ON purchase_requests (tenant_id, place);
 -- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
 CREATE TABLE reductions (
     tenant_id text NOT NULL, reduction text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
@@ -258,6 +270,7 @@ PROTECTED = (
     "quote_steps",
     "purchase_settings",
     "budget_uses",
+    "purchase_requests",
     "orders",
     "reductions",
     "contract_changes",

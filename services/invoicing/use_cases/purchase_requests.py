@@ -1,0 +1,276 @@
+"""Purchases and reductions by request (A9, A11): request, estimate of the vendor, approval by the customer, activation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final
+
+import orjson
+
+from services.invoicing import store
+from services.invoicing.api.requests import EstimateBody, PurchaseRequestBody, ReductionBody, ReductionTotal
+from services.invoicing.domain.account import SYSTEM
+from services.invoicing.domain.calendar import add_days, local_day, start_of_day
+from services.invoicing.domain.ledger import by_number
+from services.invoicing.domain.money import round_half_up
+from services.invoicing.domain.policies import WARN_AT
+from services.invoicing.domain.prices import prices_of
+from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, TodaysPrice, expected, price, price_new_module
+from services.invoicing.settings import Settings
+from services.invoicing.store.purchase_requests import (
+    APPROVED,
+    DECLINED,
+    ESTIMATED,
+    EXPIRED,
+    REQUESTED,
+    WITHDRAWN,
+    NewRequest,
+    PurchaseRequest,
+)
+from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
+from services.invoicing.use_cases.orders import approve_quote
+from services.invoicing.use_cases.publishing import publish
+from services.invoicing.use_cases.quotes import refuse, situation_of
+from services.invoicing.use_cases.reductions import approve_reduction, offer_reduction
+from services.invoicing.use_cases.seats_questions import Forecast
+from shared import ids
+from shared.clock import Clock
+from shared.database import UnitOfWork
+from shared.errors import Conflict, Invalid, NotFound
+from shared.schemas.base import Actor, Change
+from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
+from shared.schemas.seats_v1 import Policies, ReduceAt
+
+EXPIRE: Final = "expire_estimate"  # kind of the due action; its reference is the request
+VALID_DAYS: Final = 30  # of an estimate, if the vendor gives no date
+A_DAY: Final = timedelta(days=1)
+
+
+async def make_request(uow: UnitOfWork, tenant_id: str, body: PurchaseRequestBody, actor: Actor, *, clock: Clock) -> str:
+    """Save a request, and return its id. Raises Conflict, Invalid."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    await _check_modules(uow, await situation_of(uow, tenant, at), [RequestItem(**item.model_dump()) for item in body.items])
+    request = ids.new_id()
+    items = [RequestItem(**item.model_dump()) for item in body.items]
+    new = NewRequest(
+        request=request,
+        state=REQUESTED,
+        company=body.company,
+        contact_name=body.contact.name,
+        contact_email=body.contact.email,
+        contact_phone=body.contact.phone,
+        message=body.message,
+        items=store.purchase_requests.items_json(items),
+        history=store.purchase_requests.step_json([], REQUESTED, at, actor),
+    )
+    await store.purchase_requests.add(uow.connection, tenant_id, new)
+    event = PurchaseRequestChanged(
+        at=at, actor=actor, request=request, state=REQUESTED, items=tuple(items), changes=_change(None, REQUESTED)
+    )
+    publish(uow, tenant_id, event, subject=request)
+    return request
+
+
+def _change(old: str | None, new: str) -> tuple[Change, ...]:
+    return (Change(field="request.state", old=old, new=new),)
+
+
+async def _check_modules(uow: UnitOfWork, situation: Situation, items: Sequence[RequestItem]) -> None:
+    known = await store.catalogue.modules(uow.connection)
+    unknown = sorted({item.module for item in items} - set(known))
+    if unknown:
+        raise Invalid("body.items", unknown, f"modules of the catalogue: {', '.join(sorted(known))}")
+    for item in items:
+        pool = situation.pools.get(item.module)
+        if item.reduce and (pool is None or item.reduce > pool.licences):
+            has = f"has {pool.licences} licences of {item.module}" if pool is not None else f"does not include {item.module}"
+            raise Invalid("body.items", f"{item.module}: reduce {item.reduce}", f"a reduction that fits: the subscription {has}")
+
+
+async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: EstimateBody, actor: Actor, *, clock: Clock) -> None:
+    """Fix what the vendor offers for a request: modules, numbers and unit prices, until a date. Another estimate replaces it.
+    Raises NotFound, Conflict, Invalid."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await _find(uow, tenant_id, request, (REQUESTED, ESTIMATED, EXPIRED))
+    situation = await situation_of(uow, tenant, at)
+    zone = situation.contract.time_zone
+    today = local_day(at, zone)
+    valid_until = body.valid_until or add_days(today, VALID_DAYS)
+    if valid_until < today:
+        raise Invalid("body.valid_until", valid_until.isoformat(), f"{today} or a later day")
+    listed = prices_of(situation.plan, situation.contract.term)
+    items = [RequestItem(**item.model_dump()) for item in body.items]
+    items = [_priced(item, listed.get(item.module)) for item in items]
+    await _check_modules(uow, situation, items)
+    await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
+    await reduction_of_request(uow, tenant_id, situation, items)
+    changed = replace(
+        found,
+        state=ESTIMATED,
+        items=store.purchase_requests.items_json(items),
+        note=body.note,
+        valid_until=valid_until,
+        history=store.purchase_requests.step_json(found.steps, ESTIMATED, at, actor, valid_until=valid_until.isoformat()),
+    )
+    await store.purchase_requests.change(uow.connection, tenant_id, changed)
+    await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
+    await _publish(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+
+
+def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
+    """Return the item of an estimate with its unit price. A price that depends on the number of licences is left to the price list."""
+    if not item.add or item.unit_price_minor is not None or listed is None or by_number(listed) is not None:
+        return item
+    return item.model_copy(update={"unit_price_minor": listed.amount_minor})
+
+
+async def _publish(
+    uow: UnitOfWork, tenant_id: str, before: PurchaseRequest, now: PurchaseRequest, at: datetime, actor: Actor, **more: Any
+) -> None:
+    event = PurchaseRequestChanged(
+        at=at,
+        actor=actor,
+        request=now.request,
+        state=now.state,
+        items=now.wanted,
+        valid_until=now.valid_until,
+        changes=_change(before.state, now.state),
+        **more,
+    )
+    publish(uow, tenant_id, event, subject=now.request)
+
+
+async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, items: Sequence[RequestItem], actor: Actor) -> TodaysPrice:
+    """Return the quotes of an estimate for today: one for the modules that the subscription has, and one for each other one.
+    Raises Conflict."""
+    subscribed = [each.module for each in await store.subscriptions.modules(uow.connection, tenant_id)]
+    known = await store.catalogue.modules(uow.connection)
+    added = [item for item in items if item.add]
+
+    options: dict[str, Any] = {"actor": actor, "valid": A_DAY}
+    own = [Item(item.module, add=item.add, unit_price_minor=item.unit_price_minor) for item in added if item.module in situation.pools]
+    found = [price(situation, own, quote=ids.new_id(), **options)] if own else []
+    for item in added:
+        if item.module not in situation.pools:
+            new = NewModule(item.module, item.add, Policies(warn_at=WARN_AT), known[item.module].requires, item.unit_price_minor)
+            found.append(price_new_module(situation, new, subscribed, quote=ids.new_id(), **options))
+    for each in found:
+        if isinstance(each, Refusal):
+            raise refuse(each)
+    quotes = [each for each in found if isinstance(each, QuoteIssued)]
+    lines = [line for quote in quotes for line in quote.lines]
+    is_last_day = any(line.days <= 1 for line in lines)
+    return TodaysPrice(quotes, None if is_last_day else round_half_up(sum(map(_of_a_day, lines), Fraction(0))))
+
+
+def _of_a_day(line: QuoteLine) -> Fraction:
+    """Return the exact price of a day, with the discounts of the line."""
+    gross = line.net_minor + line.discount_minor
+    left = Fraction(line.net_minor, gross) if gross else Fraction(1)
+    added = line.recurring_then_minor - line.recurring_now_minor if line.steps else line.quantity * line.unit_price_minor
+    return Fraction(added, line.days_of_period) * left
+
+
+async def reduction_of_request(uow: UnitOfWork, tenant_id: str, situation: Situation, items: Sequence[RequestItem]) -> ReductionBody | None:
+    """Return the reduction in an estimate as its own endpoint takes it; None: it reduces nothing."""
+    policies = {
+        each.module: Policies.model_validate_json(each.policies) for each in await store.subscriptions.modules(uow.connection, tenant_id)
+    }
+    totals = []
+    for item in items:
+        pool = situation.pools.get(item.module)
+        if item.reduce and pool is not None:
+            before = pool.licences if policies[item.module].reduce_at == ReduceAt.NOW else pool.next_period
+            totals.append(ReductionTotal(module=item.module, total=max(before - item.reduce, 0)))
+    return ReductionBody(items=totals) if totals else None
+
+
+async def approved_reduction(uow: UnitOfWork, tenant_id: str, request: str, *, clock: Clock) -> ReductionBody | None:
+    """Return the reduction that the approval of a request would order. Raises NotFound, Conflict."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await _find(uow, tenant_id, request, (ESTIMATED,))
+    return await reduction_of_request(uow, tenant_id, await situation_of(uow, tenant, at), found.wanted)
+
+
+async def approve_request(
+    uow: UnitOfWork, tenant_id: str, request: str, flagged: Forecast | None, actor: Actor, *, settings: Settings, clock: Clock
+) -> None:
+    """Order what an estimate offers, with the amounts of today. Raises NotFound, Conflict."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await _find(uow, tenant_id, request, (ESTIMATED,))
+    situation = await situation_of(uow, tenant, at)
+    assert found.valid_until is not None
+    if local_day(at, situation.contract.time_zone) > found.valid_until:
+        raise _expired(found.valid_until)
+    price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
+    outcome: dict[str, list[str]] = {"quotes": [], "orders": [], "reductions": []}
+    for quote in price_now.quotes:
+        event = quote.model_copy(update={"estimate": request})
+        await store.quotes.add(uow.connection, tenant_id, event, expected(situation, [line.module for line in event.lines]))
+        publish(uow, tenant_id, event, subject=event.quote)
+        outcome["quotes"].append(event.quote)
+        order = await approve_quote(uow, tenant_id, event.quote, actor, clock=clock)
+        outcome["orders"] += [order] if order is not None else []
+    body = await reduction_of_request(uow, tenant_id, situation, found.wanted)
+    if body is not None:
+        reduction = await offer_reduction(uow, tenant_id, body, flagged, settings=settings, clock=clock)
+        await approve_reduction(uow, tenant_id, reduction, actor, clock=clock)
+        outcome["reductions"].append(reduction)
+    history = store.purchase_requests.step_json(found.steps, APPROVED, at, actor, **outcome)
+    changed = replace(found, state=APPROVED, outcome=orjson.dumps(outcome).decode(), history=history)
+    await store.purchase_requests.change(uow.connection, tenant_id, changed)
+    await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, request)
+    ordered = {name: tuple(each) for name, each in outcome.items()}
+    await _publish(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency, **ordered)
+
+
+async def close_request(uow: UnitOfWork, tenant_id: str, request: str, state: str, reason: str, actor: Actor, *, clock: Clock) -> None:
+    """Decline a request as the vendor, or withdraw it as the customer. A second time changes nothing. Raises NotFound, Conflict."""
+    assert state in (DECLINED, WITHDRAWN)
+    _, at = await lock_tenant(uow, tenant_id, clock)
+    found = await _find(uow, tenant_id, request, (REQUESTED, ESTIMATED, EXPIRED, state))
+    if found.state != state:
+        await _close(uow, tenant_id, found, state, at, actor, reason)
+
+
+async def expire(uow: UnitOfWork, tenant_id: str, request: str, *, clock: Clock) -> None:
+    """Let an estimate expire that nobody approved until its date."""
+    tenant = await store.tenants.find(uow.connection, tenant_id, lock=True)
+    found = await store.purchase_requests.find(uow.connection, tenant_id, request)
+    if tenant is not None and found is not None and found.state == ESTIMATED:
+        await _close(uow, tenant_id, found, EXPIRED, time_of(tenant, clock), SYSTEM, "")
+
+
+async def _close(uow: UnitOfWork, tenant_id: str, found: PurchaseRequest, state: str, at: datetime, actor: Actor, reason: str) -> None:
+    history = store.purchase_requests.step_json(found.steps, state, at, actor, **({"reason": reason} if reason else {}))
+    changed = replace(found, state=state, history=history)
+    await store.purchase_requests.change(uow.connection, tenant_id, changed)
+    await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, found.request)
+    await _publish(uow, tenant_id, found, changed, at, actor, reason=reason)
+
+
+async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[str]) -> PurchaseRequest:
+    """Return a request in one of these states. Raises NotFound, Conflict."""
+    found = await store.purchase_requests.find(uow.connection, tenant_id, request)
+    if found is None:
+        raise NotFound("purchase request")
+    if found.state in states:
+        return found
+    if found.state == EXPIRED and found.valid_until is not None:
+        raise _expired(found.valid_until)
+    step = found.steps[-1]
+    raise Conflict(
+        "request-closed",
+        f"The request is {found.state} since {step['at']}, so this is not possible. It was possible while it was {' or '.join(states)}.",
+        state=found.state,
+        orders=found.ordered.get("orders", []),
+    )
+
+
+def _expired(valid_until: date) -> Conflict:
+    return Conflict(
+        "estimate-expired",
+        f"The estimate was valid until {valid_until}. Ask the vendor for a new estimate of this request, or send a new request.",
+        valid_until=valid_until.isoformat(),
+    )
