@@ -1,7 +1,7 @@
 """Remove a person from the messages and answers that a service keeps: dead letters, and answers to creating POSTs.
 
 A message about the person holds one of the person's identifiers as a whole JSON string (an id, a login, an e-mail address). Messages of
-seats and invoicing hold opaque ids only, and stay.
+seats and invoicing hold opaque ids only, and stay. So does `person_erased`: where it waits behind a dead letter, nobody is erased yet.
 """
 
 import base64
@@ -14,7 +14,9 @@ from sqlalchemy import Text, bindparam, func, select, update
 from shared.database import UnitOfWork
 from shared.database.tables import dead_letters, idempotency_keys
 from shared.messaging.dead_letters import rows
+from shared.schemas.registry import type_of
 from shared.schemas.topics import HR_EVENTS, USERS_EVENTS
+from shared.schemas.users_v1 import PersonErased
 
 ERASED: Final = "This message was about a person whose data were erased."
 _BY: Final = "erasure"
@@ -26,6 +28,7 @@ _LETTERS = (
     .where(
         _L.tenant == bindparam("of_tenant", type_=Text),
         (_L.topic == USERS_EVENTS.name) | _L.topic.startswith(HR_EVENTS.name),
+        _L.type.is_distinct_from(type_of(PersonErased)),
         _L.id > bindparam("after"),
     )
     .order_by(_L.id)

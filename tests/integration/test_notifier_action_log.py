@@ -18,8 +18,9 @@ from services.notifier.api import make_app
 from services.notifier.store.action_log import LogFilter, actions
 from services.notifier.wiring import Wiring
 from shared.messaging import partition_of
+from shared.messaging.erasure import erase_kept
 from shared.schemas import seats_v1, users_v1
-from shared.schemas.base import Change
+from shared.schemas.base import Actor, Change
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS
@@ -38,7 +39,9 @@ from tests.support.notifier import (
     refused,
     tenant_created,
 )
+from tests.support.traces import traces
 from tests.support.wait import wait_until
+from tests.support.wire import execute
 
 __all__ = ["mail_server", "notifier"]
 pytestmark = pytest.mark.stack
@@ -213,6 +216,29 @@ async def test_the_action_log_of_a_tenant_waits_behind_a_dead_letter(notifier: N
     ]
     assert discarded.json()["status"] == "discarded"
     assert (refusal.status_code, refusal.json()["type"].rpartition(":")[2]) == (409, "parked-behind")
+
+
+async def test_an_erasure_that_waits_behind_a_dead_letter_is_done_when_that_is_discarded(notifier: Notifier) -> None:
+    """The e-mails erase the person in the batch that adds the person, as in a notifier that is rebuilt."""
+    zoe: dict[str, Any] = {"name": "Zoë Quill", "email": "zoe@quill.example"}
+    bad = Envelope(id="bad", source="seatpool/users", type=type_of(users_v1.PersonChanged), time=NOON, tenant="acme")
+    async with notifier.running(sending=False) as wiring:
+        await notifier.send(tenant_created(), person_added("p1", **zoe))
+        topic = notifier.settings.topic_name(USERS_EVENTS)
+        await notifier.producer.send_and_wait(topic, b'{"user": "p2"}', key=b"acme", headers=bad.headers())
+        await notifier.send(users_v1.PersonErased(at=NOON, actor=Actor(kind="user", id="boss"), user="p1"))
+        await notifier.until_read(list(wiring.consumers))
+        async with notifier.database.unit_of_work("acme") as uow:
+            await erase_kept(uow, "acme", ["p1"])  # as the group of the e-mails does, which may be the later one
+        async with rest(wiring) as client:
+            path = "/v1/operator/dead-letters"
+            (first,) = [each for each in (await client.get(path, params={"tenant": "acme"})).json()["items"] if each["blocks"]]
+            assert (await client.post(f"{path}/{first['id']}/discard", json={"reason": "test"})).status_code == 200
+
+            async def is_erased() -> bool:
+                return not await traces(partial(execute, notifier.database), zoe.values())
+
+            await wait_until(is_erased, what="an action log without the person")
 
 
 async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:

@@ -26,6 +26,7 @@ def _quoted(text: str) -> str:
 async def erase_person(uow: UnitOfWork, message: Message[PersonErased]) -> None:
     """Erase the person from recipients, notifications, e-mails and kept messages."""
     user = message.payload.user
+    await uow.run_pending()  # what earlier messages of this batch say about the person
     texts = await erasures.texts_of(uow.connection, message.tenant, user)
     await erase_kept(uow, message.tenant, [user, *(text for text in texts if "@" in text)])
     await erasures.erase(uow.connection, message.tenant, user, [pattern_of(text) for text in sorted(texts)], INSTEAD)
