@@ -10,7 +10,7 @@ from services.users.domain.confirmation import as_identity_systems_state, confir
 from services.users.domain.facts import Record
 from services.users.domain.person import Cause, Person, Revision, Tenant, revise, source_actor, with_standing
 from services.users.domain.required_modules import Account, Settings
-from services.users.domain.roles import OWNER, Authority, rights_of_roles
+from services.users.domain.roles import OWNER, Authority, Role, rights_of_roles
 from shared.schemas.base import Actor
 from shared.schemas.rights import TENANT_RIGHTS
 
@@ -62,6 +62,43 @@ def test_all_e_mails_go_to_the_address_that_counts_until_another_one_is_confirme
     others = stated(person(), EVIL).event
     assert others is not None
     assert others.confirmed_email is None
+
+
+NARROW = replace(TENANT, settings=Settings({}, {}, roles={"helper": Role("Helper", ("users:read",))}))
+WIDE = replace(TENANT, settings=Settings({}, {}, roles={"helper": Role("Helper", ("users:read", "account:buy"))}))
+
+
+def widened(before: Person) -> Revision:
+    """Return the holder of the role `helper` after the role was changed."""
+    return revise(before, with_standing(before, WIDE), at=NOW, cause=SOURCE)
+
+
+def helper(giver: Authority | None) -> Person:
+    plain = with_standing(Person("u1", "hr/acme", "1", NOW, ANN), NARROW)
+    given = with_standing(replace(plain, account=Account(roles=("helper",))), NARROW)
+    return revise(plain, given, at=NOW, cause=SOURCE if giver is None else by(giver)).person
+
+
+def test_T24_an_address_counts_for_no_more_rights_than_those_of_the_sender_who_stated_or_confirmed_it() -> None:
+    """A role gets more rights after somebody with fewer had set the address of a holder: nothing counts until it is confirmed."""
+    by_owner = widened(helper(OWNERS))
+    assert signs_in_with(by_owner.person) == ("ann", "ann@acme.example"), "an owner has seen both"
+    assert not by_owner.ends_sessions
+    written = stated(helper(OWNERS), replace(ANN, login="ANN", email="Ann@acme.example")).person
+    assert set(written.confirmed_rights) == set(TENANT_RIGHTS), "the same address in other letters"
+    managers = Authority(frozenset({"users:read", "users:manage", "roles:manage"}))
+    by_manager = widened(helper(managers))
+    assert (signs_in_with(by_manager.person), by_manager.ends_sessions, by_manager.unbinds) == (("", ""), True, True)
+    assert by_manager.unconfirmed is not None
+    assert (by_manager.unconfirmed.email, by_manager.unconfirmed.new_email) == (None, "ann@acme.example")
+    owned = helper(OWNERS)
+    moved = revise(owned, with_standing(replace(owned, record=EVIL), NARROW), at=NOW, cause=by(managers)).person
+    assert signs_in_with(moved) == ("mallory", "mallory@evil.example"), "a manager has all rights of the holder today"
+    assert signs_in_with(widened(moved).person) == ("", "")
+    before = widened(moved).person
+    confirmed = replace(before, confirmed_login=None, confirmed_email=None)
+    again = revise(before, confirmed, at=NOW, cause=by(OWNERS)).person
+    assert (signs_in_with(again), set(again.confirmed_rights)) == (("mallory", "mallory@evil.example"), set(TENANT_RIGHTS))
 
 
 def test_people_without_a_role_sign_in_with_what_sources_state() -> None:

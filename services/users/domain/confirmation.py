@@ -6,6 +6,10 @@ an owner an address of their own, and sign in as the owner. Until then the value
 
 The rule for people who get a role later: who gives a role by a request is shown with what the person signs in, and so confirms it. A
 group of an identity system gives a role to the person whom that system describes (`as_identity_systems_state`).
+
+A login and an address count for the rights of the one who stated or confirmed them. Somebody with fewer rights can state them of a person
+with a small role, which is changed later, or joined by the role of another group: with the first right that goes further, nothing counts
+until somebody with all the person's rights confirms it.
 """
 
 from collections.abc import Iterable
@@ -27,7 +31,7 @@ def confirmed_email(kept: str | None, before: Record | None, after: Record | Non
     """Return the e-mail address that counts instead of the one of `after`; None: that one counts."""
     old, new = (None if record is None else record.email for record in (before, after))
     found = _confirmed(kept, old, new, covers=covers)
-    return None if found is not None and new is not None and _same_address(found, new) else found
+    return None if found is not None and new is not None and same_address(found, new) else found
 
 
 def _confirmed(kept: str | None, old: str | None, new: str | None, *, covers: bool) -> str | None:
@@ -37,7 +41,7 @@ def _confirmed(kept: str | None, old: str | None, new: str | None, *, covers: bo
     return counted
 
 
-def _same_address(one: str, other: str) -> bool:
+def same_address(one: str, other: str) -> bool:
     """Return whether two addresses differ only in the case of ASCII letters: other letters that look alike can be of another domain."""
     return one.isascii() and other.isascii() and one.lower() == other.lower()
 

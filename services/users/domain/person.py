@@ -5,10 +5,11 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.users.domain.confirmation import confirmed_email, confirmed_login
+from services.users.domain.confirmation import confirmed_email, confirmed_login, same_address
 from services.users.domain.conflicts import Conflict
 from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
+from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, left_since, merged_by_day, reconsider_on
 from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
@@ -66,6 +67,7 @@ class Person:
     erased_at: datetime | None = None
     confirmed_login: str | None = None  # counts for sign-in instead of the record's, as logins are compared (domain/confirmation)
     confirmed_email: str | None = None  # the same of the e-mail address
+    confirmed_rights: tuple[str, ...] = ()  # those of the one who stated or confirmed what counts (domain/confirmation)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -118,7 +120,7 @@ class Revision:
     changed: bool = False
     lost_owner: bool = False  # the person was an owner who can sign in, and no longer is, or has no address for links any more
     requested: bool = False  # by a request
-    first_role: bool = False  # the person held no role before
+    unbinds: bool = False  # accounts at identity providers, which could be bound by anybody who stated the login or the address before
     ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
     unconfirmed: SignInUnconfirmed | None = None  # a new login or e-mail address does not count for sign-in yet
 
@@ -318,8 +320,8 @@ def revise(
         command,
         lost_owner=lost_owner(before, after),
         requested=cause.authority is not None,
-        first_role=differs and not before.account.all_roles and bool(after.account.all_roles),
-        ends_sessions=differs and _ends_sessions(before, after),
+        unbinds=differs and (_has_first_role(before, after) or _is_withdrawn(before, after)),
+        ends_sessions=differs and (_ends_sessions(before, after) or _is_withdrawn(before, after)),
         unconfirmed=_unconfirmed(before, after, at, cause),
         changed=differs or command is not None or before.reconsider_on != after.reconsider_on,
     )
@@ -328,17 +330,48 @@ def revise(
 def _with_confirmed(before: Person, after: Person, authority: Authority | None) -> Person:
     """Return the person with the login and the e-mail address that count for sign-in after a change by somebody with this authority."""
     old, new = before.record, after.record
-    holds_role = before.account.roles or before.account.group_roles
-    if not (holds_role or before.is_unconfirmed):
+    stated = old is None or new is None or (old.login, old.email) != (new.login, new.email)
+    if stated and (before.account.roles or before.account.group_roles or before.is_unconfirmed):
+        covers = authority is not None and authority.covers({*before.standing.rights, *after.standing.rights})
+        after = replace(
+            after,
+            confirmed_login=confirmed_login(before.confirmed_login, old, new, covers=covers),
+            confirmed_email=confirmed_email(before.confirmed_email, old, new, covers=covers),
+        )
+    return _with_confirmed_rights(before, after, authority, stated=stated)
+
+
+def _with_confirmed_rights(before: Person, after: Person, authority: Authority | None, *, stated: bool) -> Person:
+    """Return the person with the rights for which the login and the e-mail address count. If the person gets others, by a role that is
+    changed or a further group, nothing counts until it is confirmed."""
+    kept = set(after.confirmed_rights)
+    own = before.standing.rights if authority is not None and authority.user == before.user else ()
+    given = set() if authority is None else {*authority.rights, *own}
+    if stated and not after.is_unconfirmed and not _counts_alike(before, after):
+        kept = given
+    elif before.account.roles != after.account.roles or (before.is_unconfirmed and not after.is_unconfirmed):
+        kept |= given
+    after = replace(after, confirmed_rights=tuple(sorted(kept)))
+    new = set(after.standing.rights) - set(before.standing.rights)
+    if after.record is None or after.is_unconfirmed or not before.standing.rights or new <= kept:
         return after
-    if old is not None and new is not None and (old.login, old.email) == (new.login, new.email):
-        return after
-    covers = authority is not None and authority.covers({*before.standing.rights, *after.standing.rights})
-    return replace(
-        after,
-        confirmed_login=confirmed_login(before.confirmed_login, old, new, covers=covers),
-        confirmed_email=confirmed_email(before.confirmed_email, old, new, covers=covers),
-    )
+    record = after.record
+    return replace(after, confirmed_login="" if record.login else None, confirmed_email="" if record.email else None)
+
+
+def _counts_alike(before: Person, after: Person) -> bool:
+    """Return whether the same login and address count for sign-in."""
+    old, new = before.sign_in_email, after.sign_in_email
+    return login_key(before.sign_in_login) == login_key(after.sign_in_login) and (old == new or same_address(old, new))
+
+
+def _has_first_role(before: Person, after: Person) -> bool:
+    return not before.account.all_roles and bool(after.account.all_roles)
+
+
+def _is_withdrawn(before: Person, after: Person) -> bool:
+    """Return whether nothing counts for sign-in any more."""
+    return after.is_unconfirmed and not before.is_unconfirmed and not (after.sign_in_login or after.sign_in_email)
 
 
 def _unconfirmed(before: Person, after: Person, at: datetime, cause: Cause) -> SignInUnconfirmed | None:
@@ -346,8 +379,9 @@ def _unconfirmed(before: Person, after: Person, at: datetime, cause: Cause) -> S
     old, new = before.record or Record(employed=False), after.record
     if new is None or not after.is_unconfirmed:
         return None
-    login = new.login if after.confirmed_login is not None and new.login not in ("", old.login) else None
-    email = new.email if after.confirmed_email is not None and new.email not in ("", old.email) else None
+    withdrawn = _is_withdrawn(before, after)
+    login = new.login if after.confirmed_login is not None and (withdrawn or new.login not in ("", old.login)) else None
+    email = new.email if after.confirmed_email is not None and (withdrawn or new.email not in ("", old.email)) else None
     if login is None and email is None:
         return None
     address = after.sign_in_email or None

@@ -73,6 +73,7 @@ class PersonRow:
     erased_at: datetime | None
     confirmed_login: str | None
     confirmed_email: str | None
+    confirmed_rights: tuple[str, ...]
 
 
 # An import reads and writes each person several times: values are read by `attrgetter`, and written as mappings, which orjson dumps faster.

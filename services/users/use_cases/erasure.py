@@ -60,6 +60,7 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
         erased_at=tenant.now,
         confirmed_login=None,
         confirmed_email=None,
+        confirmed_rights=(),
     )
     after = with_standing(after, tenant)
     await people_store.save(uow.connection, tenant.tenant, [after])

@@ -320,7 +320,7 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
             uow.gather(hand_over.report_gathered, hand_over.Ended(tenant.tenant, revision.event))
     if revision.unconfirmed is not None:
         publish(revision.unconfirmed)
-    if revision.first_role and revision.person.arrival:
+    if revision.unbinds and revision.person.arrival:
         uow.gather(sessions.unbind_gathered, (tenant.tenant, person.user))
     if revision.ends_sessions:
         uow.gather(sessions.end_gathered, (tenant.tenant, person.user))

@@ -44,6 +44,7 @@ async def rights_of(connection: AsyncConnection, tenant_id: str, user_id: str, n
     if person is None:
         return NOTHING
     rights = frozenset(rights_of_roles(person.account.all_roles, own_roles(await roles.all_of(connection, tenant_id))))
+    rights &= {*person.standing.rights, *person.confirmed_rights}  # others count when the person is evaluated again
     return Granted(rights, person.account.all_roles, person.departments, may_sign_in=bool(rights) and person.standing.may_sign_in)
 
 

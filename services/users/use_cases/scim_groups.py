@@ -10,7 +10,7 @@ from services.users.domain.facts import FactType
 from services.users.domain.logins import login_key
 from services.users.domain.merging import Stated, record_of
 from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.roles import BUILT_IN, OWNER
+from services.users.domain.roles import BUILT_IN, OWNER, rights_of_roles
 from services.users.domain.sources import SourceKind
 from services.users.store import people as people_store
 from services.users.store import reevaluations
@@ -23,6 +23,7 @@ from shared.database import UnitOfWork
 from shared.errors import Invalid
 from shared.schemas.base import changes_between
 from shared.schemas.registry import USERS
+from shared.schemas.rights import TENANT_RIGHTS
 from shared.schemas.users_v1 import ScimGroupMapped
 
 AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a request; more are changed in the background
@@ -32,15 +33,23 @@ async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) 
     """Return the people with the profiles and roles of their present groups. Call under their locks."""
     mapped = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
     now = [_with(person, mapped.get(person.user, Mapped())) for person in found]
-    first = [after for before, after in zip(found, now, strict=True) if after.account.group_roles and not before.account.all_roles]
+    first = [after for before, after in zip(found, now, strict=True) if _gets_rights(tenant, before, after)]
     if not first:
         return now
     known = await known_people.of_users(tenant, uow, first)
     return [_described(tenant, each, known.stated(each.user)) if each.user in known.people else each for each in now]
 
 
+def _gets_rights(tenant: Tenant, before: Person, after: Person) -> bool:
+    """Return whether groups give the person the first role, or rights for which the login and the address do not count yet."""
+    if not set(after.account.group_roles) - set(before.account.group_roles):
+        return bool(after.account.group_roles) and not before.account.all_roles
+    rights = rights_of_roles(after.account.all_roles, tenant.settings.roles)
+    return not before.account.all_roles or not set(rights) <= {*before.standing.rights, *before.confirmed_rights}
+
+
 def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
-    """Return somebody whose first role is that of a group: the login and the e-mail address that the identity system states count for
+    """Return somebody to whom a group gives a role: the login and the e-mail address that the identity system states count for
     sign-in. It has found somebody whose login it does not state by the login."""
     found = [record for part in of.parts if part.kind == SourceKind.SCIM and (record := record_of(part, tenant.today)) is not None]
     if person.record is None or person.is_unconfirmed:
@@ -48,7 +57,7 @@ def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
     own = login_key(person.record.login)
     login = as_identity_systems_state(own, [login_key(record.login) for record in found if record.login] or [own])
     email = as_identity_systems_state(person.record.email, [record.email for record in found])
-    return replace(person, confirmed_login=login, confirmed_email=email)
+    return replace(person, confirmed_login=login, confirmed_email=email, confirmed_rights=TENANT_RIGHTS)
 
 
 def _with(person: Person, mapped: Mapped) -> Person:

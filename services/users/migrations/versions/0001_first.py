@@ -99,7 +99,8 @@ CREATE TABLE api_clients (
 # accents and in lower case; an index has room for 100 characters of any language.
 # `login_key` and `email_key` are the login and the e-mail address as they are compared (domain/logins). `conflict` says why the person may
 # be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided. `confirmed_login` and
-# `confirmed_email` count for sign-in instead of the others, which nobody has confirmed (domain/confirmation).
+# `confirmed_email` count for sign-in instead of the others, which nobody has confirmed, and what counts does so for `confirmed_rights`
+# (domain/confirmation).
 _PEOPLE = """
 CREATE TABLE people (
     tenant_id text NOT NULL,
@@ -165,6 +166,7 @@ CREATE TABLE people (
     erased_at timestamptz,
     confirmed_login text,
     confirmed_email text,
+    confirmed_rights text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (tenant_id, user_id)
 ) WITH (fillfactor = 70)"""
 
