@@ -1,6 +1,7 @@
-"""`seatpool subscription show`, `end` and `keep`: the subscription of a tenant, and its end."""
+"""`seatpool subscription start`, `show`, `end` and `keep`: the subscription of a tenant, its start and its end."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,11 +19,22 @@ def show(tenant: str, as_json: bool) -> None:
     _print(tenant, run(_get(tenant)), as_json)
 
 
+def start(tenant: str, file: Path, trial_until: str | None, as_json: bool) -> None:
+    """Start the subscription that a file describes."""
+    try:
+        body = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise CliError(f"{file} is no JSON: {error}", "Give the body of POST …/subscription.") from error
+    if not isinstance(body, dict):
+        raise CliError(f"{file} is no JSON object.", "Give the body of POST …/subscription.")
+    _print(tenant, run(_post(tenant, "", body | ({"trial_until": trial_until} if trial_until else {}))), as_json)
+
+
 def end(tenant: str, reason: str, at_once: bool, as_json: bool) -> None:
     """End the subscription with its period, or at once."""
     if at_once and not reason.strip():
         raise typer.BadParameter("--reason is required with --now: the customer is told the reason.")
-    _print(tenant, run(_post(tenant, "end" if at_once else "ending", {"reason": reason})), as_json)
+    _print(tenant, run(_post(tenant, "/end" if at_once else "/ending", {"reason": reason})), as_json)
 
 
 def keep(tenant: str, as_json: bool) -> None:
@@ -58,7 +70,7 @@ async def _get(tenant: str) -> dict[str, Any]:
 async def _post(tenant: str, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
     async with Rest(addresses()) as rest:
         headers = WAIT | {"Idempotency-Key": ids.new_id()}
-        found: dict[str, Any] = await rest.post("invoicing", f"/v1/tenants/{tenant}/subscription/{what}", body, headers)
+        found: dict[str, Any] = await rest.post("invoicing", f"/v1/tenants/{tenant}/subscription{what}", body, headers)
         return found
 
 

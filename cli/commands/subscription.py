@@ -1,5 +1,6 @@
 """`seatpool subscription`: changes of a running subscription, and its end."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,26 @@ def show_subscription(tenant: OfTenant, json: AsJson = False) -> None:
     from cli.ending import show
 
     show(tenant, json)
+
+
+@subscription.command("start")
+def start_subscription(
+    body: Annotated[Path, typer.Argument(help="A JSON file with the body of `POST …/subscription`.", exists=True, dir_okay=False)],
+    tenant: OfTenant,
+    trial_until: Annotated[str | None, typer.Option(help="The first charged day, as YYYY-MM-DD: a trial until then.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Start the subscription of a tenant; only an operator can.
+
+    With `--trial-until`, everything before that day costs nothing and is on no document. The first charged period begins on that day.
+
+    ```
+    seatpool subscription start acme.json --tenant acme --trial-until 2026-12-15
+    ```
+    """
+    from cli.ending import start
+
+    start(tenant, body, trial_until, json)
 
 
 @subscription.command("policies")

@@ -163,10 +163,21 @@ class SubscriptionStarted(InvoicingEvent):
     test: bool = False  # the tenant is on a test clock: its invoices have a number series of their own and are no tax documents
     price_notice: str = "P30D"  # days between the announcement of another price list and the renewal that takes it
     discounts: Items[Discount] = ()  # that were granted with the start
+    trial_until: date | None = None  # the first period is a trial and costs nothing; the first charged period begins on this day
 
     @property
     def anchored_on(self) -> date:
         return self.anchor or self.period_start
+
+
+class TrialEndingSoon(InvoicingEvent):
+    """A reminder, so many days before the first charged period of a subscription begins."""
+
+    subscription: Id
+    ends_on: date  # the first charged day
+    days: int
+    currency: Currency
+    first_period: Amounts | None = None  # what it costs, if nothing else changes
 
 
 class DiscountGranted(InvoicingEvent):

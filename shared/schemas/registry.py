@@ -184,6 +184,7 @@ _ENTRIES = [
         invoicing_v1.PlanChangeScheduled,
         invoicing_v1.PlanChangeWithdrawn,
         invoicing_v1.PlanChangeDropped,
+        invoicing_v1.TrialEndingSoon,
         invoicing_v1.DiscountGranted,
         invoicing_v1.DiscountWithdrawn,
         invoicing_v1.ChargeBooked,

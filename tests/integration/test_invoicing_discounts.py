@@ -14,6 +14,7 @@ from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, setti
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
+SET: dict[str, Any] = {"rights": ["account:buy", "settings:manage"]}
 DECEMBER = datetime(2013, 12, 1, tzinfo=UTC)
 
 
@@ -60,7 +61,7 @@ async def test_discounts_are_granted_shown_charged_withdrawn_and_verified(bench:
     await bench.advance_clock(tenant, DECEMBER)
     renewal = (await bench.events(tenant, InvoiceIssued))[-1]
     assert lines(renewal) == [("recurring", "documents", 800 + 378, 6822), ("recurring", "time", 1320 + 623, 11_257)]
-    await bench.ok("PATCH", f"{path}/policies", {"modules": {"time": {"reduce_at": "now"}}}, tenant=tenant, prefer="wait=10", **BUY)
+    await bench.ok("PATCH", f"{path}/policies", {"modules": {"time": {"reduce_at": "now"}}}, tenant=tenant, prefer="wait=10", **SET)
     await bench.advance_clock(tenant, DECEMBER + 2 * A_DAY)
     offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", {"items": [{"module": "time", "total": 1}]}, tenant=tenant, **BUY)
     await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, prefer="wait=10", **BUY)
@@ -113,3 +114,48 @@ async def test_discounts_that_make_no_sense_are_refused_by_field_and_only_the_op
     await bench.refused("POST", path, {"percent": "10"}, 403, tenant=tenant, **BUY)
     await bench.refused("DELETE", f"{path}/unknown", None, 404)
     assert await bench.events(tenant, invoicing_v1.DiscountGranted) == []
+
+
+async def test_a_trial_costs_nothing_is_on_no_document_and_is_reminded_of_before_the_first_charged_period(bench: Bench) -> None:
+    until = datetime(2013, 11, 25, 12, tzinfo=UTC)
+    begin: dict[str, Any] = {"trial_until": "2013-11-25", "zero_invoices": True, "charge_when": "next_invoice"}
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-15", **begin)
+    path = f"/v1/tenants/{tenant}"
+    shown = await bench.ok("GET", f"{path}/subscription")
+    assert (shown["trial_until"], shown["next_invoice_on"], shown["period"]) == (
+        "2013-11-25",
+        "2013-11-25",
+        {"start": "2013-11-15", "end": "2013-11-25"},
+    )
+    quote, _ = await bench.buy(tenant, {"module": "time", "add": 2})
+    assert (quote["net_minor"], quote["next_period"]["after"]["net_minor"]) == (0, 14_400)
+    assert (await bench.ok("GET", f"{path}/invoices/upcoming"))["net_minor"] == 14_400
+    await bench.advance_clock(tenant, until - 7 * A_DAY)
+    await bench.advance_clock(tenant, until - A_DAY)
+    told = await bench.events(tenant, invoicing_v1.TrialEndingSoon)
+    assert [(each.days, each.first_period and each.first_period.net_minor) for each in told] == [(7, 14_400), (1, 14_400)]
+    assert await bench.events(tenant, InvoiceIssued) == []
+    await bench.advance_clock(tenant, until)
+    (first,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.text_key, line.quantity, line.from_day.isoformat(), line.to_day.isoformat()) for line in first.lines] == [
+        ("recurring", 12, "2013-11-25", "2013-12-25")
+    ]
+    assert (await bench.ok("GET", f"{path}/verification"))["differences"] == []
+
+
+async def test_a_trial_that_makes_no_sense_is_refused_by_field(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    modules = [{"module": "time", "licences": 1}]
+    body = {"plan": "standard", "term": "monthly", "period_start": "2013-11-15", "modules": modules}
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"trial_until": "2013-11-15"}, "body.trial_until"),
+        ({"trial_until": "2014-11-17"}, "body.trial_until"),
+        ({"trial_until": "2013-12-01", "period_start": "2013-11-16"}, "body.period_start"),
+        ({"trial_until": "2013-12-01", "billed_until": "2013-12-01"}, "body.billed_until"),
+        ({"trial_until": "2013-12-01", "billing_day": 15}, "body.billing_day"),
+        ({"trial_until": "2013-12-01", "discounts": [{"percent": "10", "from_day": "2013-11-30"}]}, "body.discounts.0.from_day"),
+    ]
+    for more, field in wrong:
+        problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body | more, 422)
+        assert problem["errors"][0]["field"] == field, (more, problem)

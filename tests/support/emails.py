@@ -172,6 +172,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.OVERDUE_DECISION: OVERDUE,
     Kind.ENDING: {"ends_on": "2013-12-01", "reason": "we move", "actor": ACTOR},
     Kind.ENDING_SOON: {"ends_on": "2013-12-01", "days": 7, "reason": "", "actor": ACTOR},
+    Kind.TRIAL_ENDING: {"ends_on": "2013-12-01", "days": 7, "currency": "EUR", "first_period": NEXT_AFTER, "actor": ACTOR},
     Kind.KEPT: {"modules": [{"module": "time", "licences": 280, "next_period": 270}], "reason": "", "actor": ACTOR},
     Kind.ENDED: {"ended_on": "2013-12-01", "at_once": True, "reason": "no payment", "actor": ACTOR},
     Kind.INVITED: {"expires_at": DEADLINE, "reserved": True},
@@ -197,7 +198,7 @@ OF_ADMINISTRATION = (
     Kind.HAND_OVER,
     Kind.SCIM_ACCESS_ENDING,
 )
-OF_SUBSCRIPTION = (Kind.ENDING, Kind.ENDING_SOON, Kind.KEPT, Kind.ENDED)
+OF_SUBSCRIPTION = (Kind.ENDING, Kind.ENDING_SOON, Kind.TRIAL_ENDING, Kind.KEPT, Kind.ENDED)
 OF_OPERATOR = (Kind.PURCHASES_BLOCKED, Kind.PURCHASES_UNBLOCKED, Kind.OVERDUE_DECISION)
 ALONE = (
     Kind.INVITED,

@@ -69,6 +69,7 @@ class InvoicingHarness:
     extra: bool = True
     billed: bool = True
     discounts: tuple[Discount, ...] = ()  # granted with the start
+    trial_until: date | None = None
     plan: str = "standard"
     facts: list[Fact] = field(default_factory=list)
     offset: int = 0
@@ -97,8 +98,10 @@ class InvoicingHarness:
             term=self.term,
             currency=self.currency,
             period_start=period.start,
-            period_end=period.end,
-            billed_until=period.end if self.billed else period.start,
+            period_end=self.trial_until or period.end,
+            billed_until=self.trial_until or (period.end if self.billed else period.start),
+            trial_until=self.trial_until,
+            anchor=self.trial_until,
             charge_when=self.charge_when,
             credit_when=self.credit_when,
             zero_invoices=self.zero_invoices,

@@ -97,3 +97,16 @@ def test_discounts_are_granted_listed_and_withdrawn_from_the_command_line(deploy
     assert "for each period on the whole subscription from 2026-12-01" in granted.output
     assert "planned" in seatpool("subscription", "discounts", "--tenant", "acme").output
     assert "Withdrawn" in seatpool("subscription", "withdraw-discount", "d1", "--tenant", "acme").output
+
+
+def test_a_subscription_is_started_from_a_file_with_a_trial(deployment: Deployment, tmp_path: Path) -> None:
+    period = {"start": "2026-12-01", "end": "2026-12-15"}
+    view: dict[str, Any] = {"plan": "standard", "term": "monthly", "status": "pending", "period": period, "ends_on": None, "modules": []}
+    deployment.answers["POST", PATH] = lambda _: (202, view)
+    (tmp_path / "acme.json").write_text('{"plan": "standard"}')
+    given = ["start", str(tmp_path / "acme.json"), "--tenant", "acme"]
+    result = seatpool("subscription", *given, "--trial-until", "2026-12-15")
+    assert result.exit_code == 0, result.output
+    assert deployment.asked[-1][2] == {"plan": "standard", "trial_until": "2026-12-15"}
+    (tmp_path / "acme.json").write_text("[]")
+    assert "no JSON object" in str(seatpool("subscription", *given).exception)

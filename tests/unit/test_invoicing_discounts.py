@@ -224,3 +224,38 @@ def test_discounts_give_the_same_documents_however_the_topics_interleave() -> No
     assert account([*own, *seats]).invoices == account([*reversed(seats), *own]).invoices == harness.invoices
     numbered = [each.model_copy(update={"number": str(n)}) for n, each in enumerate(harness.invoices)]
     assert rebuild([*own, *seats, *((each.invoice, each) for each in numbered)]) == numbered
+
+
+@pytest.mark.parametrize("charge_when", ["now", "next_invoice"])
+def test_nothing_in_a_trial_costs_or_credits_anything_and_none_of_it_is_on_a_document(charge_when: str) -> None:
+    harness = march(discount("10"), trial_until=date(2026, 3, 20), charge_when=charge_when, zero_invoices=True)
+    quote = harness.buy(time=2)
+    assert quote.net_minor == 0
+    assert quote.next_period is not None
+    assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor) == (10_800, 12_960)
+    harness.expand("time", 3)
+    harness.go(days=5)
+    harness.reduce("time", 4)
+    harness.change_plan("other", time=1000)
+    harness.go(days=5)
+    foreseen = upcoming(harness.facts, harness.contract, harness.next_period, 2, harness.version)
+    assert harness.invoices == []
+    harness.plan = "other"
+    harness.go(to=datetime(2026, 3, 20, 8, tzinfo=UTC))
+    (first,) = harness.invoices
+    assert [(line.text_key, line.quantity, line.net_minor, line.from_day, line.to_day) for line in first.lines] == [
+        ("recurring", 11, 9900, date(2026, 3, 20), date(2026, 4, 20))
+    ]
+    assert foreseen is not None
+    assert foreseen.net_minor == first.net_minor
+    assert sum(charge.net_minor for charge in harness.found.charges) == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_subscription_that_ends_in_its_trial_has_no_document(at_once: bool) -> None:
+    harness = march(trial_until=date(2026, 3, 20), zero_invoices=True)
+    harness.buy(time=2)
+    harness.go(days=3)
+    harness.end(at_once=at_once)
+    assert harness.invoices == []
+    assert harness.found.waiting == []

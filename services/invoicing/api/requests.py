@@ -329,6 +329,11 @@ class SubscriptionBody(Body):
         description="The day of the month on which periods start, if it is not the day of `period_start`. Give 31 for a contract from the "
         "31st that is taken over with a period from 28 February. A month that does not have the day uses its last day.",
     )
+    trial_until: Day | None = Field(
+        None,
+        description="The first charged day of a subscription that begins with a trial: until then everything costs nothing, and it is "
+        "on no document. Later periods start on this day of the month, or on `billing_day`.",
+    )
     billed_until: Day | None = Field(
         None, description="The first day that is not invoiced yet: the end of the first period if it is already invoiced."
     )

@@ -147,6 +147,7 @@ class SubscriptionView(BaseModel):
     currency: str
     period: PeriodView
     billed_until: date
+    trial_until: date | None = Field(description="The first charged day of a subscription that began with a trial.")
     next_invoice_on: date
     ends_on: date | None = Field(description="The first day without the subscription; null if nobody has ended it.")
     charge_when: str
@@ -200,6 +201,7 @@ def subscription_view(
         currency=contract.currency,
         period=PeriodView(start=found.period_start, end=found.period_end),
         billed_until=found.billed_until,
+        trial_until=contract.trial_until,
         next_invoice_on=found.period_end,
         ends_on=ends_on,
         charge_when=contract.charge_when,

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
-from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages
+from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages, trial_of
 from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate, by_number
@@ -135,7 +135,7 @@ class _Reading:
     """One pass over what seats decided about a subscription."""
 
     def __init__(self, history: History, contract: SubscriptionStarted, decisions: Iterable[tuple[str, Decision]]) -> None:
-        self.history, self.contract, self.account = history, contract, Account(discounts=contract.discounts)
+        self.history, self.contract, self.account = history, contract, Account(discounts=(*trial_of(contract), *contract.discounts))
         self.later: list[tuple[str, str, Change]] = []  # (decision, module, change) of days after the period, before the next one began
         self.decided: dict[str, list[str]] = {}  # by module: the decisions of the open day
         self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
@@ -234,7 +234,8 @@ class _Reading:
     def _adjustments(self) -> list[InvoiceLine]:
         """Return the lines of all that waits for the next document, one for each module and tax (M14). Nothing waits after it."""
         lines = []
-        for (module, *_), group in groupby(sorted(self.account.waiting, key=_line_key), key=_line_key):
+        charged = [each for each in self.account.waiting if not self._in_trial(each.charge.day)]
+        for (module, *_), group in groupby(sorted(charged, key=_line_key), key=_line_key):
             waiting = list(group)
             left = sum(each.left_minor for each in waiting)
             lines.append(line_of("adjustment", module, [each.charge for each in waiting], left))
@@ -495,6 +496,10 @@ class _Reading:
         """Return the part of the price that the discounts leave of licences that begin on this day."""
         return left_of_price(percentages(self.account.discounts, day), module)
 
+    def _in_trial(self, day: date) -> bool:
+        """Return whether the day costs nothing and is on no document."""
+        return self.contract.trial_until is not None and day < self.contract.trial_until
+
     def _tax(self, details: str, supplied_on: date) -> Tax:
         return tax_on(self.history.details[details], supplied_on)
 
@@ -510,6 +515,7 @@ class _Reading:
         issued_on: date | None = None,
     ) -> None:
         """Issue the document of these lines: two if some are outside the scope of VAT, which must not stand beside others (BR-O-11)."""
+        lines = [line for line in lines if not self._in_trial(line.from_day)]
         for n, part in enumerate(documents_of(lines)):
             if is_needed(part, zero_invoices=self.contract.zero_invoices):
                 self._issue_one(f"inv-{key}" + (f"-{n + 1}" if n else ""), event_id, at, actor, reason, details, part, issued_on)

@@ -13,10 +13,17 @@ from typing import Final
 
 from services.invoicing.domain.calendar import Term, period_at
 from services.invoicing.domain.money import round_half_up
-from shared.schemas.invoicing_v1 import Discount
+from shared.schemas.invoicing_v1 import Discount, SubscriptionStarted
 
 WHOLE: Final = 1
 DISCOUNTS_MAX: Final = 50  # of a subscription, without those that were withdrawn
+
+
+def trial_of(contract: SubscriptionStarted) -> list[Discount]:
+    """Return the trial of a subscription as a discount: all that is supplied in it costs nothing."""
+    if contract.trial_until is None:
+        return []
+    return [Discount(discount="trial", percent="100", from_day=contract.period_start, until_day=contract.trial_until, text="trial")]
 
 
 def holds(discount: Discount, day: date) -> bool:

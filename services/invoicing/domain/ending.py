@@ -1,24 +1,25 @@
 """The end of a subscription: when its reminders are due, and what taking it back restores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
 from services.invoicing.domain.calendar import add_days
 from services.invoicing.domain.quote import Pool
 
+TRIAL_REMINDER_DAYS: Final = (7, 1)
 REMINDER_DAYS: Final = (30, 7, 1)  # before the end, the first reminder first
 
 
-def next_reminder(ends_on: date, after: date) -> date | None:
+def next_reminder(ends_on: date, after: date, before: Sequence[int] = REMINDER_DAYS) -> date | None:
     """Return the day of the next reminder after this day; None: there is none before the end."""
-    days = (add_days(ends_on, -days) for days in REMINDER_DAYS)
+    days = (add_days(ends_on, -days) for days in before)
     return next((day for day in days if day > after), None)
 
 
-def reminder_of(ends_on: date, today: date) -> int:
+def reminder_of(ends_on: date, today: date, before: Sequence[int] = REMINDER_DAYS) -> int:
     """Return the days before the end of the last reminder that is due: of several that are late, only one is sent."""
-    return min(days for days in REMINDER_DAYS if add_days(ends_on, -days) <= today)
+    return min(days for days in before if add_days(ends_on, -days) <= today)
 
 
 def restored(pools: Mapping[str, Pool]) -> tuple[dict[str, int], list[str]]:

@@ -68,7 +68,7 @@ async def grant_discount(uow: UnitOfWork, tenant_id: str, situation: Situation, 
     with_it = replace(situation, offered=(*situation.offered, discount))
     about = await _about(uow, tenant_id, situation, discount)
     changes = changes_between({}, fields_of(discount))
-    about |= {"next_before": _next(situation), "next_after": _next(with_it)}
+    about |= {"next_before": next_amounts(situation), "next_after": next_amounts(with_it)}
     event = DiscountGranted(at=situation.at, actor=actor, reason=discount.text, changes=changes, **about)
     await publish_fact(uow, tenant_id, event, subject=discount.discount)
 
@@ -89,7 +89,7 @@ async def withdraw(uow: UnitOfWork, tenant_id: str, discount: str, actor: Actor,
     without = replace(situation, account=replace(account, discounts=kept))
     about = await _about(uow, tenant_id, situation, found.content)
     changes = changes_between(fields_of(found.content), {})
-    about |= {"next_before": _next(situation), "next_after": _next(without)}
+    about |= {"next_before": next_amounts(situation), "next_after": next_amounts(without)}
     event = DiscountWithdrawn(at=situation.at, actor=actor, changes=changes, **about)
     await publish_fact(uow, tenant_id, event, subject=discount)
     again = await store.discounts.find(uow.connection, tenant_id, discount)
@@ -116,7 +116,7 @@ async def _about(uow: UnitOfWork, tenant_id: str, situation: Situation, discount
     return {"subscription": contract.subscription, "discount": discount} | fields
 
 
-def _next(situation: Situation) -> Amounts | None:
+def next_amounts(situation: Situation) -> Amounts | None:
     """Return the price of the next period; None if there is none, or if the price list lacks one of the modules."""
     start = situation.next_start
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}

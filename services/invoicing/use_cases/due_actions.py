@@ -10,7 +10,7 @@ from typing import Final
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.store.price_lists import KIND as PRICE_LIST
 from services.invoicing.store.renewal_forecasts import KIND as RENEWAL_FORECAST
-from services.invoicing.use_cases import endings, purchase_requests, purchase_settings, renewal_forecasts, waiting_quotes
+from services.invoicing.use_cases import endings, purchase_requests, purchase_settings, renewal_forecasts, trials, waiting_quotes
 from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.budget import NEW_MONTH
 from services.invoicing.use_cases.price_announcements import announce
@@ -29,6 +29,10 @@ async def _reissue_quote(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> 
     await waiting_quotes.reissue(uow, action.tenant_id, action.reference, clock=wiring.clock)
 
 
+async def _remind_of_trial(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
+    await trials.remind(uow, action.tenant_id, action.reference, clock=wiring.clock)
+
+
 async def _begin_month(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
     await purchase_settings.begin_month(uow, action.tenant_id, clock=wiring.clock)
 
@@ -42,6 +46,7 @@ HANDLERS: Final[Mapping[str, DueHandler]] = {
     purchase_requests.EXPIRE: _expire_estimate,
     waiting_quotes.REISSUE: _reissue_quote,
     endings.REMINDER: _remind_of_ending,
+    trials.REMINDER: _remind_of_trial,
     REMINDER: remind,
     PRICE_LIST: announce,
 }

@@ -1,11 +1,12 @@
 """The subscription of a tenant: how it starts, and how it is resumed after seats rejected a command."""
 
 from datetime import date, datetime
+from typing import Final
 
 from services.invoicing import store
-from services.invoicing.api.requests import SubscriptionBody
+from services.invoicing.api.requests import SubscribedModule, SubscriptionBody
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
+from services.invoicing.domain.calendar import Period, Term, add_days, anchor_of, local_day, period_at
 from services.invoicing.domain.discounts import fields_of
 from services.invoicing.domain.policies import wrong_for_plan
 from services.invoicing.domain.price_lists import of_each_plan
@@ -15,6 +16,7 @@ from services.invoicing.use_cases.discounts import discounts_of, save
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.seats_commands import open_pools, send_again
+from services.invoicing.use_cases.trials import plan_reminder
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -23,6 +25,8 @@ from shared.schemas import seats_v1
 from shared.schemas.base import Actor, Change, changes_between
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import Discount, PlanDefined, SubscriptionActivated, SubscriptionModule, SubscriptionStarted
+
+TRIAL_DAYS_MAX: Final = 366
 
 
 async def start_subscription(
@@ -51,7 +55,7 @@ async def start_subscription(
     _check_modules(body, plan, known)
     anchor = _anchor(body)
     period = _first_period(body, anchor, today)
-    discounts = _discounts(body, period.start, anchor)
+    discounts = _discounts(body, body.trial_until or period.start, anchor)
     event = SubscriptionStarted(
         at=at,
         actor=actor,
@@ -62,17 +66,14 @@ async def start_subscription(
         currency=plan.currency,
         period_start=period.start,
         period_end=period.end,
-        billed_until=body.billed_until or period.start,
+        billed_until=body.billed_until or body.trial_until or period.start,
         charge_when=body.charge_when,
         credit_when=body.credit_when,
         zero_invoices=body.zero_invoices,
         price_notice=body.price_notice,
         anchor=anchor if anchor != period.start else None,
         billing_details=details.version,
-        modules=tuple(
-            SubscriptionModule(module=module.module, licences=module.licences)
-            for module in sorted(body.modules, key=lambda module: module.module)
-        ),
+        modules=tuple(SubscriptionModule(module=each.module, licences=each.licences) for each in sorted(body.modules, key=_name)),
         time_zone=tenant.time_zone,
         payment_days=settings.payment_days,
         test=tenant.clock == seats_v1.Clock.TEST,
@@ -81,10 +82,11 @@ async def start_subscription(
             *(change for discount in discounts for change in changes_between({}, fields_of(discount))),
         ),
         discounts=tuple(discounts),
+        trial_until=body.trial_until,
     )
     modules = [
-        store.subscriptions.Module(module.module, known[module.module].base, module.licences, module.policies.model_dump_json())
-        for module in body.modules
+        store.subscriptions.Module(each.module, known[each.module].base, each.licences, each.policies.model_dump_json())
+        for each in body.modules
     ]
     if former is not None:  # its facts stay, and its documents can be rebuilt from them
         await store.subscriptions.remove(uow.connection, tenant_id)
@@ -93,6 +95,7 @@ async def start_subscription(
     for discount in discounts:
         await save(uow, tenant_id, event, discount, at, actor)
     await publish_fact(uow, tenant_id, event, subject=event.subscription)
+    await plan_reminder(uow, tenant_id, event, today)
     if tenant.opened:
         await open_pools(uow, tenant_id, at)
 
@@ -145,6 +148,21 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
         raise Invalid("body.modules", sorted(ordered), "modules with at least one base module among them")
 
 
+def _name(module: SubscribedModule) -> str:
+    return module.module
+
+
+def _trial(body: SubscriptionBody, until: date, today: date) -> Period:
+    last = add_days(body.period_start, TRIAL_DAYS_MAX)
+    if not body.period_start <= today:
+        raise Invalid("body.period_start", body.period_start.isoformat(), f"today, {today}, or an earlier day, when the trial began")
+    if not today < until <= last:
+        raise Invalid("body.trial_until", until.isoformat(), f"a day after today, {today}, and not after {last}")
+    if body.billed_until is not None:
+        raise Invalid("body.billed_until", body.billed_until.isoformat(), "no value: a trial is not invoiced")
+    return Period(body.period_start, until)
+
+
 def _discounts(body: SubscriptionBody, first: date, anchor: date) -> list[Discount]:
     days = {"earliest": first, "next_start": first, "anchor": anchor}
     modules = [module.module for module in body.modules]
@@ -152,14 +170,18 @@ def _discounts(body: SubscriptionBody, first: date, anchor: date) -> list[Discou
 
 
 def _anchor(body: SubscriptionBody) -> date:
-    anchor = anchor_of(body.period_start, Term(body.term), body.billing_day)
+    """Return the day from which the charged periods are counted."""
+    field, first = ("trial_until", body.trial_until) if body.trial_until is not None else ("period_start", body.period_start)
+    anchor = anchor_of(first, Term(body.term), body.billing_day)
     if anchor is None:
-        expected = f"the day of period_start, {body.period_start}, or a later one if that is the last day of its month"
+        expected = f"the day of {field}, {first}, or a later one if that is the last day of its month"
         raise Invalid("body.billing_day", body.billing_day, expected)
     return anchor
 
 
 def _first_period(body: SubscriptionBody, anchor: date, today: date) -> Period:
+    if body.trial_until is not None:
+        return _trial(body, body.trial_until, today)
     period = period_at(anchor, Term(body.term), body.period_start)
     if today not in period:
         raise Invalid("body.period_start", body.period_start.isoformat(), f"the start of a {body.term} period that contains today, {today}")

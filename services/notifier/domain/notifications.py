@@ -103,6 +103,7 @@ class Kind(StrEnum):
     OVERDUE_DECISION = "overdue_decision"  # of the operator, after the last reminder
     ENDING = "subscription_ending"
     ENDING_SOON = "subscription_ending_soon"  # a reminder
+    TRIAL_ENDING = "trial_ending_soon"  # a reminder
     KEPT = "subscription_kept"  # the ending was taken back
     ENDED = "subscription_ended"
     SCIM_ACCESS_ENDING = "scim_access_ending"
@@ -469,6 +470,9 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.ENDING, {"ends_on"}
         case invoicing_v1.SubscriptionEndingSoon():
             audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.ENDING_SOON, {"ends_on", "days"}
+        case invoicing_v1.TrialEndingSoon():
+            audience, stream, kind = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.TRIAL_ENDING
+            fields = {"ends_on", "days", "currency", "first_period"}
         case invoicing_v1.SubscriptionKept():
             audience, stream, kind, fields = Audience.SUBSCRIPTION, Stream.SUBSCRIPTION, Kind.KEPT, {"modules"}
         case invoicing_v1.SubscriptionEnded():

@@ -53,6 +53,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.PlanChangeScheduled,
         invoicing_v1.PlanChangeWithdrawn,
         invoicing_v1.PlanChangeDropped,
+        invoicing_v1.TrialEndingSoon,
         invoicing_v1.DiscountGranted,
         invoicing_v1.DiscountWithdrawn,
         invoicing_v1.ChargeBooked,
