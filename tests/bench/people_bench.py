@@ -44,6 +44,7 @@ class PeopleFigures:
     stored_seconds_with_a_kill: float  # of the change back and forth, while users was killed in the middle of it
     listed: int
     milliseconds: Mapping[str, Mapping[str, float]]  # of the list
+    comparisons: Mapping[str, Mapping[str, float]]  # all pages about the `people` of one tenant
     cores: int
     load_before: float
 
@@ -78,6 +79,18 @@ async def middle_page(http: httpx.AsyncClient, url: str, headers: Mapping[str, s
     return await latency(http, url, headers, TIMES, sort=key, cursor=encode_cursor(key, middle, 2**62))
 
 
+async def all_pages(tenant: Tenant, name: str, **parameters: str) -> dict[str, float]:
+    """Return how long the pages of a comparison take together, and the slowest one."""
+    clock, cursor = SystemClock(), None
+    taken: list[float] = []
+    while not taken or cursor is not None:
+        began = clock.monotonic()
+        page = await tenant.rest.get("users", tenant.stage.path(name), limit=200, cursor=cursor, **parameters)
+        taken.append(clock.monotonic() - began)
+        cursor = page["next"]
+    return {"pages": len(taken), "seconds": round(sum(taken), 1), "slowest_milliseconds": round(max(taken) * 1000)}
+
+
 async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigures:
     load, clock = os.getloadavg()[0], SystemClock()
     database = await asyncpg.connect(database_of(stack, "users"))
@@ -102,6 +115,11 @@ async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigure
             async with asyncio.timeout(SECONDS_MAX):
                 while await database.fetchval(ANSWERED, tenant.id) < people:
                     await asyncio.sleep(POLL_SECONDS)
+            comparisons = {
+                "differences": await all_pages(tenant, "differences"),
+                "matches": await all_pages(tenant, "matches", source=tenant.source),
+                "matches, as if for the first time": await all_pages(tenant, "matches", source=tenant.source, dry_run="true"),
+            }
             accepted, stored = await change_profile(tenant, database, [BASE, ADD_ON], people)
             await change_profile(tenant, database, [BASE], people)
             began = clock.monotonic()
@@ -118,6 +136,7 @@ async def measure(stack: RunningStack, people: int, listed: int) -> PeopleFigure
         stored_seconds_with_a_kill=round(with_kill, 1),
         listed=listed,
         milliseconds=found,
+        comparisons=comparisons,
         cores=os.cpu_count() or 0,
         load_before=round(load, 2),
     )
