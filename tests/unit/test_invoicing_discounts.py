@@ -122,6 +122,12 @@ def test_percentages_come_before_amounts_whatever_was_granted_first() -> None:
     assert shown(harness) == [("invoice", "recurring", 10, 8360, 3640)]
 
 
+def test_a_percentage_of_several_prices_is_rounded_once_for_a_module() -> None:
+    lines = [PeriodLine("time", 1, 1201), PeriodLine("time", 1, 1051), PeriodLine("docs", 1, 1201)]
+    costs = discounted([discount("50")], FIRST, lines)
+    assert [each.net_minor for each in costs] == [601, 525, 601], "11.26 for both licences of time, not 6.01 and 5.26"
+
+
 def test_an_amount_granted_earlier_is_taken_off_first() -> None:
     lines = [PeriodLine("documents", 1, 1000), PeriodLine("time", 1, 3000)]
     of_module, whole = discount(amount_minor=900, module="documents"), discount(amount_minor=2000, discount="d2")

@@ -80,14 +80,23 @@ class Discounted:
     net_minor: int
 
 
+def _rounded_once(amounts: Sequence[tuple[str, Fraction]]) -> list[int]:
+    """Round so that the lines of each module add up to its exact amount, rounded half up once (money invariant 2)."""
+    exact: dict[str, Fraction] = {}
+    charged: dict[str, int] = {}
+    rounded = []
+    for module, amount in amounts:
+        exact[module] = exact.get(module, Fraction(0)) + amount
+        rounded.append(round_half_up(exact[module]) - charged.get(module, 0))
+        charged[module] = charged.get(module, 0) + rounded[-1]
+    return rounded
+
+
 def discounted(discounts: Sequence[Discount], start: date, lines: Sequence[PeriodLine]) -> list[Discounted]:
     """Return what these lines cost in a period that begins on this day."""
     held = [each for each in discounts if holds(each, start)]
     left = [left_of_price(held, line.module) for line in lines]
-    nets = [
-        line.gross_minor if part == WHOLE else round_half_up(Fraction(line.gross_minor * part))
-        for line, part in zip(lines, left, strict=True)
-    ]
+    nets = _rounded_once([(line.module, line.gross_minor * Fraction(part)) for line, part in zip(lines, left, strict=True)])
     before = list(nets)
     for each in held:
         if each.amount_minor is not None:
