@@ -47,7 +47,7 @@ Every command finds a running local stack by itself. To use another deployment, 
 
 @app.command()
 def run() -> None:
-    """Start the local stack, until Ctrl-C: a real broker, PostgreSQL, a mailbox and the four services.
+    """Start the local stack, until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services and the console.
 
     To use a broker, a database or a mail server of your own, set `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL` or
     `SEATPOOL_SMTP_URL`. The data is kept in `.seatpool/` for the next start. `make clean` removes it.

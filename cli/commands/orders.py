@@ -37,7 +37,7 @@ def show_order(
     """Show an order, and what happened to it and to its quote.
 
     ```
-    seatpool orders show 0192f7a1 --tenant acme
+    seatpool orders show 0192f7a1-… --tenant acme
     ```
     """
     from cli.orders import show_order

@@ -54,7 +54,7 @@ def show_quote(quote: QuoteId, tenant: OfTenant, json: AsJson = False) -> None:
     """Show a quote and its history.
 
     ```
-    seatpool quotes show 0192f7a0 --tenant acme
+    seatpool quotes show 0192f7a0-… --tenant acme
     ```
     """
     from cli.orders import show_quote
@@ -72,7 +72,7 @@ def approve_quote(
     """Approve a quote: the licences are bought. A quote can be approved once.
 
     ```
-    seatpool quotes approve 0192f7a0 --tenant acme
+    seatpool quotes approve 0192f7a0-… --tenant acme
     ```
     """
     from cli.orders import approve
@@ -85,7 +85,7 @@ def withdraw_quote(quote: QuoteId, tenant: OfTenant) -> None:
     """Withdraw a quote, so that nobody can approve it any more.
 
     ```
-    seatpool quotes withdraw 0192f7a0 --tenant acme
+    seatpool quotes withdraw 0192f7a0-… --tenant acme
     ```
     """
     from cli.orders import withdraw

@@ -58,7 +58,7 @@ def show_request(request: RequestId, tenant: OfTenant, json: AsJson = False) -> 
     """Show a request, what its estimate costs today, and its history.
 
     ```
-    seatpool requests show 0192f7a0 --tenant acme
+    seatpool requests show 0192f7b2-… --tenant acme
     ```
     """
     from cli.requests import show
@@ -82,7 +82,7 @@ def estimate_request(
     """Answer a request as the vendor: offer what was requested, with these prices, until a date.
 
     ```
-    seatpool requests estimate 0192f7a0 --tenant acme --price time=11.00 --valid-until 2026-03-31
+    seatpool requests estimate 0192f7b2-… --tenant acme --price time=11.00 --valid-until 2026-03-31
     ```
     """
     from cli.requests import estimate
@@ -100,7 +100,7 @@ def approve_request(
     """Approve an estimate as the customer. The amount is that of today.
 
     ```
-    seatpool requests approve 0192f7a0 --tenant acme
+    seatpool requests approve 0192f7b2-… --tenant acme
     ```
     """
     from cli.requests import approve
@@ -115,7 +115,7 @@ def decline_request(
     """Decline a request as the vendor.
 
     ```
-    seatpool requests decline 0192f7a0 --tenant acme --reason "please change the plan first"
+    seatpool requests decline 0192f7b2-… --tenant acme --reason "please change the plan first"
     ```
     """
     from cli.requests import decline
@@ -128,7 +128,7 @@ def withdraw_request(request: RequestId, tenant: OfTenant) -> None:
     """Withdraw a request as the customer.
 
     ```
-    seatpool requests withdraw 0192f7a0 --tenant acme
+    seatpool requests withdraw 0192f7b2-… --tenant acme
     ```
     """
     from cli.requests import withdraw

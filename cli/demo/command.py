@@ -100,7 +100,8 @@ def _own_corner() -> dict[str, str]:
 async def _start(stack: "LocalStack", screen: Screen) -> None:
     clock = SystemClock()
     began = clock.monotonic()
-    screen.said_now("Starting Kafka, PostgreSQL, a mailbox and the four services. The first start downloads the jars of Kafka (45 MB).")
+    started = "Kafka, PostgreSQL, a mailbox, the four services and the console"
+    screen.said_now(f"Starting {started}. The first start downloads the jars of Kafka (45 MB).")
     starting = asyncio.create_task(stack.__aenter__())
     try:
         while not starting.done():
