@@ -80,10 +80,11 @@ def test_B7_E10_an_added_module_is_priced_for_the_rest_of_the_period() -> None:
     assert expected(harness.situation, ["documents"]).pools == ()
 
 
+@pytest.mark.parametrize("in_trial", [False, True])
 @pytest.mark.parametrize("late", [False, True])
-def test_an_added_module_is_charged_when_its_pool_opens(late: bool) -> None:
-    """Late: seats opens the pool only after the period of the approval has ended, so the next period is charged whole."""
-    harness = march(billed=False)
+def test_an_added_module_is_charged_when_its_pool_opens(late: bool, in_trial: bool) -> None:
+    """Late: seats opens the pool only after the period of the approval has ended, so the next one is charged whole, also after a trial."""
+    harness = march(billed=False, trial_until=date(2026, 4, 1) if in_trial else None)
     harness.go(to=datetime(2026, 3, 31, 20, tzinfo=UTC))
     quote = new_module(harness)
     assert isinstance(quote, QuoteIssued)
@@ -91,7 +92,8 @@ def test_an_added_module_is_charged_when_its_pool_opens(late: bool) -> None:
     harness.add_module(quote, after=DAY if late else 0 * DAY)
     harness.go(days=2)
     found = [(line.text_key, line.net_minor) for each in harness.invoices[before:] for line in each.lines if line.module == "documents"]
-    assert found == ([("proration", 6000)] if late else [("proration", 194), ("recurring", 6000)])
+    of_march = [] if in_trial else [("proration", 194)]
+    assert found == ([("proration", 6000)] if late else [*of_march, ("recurring", 6000)])
 
 
 def test_a_module_that_requires_another_is_refused_without_it() -> None:

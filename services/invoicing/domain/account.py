@@ -351,8 +351,8 @@ class _Reading:
         if approval.approved_on < account.period.start:
             # A pool that opens when the period of its approval has ended: its licences are charged for the new period.
             for line in quote.lines:
-                rate, price = self._rate_of(approval, quote, line), self._price_of(quote, line)
-                self._change(event_id, at, line.module, line.quantity, rate, price=price, day=account.period.start)
+                rate = replace(self._rate_of(approval, quote, line), left=self._left(line.module, account.period.start))
+                self._change(event_id, at, line.module, line.quantity, rate, price=self._price_of(quote, line), day=account.period.start)
             return
         if quote.charge == NOW:
             self._book_credits(event_id, at, approval.approved_on)
