@@ -101,6 +101,7 @@ class Company:
     ends_on: str | None = None
     unconfirmed: set[str] = field(default_factory=set)
     decides: bool = True  # seats decides orders and reductions at once
+    needs_second: bool = False  # another person must approve a purchase as well
     names: dict[str, str] = field(default_factory=lambda: {"ann": "Ann Müller", "u1": "Zora Schmid", "u2": "Bruno Jovanović"})
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -344,6 +345,8 @@ class Company:
 
     def _approve(self, quote: str, request: httpx.Request) -> httpx.Response:
         (line,) = self.quotes[quote]["lines"]
+        if self.needs_second:
+            return reply(self.quotes[quote] | {"state": "waiting", "order": None}, 202)
         order = f"o{next(self._numbers)}"
         module = self.modules[line["module"]]
         self.orders[order] = {"order": order, "status": "pending", "module": line["module"], "add": line["quantity"]}

@@ -1,21 +1,27 @@
 """The pages of the console, with the REST of the other services in memory. tests/browser has what only a browser shows."""
 
 import asyncio
+import base64
 import hashlib
 import re
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 import pytest_asyncio
 
 from services.console.pages.headers import CONTENT_SECURITY_POLICY
-from services.console.rendering import static_files
+from services.console.rendering import languages, static_files
 from services.console.rendering.languages import CATALOGUES, chosen
+from services.console.rendering.problem_texts import TEXTS
 from services.console.settings import Settings
+from services.console.sign_in.seals import FORM, Seals
+from shared.sealed import seal
 from tests.support import translations
-from tests.support.console import Company, ConsoleBench, Module, console, problem
+from tests.support.console import KEY_OF_CONSOLE, Company, ConsoleBench, Module, console, problem
 
 LICENCES = "/tenants/acme/licences"
 STATIC = static_files.FOLDER
@@ -107,6 +113,36 @@ async def test_T8_a_quote_that_expired_while_the_dialog_was_open_is_replaced_by_
     assert bench.company.modules["lab"].bought == 27
 
 
+@pytest.mark.parametrize("why", ["quote-outdated", "quote-replaced", "discounts-changed", "price-list-changed", "tax-changed"])
+async def test_T8_a_quote_whose_basis_has_changed_is_replaced_by_a_new_one(bench: ConsoleBench, why: str) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    quote = next(iter(bench.company.quotes))
+    bench.company.answers[f"POST invoicing /v1/tenants/acme/quotes/{quote}/approve"] = problem(409, why, "It has changed.")
+    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", add="3")
+    assert "The quote that you saw no longer fits" in words(again)
+    assert len(bench.company.quotes) == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Another person with the right to buy must approve the purchase too. Nothing is bought until then."),
+        ("de", "Eine weitere Person mit Kaufrecht muss dem Kauf ebenfalls zustimmen. Bis dahin wird nichts gekauft."),
+    ],
+)
+async def test_the_first_of_two_approvers_is_told_that_nothing_is_bought_yet(bench: ConsoleBench, language: str, text: str) -> None:
+    bench.company.needs_second = True
+    browser = bench.signed_in()
+    browser.http.headers["accept-language"] = language
+    await browser.get(f"{LICENCES}/lab/buy")
+    await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
+    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", add="3")
+    assert (str(done.url).endswith(LICENCES), text in words(done)) == (True, True), done.url
+    assert bench.company.modules["lab"].bought == 27
+
+
 async def test_an_order_that_seats_has_not_decided_is_shown_as_pending(bench: ConsoleBench) -> None:
     bench.company.decides = False
     browser = bench.signed_in()
@@ -183,6 +219,35 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     assert (await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")).status_code == 503
 
 
+async def test_a_change_that_a_service_did_not_answer_may_have_been_made_and_the_page_says_so(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    bench.company.down = {"invoicing"}
+    changed = words(await browser.post(f"{LICENCES}/lab/buy", how="add", number="3"))
+    assert "The service invoicing did not answer. Your change may have been made. Check the page before you send it again." in changed
+    read = words(await browser.get(LICENCES))
+    assert "The page needs the service invoicing, which does not answer now. Try again in a minute." in read
+
+
+async def test_what_a_browser_sends_is_one_part_of_the_path_of_a_request(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    for value in ("..", "o1/../../other?x=1&y#z"):
+        asked = len(bench.company.requests)
+        await browser.http.get(LICENCES, params={"order": value, "reduction": value})
+        paths = [request.url.raw_path for request in bench.company.requests[asked:]]
+        wanted = {"..": "%2E%2E"}.get(value, "o1%2F..%2F..%2Fother%3Fx%3D1%26y%23z").encode()
+        assert b"/v1/tenants/acme/orders/" + wanted in paths
+        assert b"/v1/tenants/acme/reductions/" + wanted in paths
+    await browser.get(f"{LICENCES}/lab/buy")
+    for kind in ("quotes", "reductions"):
+        await browser.post(f"{LICENCES}/lab/{kind}/q1%3Fx/approve", add="3")
+        assert f"/v1/tenants/acme/{kind}/q1%3Fx/approve".encode() in [request.url.raw_path for request in bench.company.requests]
+    operator = bench.signed_in("vera", None, ("operator",))
+    await operator.get("/operator/tenants/acme/open")
+    await operator.post("/operator/tenants/acme%3Fx/open", reason="ticket 4711")
+    assert b"/v1/tenants/acme%3Fx/operator-access" in [request.url.raw_path for request in bench.company.requests]
+
+
 async def test_a_busy_service_is_asked_again_and_meanwhile_the_page_says_so(bench: ConsoleBench) -> None:
     busy = problem(429, "too-many-requests", "Other forecasts are running.", headers={"retry-after": "0"})
     bench.company.answers["GET seats /v1/tenants/acme/forecast"] = busy
@@ -241,6 +306,31 @@ async def test_somebody_signs_in_by_link_and_comes_to_the_page_that_was_wanted(b
     assert not bench.company.sessions
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_somebody_who_signs_out_while_users_is_down_is_signed_out_in_this_browser(bench: ConsoleBench, known: bool) -> None:
+    browser = bench.signed_in()
+    token = _token(await browser.get(LICENCES))
+    bench.company.down = {"users"}
+    if not known:
+        bench.wiring.sessions.forget(browser.http.cookies["seatpool_session"])
+    out = await browser.post("/sign-out", follow=False, _token=token)
+    assert any(each.startswith('seatpool_session=""') and "Max-Age=0" in each for each in out.headers.get_list("set-cookie"))
+    shown = words(await browser.get(out.headers["location"]))
+    assert "You have signed out in this browser. A service did not answer, so the session ends by itself" in shown
+
+
+@pytest.mark.parametrize(
+    "address", ["//evil.example", "/\\evil.example", "/\t/evil.example", "/\n/evil.example", "/ /evil.example", "/\x1f/e"]
+)
+async def test_nobody_is_sent_to_another_site(bench: ConsoleBench, address: str) -> None:
+    browser = bench.signed_in()
+    confirmed = await browser.http.get("/sign-in/confirm", params={"next": address})
+    assert confirmed.headers["location"] == "/"
+    chosen_language = await browser.post("/language", follow=False, language="en", back=address)
+    assert chosen_language.headers["location"] == "/"
+    assert (await browser.http.get("/sign-in/confirm", params={"next": f"{LICENCES}?module=lab"})).headers["location"].endswith("=lab")
+
+
 def _token(page: httpx.Response) -> str:
     found = re.search(r'name="_token" value="([^"]+)"', page.text)
     assert found is not None
@@ -297,6 +387,15 @@ async def test_the_input_of_a_form_whose_session_ended_survives_the_sign_in(benc
     assert "Buy for CHF 33.88" in words(quote)
 
 
+def test_a_form_that_is_too_long_to_be_read_again_is_not_kept() -> None:
+    seals = Seals([KEY_OF_CONSOLE])
+    assert seals.seal({"text": "x" * 70_000}, FORM) is None, "it would be short, but not be read again"
+    fits = {"text": "x" * 65_000}
+    assert seals.unseal(seals.seal(fits, FORM) or "", FORM) == fits
+    packed = base64.urlsafe_b64encode(zlib.compress(orjson.dumps({"text": "x" * 70_000}))).decode()
+    assert seals.unseal(seal(packed, KEY_OF_CONSOLE, FORM), FORM) is None
+
+
 async def test_a_kept_form_is_shown_to_its_own_reader_alone(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     await browser.get(f"{LICENCES}/lab/buy")
@@ -345,6 +444,22 @@ def test_every_catalogue_translates_every_text_and_keeps_its_values(path: Path) 
         ids, strings = [each if isinstance(each, tuple | list) else (each,) for each in (message.id, message.string)]
         values = [set(re.findall(r"%\((\w+)\)s", str(text))) for text in (*ids, *strings)]
         assert all(each <= set().union(*values[: len(ids)]) for each in values), message.id
+
+
+@pytest.mark.parametrize("why", ["by-request", "budget-exceeded", "second-approver-needed", "quote-approved", "quote-withdrawn"])
+async def test_the_refusals_of_a_purchase_are_shown_in_the_language_of_the_reader(bench: ConsoleBench, why: str) -> None:
+    browser = bench.signed_in()
+    browser.http.headers["accept-language"] = "de"
+    await browser.get(f"{LICENCES}/lab/buy")
+    bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = problem(409, why, "What the service says, in English.")
+    page = words(await browser.post(f"{LICENCES}/lab/buy", how="add", number="3"))
+    assert languages.translations()["de"].gettext(TEXTS[why]) in page
+    assert "in English" not in page
+
+
+def test_the_german_pages_do_not_use_words_that_were_replaced() -> None:
+    german = (CATALOGUES / "de.po").read_text()
+    assert not re.search("Offerte|Module öffnen gleich|freiwillig|Administration Ihrer Firma: Vielleicht", german)
 
 
 async def test_the_language_is_that_of_the_choice_then_of_the_browser_then_of_the_tenant(bench: ConsoleBench) -> None:

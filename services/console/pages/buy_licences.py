@@ -9,6 +9,7 @@ from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.rights import ACCOUNT_BUY
 
@@ -16,7 +17,7 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences/{mo
 
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 # Refusals of an approval after which the same order only needs a new price.
-OUTDATED: Final = ("quote-expired", "quote-outdated")
+OUTDATED: Final = ("quote-expired", "quote-outdated", "quote-replaced", "discounts-changed", "price-list-changed", "tax-changed")
 
 
 async def module_of(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -63,11 +64,11 @@ async def _quote(page: Page, module: str, add: int, key: str) -> Any:
 
 @router.post("/quotes/{quote}/approve")
 async def approve(page: Buying, module: str, quote: str) -> Response:
-    """Buy. A quote that no longer fits is replaced by a new one, which is approved again."""
+    """Buy, or be the first of two who approve. A quote that no longer fits is replaced by a new one, which is approved again."""
     try:
         # A browser without scripts sees no live number, so it waits a moment for the decision.
         order = await page.send(
-            "POST", "invoicing", f"quotes/{quote}/approve", key=page.form.key or None, wait_seconds=0 if page.is_partial else 2
+            "POST", "invoicing", f"quotes/{url_part(quote)}/approve", key=page.form.key or None, wait_seconds=0 if page.is_partial else 2
         )
     except Refusal as refusal:
         licences, found = await module_of(page, module)
@@ -78,4 +79,9 @@ async def approve(page: Buying, module: str, quote: str) -> Response:
         form = Form.of(how="add", number=add or 1)
         form.refuse(refusal.problem)
         return page.render("licences_buy.html", 409, licences=licences, module=found, form=form)
+    if order["order"] is None:
+        text = page.gettext(
+            "Your approval is recorded. Another person with the right to buy must approve the purchase too. Nothing is bought until then."
+        )
+        return page.redirect(page.url("licences"), text, "warning")
     return page.redirect(page.url(f"licences?order={order['order']}"))

@@ -17,7 +17,7 @@ from services.console.rendering.charts import Point, charts
 from services.console.rendering.formats import as_moment
 from services.console.rest.live import digest_of
 from services.console.rest.problems import RestError
-from services.console.rest.services import Part
+from services.console.rest.services import Part, url_part
 from shared.schemas.base import format_instant
 from shared.schemas.rights import ACCOUNT_READ, LOG_READ, USERS_READ
 
@@ -96,8 +96,8 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         page.get("users", "statistics/modules"),
         page.get("invoicing", "subscription"),
         page.get("notifier", "emails", state="failed", limit=FAILED_EMAILS_MAX) if page.may(LOG_READ) else page.nothing(),
-        page.get("invoicing", f"orders/{order}") if order else page.nothing(),
-        page.get("invoicing", f"reductions/{reduction}") if reduction else page.nothing(),
+        page.get("invoicing", f"orders/{url_part(order)}") if order else page.nothing(),
+        page.get("invoicing", f"reductions/{url_part(reduction)}") if reduction else page.nothing(),
     )
     shown: dict[str, Any] = {
         "licences": licences,
@@ -105,7 +105,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         "subscription": subscription,
         "order": ordered,
         "reduction": reduced,
-        "query": "&".join(f"{name}={value}" for name, value in (("order", order), ("reduction", reduction)) if value),
+        "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
     if licences.ok:
         rows = rows_of(licences.value, counts, subscription)
@@ -195,6 +195,6 @@ def _with_modules(changes: dict[str, Any] | None, licences: Mapping[str, Any]) -
 async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:
     """Return the names of people whom this reader sees, by their ids."""
     wanted = list(dict.fromkeys(users))[:most] if page.may(USERS_READ) else []
-    parts = await page.together(*(page.get("users", f"people/{user}") for user in wanted))
+    parts = await page.together(*(page.get("users", f"people/{url_part(user)}") for user in wanted))
     found = {user: part.value for user, part in zip(wanted, parts, strict=True) if part.ok}
     return {user: person["name"] or person["login"] or person["email"] for user, person in found.items()}

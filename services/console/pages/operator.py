@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.console.pages import cookies
 from services.console.pages.page import Page, needs_operator
 from services.console.pages.route import PageRoute
+from services.console.rest.services import url_part
 
 router = APIRouter(route_class=PageRoute, prefix="/operator", include_in_schema=False)
 
@@ -23,7 +24,7 @@ async def list_tenants(page: OperatorPage, cursor: Annotated[str, Query(max_leng
 @router.get("/tenants/{tenant}/open")
 async def ask_reason(page: OperatorPage, tenant: str) -> Response:
     """Ask why the tenant is opened."""
-    found = await page.get("users", f"/v1/tenants/{tenant}")
+    found = await page.get("users", f"/v1/tenants/{url_part(tenant)}")
     return page.render("operator_open.html", tenant=found.need(), form=None)
 
 
@@ -32,10 +33,10 @@ async def open_tenant(page: OperatorPage, tenant: str) -> Response:
     """Open the tenant read-only for 30 minutes. Its action log says who opened it, and why."""
     reason = page.form.text("reason", page.gettext("Enter a reason of at most 200 characters, for example the number of a ticket."))
     if not page.form.ok:
-        found = await page.get("users", f"/v1/tenants/{tenant}")
+        found = await page.get("users", f"/v1/tenants/{url_part(tenant)}")
         return page.render("operator_open.html", 422, tenant=found.need(), form=page.form)
     await page.wiring.sessions.open(page.cookie(cookies.SESSION), page.reader, tenant, reason)
-    return page.redirect(f"/tenants/{tenant}/licences")
+    return page.redirect(f"/tenants/{url_part(tenant)}/licences")
 
 
 @router.post("/tenants/{tenant}/close")

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from services.console.pages import cookies
+from services.console.pages.addresses import page_of_console
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
 from services.console.rendering import languages
@@ -18,4 +19,4 @@ async def set_language(request: Request) -> Response:
     wanted, back = str(form.get("language", "")), str(form.get("back", ""))
     if wanted in languages.translations():
         page.set_cookie(cookies.LANGUAGE, wanted)
-    return page.redirect(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/")
+    return page.redirect(page_of_console(back))

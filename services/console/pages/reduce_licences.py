@@ -11,6 +11,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
 from shared.schemas.rights import ACCOUNT_BUY
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences/{module}", include_in_schema=False)
@@ -88,11 +89,15 @@ async def approve(page: Buying, module: str, reduction: str) -> Response:
     """Set the number."""
     try:
         await page.send(
-            "POST", "invoicing", f"reductions/{reduction}/approve", key=page.form.key or None, wait_seconds=0 if page.is_partial else 2
+            "POST",
+            "invoicing",
+            f"reductions/{url_part(reduction)}/approve",
+            key=page.form.key or None,
+            wait_seconds=0 if page.is_partial else 2,
         )
     except Refusal as refusal:
         licences, found = await module_of(page, module)
         form = Form.of(number=page.form["number"] or found["next_period"], seen=found["next_period"])
         form.refuse(refusal.problem)
         return await _show(page, licences, found, form, 409)
-    return page.redirect(page.url(f"licences?reduction={reduction}"))
+    return page.redirect(page.url(f"licences?reduction={url_part(reduction)}"))

@@ -8,10 +8,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.console.pages import cookies
-from services.console.pages.home import AnyReader
+from services.console.pages.addresses import page_of_console
+from services.console.pages.home import AnyReader, any_reader
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Problem, Refusal, Unavailable
+from services.console.rest.services import url_part
 from services.console.sign_in.seals import FLOW, FORM
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -30,8 +32,8 @@ Anonymous = Annotated[Page, Depends(_anonymous)]
 
 
 def _safe(path: str) -> str:
-    """Return the address if it is a page of the console, otherwise the first page."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in")) else "/"
+    """Return the address if it is a page of the console that is behind the sign-in, otherwise the first page."""
+    return "/" if path.startswith("/sign-in") else page_of_console(path)
 
 
 async def _call(page: Page, path: str, body: Mapping[str, Any]) -> Any:
@@ -135,7 +137,7 @@ async def confirm(page: AnyReader) -> Response:
     """Sign in with the changed login and e-mail address from now on."""
     user, back = page.reader.principal.subject, _safe(page.form["next"])
     body = {"login": page.form["login"] or None, "email": page.form["email"]}
-    await page.send("POST", "users", f"people/{user}/sign-in/confirm", body)
+    await page.send("POST", "users", f"people/{url_part(user)}/sign-in/confirm", body)
     page.wiring.sessions.forget(page.cookie(cookies.SESSION))
     return page.redirect(back, page.gettext("From now on, you sign in with the new login and e-mail address."))
 
@@ -182,12 +184,21 @@ async def complete_with_provider(
 
 
 @router.post("/sign-out")
-async def sign_out(page: AnyReader) -> Response:
-    """End the session at users and in this browser."""
-    await page.wiring.sessions.end(page.cookie(cookies.SESSION))
+async def sign_out(request: Request) -> Response:
+    """End the session at users and in this browser; in this browser also while users is down.
+
+    The token of the form names the reader. While users is down the reader may be unknown, so where the form comes from is checked alone.
+    """
+    try:
+        page = await any_reader(request)
+        await page.wiring.sessions.end(page.cookie(cookies.SESSION))
+        why = "signed-out"
+    except Unavailable:
+        page, why = Page(request, request.app.state.wiring, None), "signed-out-here"
+        page.wiring.sessions.forget(page.cookie(cookies.SESSION))
     for cookie in (cookies.SESSION, cookies.FORM, cookies.NOTICE):
         page.delete_cookie(cookie)
-    return page.redirect("/sign-in?why=signed-out")
+    return page.redirect(f"/sign-in?why={why}")
 
 
 @router.get("/resume")

@@ -9,6 +9,14 @@ from services.console.rest.problems import Problem
 TEXTS: Final[Mapping[str, str]] = {
     "quote-expired": N_("The quote has expired. Request a new one: the price may have changed."),
     "quote-outdated": N_("The quote no longer fits, because the licences, the period or the price list have changed. Request a new one."),
+    "quote-approved": N_("This quote was approved already. Look at the present numbers."),
+    "quote-withdrawn": N_("This quote was withdrawn. Request a new one."),
+    "second-approver-needed": N_("Another person with the right to buy must approve this purchase."),
+    "budget-exceeded": N_(
+        "This purchase exceeds what is left of the monthly budget. Buy fewer licences, or ask somebody who may change settings to raise "
+        "the budget."
+    ),
+    "by-request": N_("Your company adds and reduces licences by request. Ask the vendor."),
     "subscription-ended": N_("The subscription has ended, so nothing can be changed."),
     "clock-advancing": N_("The test clock is being advanced. Try again when it is ready."),
     "too-many-requests": N_("There were too many requests in a short time. Try again in a minute."),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -24,6 +25,11 @@ REPEAT_SECONDS_MAX: Final = 1.0  # a page waits this long for a service that ask
 CONNECTIONS_MAX: Final = 200
 _UNAVAILABLE: Final = (500, 502, 503, 504)
 Query = Mapping[str, Any]
+
+
+def url_part(value: str) -> str:
+    """Return a value as one part of a path, or as the value of a parameter, whatever it contains."""
+    return value.replace(".", "%2E") if value in (".", "..") else quote(value, safe="")
 
 
 @dataclass(frozen=True, slots=True)

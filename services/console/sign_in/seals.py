@@ -51,18 +51,24 @@ class Seals:
         return hmac.digest(key.encode(), f"form\n{browser}\n{reader}".encode(), "sha256")
 
     def seal(self, content: Mapping[str, Any], purpose: str) -> str | None:
-        """Return the content as a cookie can hold it; None if it is too long for one."""
-        packed = base64.urlsafe_b64encode(zlib.compress(orjson.dumps(content), 9)).decode()
+        """Return the content as a cookie can hold it; None if it is too long for one, or for `unseal`, however short it gets."""
+        text = orjson.dumps(content)
+        if len(text) > _TEXT_BYTES_MAX:
+            return None
+        packed = base64.urlsafe_b64encode(zlib.compress(text, 9)).decode()
         sealed = seal(packed, self._keys[0], purpose)
         return sealed if len(sealed) <= COOKIE_BYTES_MAX else None
 
     def unseal(self, sealed: str, purpose: str) -> Mapping[str, Any] | None:
-        """Return the content; None if it was not sealed for this purpose by this console."""
+        """Return the content; None if it was not sealed for this purpose by this console, or is too long."""
         packed = unseal(sealed, self._keys, purpose) if sealed else None
         if packed is None:
             return None
         unpacker = zlib.decompressobj()
-        content = orjson.loads(unpacker.decompress(base64.urlsafe_b64decode(packed), _TEXT_BYTES_MAX))
+        text = unpacker.decompress(base64.urlsafe_b64decode(packed), _TEXT_BYTES_MAX)
+        if unpacker.unconsumed_tail:
+            return None
+        content = orjson.loads(text)
         assert isinstance(content, dict), "the console sealed it"
         return content
 

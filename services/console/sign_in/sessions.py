@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from services.console.rest.problems import Refusal
-from services.console.rest.services import Services
+from services.console.rest.services import Services, url_part
 from shared.clock import Clock
 from shared.web.auth import Principal, Verifier
 
@@ -118,7 +118,7 @@ class Sessions:
 
     async def open(self, secret: str, operator: Reader, tenant: str, reason: str) -> Reader:
         """Let an operator read a tenant for 30 minutes; users writes it to the tenant's action log. Raises Refusal and Unavailable."""
-        path = f"/v1/tenants/{tenant}/operator-access"
+        path = f"/v1/tenants/{url_part(tenant)}/operator-access"
         given = await self._services.send(operator.token, "POST", "users", path, {"reason": reason})
         return await self._keep(_hash(secret), tenant, str(given["access_token"]), float(given["expires_in"]), opened=True)
 
