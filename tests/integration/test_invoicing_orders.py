@@ -140,6 +140,21 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     assert [event.waited for event in await bench.events(tenant, invoicing_v1.QuoteWithdrawn)] == [True]
 
 
+async def test_M12_an_upgrade_lowers_what_the_monthly_budget_leaves_for_expansions(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, both = f"/v1/tenants/{tenant}", ["account:buy", "settings:manage"]
+    expand = {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}
+    await bench.ok("PATCH", f"{path}/subscription/policies", expand, tenant=tenant, rights=both, prefer="wait=10")
+    budget = {"second_approver": "none", "monthly_budget_minor": 6000}
+    await bench.ok("PUT", f"{path}/purchase-settings", budget, tenant=tenant, rights=both)
+    await bench.until_settled(tenant)
+    assert bench.pools[tenant].policies["time"].expand_cap == 10 + 5  # 60.00 pay for five licences of 12.00
+    await bench.price("dearer", {"time": 3000})
+    await bench.ok("PUT", f"{path}/subscription/plan", {"plan": "dearer"}, tenant=tenant, **BUY)
+    await bench.until_settled(tenant)
+    assert bench.pools[tenant].policies["time"].expand_cap == 10 + 2
+
+
 async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 5}, "2013-11-01", billed_until="2013-12-01")
     expand = {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}

@@ -19,6 +19,7 @@ from services.invoicing.domain.quote import Refusal, Situation, expected
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange, NewChange
 from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
@@ -135,6 +136,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
             uow, tenant_id, settings, change, at, actor, changes, reason="plan_changed", day=day, billing_details=details, **about
         )
         await look_for_lists(uow, tenant_id, at)
+        await follow_budget(uow, tenant_id, at)  # at the prices of the new plan
     else:
         await store.contract_changes.set_status(uow.connection, tenant_id, change, "scheduled", at, actor)
         _publish_scheduled(uow, tenant_id, change, situation, again, terms["would_flag"] or [], actor)
