@@ -424,6 +424,44 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 1
 
 
+async def test_B9_a_module_that_is_added_later_gets_its_own_announcement_before_its_price_changes(bench: Bench) -> None:
+    def prices(*amounts: int) -> dict[str, int]:
+        return dict(zip(("time", "documents", "archive"), amounts, strict=True))
+
+    async def add(module: str) -> dict[str, Any]:
+        path, body = f"/v1/tenants/{tenant}/subscription/modules", {"module": module, "licences": 2}
+        quote = await bench.ok("POST", path, body, tenant=tenant, **BUY)
+        await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+        await bench.until_settled(tenant)
+        return dict(quote)
+
+    async def told() -> list[tuple[str, list[tuple[str, Any, Any]]]]:
+        found = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
+        return [(str(each.takes_effect_on), [(one.field, one.old, one.new) for one in each.changes]) for each in found]
+
+    await bench.price("wider", prices(1200, 2000, 900))
+    tenant = await subscribed(bench, {"time": 10}, plan="wider", price_notice="P20D")
+    await bench.price("wider", prices(1200, 2500, 900))
+    await bench.until_settled(tenant)
+    assert await told() == [], "it has none of the dearer module"
+    quote = await add("documents")
+    assert quote["lines"][0]["unit_price_minor"] == 2000
+    expected: list[Any] = [("2014-01-01", [("documents.price", 4000, 5000)])]
+    assert await told() == expected, "a list that was not announced when it was made"
+    await bench.price("wider", prices(1300, 2500, 950))
+    await bench.until_settled(tenant)
+    expected.append(("2014-01-01", [("time.price", 12_000, 13_000)]))
+    assert await told() == expected
+    await add("archive")
+    expected.append(("2014-01-01", [("archive.price", 1800, 1900)]))
+    assert await told() == expected, "a list that was announced for the other modules"
+    await bench.advance_clock(tenant, DECEMBER)
+    assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 12_000 + 4000 + 1800
+    await bench.advance_clock(tenant, datetime(2014, 1, 1, tzinfo=UTC))
+    assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 13_000 + 5000 + 1900
+    assert await told() == expected
+
+
 async def test_a_list_with_a_later_day_counts_for_contracts_from_that_day_on_and_is_announced_to_those_before_it(bench: Bench) -> None:
     await bench.price("dated", {"time": 1000})
     listed = [{"module": "time", "term": "monthly", "amount_minor": 1500}, {"module": "time", "term": "annual", "amount_minor": 10_000}]
@@ -440,6 +478,13 @@ async def test_a_list_with_a_later_day_counts_for_contracts_from_that_day_on_and
     assert (await bench.refused("PATCH", path, {"price_notice": "P365D"}, 403, tenant=tenant, **SET))["field"] == "body.price_notice"
     await bench.ok("PATCH", path, {"price_notice": "P365D"})
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["price_notice"] == "P365D"
+    await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/end", {"reason": "another company"}, prefer="wait=10")
+    await bench.until_settled(tenant)
+    await bench.subscribe(tenant, {"time": 2}, "2013-11-01", plan="dated", price_notice="P100D")
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    (_, again) = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
+    assert str(again.takes_effect_on) == "2014-03-01", "an announcement counts for its own subscription only"
 
 
 async def test_M15_the_next_invoice_and_the_forecast_know_the_scheduled_plan(bench: Bench) -> None:

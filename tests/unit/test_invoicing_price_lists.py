@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from services.invoicing.domain.calendar import Term
-from services.invoicing.domain.price_lists import first_renewal, in_force, list_at_renewal, own_list, taken_from, to_announce
+from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, own_list, taken_from, to_announce
 from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 from tests.support.invoicing_harness import ROOT
 from tests.support.messaging import NOON
 
 MAY = date(2026, 5, 1)
+JUNE = date(2026, 6, 1)
+TIME = {"time"}
+BOTH = {"time", "documents"}
 
 
 def listed(version: int, price: int, holds_from: date | None = None, **more: int) -> PlanDefined:
@@ -34,17 +37,29 @@ def test_a_running_subscription_takes_a_list_at_the_first_renewal_that_is_late_e
     assert own_list(lists, 1, "monthly", MAY) == lists[0], "within a period no price changes"
     day = taken_from(date(2026, 4, 2), "P30D", lists[1])
     assert day == date(2026, 5, 2)
-    assert list_at_renewal(lists, 1, "monthly", {2: day}, MAY) == lists[0], "29 days after the announcement"
-    assert list_at_renewal(lists, 1, "monthly", {2: day}, date(2026, 6, 1)) == lists[1]
-    assert list_at_renewal(lists, 1, "monthly", {}, date(2030, 1, 1)) == lists[0], "without an announcement there is no other price"
+    told = RenewalLists(lists, 1, "monthly", {2: day})
+    assert told.at(MAY, TIME) == lists[0], "29 days after the announcement"
+    assert told.at(JUNE, TIME) == lists[1]
+    assert RenewalLists(lists, 1, "monthly", {}).at(date(2030, 1, 1), TIME) == lists[0], "without an announcement there is no other price"
     assert taken_from(date(2026, 4, 1), "P0D", listed(2, 120, MAY)) == MAY, "not before the list holds"
 
 
 def test_a_list_that_changes_no_price_of_the_subscription_applies_at_once() -> None:
     lists = [listed(1, 100), listed(2, 120, MAY), listed(3, 100, documents=50)]
     assert own_list(lists, 1, "monthly", date(2026, 4, 1)) == lists[2]
-    assert list_at_renewal(lists, 1, "monthly", {2: MAY}, MAY) == lists[2], "it takes the list before it back"
-    assert to_announce(lists[::2], 1, "monthly", {}) == []
+    assert RenewalLists(lists, 1, "monthly", {2: MAY}).at(MAY, TIME) == lists[2], "it takes the list before it back"
+    assert to_announce(lists[::2], 1, "monthly", (), TIME) == []
+
+
+def test_a_list_that_changes_only_modules_without_a_pool_applies_from_the_renewal_on_and_is_announced_if_one_opens_before() -> None:
+    lists = [listed(1, 100, documents=50), listed(2, 100, documents=60)]
+    assert own_list(lists, 1, "monthly", MAY) == lists[0], "a module that is bought now cannot rise within the period"
+    quiet = RenewalLists(lists, 1, "monthly", {})
+    assert (quiet.at(JUNE, TIME), quiet.at(JUNE, BOTH)) == (lists[1], lists[0])
+    assert (to_announce(lists, 1, "monthly", (), TIME), to_announce(lists, 1, "monthly", (), BOTH)) == ([], [lists[1]])
+    later = [*lists, listed(3, 120, documents=60), listed(4, 120, documents=70)]
+    assert RenewalLists(later, 1, "monthly", {3: JUNE}).at(JUNE, TIME) == later[3]
+    assert RenewalLists(later, 1, "monthly", {3: JUNE}).at(JUNE, BOTH) == later[2]
 
 
 @pytest.mark.parametrize(
@@ -58,9 +73,9 @@ def test_a_list_that_changes_no_price_of_the_subscription_applies_at_once() -> N
     ids=["two", "one is known", "the later one replaces it", "a known one is taken back"],
 )
 def test_lists_with_other_prices_are_announced_once(lists: list[PlanDefined], announced: dict[int, date], versions: list[int]) -> None:
-    found = to_announce(lists, 1, "monthly", announced)
+    found = to_announce(lists, 1, "monthly", announced, TIME)
     assert [each.version for each in found] == versions
-    assert to_announce(lists, 1, "monthly", announced | {each.version: MAY for each in found}) == []
+    assert to_announce(lists, 1, "monthly", announced | {each.version: MAY for each in found}, TIME) == []
 
 
 @pytest.mark.parametrize(

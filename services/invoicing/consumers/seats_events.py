@@ -172,6 +172,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await end_added_module(uow, tenant, event.module, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
+        await look_for_lists(uow, tenant, event.at)
         return
     await store.facts.add(uow.connection, tenant, message.envelope.id, event)
     if all_open:

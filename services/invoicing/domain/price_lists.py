@@ -2,11 +2,13 @@
 
 A running subscription keeps its prices within a period. It takes a list with other prices at the first renewal that is at least
 `price_notice` after the announcement, and not before the day from which the list holds. A list that changes none of its prices applies at
-once. Of two lists that hold, the one that was defined last counts.
+once, and one that changes only prices of modules without an open pool from the next renewal on. Of two lists that hold, the one that was
+defined last counts.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -42,25 +44,44 @@ def _priced(listed: PlanDefined, term: str) -> Mapping[str, UnitPrice]:
     return {price.module: price for price in listed.prices if price.term == term}
 
 
-def keeps_prices(own: PlanDefined, other: PlanDefined, term: str) -> bool:
-    """Return whether the other list has all prices of the own one for this term. It may have more."""
-    return _priced(own, term).items() <= _priced(other, term).items()
+def keeps_prices(own: PlanDefined, other: PlanDefined, term: str, modules: Collection[str] | None = None) -> bool:
+    """Return whether the other list has the own one's prices of these modules (None: of all) for this term. It may have more."""
+    kept, found = _priced(own, term), _priced(other, term)
+    return all(found.get(module) == price for module, price in kept.items() if modules is None or module in modules)
 
 
 def own_list(versions: Sequence[PlanDefined], version: int, term: str, day: date) -> PlanDefined:
     """Return the list by which a running subscription buys on this day. `version` is the one that it took last."""
     own = next(listed for listed in versions if listed.version == version)
-    newer = [listed for listed in versions if listed.version >= version and holds(listed, day) and keeps_prices(own, listed, term)]
-    return newer[-1] if newer else own
+    return _newest_with_its_prices(versions, own, term, day)
 
 
-def list_at_renewal(
-    versions: Sequence[PlanDefined], version: int, term: str, announced: Mapping[int, date], begins_on: date
+def _newest_with_its_prices(
+    versions: Sequence[PlanDefined], own: PlanDefined, term: str, day: date, modules: Collection[str] | None = None
 ) -> PlanDefined:
-    """Return the list of a period that begins on this day. `announced`: by version, the day from which a renewal may take the list."""
-    own = own_list(versions, version, term, begins_on)
-    taken = [listed for listed in versions if listed.version > own.version and announced.get(listed.version, date.max) <= begins_on]
-    return taken[-1] if taken else own
+    newer = [listed for listed in versions if listed.version > own.version and holds(listed, day)]
+    return next((listed for listed in reversed(newer) if keeps_prices(own, listed, term, modules)), own)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalLists:
+    """The lists of which a renewal takes one. `announced`: by version, the day from which a renewal may take the list."""
+
+    versions: Sequence[PlanDefined]
+    version: int
+    term: str
+    announced: Mapping[int, date]
+
+    def at(self, begins_on: date, modules: Collection[str]) -> PlanDefined:
+        """Return the list of a period that begins on this day. `modules`: those with an open pool."""
+        own = next(listed for listed in self.versions if listed.version == self.version)
+        kept = _newest_with_its_prices(self.versions, own, self.term, begins_on, modules)
+        taken = [
+            listed
+            for listed in self.versions
+            if listed.version > kept.version and self.announced.get(listed.version, date.max) <= begins_on
+        ]
+        return _newest_with_its_prices(self.versions, taken[-1], self.term, begins_on, modules) if taken else kept
 
 
 def taken_from(announced_on: date, notice: str, listed: PlanDefined) -> date:
@@ -76,10 +97,12 @@ def first_renewal(anchor: date, term: Term, period_end: date, not_before: date) 
     return period.start if period.start == not_before else period.end
 
 
-def to_announce(versions: Sequence[PlanDefined], version: int, term: str, announced: Mapping[int, date]) -> list[PlanDefined]:
-    """Return the lists of which the subscription has to be told, oldest first.
+def to_announce(
+    versions: Sequence[PlanDefined], version: int, term: str, announced: Collection[int], modules: Collection[str]
+) -> list[PlanDefined]:
+    """Return the lists of which the subscription has to be told, oldest first. `modules`: those with an open pool.
 
-    A list without other prices than the one before it needs no announcement, nor one that a later list replaces before it holds.
+    A list without other prices of them than the one before it needs no announcement, nor one that a later list replaces before it holds.
     """
     own = next(listed for listed in versions if listed.version == version)
     found, last = list[PlanDefined](), own
@@ -91,7 +114,7 @@ def to_announce(versions: Sequence[PlanDefined], version: int, term: str, announ
         day = listed.holds_from or date.min
         if any((later.holds_from or date.min) <= day for later in newer[place + 1 :]):
             continue
-        if not keeps_prices(last, listed, term):
+        if not keeps_prices(last, listed, term, modules):
             found.append(listed)
             last = listed
     return found

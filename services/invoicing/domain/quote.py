@@ -12,6 +12,7 @@ from services.invoicing.domain.calendar import Period, add_days, local_day, star
 from services.invoicing.domain.discounts import WHOLE, left_of_price, percentages
 from services.invoicing.domain.ledger import Change, ModuleLedger, Rate, by_number
 from services.invoicing.domain.money import Tax, round_half_up, tax_lines
+from services.invoicing.domain.price_lists import RenewalLists
 from services.invoicing.domain.prices import FollowingPlan, NextStart, limits_of, prices_of
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
@@ -88,13 +89,14 @@ class Situation:
     at: datetime  # the tenant's time
     ends_on: date | None = None  # the subscription is to end
     following: FollowingPlan | None = None  # another plan or term begins with the next period
-    next_list: PlanDefined | None = None  # the price list of the next period, if the plan stays the same; None: the present one
+    next_lists: RenewalLists | None = None  # for the price list of the next period, if the plan stays the same; None: the present one
     offered: tuple[Discount, ...] = ()  # discounts that an estimate offers or fixes, beside those that the subscription has
 
     @property
     def plan_of_next_period(self) -> PlanDefined:
         """Return the price list of the next period, if the plan stays the same."""
-        return self.next_list or self.plan
+        period = self.account.period
+        return self.next_lists.at(period.end, self.pools) if self.next_lists is not None and period is not None else self.plan
 
     @property
     def discounts(self) -> tuple[Discount, ...]:

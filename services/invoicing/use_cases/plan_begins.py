@@ -90,6 +90,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
     for reference in detail["commands"]:
         await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
+    await store.price_lists.forget(c, tenant_id)
     await look_for_lists(uow, tenant_id, event.at)
 
 

@@ -135,6 +135,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
         await change_terms(
             uow, tenant_id, settings, change, at, actor, changes, reason="plan_changed", day=day, billing_details=details, **about
         )
+        await store.price_lists.forget(uow.connection, tenant_id)
         await look_for_lists(uow, tenant_id, at)
         await follow_budget(uow, tenant_id, at)  # at the prices of the new plan
     else:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 
 from services.invoicing import store
-from services.invoicing.domain.price_lists import in_force, list_at_renewal, own_list
+from services.invoicing.domain.price_lists import RenewalLists, in_force, own_list
 from services.invoicing.store.price_lists import KIND, REFERENCE
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionStarted
@@ -24,7 +24,8 @@ async def next_price_list(uow: UnitOfWork, tenant_id: str, contract: Subscriptio
     """Return the list of the period that begins on this day, if the plan stays the same."""
     versions = await store.catalogue.versions(uow.connection, contract.plan)
     announced = await store.price_lists.announced(uow.connection, tenant_id, contract.plan)
-    return list_at_renewal(versions, contract.plan_version, contract.term, announced, begins_on)
+    pools = await store.pools.reported(uow.connection, tenant_id)
+    return RenewalLists(versions, contract.plan_version, contract.term, announced).at(begins_on, pools)
 
 
 async def take_price_list(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, begins_on: date) -> PlanDefined:
@@ -36,7 +37,7 @@ async def take_price_list(uow: UnitOfWork, tenant_id: str, contract: Subscriptio
 
 
 async def look_for_lists(uow: UnitOfWork, tenant_id: str, at: datetime) -> None:
-    """Have the tenant told of lists that are newer than its own: its subscription began, or it has another plan now."""
+    """Have the tenant told of lists that are newer than its own: its subscription began, or it has another plan or one more module now."""
     contract = await store.subscriptions.contract(uow.connection, tenant_id)
     newest = await store.catalogue.plan(uow.connection, contract.plan) if contract is not None else None
     if contract is not None and newest is not None and newest.version > contract.plan_version:

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from services.invoicing import store
 from services.invoicing.api.requests import QuoteBody
 from services.invoicing.domain.calendar import local_day
-from services.invoicing.domain.price_lists import list_at_renewal, of_each_plan, own_list
+from services.invoicing.domain.price_lists import RenewalLists, of_each_plan, own_list
 from services.invoicing.domain.quote import Item, Refusal, Situation, expected, price
 from services.invoicing.settings import Settings
 from services.invoicing.store.tenants import Tenant
@@ -50,7 +50,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
         contract=contract,
         plan=own_list(own, contract.plan_version, contract.term, day),
         plans=of_each_plan(versions, day),
-        next_list=list_at_renewal(own, contract.plan_version, contract.term, announced, found.period_end),
+        next_lists=RenewalLists(own, contract.plan_version, contract.term, announced),
         details=BillingDetailsChanged(
             at=details.changed_at,
             actor=Actor(kind="system", id="invoicing"),

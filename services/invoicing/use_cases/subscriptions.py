@@ -91,6 +91,7 @@ async def start_subscription(
     if former is not None:  # its facts stay, and its documents can be rebuilt from them
         await store.subscriptions.remove(uow.connection, tenant_id)
         await store.endings.remove(uow.connection, tenant_id)
+        await store.price_lists.forget(uow.connection, tenant_id)
     await store.subscriptions.add(uow.connection, tenant_id, event, modules)
     for discount in discounts:
         await save(uow, tenant_id, event, discount, at, actor)

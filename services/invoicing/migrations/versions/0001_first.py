@@ -84,7 +84,7 @@ CREATE TABLE renewal_forecasts (
 );
 -- The price lists that were announced to a running subscription, with the day from which a renewal may take each.
 CREATE TABLE announced_price_lists (
-    tenant_id text NOT NULL, plan text NOT NULL, version integer NOT NULL, taken_from date NOT NULL,
+    tenant_id text NOT NULL, plan text NOT NULL, version integer NOT NULL, taken_from date NOT NULL, modules text NOT NULL,
     PRIMARY KEY (tenant_id, plan, version)
 );
 -- What has to be done at an instant of the tenant's time.
