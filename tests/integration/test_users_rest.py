@@ -329,6 +329,11 @@ async def test_people_are_listed_in_order_of_arrival_and_filtered(bench: Bench) 
 
     assert await logins("seat_state=flagged") == ["p1"]
     assert await logins("seat_state=pending") == ["p0", "p2", "p3", "p4"]
+    assert await logins("seat_state=flagged&module=time") == ["p1"]
+    assert await logins("seat_state=flagged&module=documents") == []
+    assert await logins("seat_state=pending&module=time") == ["p0", "p2", "p3", "p4"]
+    assert len(await logins("module=time")) == 5
+    assert await logins("module=nothing") == []
     assert await logins("external_id=8") == ["p1"]
     await rest.patch(f"{path}/{user}", {"status": "left"})
     assert await logins("status=left") == ["p1"]

@@ -26,6 +26,7 @@ from shared.clock import FixedClock
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
+from tests.support.console_people import PeopleRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 DEADLINE = "2026-03-09T09:00:00.000Z"
@@ -35,6 +36,7 @@ PAGES = (
     ("licences", "administrator", "/tenants/acme/licences"),
     ("licences-buy", "administrator", "/tenants/acme/licences/lab/buy"),
     ("licences-next-period", "administrator", "/tenants/acme/licences/lab/next-period"),
+    ("people", "administrator", "/tenants/acme/people?status=all"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),
@@ -103,6 +105,7 @@ class Company:
     decides: bool = True  # seats decides orders and reductions at once
     needs_second: bool = False  # another person must approve a purchase as well
     names: dict[str, str] = field(default_factory=lambda: {"ann": "Ann Müller", "u1": "Zora Schmid", "u2": "Bruno Jovanović"})
+    people: PeopleRest = field(default_factory=PeopleRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -188,6 +191,7 @@ class Company:
     def _routes(self) -> Mapping[str, Callable[..., httpx.Response]]:
         own = "/v1/tenants/acme"
         return {
+            **self.people.routes(),
             f"GET invoicing {own}/licences": lambda request: self._licences(),
             f"GET invoicing {own}/subscription": lambda request: reply(
                 {"ends_on": self.ends_on, "modules": [{"module": each, "policies": {}} for each in self.modules]}
@@ -195,7 +199,6 @@ class Company:
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
             "GET invoicing /v1/plans": lambda request: reply({"items": [{"plan": "standard", "limits": []}]}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
-            f"GET users {own}/people/(.+)": self._person,
             f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,
             "GET users /v1/tenants": lambda request: reply({"items": [self._tenant()], "next": None}),
             f"GET users {own}": lambda request: reply(self._tenant()),
@@ -280,11 +283,6 @@ class Company:
             for name, module in self.modules.items()
             if module.flagged or module.waiting or module.refused
         ]
-
-    def _person(self, user: str, request: httpx.Request) -> httpx.Response:
-        if user not in self.names:
-            return problem(404, "not-found", "The service found no person.")
-        return reply({"user": user, "name": self.names[user], "login": user, "email": f"{user}@acme.example"})
 
     def _confirm(self, user: str, request: httpx.Request) -> httpx.Response:
         self.unconfirmed.remove(user)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.console.sign_in.sessions import Reader
-from shared.schemas.rights import ACCOUNT_READ, OPERATOR
+from shared.schemas.rights import ACCOUNT_READ, OPERATOR, USERS_READ
 
 
 def N_(text: str) -> str:  # noqa: N802 - the usual name
@@ -25,7 +25,10 @@ class Entry:
     rights: tuple[str, ...]
 
 
-TENANT_PAGES: Final = (Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),)
+TENANT_PAGES: Final = (
+    Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),
+    Entry(N_("People"), "people", "people", (USERS_READ,)),
+)
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),)
 
 

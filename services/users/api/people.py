@@ -183,6 +183,9 @@ async def list_people(
     ] = None,
     external_id: Annotated[str | None, Query(max_length=200)] = None,
     seat_state: Annotated[ModuleState | None, Query(description="Only people with a module in this state.")] = None,
+    module: Annotated[
+        str | None, Query(max_length=100, description="Only people with this module; with `seat_state`, those in whom it is in this state.")
+    ] = None,
     kind: Annotated[KindName | None, Query(description="Only people of this kind.")] = None,
     department: Annotated[str | None, Query(max_length=500, description="Only people of this department.")] = None,
     profile: Annotated[str | None, Query(max_length=100, description="Only people with this profile.")] = None,
@@ -216,7 +219,8 @@ async def list_people(
     default = (*LISTED, Status.INACTIVE) if without else LISTED
     statuses = tuple(Status) if status and "all" in status else status or default
     view = reader_view(principal)
-    chosen = Filter(statuses, external_id, state, source, kind, department, profile, text, role, tuple(without) if without else None, view)
+    lacking = tuple(without) if without else None
+    chosen = Filter(statuses, external_id, state, module, source, kind, department, profile, text, role, lacking, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people, last = await _page(uow, found, chosen, sort, cursor, limit)

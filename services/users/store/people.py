@@ -66,6 +66,7 @@ class Filter:
     statuses: Sequence[str]
     external_id: str | None = None
     seat_state: str | None = None
+    module: str | None = None  # with `seat_state`: the module that is in this state
     source: str | None = None
     kind: str | None = None
     department: str | None = None
@@ -147,6 +148,7 @@ _HAS_EXTERNAL_ID: Final = _EXTERNAL_ID.is_(None) | (
     )
 )
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
+_MODULE: Final = bindparam("module", type_=Text)
 _TEXT: Final = bindparam("text", type_=Text)
 _UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
 
@@ -174,11 +176,20 @@ _HIDDEN_OF: Final = select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id
 _IS_PENDING: Final = exists(
     select(_REQUIRED.c.module)
     .where(
-        ~exists(select(_M.module).where(_OF_PERSON, _M.module == _REQUIRED.c.module, _M.state != "released").correlate(PEOPLE, _REQUIRED))
+        _MODULE.is_(None) | (_REQUIRED.c.module == _MODULE),
+        ~exists(select(_M.module).where(_OF_PERSON, _M.module == _REQUIRED.c.module, _M.state != "released").correlate(PEOPLE, _REQUIRED)),
     )
     .correlate(PEOPLE)
 )
-_IS_IN_STATE: Final = exists(select(_M.module).where(_OF_PERSON, _M.state == _SEAT_STATE).correlate(PEOPLE))
+_IS_IN_STATE: Final = exists(
+    select(_M.module).where(_OF_PERSON, _M.state == _SEAT_STATE, _MODULE.is_(None) | (_M.module == _MODULE)).correlate(PEOPLE)
+)
+_LACKS_MODULE: Final = any_(_P.not_subscribed) == _MODULE
+_HAS_MODULE: Final = or_(
+    any_(_P.required_modules) == _MODULE,
+    _LACKS_MODULE,
+    exists(select(_M.module).where(_OF_PERSON, _M.module == _MODULE, _M.state != "released").correlate(PEOPLE)),
+)
 # The people to whom a filter applies, in no order.
 FILTERED: Final = select(*_COLUMNS).where(
     _P.tenant_id == _TENANT,
@@ -191,10 +202,11 @@ FILTERED: Final = select(*_COLUMNS).where(
     _ROLE.is_(None) | _HAS_ROLE,
     _WITHOUT.is_(None) | or_(*_LACKS),
     _DEPARTMENTS.is_(None) | _IS_VISIBLE,
+    _MODULE.is_(None) | _HAS_MODULE,
     _SEAT_STATE.is_(None)
     | case(
         (_SEAT_STATE == "pending", _IS_PENDING),
-        (_SEAT_STATE == "not_subscribed", func.cardinality(_P.not_subscribed) > 0),
+        (_SEAT_STATE == "not_subscribed", case((_MODULE.is_(None), func.cardinality(_P.not_subscribed) > 0), else_=_LACKS_MODULE)),
         else_=_IS_IN_STATE,
     ),
 )

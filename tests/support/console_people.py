@@ -1,0 +1,108 @@
+"""The REST of users about people, in memory, for the console."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+Answer = Callable[..., httpx.Response]
+HOSTILE = "<script>alert(1)</script>\"'&\u202eevil"  # a name with a script and an override of the direction of writing
+
+
+def reply(body: Any, status: int = 200, **headers: str) -> httpx.Response:
+    return httpx.Response(status, content=orjson.dumps(body), headers={"content-type": "application/json"} | headers)
+
+
+def refusal(status: int, type_: str, detail: str, **extra: Any) -> httpx.Response:
+    body = {"type": f"urn:seatpool:problem:{type_}", "title": "", "status": status, "detail": detail} | extra
+    return httpx.Response(status, content=orjson.dumps(body), headers={"content-type": "application/problem+json"})
+
+
+def module(name: str, state: str = "active", reason: str | None = None, **more: Any) -> dict[str, Any]:
+    blank = {"deadline": None, "position": {"partition": 3, "offset": 17}, "pool": None, "warning": None}
+    return {"module": name, "state": state, "reason": reason} | blank | more
+
+
+def person(user: str, name: str, *modules: dict[str, Any], status: str = "active", **more: Any) -> dict[str, Any]:
+    """Return a person as users shows it."""
+    found: dict[str, Any] = {
+        "user": user, "external_id": f"E-{user}", "source": "hr/acme", "timelines": [{"source": "hr/acme", "external_id": f"E-{user}"}],
+        "conflict": None, "in_conflict": [], "in_conflict_hidden": 0, "overrides": {}, "values": None, "last_day": None,
+        "login": user, "email": f"{user}@acme.example", "sign_in": None, "name": name, "job_title": "", "department": "Research",
+        "profile": "staff", "kind": "employee", "administrator": False, "roles": [], "priority": 0, "valid_to": None, "status": status,
+        "may_log_in": status in ("active", "over_limit"), "modules": list(modules), "invitation": None, "hand_over": None,
+        "pending": False, "notes": [], "created_at": "2026-01-02T09:00:00.000Z", "erased_at": None, "version": 3,
+    }  # fmt: skip
+    return found | more
+
+
+def staff() -> dict[str, dict[str, Any]]:
+    """Return the people of the company: each status, and names that try to break a page."""
+    soon = {"deadline": "2026-03-09T09:00:00.000Z"}
+    warning = "All 12 licences of planning are in use. Deactivate a person or buy licences."
+    found = [
+        person("ann", "Ann Müller", module("projects"), module("planning")),
+        person("u1", "Zora Schmid", module("lab", "flagged", "over_limit", **soon), module("projects"), status="over_limit"),
+        person("u2", "Bruno Jovanović", module("planning", "refused", "pool_full", warning=warning), module("projects", "refused",
+               "other_module_refused"), status="refused", department=None),
+        person("u3", HOSTILE, module("projects", "waiting", "pool_full"), status="waiting"),
+        person("u4", "Ñ" * 200, module("projects", "pending"), login=None, email=""),
+        person("u5", "Carla Rossi", module("projects", "held"), status="invited", timelines=[{"source": "rest", "external_id": "c"}],
+               invitation={"state": "sent", "expires_at": "2026-03-10T09:00:00.000Z", "reserved": True}),
+        person("u6", "Dora Left", status="left"),
+    ]  # fmt: skip
+    return {each["user"]: each for each in found}
+
+
+@dataclass
+class PeopleRest:
+    """The people of one tenant."""
+
+    people: dict[str, dict[str, Any]] = field(default_factory=staff)
+    pools: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            {"module": "projects", "licences": 119, "in_use": 122, "flagged": 3, "waiting": 1, "available": 0},
+            {"module": "planning", "licences": 12, "in_use": 9, "flagged": 0, "waiting": 0, "available": 3},
+        ]
+    )
+    hidden: int | None = None
+
+    def routes(self) -> Mapping[str, Answer]:
+        own = "users /v1/tenants/acme"
+        return {
+            f"GET {own}/people": self._list,
+            f"GET {own}/people/([^/]+)": self._one,
+            f"GET {own}/profiles": lambda request: reply({"items": self.profiles(), "next": None}),
+            f"GET {own}/department-mapping": lambda request: reply({"Research": "staff", "Sales <b>": None}),
+            "GET invoicing /v1/modules": lambda request: reply(
+                {"items": [{"module": name, "name": name.capitalize()} for name in ("lab", "planning", "projects")], "next": None}
+            ),
+        }
+
+    @staticmethod
+    def profiles() -> list[dict[str, Any]]:
+        return [
+            {"profile": "staff", "name": "Staff", "modules": ["planning", "projects"], "partial": False, "version": 1, "warnings": []},
+            {"profile": "guests", "name": "Guests & <i>", "modules": [], "partial": False, "version": 1, "warnings": []},
+        ]
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        query, limit = request.url.params, int(request.url.params.get("limit", "100"))
+        hidden = ("left", "inactive") if "status" not in query else ()
+        found = [each for each in self.people.values() if each["status"] not in hidden]
+        if (status := query.get("status", "all")) != "all":
+            found = [each for each in found if each["status"] == status]
+        if text := query.get("text"):
+            found = [each for each in found if text.casefold() in each["name"].casefold()]
+        begin = int(query.get("cursor", "0"))
+        more = str(begin + limit) if begin + limit < len(found) else None
+        hidden_count = self.hidden if not begin else None
+        return reply({"items": found[begin : begin + limit], "next": more, "pools": self.pools, "hidden": hidden_count})
+
+    def _one(self, user: str, request: httpx.Request) -> httpx.Response:
+        if user not in self.people:
+            return refusal(404, "not-found", "The service found no person.")
+        found = self.people[user]
+        return reply(found, etag=f'"{found["version"]}"')

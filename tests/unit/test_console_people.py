@@ -1,0 +1,93 @@
+"""The console's page of people, with the REST of the services in memory."""
+
+import csv
+import io
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console
+from tests.support.console_people import HOSTILE, person
+
+PEOPLE = "/tenants/acme/people"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def words(page: httpx.Response) -> str:
+    """Return what a reader sees of the page itself."""
+    body = page.text[page.text.index("<main") :]
+    return " ".join(re.sub(r"<[^>]+>", " ", body).replace("&#39;", "'").replace("&amp;", "&").split())
+
+
+async def test_E7_E9_the_list_says_who_loses_access_when_how_many_can_be_added_and_how_many_are_hidden(bench: ConsoleBench) -> None:
+    bench.company.people.hidden = 12
+    page = await bench.signed_in().get(PEOPLE)
+    text = words(page)
+    assert "Projects no licence is free 122 of 119 in use 3 over the limit Planning 3 more can be added 9 of 12 in use" in text
+    assert "Zora Schmid u1 Over the limit Lab over the limit · 9 Mar 2026 , 4 days left Projects has a seat" in text
+    assert "Bruno Jovanović u2 Refused Planning refused Projects refused" in text
+    assert "12 more people are hidden, because your roles show you only some departments. They count all the same." in text
+    assert "Dora Left" not in text, "M5: people who have left are not listed"
+    assert "<script>alert" not in page.text
+    assert f"<bdi>{'Ñ' * 200}</bdi>" in page.text
+
+
+async def test_the_filters_sorting_and_pages_are_those_of_rest_and_stay_in_the_addresses(bench: ConsoleBench) -> None:
+    for number in range(60):
+        bench.company.people.people[f"n{number}"] = person(f"n{number}", f"Person {number}")
+    browser = bench.signed_in()
+    page = await browser.get(f"{PEOPLE}?text=person&status=active&module=lab&state=flagged&profile=staff&department=R%26D&sort=-name")
+    asked = next(each.url.params for each in bench.company.requests if each.url.path.endswith("/people"))
+    assert dict(asked) == {
+        "text": "person", "status": "active", "module": "lab", "seat_state": "flagged", "profile": "staff", "department": "R&D",
+        "sort": "-name", "limit": "50",
+    }  # fmt: skip
+    following = re.search(r'href="([^"]+cursor=50)"', page.text)
+    assert following is not None
+    assert "department=R%26D" in following[1]
+    second = await browser.get(following[1].replace("&amp;", "&"))
+    assert "Person 59" in second.text
+    assert "First page" in second.text
+    bench.company.requests.clear()
+    await browser.get(f"{PEOPLE}?status=nonsense&sort=nonsense")
+    asked = next(each.url.params for each in bench.company.requests if each.url.path.endswith("/people"))
+    assert dict(asked) == {"sort": "name", "limit": "50"}
+
+
+async def test_an_empty_list_and_one_without_matches_say_what_to_do(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    assert "Nobody matches" in words(await browser.get(f"{PEOPLE}?text=nobody+at+all"))
+    bench.company.people.people.clear()
+    assert "There is nobody yet" in words(await browser.get(PEOPLE))
+
+
+async def test_the_list_is_shown_without_the_services_that_only_add_names(bench: ConsoleBench) -> None:
+    bench.company.down.add("invoicing")
+    assert "planning refused" in words(await bench.signed_in().get(PEOPLE))
+
+
+async def test_the_export_has_everybody_who_matches_and_no_value_that_a_spreadsheet_takes_for_a_formula(bench: ConsoleBench) -> None:
+    for number in range(250):
+        bench.company.people.people[f"n{number}"] = person(f"n{number}", f"Person {number}")
+    bench.company.people.people["f"] = person("f", '=HYPERLINK("http://evil.example")')
+    answer = await bench.signed_in().get(f"{PEOPLE}/export.csv?status=all")
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert len(rows) == len(bench.company.people.people)
+    by_user = {row["user"]: row for row in rows}
+    assert by_user["u1"]["modules"] == "lab: flagged; projects: active"
+    assert by_user["u1"]["deadline"] == "2026-03-09T09:00:00.000Z"
+    assert by_user["u3"]["name"] == HOSTILE
+    assert by_user["f"]["name"].startswith("'=")
+    assert "attachment" in answer.headers["content-disposition"]
+
+
+async def test_T22_the_pages_of_people_need_the_right_and_the_tenant(bench: ConsoleBench) -> None:
+    assert (await bench.signed_in("bob", rights=("account:read",)).get(PEOPLE)).status_code == 403
+    assert (await bench.signed_in().get("/tenants/other/people")).status_code == 404
