@@ -33,8 +33,8 @@ $(STAMP): $(LOCKS) pyproject.toml
 	@touch $@
 	@echo "The environment is ready: $(VENV)"
 
-demo: $(STAMP) ## play the first weeks of a company, from HR data to the invoice (HR=folder of CSV files, PLAN=file.toml)
-	@$(BIN)/seatpool demo $(if $(HR),--hr "$(HR)") $(if $(PLAN),--plan "$(PLAN)")
+demo: $(STAMP) ## play the first weeks of a company, from HR data to the invoice (HR=folder of CSV files, PLAN=file.toml, KEEP=0: stop at the end)
+	@$(BIN)/seatpool demo $(if $(HR),--hr "$(HR)") $(if $(PLAN),--plan "$(PLAN)") $(if $(filter 0,$(KEEP)),--stop)
 
 run: $(STAMP) ## start the local stack, until Ctrl-C (its data is kept in .seatpool/)
 	@$(BIN)/seatpool run

@@ -115,8 +115,18 @@ def demo(
     hr: Annotated[Path | None, typer.Option(help="The folder with the CSV files; default: the sample company.")] = None,
     plan: Annotated[Path | None, typer.Option(help="The TOML file with tenant, modules, profiles, dates and purchases.")] = None,
     keep: Annotated[Path, typer.Option(help="The folder in which the demo stores invoices, action log, e-mails and story.")] = DEMO_KEPT_IN,
+    stay: Annotated[
+        bool | None,
+        typer.Option("--stay/--stop", help="Leave the stack running at the end, until Ctrl-C; default: only on a terminal."),
+    ] = None,
+    into_running: Annotated[
+        bool, typer.Option("--into-running", help="Play the company in the stack that `seatpool run` started, beside its other tenants.")
+    ] = False,
 ) -> None:
     """Play the first weeks of a company on a real broker and a real database, in about a minute.
+
+    On a terminal the stack then stays up, and the demo prints a link to sign in to the console as the company's administrator, and one
+    as an operator.
 
     Without a plan, everybody in the folder gets the same module, and there are licences for 95 % of the people. The exit code is 0 only
     if users, seats, invoicing, notifier and a replay of the command log agree on the statistics, and the plan expects these statistics.
@@ -124,11 +134,12 @@ def demo(
     ```
     seatpool demo
     seatpool demo --hr my-company --plan my-company.toml
+    seatpool demo --into-running
     ```
     """
     from cli.demo.command import demo
 
-    demo(hr, plan, keep)
+    demo(hr, plan, keep, stay=stay, into_running=into_running)
 
 
 @app.command()

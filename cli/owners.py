@@ -28,18 +28,23 @@ def add(tenant: str, email: str, name: str) -> None:
 
 
 async def _add(tenant: str, email: str, name: str) -> tuple[str, bool]:
-    """Make the person with this e-mail address an owner; add and invite the person if there is none."""
-    people = f"/v1/tenants/{tenant}/people"
     async with Rest(addresses()) as rest:
-        found = [each for each in await rest.pages("users", people, text=email) if each["email"].lower() == email.lower()]
-        if len(found) > 1:
-            named = ", ".join(each["login"] or each["user"] for each in found)
-            raise CliError(f"{len(found)} people have this e-mail address: {named}", "Give the role with `PUT …/people/{user}/roles`.")
-        if found:
-            user = found[0]["user"]
-        else:
-            body = {"email": email, "login": email, "name": name, "invitation": {"days": 30, "reserve": False}}
-            user = (await rest.post("users", people, body, {"Idempotency-Key": ids.new_id()}))["user"]
-        roles = {*(await rest.get("users", f"{people}/{user}/roles"))["roles"], OWNER}
-        await rest.call("PUT", "users", f"{people}/{user}/roles", json={"roles": sorted(roles)}, headers={"If-Match": "*"})
+        return await make_owner(rest, tenant, email, name)
+
+
+async def make_owner(rest: Rest, tenant: str, email: str, name: str) -> tuple[str, bool]:
+    """Make the person with this e-mail address an owner; add and invite the person if there is none. Return the person, and whether
+    the person is new."""
+    people = f"/v1/tenants/{tenant}/people"
+    found = [each for each in await rest.pages("users", people, text=email) if each["email"].lower() == email.lower()]
+    if len(found) > 1:
+        named = ", ".join(each["login"] or each["user"] for each in found)
+        raise CliError(f"{len(found)} people have this e-mail address: {named}", "Give the role with `PUT …/people/{user}/roles`.")
+    if found:
+        user = found[0]["user"]
+    else:
+        body = {"email": email, "login": email, "name": name, "invitation": {"days": 30, "reserve": False}}
+        user = (await rest.post("users", people, body, {"Idempotency-Key": ids.new_id()}))["user"]
+    roles = {*(await rest.get("users", f"{people}/{user}/roles"))["roles"], OWNER}
+    await rest.call("PUT", "users", f"{people}/{user}/roles", json={"roles": sorted(roles)}, headers={"If-Match": "*"})
     return user, not found

@@ -64,6 +64,10 @@ class Screen:
         """Print a line outside of a chapter."""
         self.console.print(escape(text), style="dim")
 
+    def statement(self, text: str) -> None:
+        """Print a line as it is: a link in it can be copied, however narrow the terminal is."""
+        self.console.print(text, soft_wrap=True, markup=False)
+
     def company(self, snapshot: Snapshot) -> None:
         self._indented(self._pools(snapshot))
         by_module: dict[str, list[Flag]] = defaultdict(list)

@@ -22,7 +22,6 @@ from shared.schemas.hr_v1 import PersonReported
 
 TOKEN_SECONDS = 3600  # longer than any demo
 ADMINISTRATOR_PROFILE = "licence-administrator"
-PRICE_LIST = "standard"
 
 
 @dataclass
@@ -52,6 +51,7 @@ class Story:
         self.where, self.stage, self.company, self.plan = where, stage, company, plan
         self.rest, self.path, self.audience = stage.rest, stage.path, stage.audience
         self.source = f"hr/{company.name}"
+        self.price_list = f"standard-{stage.tenant}"  # a running stack may have a plan `standard` of its own
         self.administrator = ""
         self.outcome = Outcome(stage.tenant)
 
@@ -59,6 +59,7 @@ class Story:
         """Create the price list, the tenant, its profiles and its administrator."""
         plan, tenant = self.plan.tenant, self.stage.tenant
         self.audience.chapter(self.plan.opened_on, f"{plan.name} becomes a customer")
+        await self._require_new_tenant()
         await self._catalogue()
         body = {
             "tenant": tenant,
@@ -88,14 +89,33 @@ class Story:
         self.administrator = (await self.stage.create("users", self.path("people"), administrator))["user"]
         self.audience.said("the profiles and the department mapping are set; the administrator takes no seat and may buy")
 
+    async def _require_new_tenant(self) -> None:
+        tenant = self.stage.tenant
+        try:
+            await self.rest.get("users", f"/v1/tenants/{tenant}")
+        except CliError as error:
+            if error.problem == "not-found":
+                return
+            raise
+        raise CliError(
+            f"the running stack has a tenant {tenant} already",
+            f"Copy the folder {tenant} under another name and play that one, or stop the stack and delete its data (`make clean`).",
+        )
+
     async def _catalogue(self) -> None:
-        """Create the vendor's modules and price list, which belong to no tenant."""
+        """Create the vendor's modules and price list, which belong to no tenant. A module that others use already is left as it is."""
+        known = {each["module"]: each["base"] for each in await self.rest.pages("invoicing", "/v1/modules")}
         for name, module in self.plan.modules.items():
+            if known.get(name, module.base) != module.base:
+                kind = "a base module" if known[name] else "no base module"
+                raise CliError(f"the module {name} of the running stack is {kind}", "Start the demo with a stack of its own: `make demo`.")
+            if name in known:
+                continue
             await self.rest.put("invoicing", f"/v1/modules/{name}", {"name": module.title, "base": module.base, "requires": []})
         term = self.plan.subscription.term
         prices = [{"module": name, "term": term, "amount_minor": module.price_minor} for name, module in self.plan.modules.items()]
         body = {"name": "Standard", "currency": self.plan.tenant.currency, "allows_extra_licences": True, "prices": prices}
-        await self.rest.put("invoicing", f"/v1/plans/{PRICE_LIST}", body)
+        await self.rest.put("invoicing", f"/v1/plans/{self.price_list}", body)
 
     async def _profiles(self) -> None:
         for name, profile in self.plan.profiles.items():
@@ -113,7 +133,7 @@ class Story:
             {"module": name, "licences": module.licences, "policies": module.policies.model_dump(exclude_none=True)}
             for name, module in self.plan.modules.items()
         ]
-        body = {"plan": PRICE_LIST, "modules": modules, **subscription.model_dump(mode="json", exclude={"starts"}, exclude_none=True)}
+        body = {"plan": self.price_list, "modules": modules, **subscription.model_dump(mode="json", exclude={"starts"}, exclude_none=True)}
         await self.stage.create("invoicing", self.path("subscription"), body | {"period_start": subscription.starts.isoformat()})
 
         async def is_active() -> tuple[bool, object]:

@@ -67,6 +67,11 @@ def show(console: Console, stack: LocalStack, seconds: float) -> None:
     table.add_row("for programs", str(stack.state.stack_file))
     console.print(table)
     console.print("`seatpool token` prints an access token, and `seatpool status` prints these addresses. Press Ctrl-C to stop the stack.")
+    if pages := stack.addresses["services"].get("console"):
+        console.print(
+            f"The console: {pages}\n`seatpool demo --into-running` loads the sample company and prints sign-in links.",
+            soft_wrap=True,
+        )
 
 
 def main() -> int:

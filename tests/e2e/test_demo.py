@@ -1,15 +1,26 @@
 """`make demo` on the AdventureWorks people, with the figures worked out by hand in the issue, and on the project's own sample."""
 
+import asyncio
 import json
 import os
+import pty
+import re
+import select
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pypdf import PdfReader
+
+from shared.clock import SystemClock
+from tests.support.console import Browser
 
 ROOT = Path(__file__).parents[2]
 ADVENTURE_WORKS = ROOT.parent / "shared" / "data" / "adventure-works"
@@ -24,19 +35,72 @@ class Run:
 
     @property
     def figures(self) -> dict[str, str]:
-        name, *words = self.lines[-1].split()
-        assert name == "demo:", "\n".join(self.lines[-30:])
-        return dict(word.split("=") for word in words)
+        found = [line for line in self.lines if line.startswith("demo: ")]
+        assert len(found) == 1, "\n".join(self.lines[-30:])
+        return dict(word.split("=") for word in found[0].split()[1:])
+
+    def after(self, words: str) -> str:
+        """Return what follows these words in the output."""
+        return next(line.partition(words)[2].strip() for line in self.lines if words in line)
 
     @property
     def story(self) -> list[dict[str, Any]]:
         return list(json.loads((self.folder / "story.json").read_text()))
 
 
-def play(folder: Path, *arguments: str) -> Run:
-    command = [sys.executable, "-m", "cli.main", "demo", "--keep", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550, env={**os.environ, "COLUMNS": "160"}, cwd=ROOT)
+COMMAND = (sys.executable, "-m", "cli.main", "demo", "--keep")
+
+
+def play(folder: Path, *arguments: str, **environment: str) -> Run:
+    command, env = [*COMMAND, str(folder), *arguments], {**os.environ, "COLUMNS": "160", **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=550, env=env, cwd=ROOT)
     return Run((done.stdout + done.stderr).strip().splitlines(), done.returncode, folder)
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[Run]:
+    """Play on a terminal, and give what it shows once the stack stays up. Then press Ctrl-C."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "dumb", "COLUMNS": "160"}
+    process = subprocess.Popen([*COMMAND, str(folder)], stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=ROOT)
+    os.close(theirs)
+    clock, shown = SystemClock(), b""
+    until = clock.monotonic() + 500
+    try:
+        while b"Press Ctrl-C to end" not in shown:
+            assert process.poll() is None, shown.decode()
+            assert clock.monotonic() < until, shown.decode()
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 65_536)
+        done = Run(shown.decode().splitlines(), 0, folder)
+        yield done
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+async def sign_in(link: str) -> tuple[str, str]:
+    """Use the link as a browser does. Return the address and the text of the page that opens."""
+    async with httpx.AsyncClient(headers={"accept-language": "en"}) as http:
+        browser = Browser(http)
+        secret = re.search("secret=(.+)", link)
+        assert secret is not None
+        await browser.get(link)
+        page = await browser.post(link.partition("?")[0], secret=secret[1])
+        return page.url.path, page.text
+
+
+def small_company(folder: Path) -> tuple[str, ...]:
+    """Write a company of three people, and return the arguments that name it."""
+    (folder / "birch").mkdir()
+    for name in ("departments", "employees", "department_history"):
+        head, *rows = (ROOT / "examples/alpenrose" / f"{name}.csv").read_text().replace("alpenrose", "birch").splitlines()
+        chosen = rows if name == "departments" else [row for row in rows if row.split(",")[0] in ("2", "3", "4")]
+        (folder / "birch" / f"{name}.csv").write_text("\n".join([head, *chosen]) + "\n")
+    return "--hr", str(folder / "birch")
 
 
 def counts(step: dict[str, Any], module: str) -> tuple[int, int]:
@@ -88,15 +152,30 @@ def check_the_invoice(folder: Path, net: str, tax: str, gross: str) -> None:
 
 
 @pytest.mark.xdist_group("own stack")
-def test_the_sample_company_ends_with_the_numbers_calculated_by_hand(tmp_path: Path) -> None:
-    run = play(tmp_path)
-    assert run.code == 0, "\n".join(run.lines[-40:])
-    wanted = {"hired": "124", "active": "119", "flagged": "0", "revoked": "5", "refused": "2", "invoices": "4", "net": "72.10"}
-    assert {name: run.figures[name] for name in wanted} == wanted
-    assert len(list(tmp_path.glob("invoice-*.pdf"))) == 4
-    specification = "urn:cen.eu:en16931:2017"
-    found = [each.read_text().partition(specification)[2].partition("<")[0] for each in sorted(tmp_path.glob("invoice-*.xml"))]
-    xrechnung, peppol = "#compliant#urn:xeinkauf.de:kosit:xrechnung_3.0", "#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
-    assert found == ["", xrechnung, xrechnung, peppol]
-    assert (tmp_path / "action-log.csv").read_text().count("\n") > 122
-    assert len(json.loads((tmp_path / "mails.json").read_text())) == int(run.figures["mails"])
+def test_the_sample_company_ends_with_the_numbers_calculated_by_hand_and_its_stack_stays_up_on_a_terminal(tmp_path: Path) -> None:
+    with kept(tmp_path) as run:
+        wanted = {"hired": "124", "active": "119", "flagged": "0", "revoked": "5", "refused": "2", "invoices": "4", "net": "72.10"}
+        assert {name: run.figures[name] for name in wanted} == wanted
+        assert len(list(tmp_path.glob("invoice-*.pdf"))) == 4
+        specification = "urn:cen.eu:en16931:2017"
+        found = [each.read_text().partition(specification)[2].partition("<")[0] for each in sorted(tmp_path.glob("invoice-*.xml"))]
+        xrechnung, peppol = "#compliant#urn:xeinkauf.de:kosit:xrechnung_3.0", "#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
+        assert found == ["", xrechnung, xrechnung, peppol]
+        assert (tmp_path / "action-log.csv").read_text().count("\n") > 122
+        assert len(json.loads((tmp_path / "mails.json").read_text())) == int(run.figures["mails"])
+        path, page = asyncio.run(sign_in(run.after("the company's administrator: ")))
+        assert (path, "Alpenrose Instruments" in page) == ("/tenants/alpenrose/licences", True)
+        assert asyncio.run(sign_in(run.after("the vendor's operator: ")))[0] == "/operator/tenants"
+        folder = run.after("SEATPOOL_STATE_DIR=").split()[0]
+        check_a_company_in_the_running_stack(tmp_path, folder)
+    assert not Path(folder).exists(), "everything is gone after Ctrl-C"
+
+
+def check_a_company_in_the_running_stack(folder: Path, stack: str) -> None:
+    company = small_company(folder)
+    added = play(folder / "kept", *company, "--into-running", SEATPOOL_STATE_DIR=stack)
+    assert (added.code, added.figures["hired"], added.figures["active"]) == (0, "3", "2"), "\n".join(added.lines)
+    assert asyncio.run(sign_in(added.after("the company's administrator: ")))[0] == "/tenants/birch/licences"
+    again = play(folder / "kept", *company, "--into-running", SEATPOOL_STATE_DIR=stack)
+    assert again.code == 1
+    assert "has a tenant birch already" in again.lines[-2]

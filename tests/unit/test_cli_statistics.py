@@ -84,10 +84,9 @@ def test_a_replay_that_differs_is_a_difference(plan: Plan) -> None:
 
 @pytest.mark.parametrize(("revoked", "code"), [(5, 0), (4, 1)])
 def test_the_exit_code_says_whether_all_agree(plan: Plan, monkeypatch: pytest.MonkeyPatch, revoked: int, code: int) -> None:
-    async def perform(*_: object) -> Closing:
+    async def perform(*_: object, stay: bool) -> Closing:
         return close(services(notifier={"revoked": revoked}), last(), plan, delivered_mails=29)
 
     monkeypatch.setattr("cli.demo.command.perform", perform)
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == code, result.output
-    assert result.output.splitlines()[-1].startswith("demo: hired=124")
