@@ -281,6 +281,19 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
     assert (await bench.refused("POST", f"{path}/{late['request']}/approve", {}, **own))["type"] == "estimate-expired"
     listed = await bench.ok("GET", f"{path}?state=expired", **own)
     assert [each["request"] for each in listed["items"]] == [late["request"]]
+    # The operator sees the requests of all tenants.
+    other = await bench.subscribed(NOVEMBER, {"time": 1}, "2013-11-01")
+    new = await bench.ok(
+        "POST", f"/v1/tenants/{other}/purchase-requests", ASK | {"items": [{"module": "time", "add": 3}]}, subject="website"
+    )
+    first = await bench.ok("GET", "/v1/operator/requests?limit=2")
+    second = await bench.ok("GET", f"/v1/operator/requests?limit=2&cursor={first['next']}")
+    shown_of_all = [each["request"] for page in (first, second) for each in page["items"]]
+    assert shown_of_all == [each["request"] for each in (new, dropped, late, asked)]
+    (waiting,) = (await bench.ok("GET", "/v1/operator/requests?state=requested"))["items"]
+    assert (waiting["tenant"], waiting["request"], waiting["changed_at"]) == (other, new["request"], waiting["requested_at"])
+    assert (await bench.ok("GET", waiting["url"]))["contact"] == waiting["contact"]
+    await bench.refused("GET", "/v1/operator/requests", None, 403, **own)
     events = await bench.events(tenant, invoicing_v1.PurchaseRequestChanged)
     assert [event.state for event in events] == [
         "requested",

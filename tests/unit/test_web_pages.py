@@ -8,6 +8,7 @@ from tests.support.apps import all_apps
 
 ITEMS = "items of a page"
 MODULES = "requests limit the modules of one thing"
+REQUESTS = ("PurchaseRequestView", "TenantRequestView")
 FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB held"
 # Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
 RIGHTS = "there are seven rights"
@@ -122,11 +123,8 @@ BOUNDED = {
     "AppliedView.subscriptions": CATALOGUE,
     "QuoteView.cancels_closing": MODULES,
     "QuoteView.notes": MODULES,
-    "PurchaseRequestView.items": MODULES,
-    "PurchaseRequestView.quotes": MODULES,
-    "PurchaseRequestView.orders": MODULES,
-    "PurchaseRequestView.reductions": MODULES,
-    "PurchaseRequestView.history": "the vendor's operator makes estimates, and each of the other steps happens once",
+    **{f"{view}.{name}": MODULES for view in REQUESTS for name in ("items", "quotes", "orders", "reductions")},
+    **{f"{view}.history": "the vendor's operator makes estimates, and each of the other steps happens once" for view in REQUESTS},
     "QuoteView.approvals": "two people approve a quote at most",
     "QuoteView.history": "a quote takes each of its states once",
     "OrderView.history": "a quote takes each of its states once",

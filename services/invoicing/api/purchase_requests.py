@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, TenantOperator, Wired
 from services.invoicing.api.requests import DeclineBody, EstimateBody, OrderingBody, PurchaseRequestBody
-from services.invoicing.api.responses import OrderingView, PurchaseRequestView
+from services.invoicing.api.responses import OrderingView, PurchaseRequestView, TenantRequestView
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
 from services.invoicing.store.purchase_requests import DECLINED, ESTIMATED, WITHDRAWN
@@ -20,12 +20,13 @@ from services.invoicing.use_cases.reductions import forecast
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
-from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, operator, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
-router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["purchases"])
+OF_TENANT = "/v1/tenants/{tenant}"
+router = APIRouter(route_class=CheckedRoute, tags=["purchases"])
 State = Annotated[
     Literal["requested", "estimated", "approved", "declined", "withdrawn", "expired"] | None,
     Query(description="Only requests in this state."),
@@ -53,7 +54,7 @@ async def _view(uow: UnitOfWork, tenant: str, request: str, clock: Clock) -> Pur
 
 
 @router.post(
-    "/purchase-requests",
+    f"{OF_TENANT}/purchase-requests",
     summary="Request more or fewer licences from the vendor",
     status_code=201,
     response_model=PurchaseRequestView,
@@ -77,7 +78,7 @@ async def post_request(
         return await idempotent(uow, request, principal, key, act, read)
 
 
-@router.get("/purchase-requests", summary="List the requests, newest first", dependencies=READ)
+@router.get(f"{OF_TENANT}/purchase-requests", summary="List the requests, newest first", dependencies=READ)
 async def list_requests(
     wiring: Wired, tenant: TenantId, state: State = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> Page[PurchaseRequestView]:
@@ -89,7 +90,7 @@ async def list_requests(
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
-@router.get("/purchase-requests/{request}", summary="Get a request, its estimate and its history", dependencies=READ)
+@router.get(f"{OF_TENANT}/purchase-requests/{{request}}", summary="Get a request, its estimate and its history", dependencies=READ)
 async def get_request(wiring: Wired, tenant: TenantId, request: IdPath) -> PurchaseRequestView:
     """For an estimate, `if_approved_today` is the amount of an approval today, and `less_each_day_minor` says how much less it is on each
     later day of the period."""
@@ -97,7 +98,7 @@ async def get_request(wiring: Wired, tenant: TenantId, request: IdPath) -> Purch
         return await _view(uow, tenant, request, wiring.clock)
 
 
-@router.put("/purchase-requests/{request}/estimate", summary="Make the estimate of a request", responses=refusals(409))
+@router.put(f"{OF_TENANT}/purchase-requests/{{request}}/estimate", summary="Make the estimate of a request", responses=refusals(409))
 async def put_estimate(
     wiring: Wired, tenant: TenantId, request: IdPath, body: EstimateBody, principal: TenantOperator
 ) -> PurchaseRequestView:
@@ -108,7 +109,7 @@ async def put_estimate(
         return await _view(uow, tenant, request, wiring.clock)
 
 
-@router.post("/purchase-requests/{request}/approve", summary="Approve an estimate", responses=refusals(409))
+@router.post(f"{OF_TENANT}/purchase-requests/{{request}}/approve", summary="Approve an estimate", responses=refusals(409))
 async def post_request_approval(wiring: Wired, tenant: TenantId, request: IdPath, principal: Buyer) -> PurchaseRequestView:
     """The licences are ordered with the amount of today. `orders` and `reductions` name what seats decides next."""
     async with wiring.database.unit_of_work(tenant) as uow:
@@ -120,7 +121,7 @@ async def post_request_approval(wiring: Wired, tenant: TenantId, request: IdPath
         return await _view(uow, tenant, request, wiring.clock)
 
 
-@router.post("/purchase-requests/{request}/decline", summary="Decline a request", responses=refusals(409))
+@router.post(f"{OF_TENANT}/purchase-requests/{{request}}/decline", summary="Decline a request", responses=refusals(409))
 async def post_decline(
     wiring: Wired, tenant: TenantId, request: IdPath, body: DeclineBody, principal: TenantOperator
 ) -> PurchaseRequestView:
@@ -130,7 +131,7 @@ async def post_decline(
         return await _view(uow, tenant, request, wiring.clock)
 
 
-@router.post("/purchase-requests/{request}/withdraw", summary="Withdraw a request", responses=refusals(409))
+@router.post(f"{OF_TENANT}/purchase-requests/{{request}}/withdraw", summary="Withdraw a request", responses=refusals(409))
 async def post_request_withdrawal(wiring: Wired, tenant: TenantId, request: IdPath, principal: Buyer) -> PurchaseRequestView:
     """Its estimate cannot be approved any more. If you withdraw it again, nothing changes."""
     async with wiring.database.unit_of_work(tenant) as uow:
@@ -138,7 +139,19 @@ async def post_request_withdrawal(wiring: Wired, tenant: TenantId, request: IdPa
         return await _view(uow, tenant, request, wiring.clock)
 
 
-@router.put("/ordering", summary="Set whether a tenant buys by itself or by request", responses=refusals(409))
+@router.get("/v1/operator/requests", summary="List the requests of all tenants, newest first", dependencies=[Depends(operator())])
+async def list_requests_of_all(
+    wiring: Wired, state: State = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[TenantRequestView]:
+    """With `state=requested`, the list shows the requests that wait for an estimate."""
+    (before,) = decode_cursor(cursor, int) or (store.quotes.LAST,)
+    async with wiring.database.unit_of_work(None) as uow:
+        found = await store.purchase_requests.page_of_all(uow.connection, before, limit, state)
+    items = [TenantRequestView.of_tenant(each) for each in found]
+    return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
+
+
+@router.put(f"{OF_TENANT}/ordering", summary="Set whether a tenant buys by itself or by request", responses=refusals(409))
 async def put_ordering(wiring: Wired, tenant: TenantId, body: OrderingBody, principal: TenantOperator) -> OrderingView:
     """by_request: quotes, reductions and changes of the plan are refused, and name the endpoint of requests."""
     async with wiring.database.unit_of_work(tenant) as uow:

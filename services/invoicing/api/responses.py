@@ -18,7 +18,7 @@ from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.store.orders import Order
 from services.invoicing.store.overdue import Overdue as OverdueTerms
 from services.invoicing.store.payments import Payment
-from services.invoicing.store.purchase_requests import PurchaseRequest
+from services.invoicing.store.purchase_requests import PurchaseRequest, TenantRequest
 from services.invoicing.store.quotes import OPEN, QuoteStep, StoredQuote, detail_of
 from services.invoicing.store.receivables import ListedInvoice, Overdue
 from services.invoicing.store.reductions import StoredReduction
@@ -329,6 +329,28 @@ class PurchaseRequestView(BaseModel):
                 "price": f"If approved today {format_amount(today.net_minor, currency, locale)} net{later}.",
                 "next_period": found.quotes[0].next_period if len(found.quotes) == 1 else None,
             }
+        )
+
+
+class TenantRequestView(PurchaseRequestView):
+    """A request of any tenant, without the price of today."""
+
+    tenant: str
+    tenant_name: str | None
+    requested_at: Instant
+    changed_at: Instant = Field(description="Since when the request has its state.")
+    url: str
+
+    @classmethod
+    def of_tenant(cls, found: TenantRequest) -> "TenantRequestView":
+        shown = PurchaseRequestView.of(found.tenant_id, found)
+        return cls(
+            **{name: getattr(shown, name) for name in PurchaseRequestView.model_fields},
+            tenant=found.tenant_id,
+            tenant_name=found.name,
+            requested_at=shown.history[0].at,
+            changed_at=shown.history[-1].at,
+            url=f"/v1/tenants/{found.tenant_id}/purchase-requests/{found.request}",
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, one, table_of
 from shared.schemas.base import Actor, format_instant
 from shared.schemas.invoicing_v1 import RequestItem
@@ -63,6 +64,14 @@ class PurchaseRequest(NewRequest):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class TenantRequest(PurchaseRequest):
+    """A request of any tenant, with the tenant's name."""
+
+    tenant_id: str = ""
+    name: str | None = None
+
+
 REQUESTS = table_of("purchase_requests", PurchaseRequest, tenant_id=str, created_at=datetime)
 
 _R = REQUESTS.c
@@ -72,6 +81,15 @@ _SELECT = select(*columns_of(PurchaseRequest, REQUESTS)).where(_OWN)
 _FIND = _SELECT.where(_R.request == bindparam("of_request"))
 _PAGE = _SELECT.where(_R.place < bindparam("before")).order_by(_R.place.desc()).limit(bindparam("limit"))
 _IN_STATE = _PAGE.where(_R.state == bindparam("of_state"))
+# The places of all tenants are one sequence.
+_OF_ALL = (
+    select(*columns_of(TenantRequest, REQUESTS, TENANTS))
+    .join(TENANTS, TENANTS.c.tenant_id == _R.tenant_id)
+    .where(_R.place < bindparam("before"))
+    .order_by(_R.place.desc())
+    .limit(bindparam("limit"))
+)
+_OF_ALL_IN_STATE = _OF_ALL.where(_R.state == bindparam("of_state"))
 _CHANGED = ("state", "items", "note", "valid_until", "outcome", "history")
 _CHANGE = update(REQUESTS).where(_OWN, _R.request == bindparam("of_request")).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 
@@ -98,6 +116,12 @@ async def page(connection: AsyncConnection, tenant_id: str, before: int, limit: 
     """Return requests, the newest first."""
     statement, more = (_PAGE, {}) if state is None else (_IN_STATE, {"of_state": state})
     return await many(connection, statement, PurchaseRequest, tenant=tenant_id, before=before, limit=limit, **more)
+
+
+async def page_of_all(connection: AsyncConnection, before: int, limit: int, state: str | None) -> list[TenantRequest]:
+    """Return requests of all tenants, the newest first."""
+    statement, more = (_OF_ALL, {}) if state is None else (_OF_ALL_IN_STATE, {"of_state": state})
+    return await many(connection, statement, TenantRequest, before=before, limit=limit, **more)
 
 
 async def change(connection: AsyncConnection, tenant_id: str, changed: PurchaseRequest) -> None:

@@ -152,6 +152,7 @@ CREATE TABLE purchase_requests (
     PRIMARY KEY (tenant_id, request)
 );
 CREATE UNIQUE INDEX purchase_requests_place ON purchase_requests (tenant_id, place);
+CREATE INDEX purchase_requests_of_all ON purchase_requests (state, place);
 -- Reductions from their offer to the answers of seats; `commands_left` counts the commands that are not answered yet.
 CREATE TABLE reductions (
     tenant_id text NOT NULL, reduction text NOT NULL, place bigint GENERATED ALWAYS AS IDENTITY,
