@@ -14,6 +14,7 @@ import pytest
 from shared.observability.logs import SECRET_NAME
 from shared.schemas.topics import TOPICS
 
+pytestmark = pytest.mark.xdist_group("tidy")  # one process reads the tree once for all checks
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("services", "shared", "cli", "deploy")
 FUNCTION_LINES_MAX = 70

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("tidy")  # one process reads the tree once for all checks
 ROOT = Path(__file__).parents[2]
 OWN = Path(__file__).relative_to(ROOT).as_posix()
 PRODUCT = ("services/", "shared/", "cli/", "deploy/")
