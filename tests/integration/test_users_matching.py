@@ -71,6 +71,13 @@ async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench
         {"source": company.second, "external_id": "bp7"},
     ]
     assert (found["ap7"]["login"], found["ap7"]["name"]) == ("p7", "p7")
+    timelines = (await company.rest.get(f"{company.people}/{found['ap7']['user']}/timelines"))["timelines"]
+    assert [(each["source"], each["kind"], each["external_id"]) for each in timelines] == [
+        (company.first, "hr", "ap7"),
+        (company.second, "hr", "bp7"),
+    ]
+    assert [each["facts"][-1]["values"].get("login") for each in timelines] == ["p7", "P7"]
+    assert not any(fact["by_rest"] for each in timelines for fact in each["facts"])
     links = await bench.events(company.tenant, PersonLinked)
     expected = {(found[f"a{who}"]["user"], f"b{who}", "login") for who in everybody}
     assert {(link.user, link.external_id, link.by) for link in links} == expected

@@ -37,6 +37,7 @@ PAGES = (
     ("licences-buy", "administrator", "/tenants/acme/licences/lab/buy"),
     ("licences-next-period", "administrator", "/tenants/acme/licences/lab/next-period"),
     ("people", "administrator", "/tenants/acme/people?status=all"),
+    ("person", "administrator", "/tenants/acme/people/u1"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),

@@ -38,13 +38,29 @@ def person(user: str, name: str, *modules: dict[str, Any], status: str = "active
     return found | more
 
 
+def _value(value: Any, source: str = "hr/acme", *hides: tuple[str, Any]) -> dict[str, Any]:
+    return {"value": value, "source": source, "hides": [{"source": other, "value": hidden} for other, hidden in hides]}
+
+
+VALUES = {
+    "name": _value("Zora Schmid", "hr/acme", ("scim/okta", "Zora S.")),
+    "login": _value("u1", "scim/okta"),
+    "email": _value("u1@acme.example", "scim/okta"),
+    "department": _value("Research", "override", ("hr/acme", "Sales <b>")),
+    "kind": _value("employee"),
+    "login_allowed": _value(True),
+}
+OWNED = {"heir": None, "heir_name": None, "items": [{"kind": "projects", "count": 4, "labels": ["Ålesund", "<b>Zug</b>"]}]}
+
+
 def staff() -> dict[str, dict[str, Any]]:
     """Return the people of the company: each status, and names that try to break a page."""
     soon = {"deadline": "2026-03-09T09:00:00.000Z"}
     warning = "All 12 licences of planning are in use. Deactivate a person or buy licences."
     found = [
         person("ann", "Ann Müller", module("projects"), module("planning")),
-        person("u1", "Zora Schmid", module("lab", "flagged", "over_limit", **soon), module("projects"), status="over_limit"),
+        person("u1", "Zora Schmid", module("lab", "flagged", "over_limit", **soon), module("projects"), status="over_limit",
+               values=VALUES, overrides={"department": "Research"}, job_title="Analyst", last_day="2026-06-30", hand_over=OWNED),
         person("u2", "Bruno Jovanović", module("planning", "refused", "pool_full", warning=warning), module("projects", "refused",
                "other_module_refused"), status="refused", department=None),
         person("u3", HOSTILE, module("projects", "waiting", "pool_full"), status="waiting"),
@@ -74,6 +90,9 @@ class PeopleRest:
         return {
             f"GET {own}/people": self._list,
             f"GET {own}/people/([^/]+)": self._one,
+            f"GET {own}/people/([^/]+)/why": self._why,
+            f"GET {own}/people/([^/]+)/timelines": self._timelines,
+            f"GET {own}/people/([^/]+)/data": lambda user, request: reply({"person": self.people[user], "data": {}}),
             f"GET {own}/profiles": lambda request: reply({"items": self.profiles(), "next": None}),
             f"GET {own}/department-mapping": lambda request: reply({"Research": "staff", "Sales <b>": None}),
             "GET invoicing /v1/modules": lambda request: reply(
@@ -106,3 +125,42 @@ class PeopleRest:
             return refusal(404, "not-found", "The service found no person.")
         found = self.people[user]
         return reply(found, etag=f'"{found["version"]}"')
+
+    @staticmethod
+    def _why(user: str, request: httpx.Request) -> httpx.Response:
+        if user != "u1":
+            return refusal(404, "not-found", "The service found no decision about this person.")
+        bought = {"at": "2026-03-02T09:00:00.000Z", "user": "u1", "reason": "over_limit", "pools": []}
+        flagged = bought | {"module": "lab", "deadline": "2026-03-09T09:00:00.000Z"}
+        answer: dict[str, Any] = {
+            "user": "u1",
+            "at": "2026-01-02T09:00:00.000Z",
+            "reason": "licence_free",
+            "asked": "hired",
+            "released": ["planning"],
+        }
+        answer["modules"] = [{"module": "lab", "state": "active"}, {"module": "projects", "state": "active", "reason": "licence_free"}]
+        chain = [
+            {
+                "partition": 3,
+                "offset": 17,
+                "command": {},
+                "decisions": [{"id": "2", "type": "seatpool.seats.v1.seat_flagged", "data": flagged}],
+            },
+            {
+                "partition": 3,
+                "offset": 9,
+                "command": {},
+                "decisions": [{"id": "1", "type": "seatpool.seats.v1.seats_assigned", "data": answer}],
+            },
+        ]
+        return reply({"user": user, "chain": chain, "complete": True})
+
+    @staticmethod
+    def _timelines(user: str, request: httpx.Request) -> httpx.Response:
+        facts = [
+            {"day": "2026-01-02", "type": "employed", "values": {}, "by_rest": False},
+            {"day": "2026-01-02", "type": "changed", "values": {"name": "Zora Schmid", "department": "Sales <b>"}, "by_rest": False},
+            {"day": "2026-07-01", "type": "left", "values": {}, "by_rest": True},
+        ]
+        return reply({"timelines": [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}]})

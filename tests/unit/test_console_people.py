@@ -1,4 +1,4 @@
-"""The console's page of people, with the REST of the services in memory."""
+"""The console's pages of people and of one person, with the REST of the services in memory."""
 
 import csv
 import io
@@ -91,3 +91,35 @@ async def test_the_export_has_everybody_who_matches_and_no_value_that_a_spreadsh
 async def test_T22_the_pages_of_people_need_the_right_and_the_tenant(bench: ConsoleBench) -> None:
     assert (await bench.signed_in("bob", rights=("account:read",)).get(PEOPLE)).status_code == 403
     assert (await bench.signed_in().get("/tenants/other/people")).status_code == 404
+
+
+async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_comes_from(bench: ConsoleBench) -> None:
+    bench.company.emails = [{"subject": "You are over the limit", "to": "u1@acme.example", "state": "failed", "sent_at": None,
+                             "at": "2026-03-02T09:00:00.000Z"}]  # fmt: skip
+    text = words(await bench.signed_in().get(f"{PEOPLE}/u1"))
+    for said in (
+        "Zora Schmid Over the limit · Analyst · Research · Profile Staff",
+        "The last day of the employment is 30 Jun 2026. The seats are given up after it.",
+        "Lab over the limit 9 Mar 2026 , 4 days left All licences were in use, and the module allows people over the limit for a time.",
+        "2 Mar 2026, 10:00 Lab: over the limit. The person loses access on 9 Mar 2026.",
+        "The person was added. Lab: the person has a seat. Projects: the person has a seat. A licence was free. Planning: the seat was",
+        "To hand over projects 4 Ålesund, &lt;b&gt;Zug&lt;/b&gt; Who takes over nobody yet",
+        "Department Research set by an administrator Sales &lt;b&gt; ( hr/acme )",
+        "Name Zora Schmid hr/acme Zora S. ( scim/okta )",
+        "1 Jul 2026 No longer employed. Set by an administrator. 2 Jan 2026 Changed. Name: Zora Schmid Department: Sales &lt;b&gt;",
+        "You are over the limit u1@acme.example not delivered",
+    ):
+        assert said in text, said
+
+
+async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_is_down_costs_its_part(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    assert (await browser.get("/tenants/other/people/u1")).status_code == 404
+    assert (await browser.get(f"{PEOPLE}/nobody")).status_code == 404
+    bench.company.down = {"notifier", "invoicing"}
+    assert "The e-mails cannot be shown now" in words(await browser.get(f"{PEOPLE}/u1"))
+    hostile = await browser.get(f"{PEOPLE}/u3")
+    assert "<script>alert" not in hostile.text
+    assert "\u202e" in hostile.text, "the override stays in the name, and `bdi` keeps it there"
+    assert (await browser.get(f"{PEOPLE}/u1/data.json")).json()["person"]["user"] == "u1"
+    assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/u1/data.json")).status_code == 403

@@ -3,14 +3,25 @@
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from services.console.pages import buy_licences, home, licences, operator, people, preferences, reduce_licences, sign_in, static_files
+from services.console.pages import (
+    buy_licences,
+    home,
+    licences,
+    operator,
+    people,
+    person,
+    preferences,
+    reduce_licences,
+    sign_in,
+    static_files,
+)
 from services.console.pages.errors import add_error_pages, unhandled
 from services.console.pages.headers import SecurityHeaders
 from services.console.wiring import Wiring
 from shared.version import VERSION
 from shared.web.app import Edge, add_probes
 
-PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, people, operator)
+PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, people, person, operator)
 
 
 def make_app(wiring: Wiring) -> FastAPI:

@@ -33,6 +33,7 @@ from services.users.api import (
     sources,
     statistics,
     tenants,
+    timelines,
     token,
 )
 from services.users.api.dependencies import Context
@@ -68,6 +69,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
         differences,
         matches,
         linked_people,
+        timelines,
         owned_items,
         invitations,
         sources,
