@@ -155,6 +155,53 @@ async def test_M12_an_upgrade_lowers_what_the_monthly_budget_leaves_for_expansio
     assert bench.pools[tenant].policies["time"].expand_cap == 10 + 2
 
 
+async def test_M12_a_pool_opens_with_no_higher_cap_than_the_budget_allows_and_the_tenant_keeps_its_own(bench: Bench) -> None:
+    """Three ways to seats: a subscription that starts, a module that is added, and a plan that lowers the own cap."""
+    expand = {"over_limit": "expand", "expand_cap": 100}
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    await bench.open(tenant)
+    both: Any = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
+    settings = f"/v1/tenants/{tenant}/purchase-settings"
+    await bench.ok("PUT", settings, {"second_approver": "none", "monthly_budget_minor": 15_000}, **both)
+    modules = [{"module": "time", "licences": 10, "policies": expand}]
+    await bench.subscribe(tenant, {}, "2013-11-01", billed_until="2013-12-01", modules=modules)
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    sent = await bench.commands(tenant, seats_v1.OpenPool)
+    assert [(each.module, each.policies.expand_cap) for each in sent] == [("time", 10 + 12)]  # 150.00 pay for 12 licences of 12.00
+    # What is left after the purchase of the module, 50.00, is for both modules.
+    body = {"module": "documents", "licences": 5, "policies": expand}
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/modules", body, **both)
+    await bench.ok("POST", quote["approve_url"], {}, **both, prefer="wait=10")
+    await bench.until_settled(tenant)
+    caps = [(type(each).__name__, each.module, each.policies.expand_cap) for each in await sent_caps(bench, tenant)]
+    assert caps[1:3] == [("SetPolicy", "time", 10 + 4), ("OpenPool", "documents", 5)], "the other cap is lowered before"
+    known = {module: each.expand_cap or 0 for module, each in bench.pools[tenant].policies.items()}
+    assert (known["time"] - 10) * 1200 + (known["documents"] - 5) * 2000 <= 5000
+    shown = (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["modules"]
+    assert {each["module"]: each["policies"]["expand_cap"] for each in shown} == {"time": 100, "documents": 100}
+    # The other plan allows less than the own cap, and more than the budget.
+    prices = [{"module": module, "term": "monthly", "amount_minor": 1000} for module in ("time", "documents")]
+    limits = [{"module": "time", "maximum": 50}]
+    await bench.ok("PUT", "/v1/plans/narrow", {"name": "Narrow", "currency": "EUR", "prices": prices, "limits": limits})
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/plan-changes", {"plan": "narrow"}, **both)
+    await bench.ok("POST", offer["approve_url"], {}, **both)
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    shown = (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["modules"]
+    assert {each["module"]: each["policies"]["expand_cap"] for each in shown} == {"time": 50, "documents": 100}
+    known = {module: each.expand_cap or 0 for module, each in bench.pools[tenant].policies.items()}
+    assert (known["time"] - 10) * 1000 + (known["documents"] - 5) * 1000 <= 15_000
+    await bench.ok("PUT", settings, {"second_approver": "none"}, **both)
+    await bench.until_settled(tenant)
+    assert {module: each.expand_cap for module, each in bench.pools[tenant].policies.items()} == {"time": 50, "documents": 100}
+
+
+async def sent_caps(bench: Bench, tenant: str) -> list[Any]:
+    sent = await bench.commands(tenant, seats_v1.SetPolicy) + await bench.commands(tenant, seats_v1.OpenPool)
+    return sorted(sent, key=lambda each: each.number)
+
+
 async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 5}, "2013-11-01", billed_until="2013-12-01")
     expand = {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}

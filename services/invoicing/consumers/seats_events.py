@@ -18,6 +18,7 @@ from services.invoicing.use_cases.endings import KEEP, end_added_module, end_wit
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.expand_caps import SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
+from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import APPLY_PLAN, begin_plan, reduce_again, send_plan_again
 from services.invoicing.use_cases.policies import note_policies, send_policies_again
@@ -163,7 +164,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
     contract = await store.subscriptions.contract(uow.connection, tenant)
     if contract is None:
         return
-    await store.subscriptions.set_policies(uow.connection, tenant, event.module, event.policies)
+    await note_pool_policies(uow, tenant, event.module, event.policies)
     all_open = await store.subscriptions.set_opened(uow.connection, tenant, event.module)
     if answered is not None and answered[0] == ADD_MODULE:
         await _end_days(settings, uow, message)

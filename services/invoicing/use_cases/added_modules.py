@@ -11,6 +11,7 @@ from services.invoicing.domain.quote import NewModule, Refusal, expected, price_
 from services.invoicing.settings import Settings
 from services.invoicing.store.subscriptions import Module
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.opening_policies import opening_policies
 from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
@@ -72,10 +73,10 @@ async def send_module(
 ) -> None:
     """Send the command for the pool of an order."""
     quote = await _quote_of(uow, tenant_id, reference)
-    assert quote.policies is not None
     known = await store.catalogue.modules(uow.connection)
     (line,) = quote.lines
-    make = partial(OpenPool, module=line.module, base=known[line.module].base, licences=line.quantity, policies=quote.policies)
+    policies = (await opening_policies(uow, tenant_id, [line.module], at))[line.module]
+    make = partial(OpenPool, module=line.module, base=known[line.module].base, licences=line.quantity, policies=policies)
     await send(uow, tenant_id, make, kind=kind, reference=reference, time=at, above=above, cause=cause)
 
 

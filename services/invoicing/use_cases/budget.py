@@ -1,6 +1,6 @@
 """The monthly budget of a tenant: what of it is used, and which purchases and expansions it allows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -73,10 +73,28 @@ async def note_expansion(uow: UnitOfWork, tenant_id: str, contract: Subscription
 
 async def budget_limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime) -> Mapping[str, int]:
     """Return the cap of each module that expands, so that all expansions stay within the budget; empty: there is no budget."""
+    left, pools = await _expandable(uow, tenant_id, modules, at)
+    return {} if left is None else budget_caps(left, pools)
+
+
+async def opening_limits(
+    uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], opening: Collection[str], at: datetime
+) -> Mapping[str, int]:
+    """Return the cap with which each of these pools may open; empty: there is no budget. No other cap is lowered for them."""
+    left, pools = await _expandable(uow, tenant_id, modules, at)
+    if left is None:
+        return {}
+    rest = left - sum(pool.room * pool.price_minor for pool in pools if pool.module not in opening)
+    return budget_caps(rest, [pool for pool in pools if pool.module in opening])
+
+
+async def _expandable(uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime) -> tuple[int | None, list[Expandable]]:
+    """Return what is left of the budget (None: there is none), and the pools that expand. A pool that is not open yet has no room until
+    its command was sent."""
     settings = await store.purchase_settings.find(uow.connection, tenant_id)
     contract = await store.subscriptions.contract(uow.connection, tenant_id) if settings.monthly_budget_minor is not None else None
     if contract is None:
-        return {}
+        return None, []
     day = local_day(at, contract.time_zone)
     left = await left_of(uow, tenant_id, settings, day)
     assert left is not None
@@ -84,11 +102,13 @@ async def budget_limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Modul
     pools, found = await store.pools.reported(uow.connection, tenant_id), list[Expandable]()
     for module in modules:
         own, pool = Policies.model_validate_json(module.policies), pools.get(module.module)
-        if own.over_limit == OverLimit.EXPAND and own.expand_cap is not None and pool is not None:
-            sent = own.expand_cap if module.sent_cap is None else module.sent_cap
-            price = dearest_minor(prices.get(module.module), pool.licences, own.expand_cap)
-            found.append(Expandable(module.module, pool.licences, own.expand_cap, sent, price))
-    return budget_caps(left, found)
+        if own.over_limit == OverLimit.EXPAND and own.expand_cap is not None and (pool is not None or not module.opened):
+            licences = pool.licences if pool is not None and module.opened else module.licences
+            known = own.expand_cap if module.opened else licences
+            sent = known if module.sent_cap is None else module.sent_cap
+            price = dearest_minor(prices.get(module.module), licences, own.expand_cap)
+            found.append(Expandable(module.module, licences, own.expand_cap, sent, price))
+    return left, found
 
 
 async def set_new_month(uow: UnitOfWork, tenant_id: str, at: datetime) -> None:

@@ -4,7 +4,7 @@ Until then nothing of it is in seats, so a change that no longer fits, or that i
 the invoice counts the licences that the plan allows, and seats gets the reductions, closings and policies at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,7 @@ from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.expand_caps import effective_policies
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, scheduled_plan
@@ -85,7 +86,9 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
         licences=tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items())),
         price=PlanPrice.model_validate_json(orjson.dumps(terms["price"])),
     )
-    detail: dict[str, Any] = {"period": event.period, "commands": _commands(plan, pools, licences, fewer)}
+    going_on = [module for module in sorted(licences) if fewer.get(module) != 0]
+    commands = _reductions(licences, fewer) | await _policies(uow, tenant_id, plan, pools, going_on)
+    detail: dict[str, Any] = {"period": event.period, "commands": commands}
     c = uow.connection
     await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
     for reference in detail["commands"]:
@@ -94,18 +97,26 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     await look_for_lists(uow, tenant_id, event.at)
 
 
-def _commands(plan: PlanDefined, pools: Mapping[str, PoolTerms], licences: Mapping[str, int], fewer: Mapping[str, int]) -> dict[str, Any]:
-    """Return what seats has to do, by a reference: reduce pools, close them, set policies."""
+def _reductions(licences: Mapping[str, int], fewer: Mapping[str, int]) -> dict[str, Any]:
+    """Return what seats has to do, by a reference: reduce pools, close them."""
     found = dict[str, Any]()
     reduced = {module: {"licences": licences[module], "total": total} for module, total in sorted(fewer.items()) if total}
     if reduced:
         found[REDUCE] = reduced
-    for module in sorted(licences):
-        if fewer.get(module) == 0:
-            found[f"{CLOSE}/{module}"] = {}
-            continue
-        policies, unset = difference(pools[module].policies, fitting(pools[module].policies, plan, module))
-        if policies.model_fields_set or unset:
+    return found | {f"{CLOSE}/{module}": {} for module, total in sorted(fewer.items()) if not total}
+
+
+async def _policies(
+    uow: UnitOfWork, tenant_id: str, plan: PlanDefined, pools: Mapping[str, PoolTerms], modules: Sequence[str]
+) -> dict[str, Any]:
+    """Let each pool have policies that the plan allows, and return those that seats has to set, by a reference."""
+    found = dict[str, Any]()
+    for module in modules:
+        before = pools[module].policies
+        own = fitting(before, plan, module)
+        if own != before:
+            policies, unset = difference(before, await effective_policies(uow, tenant_id, module, own))
+            await store.subscriptions.set_policies(uow.connection, tenant_id, module, own)
             found[f"{POLICY}/{module}"] = {"policies": policies.model_dump(exclude_none=True), "unset": unset}
     return found
 

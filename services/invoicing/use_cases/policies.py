@@ -18,6 +18,7 @@ from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.expand_caps import SET_POLICY, effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.price_lists import own_price_list
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import ended
@@ -139,7 +140,7 @@ async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, 
     With the last pool of a change, the change is completed and published.
     """
     if reference is None:
-        await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, event.policies)
+        await note_pool_policies(uow, tenant_id, event.module, event.policies)
         return
     of_change = reference.partition("/")[0]
     known = await store.contract_changes.find(uow.connection, tenant_id, of_change)

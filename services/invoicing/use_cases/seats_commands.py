@@ -9,12 +9,13 @@ import structlog
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import Period, Term, period_at, start_of_day
+from services.invoicing.use_cases.opening_policies import opening_policies
 from services.invoicing.use_cases.publishing import SOURCE
 from shared.database import UnitOfWork
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import SubscriptionStarted
-from shared.schemas.seats_v1 import AddLicences, LicenceCount, OpenPool, Policies, SchedulePeriod
+from shared.schemas.seats_v1 import AddLicences, LicenceCount, OpenPool, SchedulePeriod
 
 log = structlog.get_logger(__name__)
 
@@ -45,16 +46,14 @@ async def open_pools(
     uow: UnitOfWork, tenant: str, at: datetime, *, only: str | None = None, above: int = 0, cause: Envelope | None = None
 ) -> None:
     """Ask seats to open the subscription's pools that are not open yet, or `only` one of them."""
-    for module in await store.subscriptions.modules(uow.connection, tenant):
-        if not module.opened and only in (None, module.module):
-            make = partial(
-                OpenPool,
-                module=module.module,
-                base=module.base,
-                licences=module.licences,
-                policies=Policies.model_validate_json(module.policies),
-            )
-            await send(uow, tenant, make, kind="open_pool", reference=module.module, time=at, cause=cause, above=above)
+    modules = [
+        each for each in await store.subscriptions.modules(uow.connection, tenant) if not each.opened and only in (None, each.module)
+    ]
+    policies = await opening_policies(uow, tenant, [each.module for each in modules], at)
+    for module in modules:
+        own = policies[module.module]
+        make = partial(OpenPool, module=module.module, base=module.base, licences=module.licences, policies=own)
+        await send(uow, tenant, make, kind="open_pool", reference=module.module, time=at, cause=cause, above=above)
 
 
 async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: int = 0, cause: Envelope | None = None) -> None:
