@@ -110,6 +110,16 @@ async def test_a_credit_note_is_set_off_and_its_rest_is_paid_out_or_kept(bench: 
     assert (credit["kind"], credit["gross_minor"], credit["open_minor"]) == ("credit_note", 4_800, 3_800)
     (off,) = await bench.events(tenant, invoicing_v1.CreditSetOff)
     assert (off.credit_note, off.invoice, off.amount_minor) == (credit["invoice"], invoice["invoice"], 1_000)
+    for document, other in ((invoice, credit), (credit, invoice)):
+        shown = await bench.ok("GET", f"{path}/invoices/{document['invoice']}")
+        assert (shown["set_off_minor"], shown["next_reminder_on"]) == (1_000, None)
+        relations = {each["relation"]: (each["number"], each["amount_minor"]) for each in shown["related"]}
+        corrects = "corrected_by" if document is invoice else "corrects"
+        assert relations == {corrects: (other["number"], None), "set_off": (other["number"], 1_000)}
+    newest = await bench.ok("GET", f"{path}/invoices?order=newest_first&limit=1")
+    assert [(each["number"], each["set_off_minor"]) for each in newest["items"]] == [(credit["number"], 1_000)]
+    second = await bench.ok("GET", f"{path}/invoices?order=newest_first&limit=1&cursor={newest['next']}")
+    assert [each["number"] for each in second["items"]] == [invoice["number"]]
     balance = await bench.ok("GET", f"{path}/balance")
     assert (balance["open_minor"], balance["credit_minor"], balance["balance_minor"]) == (0, 3_800, -3_800)
     out = await bench.ok("POST", f"{path}/payments", payment(credit, 800))

@@ -26,6 +26,7 @@ from shared.clock import FixedClock
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
+from tests.support.console_money import MoneyRest
 from tests.support.console_people import PeopleRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
@@ -38,6 +39,8 @@ PAGES = (
     ("licences-next-period", "administrator", "/tenants/acme/licences/lab/next-period"),
     ("people", "administrator", "/tenants/acme/people?status=all"),
     ("person", "administrator", "/tenants/acme/people/u1"),
+    ("invoices", "administrator", "/tenants/acme/invoices"),
+    ("invoice", "administrator", "/tenants/acme/invoices/i3"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),
@@ -107,6 +110,7 @@ class Company:
     needs_second: bool = False  # another person must approve a purchase as well
     names: dict[str, str] = field(default_factory=lambda: {"ann": "Ann Müller", "u1": "Zora Schmid", "u2": "Bruno Jovanović"})
     people: PeopleRest = field(default_factory=PeopleRest)
+    money: MoneyRest = field(default_factory=MoneyRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -193,6 +197,7 @@ class Company:
         own = "/v1/tenants/acme"
         return {
             **self.people.routes(),
+            **self.money.routes(),
             f"GET invoicing {own}/licences": lambda request: self._licences(),
             f"GET invoicing {own}/subscription": lambda request: reply(
                 {"ends_on": self.ends_on, "modules": [{"module": each, "policies": {}} for each in self.modules]}

@@ -60,6 +60,7 @@ BOUNDED = {
     "ProfileView.warnings": MODULES,
     "ChargeView.decisions": "those of one charge",
     "ChargeView.invoices": "those of one charge",
+    "InvoiceView.related": "at most 100 of each relation",
     "InvoiceView.corrects": "a credit note corrects the invoices of one period",
     "ScimConnectionView.tokens": "a connection has few tokens",
     "ScimConnectionView.user_types": "a request has a limited number",

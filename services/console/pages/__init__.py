@@ -6,6 +6,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from services.console.pages import (
     buy_licences,
     home,
+    invoices,
     licences,
     operator,
     people,
@@ -21,7 +22,7 @@ from services.console.wiring import Wiring
 from shared.version import VERSION
 from shared.web.app import Edge, add_probes
 
-PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, people, person, operator)
+PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, people, person, invoices, operator)
 
 
 def make_app(wiring: Wiring) -> FastAPI:

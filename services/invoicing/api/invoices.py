@@ -8,8 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, Wired, today_of
-from services.invoicing.api.responses import ChargeView, InvoiceView, UpcomingInvoiceView
+from services.invoicing.api.responses import ChargeView, InvoiceView, RelatedView, UpcomingInvoiceView
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.upcoming import upcoming_invoice
+from shared.clock import Clock
+from shared.database import UnitOfWork
 from shared.errors import NotFound, Transient
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor, refusals
 from shared.web.prefer import wait_for
@@ -25,6 +29,8 @@ State = Annotated[
     Query(description="Only documents that are open (nothing is paid), part_paid, paid or overdue."),
 ]
 
+Order = Annotated[Literal["oldest_first", "newest_first"], Query(description="The order of their issue.")]
+
 router = APIRouter(
     route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["invoices"], dependencies=[Depends(access("account:read"))]
 )
@@ -32,13 +38,20 @@ router = APIRouter(
 
 @router.get("/invoices", summary="List the invoices and credit notes, oldest first")
 async def list_invoices(
-    wiring: Wired, tenant: TenantId, state: State = None, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+    wiring: Wired,
+    tenant: TenantId,
+    state: State = None,
+    order: Order = "oldest_first",
+    cursor: Cursor = None,
+    limit: Limit = LIMIT_DEFAULT,
 ) -> Page[InvoiceView]:
-    (after,) = decode_cursor(cursor, int) or (0,)
+    (place,) = decode_cursor(cursor, int) or (0 if order == "oldest_first" else store.quotes.LAST,)
+    listed = store.receivables.page if order == "oldest_first" else store.receivables.newest
     async with wiring.database.unit_of_work(tenant) as uow:
         today = await today_of(uow, tenant, wiring.clock)
-        found = await store.receivables.page(uow.connection, tenant, after, limit, state, today)
-    items = [InvoiceView.of(tenant, invoice, today) for invoice in found]
+        found = await listed(uow.connection, tenant, place, limit, state, today)
+        sums = await store.receivables.set_off_sums(uow.connection, tenant, [each.invoice for each in found])
+    items = [InvoiceView.of(tenant, each, today, sums.get(each.invoice, 0)) for each in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
@@ -50,13 +63,24 @@ async def get_upcoming(wiring: Wired, tenant: TenantId) -> UpcomingInvoiceView:
         return UpcomingInvoiceView.of(*await upcoming_invoice(uow, tenant))
 
 
+async def invoice_view(uow: UnitOfWork, tenant: str, invoice: str, clock: Clock) -> InvoiceView:
+    """Return a document with what it has to do with. Raises NotFound."""
+    found = await store.receivables.listed(uow.connection, tenant, invoice)
+    if found is None:
+        raise NotFound("invoice")
+    today, about = await today_of(uow, tenant, clock), await store.tenants.find(uow.connection, tenant)
+    sums = await store.receivables.set_off_sums(uow.connection, tenant, [invoice])
+    reminder = await store.due_actions.find(uow.connection, tenant, REMINDER, invoice) if found.open_minor else None
+    day = local_day(reminder.due_at, about.time_zone) if reminder is not None and about is not None and about.time_zone else None
+    related = [RelatedView.of(each) for each in await store.receivables.related(uow.connection, tenant, found)]
+    shown = InvoiceView.of(tenant, found, today, sums.get(invoice, 0))
+    return shown.model_copy(update={"next_reminder_on": day, "related": related})
+
+
 @router.get("/invoices/{invoice}", summary="Get the data of an invoice")
 async def get_invoice(wiring: Wired, tenant: TenantId, invoice: IdPath) -> InvoiceView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await store.receivables.listed(uow.connection, tenant, invoice)
-        if found is None:
-            raise NotFound("invoice")
-        return InvoiceView.of(tenant, found, await today_of(uow, tenant, wiring.clock))
+        return await invoice_view(uow, tenant, invoice, wiring.clock)
 
 
 @router.get("/invoices/{invoice}/pdf", summary="Get an invoice as PDF/A", response_class=Response, responses=PDF_RESPONSE)

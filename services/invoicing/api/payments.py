@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, TenantOperator, Wired, today_of
+from services.invoicing.api.invoices import invoice_view
 from services.invoicing.api.requests import OverdueActionBody, PaymentBody, TakeBackBody
 from services.invoicing.api.responses import BalanceView, InvoiceView, OverdueInvoiceView, PaymentView
 from services.invoicing.use_cases.balance import keep_credit, record_payment, take_back_payment
@@ -82,9 +83,7 @@ async def post_keep(wiring: Wired, tenant: TenantId, invoice: IdPath, principal:
     of the credit note."""
     async with wiring.database.unit_of_work(tenant) as uow:
         await keep_credit(uow, tenant, invoice, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        found = await store.receivables.listed(uow.connection, tenant, invoice)
-        assert found is not None
-        return InvoiceView.of(tenant, found, await today_of(uow, tenant, wiring.clock))
+        return await invoice_view(uow, tenant, invoice, wiring.clock)
 
 
 async def _balance(wiring: Wiring, uow: UnitOfWork, tenant: str) -> BalanceView:

@@ -20,7 +20,7 @@ from services.invoicing.store.overdue import Overdue as OverdueTerms
 from services.invoicing.store.payments import Payment
 from services.invoicing.store.purchase_requests import PurchaseRequest, TenantRequest
 from services.invoicing.store.quotes import OPEN, QuoteStep, StoredQuote, detail_of
-from services.invoicing.store.receivables import ListedInvoice, Overdue
+from services.invoicing.store.receivables import ListedInvoice, Overdue, Related
 from services.invoicing.store.reductions import StoredReduction
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.store.tenants import Tenant
@@ -555,6 +555,21 @@ class PlanChangeView(BaseModel):
         return cls.model_validate_json(orjson.dumps(terms | shown | urls | {"detail": orjson.loads(found.detail)}))
 
 
+class RelatedView(BaseModel):
+    """Another document that an invoice or credit note has to do with."""
+
+    relation: str = Field(description="corrects, corrected_by, or set_off (of the credit note against the invoice)")
+    invoice: str
+    number: str
+    kind: str = Field(description="invoice or credit_note")
+    amount_minor: int | None = Field(description="What was set off; null for the other relations.")
+    at: Instant | None = Field(description="When it was set off.")
+
+    @classmethod
+    def of(cls, found: Related) -> "RelatedView":
+        return cls.model_validate(asdict(found))
+
+
 class InvoiceView(BaseModel):
     """An issued invoice or credit note. The amounts of a credit note are positive: they are given back."""
 
@@ -582,10 +597,17 @@ class InvoiceView(BaseModel):
     )
     open_minor: int = Field(description="What is still to be paid. A credit note: what is left of it.")
     overdue: bool = Field(description="True if an invoice is not completely paid after its due date.")
+    set_off_minor: int = Field(description="What credit notes have paid of an invoice. A credit note: what it has paid of invoices.")
+    reminders: int = Field(description="How many reminders of payment were sent.")
+    next_reminder_on: date | None = Field(None, description="The day of the next reminder; null in lists, and if there is none.")
+    related: list[RelatedView] | None = Field(
+        None, description="The documents that it corrects, that correct it, and that it was set off against; null in lists."
+    )
 
     @classmethod
-    def of(cls, tenant: str, found: ListedInvoice, today: date) -> "InvoiceView":
+    def of(cls, tenant: str, found: ListedInvoice, today: date, set_off_minor: int = 0) -> "InvoiceView":
         event, own = found.event, {"state": found.state, "open_minor": found.open_minor, "overdue": found.is_overdue(today)}
+        own |= {"reminders": found.reminders, "set_off_minor": set_off_minor}
         shown = {name: getattr(event, name) for name in cls.model_fields if name in InvoiceIssued.model_fields}
         url = f"/v1/tenants/{tenant}/invoices/{event.invoice}"
         return cls(**shown | own, pdf_url=f"{url}/pdf", xml_url=f"{url}/xml" if has_xml(minor_units(event.currency)) else None)

@@ -29,6 +29,7 @@ _ONE = (_D.kind == bindparam("of_kind")) & (_D.reference == bindparam("of_refere
 _INSERT = insert(DUE_ACTIONS)
 _SET = _INSERT.on_conflict_do_update(index_elements=["tenant_id", "kind", "reference"], set_={"due_at": _INSERT.excluded.due_at})
 _CANCEL = delete(DUE_ACTIONS).where(_OWN, _ONE)
+_FIND = select(*columns_of(DueAction, DUE_ACTIONS)).where(_OWN, _ONE)
 _NEXT = select(func.min(_D.due_at)).where(_OWN)
 _TENANT_NOW = case((TENANTS.c.clock == "test", TENANTS.c.test_time), else_=bindparam("now", type_=DateTime(timezone=True)))
 _DUE = (
@@ -48,6 +49,10 @@ async def set_due(connection: AsyncConnection, tenant_id: str, kind: str, refere
 
 async def cancel(connection: AsyncConnection, tenant_id: str, kind: str, reference: str) -> None:
     await connection.execute(_CANCEL, {"tenant": tenant_id, "of_kind": kind, "of_reference": reference})
+
+
+async def find(connection: AsyncConnection, tenant_id: str, kind: str, reference: str) -> DueAction | None:
+    return await one(connection, _FIND, DueAction, tenant=tenant_id, of_kind=kind, of_reference=reference)
 
 
 async def next_due(connection: AsyncConnection, tenant_id: str) -> datetime | None:

@@ -1,11 +1,11 @@
 """The open amount of each document, and the set-offs of credit notes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Text, and_, bindparam, case, cast, func, insert, select, update
+from sqlalchemy import ARRAY, Date, Text, and_, any_, bindparam, case, cast, func, insert, literal, null, or_, select, update
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,18 @@ class Overdue:
     reminders: int
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Another document that a document has to do with: `corrects`, `corrected_by` or `set_off`. `amount_minor` was set off."""
+
+    relation: str
+    invoice: str
+    number: str
+    kind: str
+    amount_minor: int | None
+    at: datetime | None
+
+
 RECEIVABLES = table_of("receivables", Receivable, tenant_id=str)
 SET_OFFS = table_of("set_offs", SetOff, tenant_id=str, place=int, at=datetime)
 
@@ -67,6 +79,7 @@ _JOINED = RECEIVABLES.join(INVOICES, and_(INVOICES.c.tenant_id == _R.tenant_id, 
 _LISTED = select(*columns_of(ListedInvoice, RECEIVABLES, INVOICES)).select_from(_JOINED).where(_OWN)
 _ONE_LISTED = _LISTED.where(_R.invoice == bindparam("of_invoice"))
 _PAGE = _LISTED.where(_R.place > bindparam("after")).order_by(_R.place).limit(bindparam("limit"))
+_PAGE_NEWEST = _LISTED.where(_R.place < bindparam("before")).order_by(_R.place.desc()).limit(bindparam("limit"))
 _TODAY = bindparam("today", type_=Date)
 STATES: Mapping[str, Any] = {
     "open": _R.open_minor > 0,
@@ -75,6 +88,35 @@ STATES: Mapping[str, Any] = {
     "overdue": and_(_R.kind == INVOICE, _R.open_minor > 0, _R.due_on < _TODAY),
 }
 _PAGES = {state: _PAGE.where(only) for state, only in STATES.items()}
+_PAGES_NEWEST = {state: _PAGE_NEWEST.where(only) for state, only in STATES.items()}
+
+RELATED_MAX = 100  # of each relation
+_S = SET_OFFS.c
+_INVOICE = bindparam("of_invoice", type_=Text)
+_OTHER = case((_S.invoice == _INVOICE, _S.credit_note), else_=_S.invoice)
+_NONE = (null().label("amount_minor"), null().label("at"))
+_SET_OFF_AGAINST = (
+    select(literal("set_off").label("relation"), _R.invoice, _R.number, _R.kind, _S.amount_minor, _S.at)
+    .select_from(SET_OFFS.join(RECEIVABLES, and_(_R.tenant_id == _S.tenant_id, _R.invoice == _OTHER)))
+    .where(_S.tenant_id == bindparam("tenant"), or_(_S.invoice == _INVOICE, _S.credit_note == _INVOICE))
+    .order_by(_S.place)
+    .limit(RELATED_MAX)
+)
+_CORRECTED = (
+    select(literal("corrects").label("relation"), _R.invoice, _R.number, _R.kind, *_NONE)
+    .where(_OWN, _R.invoice == any_(bindparam("corrects", type_=ARRAY(Text))))
+    .order_by(_R.place)
+)
+_CORRECTED_BY = (
+    select(literal("corrected_by").label("relation"), _R.invoice, _R.number, _R.kind, *_NONE)
+    .where(_OWN, any_(_R.corrects) == _INVOICE)
+    .order_by(_R.place)
+    .limit(RELATED_MAX)
+)
+_INVOICES = any_(bindparam("invoices", type_=ARRAY(Text)))
+_SET_OFF_SUMS = select(_S.invoice, _S.credit_note, _S.amount_minor).where(
+    _S.tenant_id == bindparam("tenant"), or_(_S.invoice == _INVOICES, _S.credit_note == _INVOICES)
+)
 
 # The local day of each tenant: a test clock has a time of its own.
 _NOW = bindparam("now", type_=TIMESTAMP(timezone=True))
@@ -135,6 +177,34 @@ async def page(
     statement = _PAGE if state is None else _PAGES[state]
     more = {"today": today} if state == "overdue" else {}
     return await many(connection, statement, ListedInvoice, tenant=tenant_id, after=after, limit=limit, **more)
+
+
+async def newest(
+    connection: AsyncConnection, tenant_id: str, before: int, limit: int, state: str | None = None, today: date | None = None
+) -> list[ListedInvoice]:
+    """Return documents, those that were issued last first. `today` is needed for the overdue ones."""
+    statement = _PAGE_NEWEST if state is None else _PAGES_NEWEST[state]
+    more = {"today": today} if state == "overdue" else {}
+    return await many(connection, statement, ListedInvoice, tenant=tenant_id, before=before, limit=limit, **more)
+
+
+async def set_off_sums(connection: AsyncConnection, tenant_id: str, invoices: Sequence[str]) -> dict[str, int]:
+    """Return how much of each of these documents was set off; those of which nothing was are left out."""
+    sums: dict[str, int] = {}
+    for row in await connection.execute(_SET_OFF_SUMS, {"tenant": tenant_id, "invoices": list(invoices)}):
+        for document in (row.invoice, row.credit_note):
+            sums[document] = sums.get(document, 0) + row.amount_minor
+    return sums
+
+
+async def related(connection: AsyncConnection, tenant_id: str, found: Receivable) -> list[Related]:
+    """Return the documents that this one corrects, those that correct it, and what it was set off against."""
+    parts = (
+        await many(connection, _CORRECTED, Related, tenant=tenant_id, corrects=list(found.corrects)) if found.corrects else [],
+        await many(connection, _CORRECTED_BY, Related, tenant=tenant_id, of_invoice=found.invoice),
+        await many(connection, _SET_OFF_AGAINST, Related, tenant=tenant_id, of_invoice=found.invoice),
+    )
+    return [each for part in parts for each in part]
 
 
 async def overdue(connection: AsyncConnection, now: datetime, after: tuple[date, str, str] | None, limit: int) -> list[Overdue]:
