@@ -61,7 +61,7 @@ def order_settings(
 ) -> None:
     """Show who approves purchases, and their monthly budget. With options, change them.
 
-    The second approver is a person who did not request the quote. An API client cannot be one.
+    The second approver is a person who did not request the purchase. An API client cannot be one.
 
     ```
     seatpool orders settings --tenant acme --second-approver always

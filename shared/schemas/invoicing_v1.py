@@ -349,6 +349,7 @@ class QuoteIssued(InvoicingEvent):
     discounts: Items[Discount] = ()  # the percentages that the lines are priced with
     replaces: Id | None = None  # the quote of the day before, which waited for a second approver
     estimate: Id | None = None  # the request whose estimate fixes the unit prices
+    requested_by: Actor | None = None  # who sent that request; None: the actor requested the quote
 
 
 class RequestItem(Payload):

@@ -263,6 +263,26 @@ async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench
 ASK: Any = {"company": "Acme A/S", "contact": {"name": "Ann Lund", "email": "ann@acme.example"}, "message": "for the new office"}
 
 
+async def test_A9_who_sent_a_request_is_not_the_second_approver_of_its_estimate(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    await bench.ok(
+        "PUT", f"/v1/tenants/{tenant}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"]
+    )
+    path, own = f"/v1/tenants/{tenant}/purchase-requests", {"tenant": tenant, **BUY}
+    asked = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    await bench.ok("PUT", f"{path}/{asked['request']}/estimate", {"items": [{"module": "time", "add": 1}]})
+    done = await bench.ok("POST", f"{path}/{asked['request']}/approve", {}, **own, subject="erp", kind="client")
+    assert (len(done["quotes"]), done["orders"]) == (1, [])
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)  # the quote is issued again, and the rule is the same
+    (quote,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/quotes?state=waiting_for_approval", **own))["items"]
+    assert quote["requested_by"] == {"kind": "user", "id": "ann"}
+    refused = await bench.refused("POST", quote["approve_url"], {}, **own)
+    assert (refused["type"], refused["requested_by"], refused["approved_by"]) == ("second-approver-needed", "ann", ["erp"])
+    assert refused["detail"].startswith("The person who requested a purchase cannot be its second approver.")
+    order = await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    assert order["status"] == "completed"
+
+
 async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
     await bench.price("dear", {"time": 1500, "documents": 2000})
     tenant = await bench.subscribed(

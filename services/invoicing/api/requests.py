@@ -440,7 +440,7 @@ class PurchaseSettingsBody(Body):
 
     second_approver: Literal["none", "above_budget", "always"] = Field(
         description="always: each purchase needs the approval of two people. above_budget: a purchase that exceeds what is left of the "
-        "monthly budget needs it. One of the two is a person who did not request the quote; an API client cannot be this second approver."
+        "monthly budget needs it. One of the two is a person who did not request the purchase; an API client cannot be this person."
     )
     monthly_budget_minor: Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX, strict=True)] | None = Field(
         None,

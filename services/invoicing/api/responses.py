@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, Field
 
 from services.invoicing.domain.account import INVOICE
+from services.invoicing.domain.approvals import requester_of
 from services.invoicing.domain.balance import Balance
 from services.invoicing.domain.formats import has_xml
 from services.invoicing.domain.prices import NextStart, lowered, of_one_more, prices_of
@@ -362,7 +363,7 @@ class QuoteView(BaseModel):
         description="open, waiting_for_approval (of a second approver), replaced (by the quote of the next day), approved (seats has not "
         "decided the order yet), activated (the licences can be used), refused (by seats), expired or withdrawn"
     )
-    requested_by: Actor
+    requested_by: Actor = Field(description="For the quote of an estimate, who sent the request.")
     approvals: list[ApprovalView] = Field(description="The first approval of a quote that needs a second one.")
     estimate: str | None = Field(description="The request whose estimate fixes the unit prices.")
     replaces: str | None = Field(description="The quote of the day before, which waited for its second approver.")
@@ -402,9 +403,8 @@ class QuoteView(BaseModel):
         event, url = found.issued, f"/v1/tenants/{tenant.tenant_id}/quotes/{found.quote}"
         own = {name: getattr(event, name) for name in cls.model_fields if name in QuoteIssued.model_fields}
         return cls(
-            **own | {"expires_at": found.expires_at},
+            **own | {"expires_at": found.expires_at, "requested_by": requester_of(event)},
             state=found.state_at(now),
-            requested_by=event.actor,
             approvals=[ApprovalView(by=each.by, at=each.at, gross_minor=each.gross_minor) for each in found.given],
             withdraw_url=f"{url}/withdraw",
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),

@@ -7,7 +7,7 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.approvals import Approval, second_refusal
+from services.invoicing.domain.approvals import Approval, requester_of, second_refusal
 from services.invoicing.domain.quote import approvable
 from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
@@ -43,7 +43,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         raise refuse(refusal)
     given = found.given
     if given:
-        refusal = second_refusal(quote.actor, given, actor)
+        refusal = second_refusal(requester_of(quote), given, actor)
         if refusal is not None:
             raise refuse(refusal)
         await stop_waiting(uow, tenant_id, quote_id)
@@ -120,7 +120,7 @@ async def withdraw_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: 
     await store.quotes.move(uow.connection, tenant_id, quote_id, store.quotes.WITHDRAWN, at, actor)
     await stop_waiting(uow, tenant_id, quote_id)
     waited = found.state == store.quotes.WAITING
-    event = QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=found.issued.actor, waited=waited)
+    event = QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=requester_of(found.issued), waited=waited)
     publish(uow, tenant_id, event, subject=quote_id)
 
 

@@ -204,9 +204,10 @@ async def approve_request(
     if local_day(at, situation.contract.time_zone) > found.valid_until:
         raise _expired(found.valid_until)
     price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
+    sender = Actor.model_validate(found.steps[0]["by"])
     outcome: dict[str, list[str]] = {"quotes": [], "orders": [], "reductions": []}
     for quote in price_now.quotes:
-        event = quote.model_copy(update={"estimate": request})
+        event = quote.model_copy(update={"estimate": request, "requested_by": sender})
         await store.quotes.add(uow.connection, tenant_id, event, expected(situation, [line.module for line in event.lines]))
         publish(uow, tenant_id, event, subject=event.quote)
         outcome["quotes"].append(event.quote)

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.approvals import Approval
+from services.invoicing.domain.approvals import Approval, requester_of
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
 from services.invoicing.store.quotes import EXPIRED, REPLACED, WAITING, StoredQuote
@@ -39,7 +39,7 @@ async def wait_for_second(
         at=at,
         actor=actor,
         quote=quote.quote,
-        requested_by=quote.actor,
+        requested_by=requester_of(quote),
         approved_by=approval.by,
         approved_gross_minor=approval.gross_minor,
         replaces=replaced.quote if replaced is not None else None,
@@ -104,13 +104,13 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
         return found.type
     if _prices(found) != _prices(old):
         return PRICES_CHANGED
-    return found.model_copy(update={"replaces": old.quote, "estimate": old.estimate})
+    return found.model_copy(update={"replaces": old.quote, "estimate": old.estimate, "requested_by": old.requested_by})
 
 
 async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datetime, why: str) -> None:
     reason = why.replace("-", "_")
     await store.quotes.move(uow.connection, tenant_id, found.quote, EXPIRED, at, SYSTEM, reason=reason)
-    event = QuoteExpired(at=at, actor=SYSTEM, reason=reason, quote=found.quote, requested_by=found.issued.actor)
+    event = QuoteExpired(at=at, actor=SYSTEM, reason=reason, quote=found.quote, requested_by=requester_of(found.issued))
     publish(uow, tenant_id, event, subject=found.quote)
 
 
