@@ -168,7 +168,11 @@ class Harness:
 
             other.same(decision, decide_again)
         expected = self.reference.decide(c, command, source, self.offset, self.clock)
-        return self._compare(decision, expected, crash_after)
+        got = self._compare(decision, expected, crash_after)
+        for answer in got:
+            if answer["type"] == "reduction_scheduled":
+                self._renewal_flags(answer["would_flag"], [module for module, _ in c["items"]])
+        return got
 
     def tick(self, limit: int, crash_after: float | None = None, fail_at: int = 0, to: int = 0) -> list[Event]:
         """`to`: the clock moves there first."""
@@ -188,6 +192,20 @@ class Harness:
         for other in self.renamed:
             other.same(decision, decide)
         return self._compare(decision, self.reference.tick(self.offset, self.clock, limit), crash_after)
+
+    def _renewal_flags(self, confirmed: list[tuple[str, list[str]]], modules: list[str]) -> None:
+        """T18: the forecast of the renewal flags those whom the confirmation of the reduction names, and nobody else."""
+        scheduled = self.live[TENANT].row.scheduled
+        if not scheduled:
+            return
+        budget = domain.Budget(100_000)
+        rows = self.live[TENANT].rows()
+        events = domain.forecast(rows, self.clock, scheduled[0].starts_at, budget, offset=self.offset + 1).events
+        began = next(n for n, event in enumerate(events) if event.type.endswith(".period_started"))
+        flags = [event.body for event in events[began:] if event.type.endswith(".seat_flagged")]
+        found = [(module, [body["user"] for body in flags if body["module"] == module]) for module in modules]
+        assert confirmed == [(module, users) for module, users in found if users]
+        self.seen[("renewal", "flags" if confirmed else "flags nobody")] += 1
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
         """An error in the middle of a decision leaves everything as it was."""

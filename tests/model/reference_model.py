@@ -3,6 +3,7 @@
 A command is a dict with its `type` and plain values (times in ms). An event is a dict with `type`, `role`, `reason` and what matters of it.
 """
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -498,18 +499,43 @@ class ReferenceModel:
             self.answer("reduction_refused", fails, module=module, order=c.get("order"))
             return True
         for module, total in totals:
-            pool = self.pools[module]
             if total == 0:
                 self.answer("reduction_refused", "terminate_instead", module=module, order=c.get("order"))
                 return True
-            if total < 0 or total > pool["licences"]:
+            if total < 0 or total > self.pools[module]["licences"]:
                 self.answer("reduction_refused", "above_licences", module=module, order=c.get("order"))
                 return True
-            if pool["reduce_below_use"] == "block" and pool["former"] is None and total < self.in_use(module) and total < pool["licences"]:
-                must_free = self.in_use(module) - total
-                self.answer("reduction_refused", "below_use", module=module, order=c.get("order"), must_free=must_free)
+        return False
+
+    def below_use_fails(self, c: Command, totals: list[tuple[str, int]], then: "ReferenceModel") -> bool:
+        """Whether `block` refuses the numbers, if the seats are those of `then`."""
+        for module, total in totals:
+            used = then.in_use(module)
+            blocks = self.pools[module]["reduce_below_use"] == "block" and self.pools[module]["former"] is None
+            if blocks and total < used and total < then.pools[module]["licences"]:
+                self.answer("reduction_refused", "below_use", module=module, order=c.get("order"), must_free=used - total)
                 return True
         return False
+
+    def at_renewal(self, numbers: list[tuple[str, int]]) -> "ReferenceModel":
+        """A copy of everything with these numbers, right before the next period begins; of the present, if none is scheduled."""
+        ahead = copy.deepcopy(self)
+        for module, n in numbers:
+            ahead.pools[module] |= {"next": n, "numbered": self.offset, "former": None}
+        while ahead.scheduled and ahead.due()[0][1] != 4:
+            ahead.now = max(ahead.now, ahead.due()[0][0])
+            ahead.settle(1)
+        return ahead
+
+    def would_flag(self, modules: list[str]) -> list[tuple[str, list[str]]]:
+        """Let the period begin, and return whom it flags in these modules. If none is scheduled, it begins now."""
+        self.now = self.scheduled[0][0] if self.scheduled else self.now
+        self.scheduled = self.scheduled or [(self.now, "next", self.here())]
+        first = len(self.events)
+        self.start_period()
+        flags = [e for e in self.events[first:] if e["type"] == "seat_flagged"]
+        found = [(module, [e["user"] for e in flags if e["module"] == module]) for module in modules]
+        return [(module, users) for module, users in found if users]
 
     def reduce_licences(self, c: Command) -> None:
         if c["order"] in self.orders:
@@ -517,7 +543,7 @@ class ReferenceModel:
         if any(n < 1 for _, n in c["items"]):
             return self.reject("invalid_count", "items", c["order"])
         totals = [(m, self.pools[m]["licences"] - n) for m, n in c["items"] if m in self.pools]
-        if self.reduction_fails(c, totals):
+        if self.reduction_fails(c, totals) or self.below_use_fails(c, totals, self):
             return None
         self.orders.add(c["order"])
         for module, total in totals:
@@ -533,13 +559,12 @@ class ReferenceModel:
             return self.reject("invalid_count", "items")
         if self.reduction_fails(c, c["items"]):
             return None
-        would = []
+        ahead = self.at_renewal(c["items"])
+        if self.below_use_fails(c, c["items"], ahead):
+            return None
         for module, n in c["items"]:
             self.pools[module] |= {"next": n, "numbered": self.offset, "former": None}
-            _, flagged, spared = self.would_lose(module, n)
-            if flagged or spared:
-                would.append((module, [*flagged, *spared]))
-        return self.answer("reduction_scheduled", "scheduled", would_flag=would)
+        return self.answer("reduction_scheduled", "scheduled", would_flag=ahead.would_flag([module for module, _ in c["items"]]))
 
     def schedule_period(self, c: Command) -> None:
         others = [s for s in self.scheduled if s[1] != c["period"]]

@@ -272,7 +272,8 @@ class SeatsModel(RuleBasedStateMachine):
         self.send(c | self.ordered(draw, [1, 1, 1, 1, 2, 3, 0], 2), crash=draw.crash(), fail=draw.fail())
 
     def reduction_is_scheduled(self, draw: Draw) -> None:
-        self.send({"type": "schedule_reduction", "number": 1} | self.ordered(draw, [1, 1, 1, 2, 2, 3, 0, 9, -1], 2), crash=draw.crash())
+        c = {"type": "schedule_reduction", "number": 1} | self.ordered(draw, [1, 1, 1, 2, 2, 3, 0, 9, -1], 2)
+        self.send(c, crash=draw.crash(), fail=draw.fail())
 
     def period_is_scheduled(self, draw: Draw) -> None:
         starts_at = draw.choice([self.now() - draw.choice([0, HOUR]), self.instant(draw), self.instant(draw)])
@@ -369,6 +370,7 @@ def unseen() -> list[str]:
     wanted += [("policy", f"terminate_reduces_pool={value}") for value in (True, False)]
     wanted += [("policy", text) for text in ("warn_at=50%", "warn_at=1", "flag_cap=1", "expand_cap=3", f"grace={7 * DAY}")]
     wanted += [("policy", f"{field} unset") for field in UNSETTABLE]
+    wanted += [("renewal", "flags"), ("renewal", "flags nobody")]
     return sorted(f"{what} {value}" for what, value in wanted if not seen[(what, value)])
 
 

@@ -16,7 +16,7 @@ from services.seats import domain
 from tests.model.harness import TENANT, Harness
 from tests.model.reference_model import DAY, Command
 
-DEPTH, ENDING_DEPTH = 7, 5
+DEPTH, ENDING_DEPTH, RENEWAL_DEPTH = 7, 5, 5
 GRACE = 4 * DAY
 State = tuple[Any, ...]
 POLICIES: dict[str, dict[str, object]] = {
@@ -100,10 +100,24 @@ ENDING: dict[str, Callable[[Harness], Command] | int] = {
 }
 
 
-def opened(policies: dict[str, object]) -> Harness:
+# Two licences: half a grace from now, a leaver and the next period fall due at one instant.
+RENEWAL: dict[str, Callable[[Harness], Command] | int] = {
+    **{name: ALPHABET[name] for name in ("ada needs it", "ben needs it, urgently", "ben will leave", "ben is invited")},
+    "cid needs it": need("cid", ["time"]),
+    **{name: ENDING[name] for name in ("one licence in the next period", "a period is scheduled", "half a grace passes")},
+}
+OF_RENEWAL: dict[str, dict[str, object]] = {
+    "flag_newest": {"over_limit": "wait"},
+    "block": {"over_limit": "flag", "reduce_below_use": "block"},
+    "leavers take their licence along": {"over_limit": "flag", "terminate_reduces_pool": True, "reduce_at": "period_end"},
+}
+
+
+def opened(policies: dict[str, object], licences: int = 1) -> Harness:
     harness = Harness(Counter())
     harness.run({"type": "open_tenant", "number": 1, "clock": "real", "at": 0}, "t")
-    pool = {"type": "open_pool", "number": 2, "module": "time", "base": True, "licences": 1, "policies": {**policies, "grace": GRACE}}
+    settings = {"base": True, "licences": licences, "policies": {**policies, "grace": GRACE}}
+    pool = {"type": "open_pool", "number": 2, "module": "time", **settings}
     harness.run(pool, "p")
     return harness
 
@@ -142,9 +156,11 @@ def state(harness: Harness) -> State:
     return numbers, tuple(scheduled), tenant.row.period is None, tuple(people)
 
 
-def explore(policies: dict[str, object], depth: int, alphabet: dict[str, Callable[[Harness], Command] | int]) -> tuple[int, int, int]:
+def explore(
+    policies: dict[str, object], depth: int, alphabet: dict[str, Callable[[Harness], Command] | int], licences: int = 1
+) -> tuple[int, int, int]:
     """(states, transitions, events of all transitions)"""
-    start = opened(policies)
+    start = opened(policies, licences)
     seen, front, transitions, events = {state(start)}, [start], 0, 0
     for _ in range(depth):
         following = []
@@ -175,6 +191,13 @@ EXPECTED = {
 }
 
 
+EXPECTED_OF_RENEWAL = {
+    "flag_newest": (480, 2072, 2188),
+    "block": (415, 1880, 2035),
+    "leavers take their licence along": (426, 1912, 2109),
+}
+
+
 EXPECTED_OF_ENDING = (311, 1680, 1752)
 
 
@@ -185,3 +208,9 @@ def test_every_short_sequence_of_commands_is_decided_as_by_the_reference_model(p
 
 def test_every_short_sequence_around_the_end_of_a_subscription_is_decided_as_by_the_reference_model() -> None:
     assert explore(POLICIES["expand"], ENDING_DEPTH, ENDING) == EXPECTED_OF_ENDING
+
+
+@pytest.mark.parametrize("policy", OF_RENEWAL)
+def test_T18_every_short_sequence_around_a_renewal_is_decided_as_by_the_reference_model(policy: str) -> None:
+    """Each confirmation of a reduction names whom the renewal flags in the reference model, and in the forecast of the domain."""
+    assert explore(OF_RENEWAL[policy], RENEWAL_DEPTH, RENEWAL, 2) == EXPECTED_OF_RENEWAL[policy]

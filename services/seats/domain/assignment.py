@@ -70,11 +70,18 @@ def assign_seats(builder: DecisionBuilder, payload: AssignSeats) -> None:
     fields |= {"blocked_by": assignment.blocked_by(), "released": fields.pop("released", None), "reduced": fields.pop("reduced", None)}
     if reason != payload.reason:
         fields["asked"] = payload.reason
-    builder.answer(name, reason, assignment.touched(released), **fields)
+    builder.answer(name, reason, assignment.touched(released, _no_longer_dated(old, required)), **fields)
     assignment.consequences()
     if restored:
         builder.reallocate(Reason.LICENCE_FREE)  # what the person did not take
     return None
+
+
+def _no_longer_dated(old: UserRow | None, required: Required) -> list[str]:
+    """Return the modules that the person would have given up at another time, or at all: the forecast of their pools changes."""
+    if old is None or old.release is None or (required.release is not None and old.release[:3] == tuple(required.release)):
+        return []
+    return sorted(module for module in old.seats if module not in old.release.modules)
 
 
 def ignore(builder: DecisionBuilder, reason: str, user: str, last_revision: int) -> None:

@@ -5,7 +5,7 @@ from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.instants import instant
 from services.seats.domain.reduction import reduce, reduce_for_leaver
 from services.seats.domain.rows import ACTIVE, FLAGGED, HELD, shared_names
-from services.seats.domain.state import GRACE, HOLD, PERIOD, RELEASE, Due, pool_rank
+from services.seats.domain.state import GRACE, HOLD, PERIOD, RELEASE, Due, Pool, pool_rank
 from services.seats.domain.transitions import ReleasedAsDated, Revoked, period_started, to_body
 from shared.schemas.seats_v1 import Reason, ReduceBelowUse
 
@@ -29,6 +29,16 @@ def apply_due_items(builder: DecisionBuilder, limit: int = NO_LIMIT) -> int:
         _fall_due(builder, tenant.due_heap[0])
         count += 1
     return count
+
+
+def apply_until_period(builder: DecisionBuilder) -> None:
+    """Apply what falls due before the next scheduled period, each item at its own time."""
+    while (due := builder.tenant.due()) is not None:
+        entry = builder.tenant.due_heap[0]
+        builder.move_to(max(due, builder.at))
+        if entry[1] == PERIOD:
+            return
+        _fall_due(builder, entry)
 
 
 def _fall_due(builder: DecisionBuilder, entry: Due) -> None:
@@ -132,7 +142,23 @@ def revoke(builder: DecisionBuilder, user: str, module: str) -> None:
 
 
 def start_period(builder: DecisionBuilder) -> None:
-    """Start the next period and apply its numbers of licences; under `block` never below the seats in use."""
+    """Start the next period with its numbers of licences, and reduce the seats to them."""
+    apply_numbers(builder)
+    for pool in sorted(builder.tenant.pools.values(), key=pool_rank):
+        reduce(builder, pool.module, Reason.REDUCTION)
+    builder.reallocate(Reason.LICENCE_FREE)
+
+
+def number_at_start(pool: Pool) -> int:
+    """Return the licences with which the next period begins, if it begins with these seats."""
+    row = pool.row
+    if row.next_period and row.reduce_below_use == ReduceBelowUse.BLOCK:
+        return max(row.next_period, min(pool.in_use, row.licences))
+    return row.next_period
+
+
+def apply_numbers(builder: DecisionBuilder) -> None:
+    """Apply the next period's numbers of licences, under `block` never below the seats in use. Close the pools whose number is 0."""
     tenant = builder.tenant
     begun = tenant.row.scheduled[0]
     tenant.put_tenant(period_started(tenant.row, begun.period))
@@ -140,14 +166,12 @@ def start_period(builder: DecisionBuilder) -> None:
     for module in sorted(tenant.pools):
         pool = tenant.pools[module]
         row = pool.row
-        number = row.next_period
+        number = number_at_start(pool)
         if number == 0:
             closing.append(module)
             continue
-        if row.reduce_below_use == ReduceBelowUse.BLOCK:
-            number = max(number, min(pool.in_use, row.licences))
-            if number > row.next_period:
-                limited.append(module)
+        if number > row.next_period:
+            limited.append(module)
         tenant.put_pool(module, row._replace(licences=number, next_period=number, numbered=builder.offset))
         licences.append({"module": module, "quantity": number})
     reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
@@ -158,6 +182,3 @@ def start_period(builder: DecisionBuilder) -> None:
     for module in closing:
         builder.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
         close(builder, module)
-    for pool in sorted(tenant.pools.values(), key=pool_rank):
-        reduce(builder, pool.module, Reason.REDUCTION)
-    builder.reallocate(Reason.LICENCE_FREE)

@@ -8,7 +8,8 @@ from services.seats.domain.decision import DUE_ITEM, DecisionBuilder
 from services.seats.domain.due_items import apply_due_items
 from services.seats.domain.instants import DAY_MS, INSTANT_MAX, instant, to_ms
 from services.seats.domain.policies import given_in, merged, shown, wrong_policies, wrong_together, wrong_unset
-from services.seats.domain.reduction import reduce, reduction_plan
+from services.seats.domain.reduction import reduce
+from services.seats.domain.renewal import pools_at_renewal, schedule_numbers
 from services.seats.domain.rows import OrderRow, PoolRow
 from services.seats.domain.state import Pool, Tenant, pool_rank
 from services.seats.domain.transitions import period_scheduled
@@ -253,6 +254,10 @@ def reduce_licences(builder: DecisionBuilder, payload: ReduceLicences) -> None:
     if _refuse_reduction(builder, items, payload.expected, totals, payload.order):
         return None
     for module, licences in totals:
+        pool = tenant.pools[module]
+        if _refuse_below_use(builder, module, licences, pool.in_use, pool.row.licences, payload.order):
+            return None
+    for module, licences in totals:
         row = tenant.pools[module].row
         tenant.put_pool(module, row._replace(licences=licences, next_period=min(row.next_period, licences), numbered=builder.offset))
     tenant.put_order(payload.order, OrderRow(builder.command, builder.offset))
@@ -273,42 +278,45 @@ def _refuse_reduction(
         builder.answer("reduction_refused", refused, (), order=order, module=module, expected=shown_expected, actual=actual(builder, items))
         return True
     for module, number in totals:
-        pool = builder.tenant.pools[module]
         if number == 0:
             builder.answer("reduction_refused", Reason.TERMINATE_INSTEAD, (module,), order=order, module=module, instead=TERMINATE)
             return True
-        if not 0 < number <= pool.row.licences:
+        if not 0 < number <= builder.tenant.pools[module].row.licences:
             builder.answer("reduction_refused", Reason.ABOVE_LICENCES, (module,), order=order, module=module)
-            return True
-        # An ending that is taken back restores a number that was allowed once; under `block` the period begins with those in use.
-        if pool.row.reduce_below_use == ReduceBelowUse.BLOCK and not pool.row.ending and number < min(pool.in_use, pool.row.licences):
-            must_free = pool.in_use - number
-            builder.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=must_free)
             return True
     return False
 
 
+def _refuse_below_use(builder: DecisionBuilder, module: str, number: int, in_use: int, licences: int, order: str | None = None) -> bool:
+    """B12 B13: under `block`, answer that the number is below the seats in use, if it is."""
+    row = builder.tenant.pools[module].row
+    # An ending that is taken back restores a number that was allowed once; under `block` the period begins with those in use.
+    if row.reduce_below_use != ReduceBelowUse.BLOCK or row.ending or number >= min(in_use, licences):
+        return False
+    builder.answer("reduction_refused", Reason.BELOW_USE, (module,), order=order, module=module, must_free=in_use - number)
+    return True
+
+
 def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> None:
-    """T2 T12 T18: set the next period's number to any number from 1 to the present licences, as often as you like. The answer names who
-    would be flagged. It also takes back that a pool closes."""
+    """T2 T12 T18: set the next period's number to any number from 1 to the present licences, as often as you like. The answer names whom
+    the renewal would flag. It also takes back that a pool closes."""
     tenant, items = builder.tenant, payload.items
     wrong = wrong_counts(items, 0)
     if wrong is not None:
         return reject(builder, wrong)
-    if _refuse_reduction(builder, items, payload.expected, [(item.module, item.quantity) for item in items], None):
+    numbers = [(item.module, item.quantity) for item in items]
+    if _refuse_reduction(builder, items, payload.expected, numbers, None):
         return None
-    kept = [item.module for item in items if tenant.pools[item.module].row.ending]
-    would_flag, shown_each = [], WOULD_FLAG_SHOWN // len(items)
-    for item in items:
-        pool = tenant.pools[item.module]
-        tenant.put_pool(item.module, pool.row._replace(next_period=item.quantity, numbered=builder.offset, former_next=None))
-        _, flagged, last = reduction_plan(builder, pool, item.quantity)
-        users = flagged if last is None else [*flagged, last]
-        if users:
-            would_flag.append({"module": item.module, "users": users[:shown_each], "count": len(users)})
-    modules = [item.module for item in items]
+    found = pools_at_renewal(builder, numbers)
+    if any(_refuse_below_use(builder, module, number, found[module].in_use, found[module].licences) for module, number in numbers):
+        return None
+    kept = [module for module, _ in numbers if tenant.pools[module].row.ending]
+    schedule_numbers(builder, numbers)
+    shown_each = WOULD_FLAG_SHOWN // len(items)
+    flagged = [(module, found[module].flagged) for module, _ in numbers if found[module].flagged]
+    would_flag = [{"module": module, "users": users[:shown_each], "count": len(users)} for module, users in flagged]
     fields: dict[str, Any] = {"items": items_json(items), "would_flag": would_flag, "kept": kept or None}
-    builder.answer("reduction_scheduled", Reason.SCHEDULED, modules, **fields)
+    builder.answer("reduction_scheduled", Reason.SCHEDULED, [module for module, _ in numbers], **fields)
     return None
 
 

@@ -5,7 +5,8 @@ can be undone row by row. Heaps are cleaned lazily: an entry counts only while t
 outdated entries is rebuilt.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -192,10 +193,22 @@ class Tenant:
 
     def rollback(self) -> None:
         """Restore every row as it was at `begin`. Seats are counted in pools, so closed pools come back first and opened pools go last."""
-        old_rows = dict(self._undo)
-        for key in sorted(old_rows, key=lambda key: 1 if "|#pool|" not in key else 0 if old_rows[key] is not None else 2):
-            self._put(key, old_rows[key])
+        self._put_back(dict(self._undo))
         self.begin()
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Undo what the block changes, and leave the rows that the decision changed before it. After an exception in the block, only
+        `restore` helps."""
+        undo, new, touched = dict(self._undo), dict(self._new), dict(self.touched)
+        yield
+        before = {key: new.get(key, old) for key, old in self._undo.items()}
+        self._put_back({key: row for key, row in before.items() if row is not self._new[key]})
+        self._undo, self._new, self.touched = undo, new, touched
+
+    def _put_back(self, rows: Mapping[str, Row | None]) -> None:
+        for key in sorted(rows, key=lambda key: 1 if "|#pool|" not in key else 0 if rows[key] is not None else 2):
+            self._put(key, rows[key])
 
     def restore(self) -> None:
         """Restore the rows and derive everything else from them again. Use it after an error in the middle of a change, when nothing

@@ -1,0 +1,253 @@
+"""The confirmation of a scheduled reduction says what the renewal does, if nothing else changes (T18)."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.seats import domain
+from shared.schemas.seats_v1 import DatedRelease
+from tests.support.seats_harness import START, SeatsHarness
+
+DAY = timedelta(days=1)
+APRIL = START + 17 * DAY
+BOTH = pytest.mark.parametrize("policy", ["block", "flag_newest"])
+
+
+def company(licences: int, *users: str, base: bool = True, **policies: Any) -> SeatsHarness:
+    """People who use the module `time`, the first one created first, and a period that begins in April."""
+    harness = SeatsHarness()
+    harness.pool("time", licences, base=base, **policies)
+    for n, user in enumerate(users):
+        harness.assign(user, "time", created_at=START + timedelta(minutes=n))
+    harness.schedule("april", APRIL)
+    return harness
+
+
+def leaves(harness: SeatsHarness, user: str, *modules: str, days: int = 0, **rest: Any) -> list[str]:
+    """The person's last working day is the last day of March, or so many days later."""
+    release = DatedRelease(at=APRIL + days * DAY, modules=(), leaver=True)
+    return harness.assign(user, *(modules or ("time",)), release=release, **rest)
+
+
+def confirmed(harness: SeatsHarness, **numbers: int) -> dict[str, list[str]]:
+    assert harness.next_period(**numbers) == ["reduction_scheduled (scheduled)"]
+    return {each["module"]: list(each["users"]) for each in harness.event("reduction_scheduled")["would_flag"]}
+
+
+def flagged(events: list[domain.Event]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if event.type.endswith(".seat_flagged"):
+            found.setdefault(event.body["module"], []).append(event.body["user"])
+    return found
+
+
+def renewed(harness: SeatsHarness) -> dict[str, list[str]]:
+    """Let time pass day by day to the renewal, and return whom it flags."""
+    began: list[domain.Event] = []
+    while harness.now < APRIL:
+        harness.wait(days=1)
+        names = [event.type.rpartition(".")[2] for event in harness.events]
+        began = harness.events[names.index("period_started") :] if "period_started" in names else []
+    return flagged(began)
+
+
+def forecast(harness: SeatsHarness) -> dict[str, list[str]]:
+    rows, now, then = harness.tenant.rows(), domain.to_ms(harness.now), domain.to_ms(APRIL)
+    return flagged(domain.forecast(rows, now, then, domain.Budget(1000), offset=harness.offset + 1).events)
+
+
+@BOTH
+def test_T18_B12_the_seat_of_a_leaver_of_the_last_day_does_not_count_in_the_next_period(policy: str) -> None:
+    harness = company(4, "ada", "ben", "cid", "dan", reduce_below_use=policy)
+    leaves(harness, "ben")
+    assert confirmed(harness, time=3) == {}
+    assert renewed(harness) == {}
+    assert harness.event("period_started")["reason"] == "period_began"
+    assert (harness.licences("time"), harness.seats("time")) == ((3, 3), dict.fromkeys(("ada", "cid", "dan"), "active"))
+
+
+def test_T18_M15_a_leaving_that_is_taken_back_is_in_the_forecast_and_its_event_shows_the_pool() -> None:
+    harness = company(4, "ada", "ben", "cid", "dan")
+    leaves(harness, "ben")
+    assert confirmed(harness, time=3) == {}
+    assert forecast(harness) == {}
+    leaves(harness, "ben")
+    assert harness.event("seats_assigned")["pools"] == [], "the same leaving once more changes no forecast"
+    leaves(harness, "ben", days=1)
+    assert [pool["active"] for pool in harness.event("seats_assigned")["pools"]] == [4]
+    assert forecast(harness) == {"time": ["dan"]}
+    leaves(harness, "ben")
+    harness.assign("ben", "time")
+    assert [pool["active"] for pool in harness.event("seats_assigned")["pools"]] == [4]
+    assert forecast(harness) == {"time": ["dan"]} == renewed(harness)
+
+
+def test_B12_T18_under_block_a_leaving_that_is_taken_back_limits_the_reduction() -> None:
+    harness = company(4, "ada", "ben", "cid", "dan", reduce_below_use="block")
+    leaves(harness, "ben")
+    assert confirmed(harness, time=3) == {}
+    harness.assign("ben", "time")
+    assert forecast(harness) == {} == renewed(harness)
+    assert harness.event("period_started")["reduction_limited"] == ["time"]
+    assert harness.licences("time") == (4, 4)
+
+
+def test_T18_B13_a_leaver_of_the_first_day_of_the_next_period_still_counts() -> None:
+    harness = company(4, "ada", "ben", "cid", "dan")
+    leaves(harness, "ben", days=1)
+    assert confirmed(harness, time=3) == {"time": ["dan"]}
+    harness.next_period(time=4)
+    harness.policy("time", reduce_below_use="block")
+    assert harness.next_period(time=3) == ["reduction_refused time (below_use)"]
+    assert harness.event("reduction_refused")["must_free"] == 1
+    assert harness.licences("time") == (4, 4), "a refused reduction changes nothing"
+
+
+def test_B13_the_refusal_counts_the_seats_in_use_at_the_renewal() -> None:
+    harness = company(4, "ada", "ben", "cid", "dan", reduce_below_use="block")
+    leaves(harness, "ben")
+    assert harness.next_period(time=1) == ["reduction_refused time (below_use)"]
+    assert harness.event("reduction_refused")["must_free"] == 2
+
+
+def test_M8_a_reduction_at_once_counts_the_seats_of_today() -> None:
+    harness = company(4, "ada", "ben", "cid", "dan", reduce_below_use="block")
+    leaves(harness, "ben")
+    assert harness.reduce(time=1) == ["reduction_refused time (below_use)"]
+    harness.policy("time", reduce_below_use="flag_newest")
+    assert harness.reduce(time=1) == ["licences_reduced (ordered)", "seat_flagged dan time (reduction)"]
+
+
+def someone_waits(harness: SeatsHarness) -> None:
+    harness.policy("time", over_limit="wait")
+    harness.assign("eve", "time", created_at=START + DAY)
+
+
+def someone_is_flagged(harness: SeatsHarness) -> None:
+    harness.policy("time", over_limit="flag", grace="P60D")
+    harness.assign("eve", "time", created_at=START + DAY)
+
+
+def a_grace_ends(harness: SeatsHarness) -> None:
+    harness.policy("time", over_limit="flag", grace="P3D")
+    harness.assign("eve", "time", created_at=START + DAY)
+
+
+def a_hold_lasts(harness: SeatsHarness) -> None:
+    harness.assign("dan")
+    harness.assign("hal", "time", hold_until=APRIL + DAY)
+
+
+def a_hold_ends(harness: SeatsHarness) -> None:
+    harness.assign("dan")
+    harness.assign("hal", "time", hold_until=APRIL)
+
+
+def a_leaver_takes_the_licence_along_then(harness: SeatsHarness) -> None:
+    harness.policy("time", terminate_reduces_pool=True, reduce_at="period_end")
+    leaves(harness, "ben")
+
+
+def a_leaver_takes_the_licence_along_at_once(harness: SeatsHarness) -> None:
+    harness.policy("time", terminate_reduces_pool=True, reduce_at="now")
+    leaves(harness, "ben")
+
+
+def the_other_base_pool_closes_with_the_last_other_administrator(harness: SeatsHarness) -> None:
+    """Then dan is the last administrator, whom a reduction passes over."""
+    harness.pool("core", 1, base=True)
+    harness.assign("eva", "core", administrator=True)
+    harness.assign("dan", "time", administrator=True, created_at=START + timedelta(minutes=3))
+    harness.close("core", "period_end")
+
+
+def the_subscription_was_to_end(harness: SeatsHarness) -> None:
+    harness.close("time", "period_end", ending=True)
+
+
+@pytest.mark.parametrize(
+    ("happens", "leaver", "number", "expected"),
+    [
+        (someone_waits, "ben", 3, ["eve"]),  # eve gets ben's seat, and is the newest
+        (someone_waits, "ben", 4, []),
+        (someone_is_flagged, "ben", 3, ["eve"]),  # ben's seat clears the flag; the reduction sets a new one with a full grace
+        (someone_is_flagged, "ben", 4, []),
+        (a_grace_ends, None, 3, ["dan"]),  # eve is revoked before
+        (a_grace_ends, "ben", 3, []),
+        (a_hold_lasts, None, 3, []),  # a reduction takes holds first
+        (a_hold_lasts, None, 2, ["cid"]),
+        (a_hold_lasts, "ben", 2, []),
+        (a_hold_ends, "ben", 1, ["cid"]),
+        (a_leaver_takes_the_licence_along_then, None, 4, []),  # his leaving lowers the number to 3
+        (a_leaver_takes_the_licence_along_then, None, 3, ["dan"]),  # it is the customer's number that is lowered (M9)
+        (a_leaver_takes_the_licence_along_at_once, None, 3, []),
+        (a_leaver_takes_the_licence_along_at_once, "cid", 2, []),
+        (the_other_base_pool_closes_with_the_last_other_administrator, "ben", 2, ["cid"]),
+        (the_subscription_was_to_end, "ben", 3, []),
+        (the_subscription_was_to_end, None, 3, ["dan"]),
+    ],
+)
+def test_T18_the_confirmation_names_whom_the_renewal_flags(
+    happens: Callable[[SeatsHarness], None], leaver: str | None, number: int, expected: list[str]
+) -> None:
+    harness = company(4, "ada", "ben", "cid", "dan")
+    happens(harness)
+    if leaver is not None:
+        leaves(harness, leaver, created_at=START + timedelta(minutes=1))
+    assert confirmed(harness, time=number).get("time", []) == expected
+    assert forecast(harness).get("time", []) == expected
+    assert renewed(harness).get("time", []) == expected
+
+
+def test_T18_A18_a_leaver_counts_in_each_module_and_a_move_only_in_those_it_gives_up() -> None:
+    harness = SeatsHarness()
+    harness.pool("time", 3, base=True)
+    harness.pool("docs", 3)
+    for n, user in enumerate(("ada", "ben", "cid")):
+        harness.assign(user, "time", "docs", created_at=START + timedelta(minutes=n))
+    harness.schedule("april", APRIL)
+    leaves(harness, "ada", "time", "docs")
+    harness.assign("ben", "time", "docs", release=DatedRelease(at=APRIL, modules=("time",), leaver=False), created_at=START + DAY)
+    assert confirmed(harness, time=1, docs=1) == {"time": ["ben"]}
+    assert renewed(harness) == {"time": ["ben"]}
+
+
+def test_T18_only_the_next_of_several_periods_counts_and_without_one_the_seats_of_today() -> None:
+    harness = SeatsHarness()
+    harness.pool("time", 2, base=True)
+    harness.assign("ada", "time")
+    harness.assign("ben", "time", created_at=START + DAY)
+    leaves(harness, "ada")
+    assert confirmed(harness, time=1) == {"time": ["ben"]}, "no period is scheduled"
+    harness.schedule("may", APRIL + 30 * DAY)
+    assert confirmed(harness, time=1) == {}
+    harness.schedule("april", APRIL - DAY)
+    assert confirmed(harness, time=1) == {"time": ["ben"]}
+
+
+def test_the_look_at_the_renewal_leaves_every_row_and_queue_as_it_was() -> None:
+    """All kinds of due items before the renewal: releases, holds, graces, thresholds, a pool that closes, a queue that is served."""
+    harness = company(3, "ada", "ben", over_limit="wait", warn_at="50%")
+    harness.pool("core", 1, base=True, over_limit="flag", grace="P2D")
+    harness.pool("docs", 1, over_limit="wait")
+    harness.assign("cid", "core", "docs", administrator=True)
+    harness.assign("dan", "core")
+    harness.assign("hal", "time", hold_until=START + DAY)
+    for user in ("eva", "fay"):
+        harness.assign(user, "time", "docs", partial=True)
+    harness.assign("gus", "docs")
+    leaves(harness, "ada")
+    harness.close("core", "period_end")
+    harness.assign("cid", "core", "docs", administrator=True, release=DatedRelease(at=START + 4 * DAY, modules=(), leaver=True))
+    before = dict(harness.tenant.rows())
+    assert confirmed(harness, time=1, docs=1) == {"time": ["ben", "fay"]}  # `keep` compares all that is derived from the rows
+    after = dict(harness.tenant.rows())
+    assert {key for key in after if after[key] != before[key]} == {
+        domain.tenant_key("acme"),
+        domain.pool_key("acme", "time"),
+        domain.pool_key("acme", "docs"),
+    }
+    assert renewed(harness) == {"time": ["ben", "fay"]}
