@@ -93,6 +93,27 @@ async def test_invoice_numbers_have_no_gap_although_transactions_fail_and_tenant
     assert last[0][0] == len(rows)
 
 
+async def test_two_workers_draw_numbers_of_several_series_without_a_deadlock(bench: Bench) -> None:
+    database = bench.wiring.database
+
+    async def draw_both() -> None:
+        async with database.unit_of_work(None) as uow:
+            for series in ("other-credit", "other"):
+                await store.invoices.draw_number(uow.connection, series)
+
+    async def waits() -> bool:
+        return bool((await bench.execute("SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0])
+
+    async with database.unit_of_work(None) as uow:
+        await store.invoices.draw_number(uow.connection, "other")
+        second = asyncio.create_task(draw_both())
+        await wait_until(waits, what="the second worker to wait for the first one")
+        await store.invoices.draw_number(uow.connection, "other-credit")
+    await second
+    rows = await bench.execute("SELECT series, last FROM number_series WHERE series LIKE 'other%' ORDER BY series")
+    assert [tuple(row) for row in rows] == [("other", 2), ("other-credit", 2)]
+
+
 async def test_a_second_run_issues_no_invoice_again(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await bench.buy(tenant, {"module": "time", "add": 1})

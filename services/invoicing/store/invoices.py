@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.invoicing.store.charges import CHARGES, INVOICE_CHARGES, ON_INVOICE
 from shared.database.row_classes import columns_of, many, one, table_of
 from shared.database.together import OF_NO_TENANT
+from shared.database.unit_of_work import lock_number
 from shared.schemas.invoicing_v1 import InvoiceIssued
 
 
@@ -65,6 +66,8 @@ _DRAW_NUMBER = (
     .returning(NUMBER_SERIES.c.last)
     .execution_options(**{OF_NO_TENANT: True})
 )
+# Two transactions that draw from several series draw one after the other: else each could wait for the other.
+_LOCK_SERIES = select(func.pg_advisory_xact_lock(lock_number("number_series"))).execution_options(**{OF_NO_TENANT: True})
 _ADD = insert(INVOICES)
 _ADD_CHARGES = insert(INVOICE_CHARGES).from_select(
     ("tenant_id", "invoice", "charge"),
@@ -81,8 +84,9 @@ async def issued(connection: AsyncConnection, tenant_id: str) -> dict[str, Invoi
 async def draw_number(connection: AsyncConnection, series: str) -> int:
     """Draw the next number of a series of the vendor.
 
-    The row stays locked until the invoice is committed or rolled back with its number. A sequence would leave a gap after a rollback.
+    The series stay locked until the invoice is committed or rolled back with its number. A sequence would leave a gap after a rollback.
     """
+    await connection.execute(_LOCK_SERIES)
     return int((await connection.execute(_DRAW_NUMBER, {"series": series})).scalar_one())
 
 
