@@ -10,7 +10,7 @@ import pytest_asyncio
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued
-from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
+from shared.schemas.seats_v1 import LicenceCount, PeriodStarted, PoolState, Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 
@@ -499,5 +499,49 @@ async def test_M15_the_next_invoice_and_the_forecast_know_the_scheduled_plan(ben
         await bench.advance_clock(tenant, datetime(2013, 11, 24, 12, tzinfo=UTC))
         (told,) = await bench.events(tenant, invoicing_v1.RenewalForecast)
         assert (told.days, [(each.module, each.count) for each in told.would_flag]) == (7, [("time", 2)])
+        bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob", "cy"), count=3)])
+        await bench.use(tenant, "time", 9, datetime(2013, 11, 24, 12, tzinfo=UTC))
+        await bench.until_settled(tenant)
+        worse = (await bench.events(tenant, invoicing_v1.RenewalForecast))[1:]
+        assert [(each.at.day, each.would_flag[0].count) for each in worse] == [(24, 3)], "at once: the plan allows six licences"
     finally:
         bench.foreseen.reduction = Forecast()
+
+
+async def test_M15_B12_the_next_invoice_asks_seats_where_people_decide_about_the_number(bench: Bench) -> None:
+    """Under `block`, eight seats are in use; five people leave with the last day of the period."""
+    tenant = await subscribed(bench)
+    await bench.use(tenant, "time", 8, NOVEMBER)
+    bench.foreseen.renewal = begins(time=8, documents=4)
+    path = f"/v1/tenants/{tenant}/invoices/upcoming"
+
+    async def quantities() -> dict[str, int]:
+        return {line["module"]: line["quantity"] for line in (await bench.ok("GET", path))["lines"]}
+
+    try:
+        await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", {"items": [{"module": "time", "total": 5}]}, tenant=tenant, **BUY)
+        await bench.until_settled(tenant)
+        assert await quantities() == {"documents": 4, "time": 5}, "nobody's leaving changes the number"
+        await changed(bench, tenant, modules={"time": {"reduce_below_use": "block"}})
+        assert await quantities() == {"documents": 4, "time": 8}
+        bench.foreseen.renewal = None
+        assert await quantities() == {"documents": 4, "time": 5}, "seats does not answer"
+        await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", {"items": [{"module": "time", "total": 10}]}, tenant=tenant, **BUY)
+        await bench.until_settled(tenant)
+        await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
+        bench.foreseen.renewal = begins(time=10, documents=4)
+        assert await quantities() == {"documents": 4, "time": 10}, "eight do not fit into the plan's six, so it would be dropped"
+        bench.foreseen.renewal = begins(time=10, documents=4, active=3)
+        assert await quantities() == {"time": 6}, "three fit"
+        await bench.advance_clock(tenant, DECEMBER)
+    finally:
+        bench.foreseen.renewal = Forecast()
+
+
+def begins(active: int = 8, **licences: int) -> Forecast:
+    """What seats foresees: the period begins with these licences, and so many people use them."""
+    numbers: dict[str, Any] = {"flagged": 0, "held": 0, "waiting": 0, "available": 0}
+    pools = tuple(PoolState(module=m, licences=n, next_period=n, active=min(active, n), **numbers) for m, n in licences.items())
+    items = tuple(LicenceCount(module=module, quantity=number) for module, number in licences.items())
+    about: dict[str, Any] = {"command": "x", "position": {"partition": 0, "offset": 0}, "role": "settled", "rules": 1, "at": DECEMBER}
+    return Forecast(period=PeriodStarted(**about, reason="period_began", starts_at=DECEMBER, licences=items, pools=pools))

@@ -18,18 +18,23 @@ def use(licences: int, next_period: int, *, active: int = 0, flagged: int = 0, h
 
 
 @pytest.mark.parametrize(
-    ("given", "excess"),
+    ("given", "of_plan", "excess"),
     [
-        (use(10, 10, active=10, flagged=5), None),  # over the limit, but the renewal flags nobody
-        (use(10, 6, active=6), None),
-        (use(10, 6, active=8), 2),
-        (use(10, 6, active=7, held=1), 2),
-        (use(10, 6, active=6, flagged=3), None),  # they are flagged already
-        (use(10, 6, active=8, confirmed=True), None),  # the reduction's own confirmation says it
+        (use(10, 10, active=10, flagged=5), None, None),  # over the limit, but the renewal flags nobody
+        (use(10, 6, active=6), None, None),
+        (use(10, 6, active=8), None, 2),
+        (use(10, 6, active=7, held=1), None, 2),
+        (use(10, 6, active=6, flagged=3), None, None),  # they are flagged already
+        (use(10, 6, active=8, confirmed=True), None, None),  # the reduction's own confirmation says it
+        (use(10, 0, active=8), None, None),  # a pool that closes releases its seats
+        (use(10, 10, active=8), 6, 2),  # the scheduled plan allows six licences
+        (use(10, 7, active=8), 6, 2),
+        (use(10, 5, active=8), 6, 3),
+        (use(10, 10, active=6), 6, None),
     ],
 )
 async def test_M15_a_forecast_is_made_only_if_a_scheduled_reduction_would_flag_more_people(
-    given: Use, excess: int | None, monkeypatch: pytest.MonkeyPatch
+    given: Use, of_plan: int | None, excess: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[Any] = []
     days: list[Any] = []
@@ -42,7 +47,11 @@ async def test_M15_a_forecast_is_made_only_if_a_scheduled_reduction_would_flag_m
     async def note_excess(_: object, found: list[Any]) -> None:
         noted.extend(each.excess for each in found)
 
+    async def limits(*_: object) -> dict[tuple[str, str], int]:
+        return {} if of_plan is None else {("acme", "time"): of_plan}
+
     monkeypatch.setattr(tenants, "find", find)
+    monkeypatch.setattr(renewal_forecasts, "limits", limits)
     monkeypatch.setattr(pool_days, "note", note)
     monkeypatch.setattr(renewal_forecasts, "note_excess", note_excess)
     uow: Any = type("UnitOfWork", (), {"connection": None})()

@@ -9,8 +9,9 @@ import pytest
 from services.invoicing.domain.account import Account, account
 from services.invoicing.domain.budget import Expandable, budget_caps
 from services.invoicing.domain.calendar import local_day, start_of_day
-from services.invoicing.use_cases.seats_questions import forecast_of
-from services.seats.domain import Command, decide
+from services.invoicing.domain.upcoming import upcoming
+from services.invoicing.use_cases.seats_questions import Forecast, forecast_of
+from services.seats.domain import Budget, Command, decide, forecast, to_ms
 from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import SubscriptionEnded, TermsApplied
@@ -18,6 +19,7 @@ from shared.schemas.seats_v1 import (
     AssignSeats,
     ClockAdvanced,
     ClosePool,
+    DatedRelease,
     Expected,
     ExpectedPool,
     LicenceCount,
@@ -30,6 +32,7 @@ from shared.schemas.seats_v1 import (
     ReduceLicences,
     SchedulePeriod,
     ScheduleReduction,
+    SeatFlagged,
     SeatsAssigned,
     SeatsRefused,
     SetPolicy,
@@ -76,9 +79,15 @@ class Seats(InvoicingHarness):
         for module in ("documents", "time"):
             self.send(ClosePool, module=module, at=at, ending=True)
 
-    def hire(self, user: str) -> list[Payload]:
-        need = {"modules": ("time",), "created_at": START, "user": user, "revision": 1, "reason": "hired"}
-        return self.send(AssignSeats, source="users", **need)
+    def hire(self, user: str, revision: int = 1, **rest: Any) -> list[Payload]:
+        need = {"modules": ("time",), "created_at": START, "user": user, "revision": revision, "reason": "hired"}
+        return self.send(AssignSeats, source="users", **need, **rest)
+
+    def renewal(self) -> Forecast:
+        """Ask seats for the forecast of the next renewal."""
+        then = to_ms(start_of_day(self.contract.period_end, self.zone))
+        events = forecast(self.tenants["acme"].rows(), to_ms(START), then, Budget(1000), offset=self.offset + 1).events
+        return forecast_of([{"type": event.type, "data": event.body} for event in events])
 
 
 def lines(found: Account) -> list[list[tuple[str, str, int, int]]]:
@@ -150,6 +159,44 @@ def test_M12_seats_alone_stops_the_expansions_that_the_budget_does_not_allow() -
     states = [(answer.modules[0].state, answer.modules[0].reason == "expand_cap") for answer in answers]
     assert states == [("active", False), ("active", False), ("refused", True)]
     assert seats.tenants["acme"].pools["time"].row.licences == 3
+
+
+@pytest.mark.parametrize(
+    ("policies", "number", "taken_back", "flagged", "net_minor"),
+    [
+        ({"reduce_below_use": "block"}, 3, False, [], 3600),
+        ({"reduce_below_use": "block"}, 3, True, [], 4800),  # B12: limited by the seats in use
+        ({"reduce_below_use": "flag_newest"}, 3, False, [], 3600),
+        ({"reduce_below_use": "flag_newest"}, 3, True, ["dan"], 3600),
+        ({"terminate_reduces_pool": True}, 4, False, [], 3600),  # the leaver lowers the number
+        ({"terminate_reduces_pool": True}, 4, True, [], 4800),
+    ],
+)
+def test_M15_T18_the_next_invoice_and_the_forecast_know_leavers_and_what_block_limits(
+    policies: dict[str, Any], number: int, taken_back: bool, flagged: list[str], net_minor: int
+) -> None:
+    """The last working day is the last day of the period; the events are those that seats' forecast shows."""
+    seats = Seats(licences={"time": 4})
+    seats.send(SetPolicy, module="time", policies=Policies(**policies))
+    for user in ("ann", "bob", "cy", "dan"):
+        seats.hire(user)
+    seats.hire("bob", 2, release=DatedRelease(at=start_of_day(date(2013, 12, 1), seats.zone), leaver=True))
+    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=4, next_period=4),))
+    seats.send(ScheduleReduction, items=(LicenceCount(module="time", quantity=number),), expected=expected)
+    if taken_back:
+        seats.hire("bob", 3)
+    found = seats.renewal()
+    assert [user for each in found.would_flag for user in each.users] == flagged
+    assert found.period is not None
+    numbers = {item.module: item.quantity for item in found.period.licences}
+    document = upcoming(seats.facts, seats.contract, numbers, 1, seats.version)
+    assert document is not None
+    events = seats.send(ClockAdvanced, source="users", to=start_of_day(date(2013, 12, 1), seats.zone))
+    assert [event.user for event in events if isinstance(event, SeatFlagged)] == flagged
+    assert [(invoice.net_minor, invoice.lines[0].quantity) for invoice in account(seats.facts).invoices] == [
+        (document.net_minor, document.lines[0].quantity)
+    ]
+    assert document.net_minor == net_minor
 
 
 @pytest.mark.parametrize("reduce_at", ["period_end", "now"])

@@ -57,10 +57,9 @@ async def list_invoices(
 
 @router.get("/invoices/upcoming", summary="Get the next invoice as it would be today", responses=refusals(409))
 async def get_upcoming(wiring: Wired, tenant: TenantId) -> UpcomingInvoiceView:
-    """The renewal's invoice with the present numbers, prices and billing details: a line for each module, and what has changed since the
-    last invoice as adjustments (M14). Nothing is issued by this request."""
-    async with wiring.database.unit_of_work(tenant) as uow:
-        return UpcomingInvoiceView.of(*await upcoming_invoice(uow, tenant))
+    """The renewal's invoice if nothing else changes: a line for each module, and what has changed since the last invoice as adjustments
+    (M14). Known leavers and the policies `block` and `terminate_reduces_pool` count. Nothing is issued by this request."""
+    return UpcomingInvoiceView.of(*await upcoming_invoice(wiring.database, wiring.seats, tenant))
 
 
 async def invoice_view(uow: UnitOfWork, tenant: str, invoice: str, clock: Clock) -> InvoiceView:

@@ -122,6 +122,10 @@ async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEv
 
 async def on_reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     await _project(uow, message)
+    if isinstance(message.payload, seats_v1.ReductionScheduled):
+        named = {each.module: each.count for each in message.payload.would_flag}
+        counts = {item.module: 0 for item in message.payload.items} | named
+        await store.renewal_forecasts.confirm(uow.connection, message.tenant, counts)
     await _reduction_answered(uow, message)
 
 

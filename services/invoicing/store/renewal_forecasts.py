@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import bindparam, delete, func, literal, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,12 +20,14 @@ from shared.database.row_classes import columns_of, many, names_of, recordset, t
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`days`: how many days before the renewal the last forecast was due."""
+    """`days`: how many days before the renewal the last forecast was due. `at_most`: the licences that the scheduled plan leaves, if it
+    leaves fewer than there are."""
 
     tenant_id: str
     module: str
     would_flag: int
     days: int
+    at_most: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,14 @@ TOLD = table_of("renewal_forecasts", Told)
 
 _OWN = TOLD.c.tenant_id == bindparam("tenant")
 _TOLD = select(*columns_of(Told, TOLD)).where(_OWN)
+_LIMITED = select(*columns_of(Told, TOLD)).where(
+    TOLD.c.tenant_id == any_(bindparam("tenants", type_=ARRAY(Text))), TOLD.c.at_most.is_not(None)
+)
 _GIVEN = recordset(Told)
 _ADD = insert(TOLD).from_select(names_of(Told), select(*columns_of(Told, _GIVEN)))
+_OF_MODULE = _OWN & (TOLD.c.module == _GIVEN.c.module)
+_CONFIRM = update(TOLD).where(_OF_MODULE).values(would_flag=_GIVEN.c.would_flag)
+_LIMIT = update(TOLD).where(_OF_MODULE).values(at_most=_GIVEN.c.at_most)
 _FORGET = delete(TOLD).where(_OWN)
 _IN_USE = (
     select(POOL_DAYS.c.in_use)
@@ -77,11 +85,30 @@ async def told(connection: AsyncConnection, tenant_id: str) -> dict[str, Told]:
     return {row.module: row for row in await many(connection, _TOLD, Told, tenant=tenant_id)}
 
 
-async def put(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int], days: int) -> None:
+async def limits(connection: AsyncConnection, tenants: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Return what the scheduled plans of these tenants leave, by tenant and module."""
+    found = await many(connection, _LIMITED, Told, tenants=list(tenants))
+    return {(each.tenant_id, each.module): each.at_most for each in found if each.at_most is not None}
+
+
+async def put(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int], at_most: Mapping[str, int], days: int) -> None:
     """Replace the last forecast, by module."""
     await forget(connection, tenant_id)
-    rows = [Told(tenant_id, module, count, days) for module, count in would_flag.items()]
+    rows = [Told(tenant_id, module, count, days, at_most.get(module)) for module, count in would_flag.items()]
     await connection.execute(_ADD, {"rows": orjson.dumps(rows).decode()})
+
+
+async def confirm(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int]) -> None:
+    """Note how many people the confirmation of a reduction names: the next forecast is worse only if it names more. Without a forecast
+    before, nothing is noted."""
+    rows = [Told(tenant_id, module, count, 0, None) for module, count in would_flag.items()]
+    await connection.execute(_CONFIRM, {"tenant": tenant_id, "rows": orjson.dumps(rows).decode()})
+
+
+async def limit(connection: AsyncConnection, tenant_id: str, at_most: Mapping[str, int | None]) -> None:
+    """Note what a scheduled plan leaves of these modules; None: it is withdrawn."""
+    rows = [Told(tenant_id, module, 0, 0, number) for module, number in at_most.items()]
+    await connection.execute(_LIMIT, {"tenant": tenant_id, "rows": orjson.dumps(rows).decode()})
 
 
 async def forget(connection: AsyncConnection, tenant_id: str) -> None:

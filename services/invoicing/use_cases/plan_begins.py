@@ -15,7 +15,7 @@ import structlog
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
-from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, misfits, pool_at_start
+from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, misfits
 from services.invoicing.domain.policies import difference
 from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
@@ -24,7 +24,7 @@ from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.expand_caps import effective_policies
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
-from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, scheduled_plan
+from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, pools_at_start, scheduled_plan
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
 from shared.database import UnitOfWork
 from shared.schemas.base import Change
@@ -61,9 +61,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     plan = (await plan_of(uow, change)).plan
     pools = await pool_terms(uow, tenant_id)
     licences = {item.module: item.quantity for item in event.licences}
-    in_use = {pool.module: pool.active + pool.flagged + pool.held for pool in event.pools}
-    at_start = {module: pool_at_start(number, in_use.get(module, 0), pools[module]) for module, number in licences.items()}
-    wrong = misfits(plan, terms["term"], at_start, terms["ordered"], terms["closes"])
+    wrong = misfits(plan, terms["term"], pools_at_start(event, pools), terms["ordered"], terms["closes"])
     if wrong:
         await _drop(uow, tenant_id, change, contract, event.at, wrong, cause)
         await look_for_lists(uow, tenant_id, event.at)

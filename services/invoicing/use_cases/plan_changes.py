@@ -140,6 +140,9 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
         await follow_budget(uow, tenant_id, at)  # at the prices of the new plan
     else:
         await store.contract_changes.set_status(uow.connection, tenant_id, change, "scheduled", at, actor)
+        named = {each["module"]: each["count"] for each in terms["would_flag"] or ()}
+        await store.renewal_forecasts.confirm(uow.connection, tenant_id, named)
+        await store.renewal_forecasts.limit(uow.connection, tenant_id, {item.module: item.total for item in again.reduces})
         _publish_scheduled(uow, tenant_id, change, situation, again, terms["would_flag"] or [], actor)
     return await _find(uow, tenant_id, change)
 
@@ -189,6 +192,9 @@ async def withdraw_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Act
     if found.status != "scheduled" or today.isoformat() >= found.content["takes_effect_on"]:
         raise Conflict("plan-change-not-scheduled", f"The change is {found.status}. Only a scheduled change can be withdrawn.")
     await store.contract_changes.set_status(uow.connection, tenant_id, change, "withdrawn", at, None)
+    reduced = [each["module"] for each in found.content["reduces"]]
+    await store.renewal_forecasts.confirm(uow.connection, tenant_id, dict.fromkeys(reduced, 0))
+    await store.renewal_forecasts.limit(uow.connection, tenant_id, dict.fromkeys(reduced))
     event = PlanChangeWithdrawn(
         at=at,
         actor=actor,

@@ -1,5 +1,7 @@
 """Forecasts of a renewal that would flag people: 30, 7 and 1 days before it, and at once when a later change makes the forecast worse."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from services.invoicing import store
@@ -11,17 +13,25 @@ from services.invoicing.store.renewal_forecasts import KIND, REFERENCE
 from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
-from services.invoicing.use_cases.scheduled_plans import plan_that_begins
+from services.invoicing.use_cases.scheduled_plans import plan_that_begins, scheduled_plan
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
 from shared.errors import Transient
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import RenewalForecast
-from shared.schemas.seats_v1 import Expected, ExpectedPool, LicenceCount, ScheduleReduction, WouldFlag
+from shared.schemas.seats_v1 import Expected, ExpectedPool, LicenceCount, PeriodStarted, ScheduleReduction, WouldFlag
 
 SYSTEM = Actor(kind="system", id="invoicing")
 NOT_TOLD = REMINDER_DAYS[0] + 1  # days before the renewal: no forecast was due yet
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom the renewal would flag, and the most licences that the scheduled plan allows of the modules that it reduces."""
+
+    would_flag: tuple[WouldFlag, ...] = ()
+    at_most: Mapping[str, int] = field(default_factory=dict)
 
 
 async def plan_forecasts(uow: UnitOfWork, tenant_id: str, period_end: date, at: datetime, zone: str) -> None:
@@ -30,7 +40,7 @@ async def plan_forecasts(uow: UnitOfWork, tenant_id: str, period_end: date, at: 
     await store.renewal_forecasts.forget(uow.connection, tenant_id)
     if today >= add_days(period_end, -REMINDER_DAYS[0]):
         modules = await store.pools.reported(uow.connection, tenant_id)
-        await store.renewal_forecasts.put(uow.connection, tenant_id, dict.fromkeys(modules, 0), NOT_TOLD)
+        await store.renewal_forecasts.put(uow.connection, tenant_id, dict.fromkeys(modules, 0), {}, NOT_TOLD)
     await _plan_next(uow, tenant_id, period_end, today, zone)
 
 
@@ -42,31 +52,40 @@ async def _plan_next(uow: UnitOfWork, tenant_id: str, period_end: date, today: d
         await store.due_actions.set_due(uow.connection, tenant_id, KIND, REFERENCE, start_of_day(day, zone))
 
 
-async def ask(database: Database, seats: Seats, action: DueAction) -> Forecast:
+async def ask(database: Database, seats: Seats, action: DueAction) -> Asked:
     """Ask seats whom the renewal would flag; outside of any transaction. Raises Transient: seats cannot answer now."""
     async with database.unit_of_work(action.tenant_id) as uow:
         found = await store.subscriptions.find(uow.connection, action.tenant_id)
         if found is None or found.status != "active":
-            return Forecast()
+            return Asked()
         is_above = await store.renewal_forecasts.is_above(uow.connection, action.tenant_id)
-        by_plan = await _reductions_of_plan(uow, action.tenant_id, found)
-    asked: list[Forecast | None] = []
-    if is_above:
-        asked.append(await seats.forecast(action.tenant_id, start_of_day(found.period_end, found.contract.time_zone)))
-    if by_plan is not None:
-        asked.append(await seats.what_if(action.tenant_id, by_plan))
-    flagged = dict[str, WouldFlag]()
-    for answer in asked:
-        if answer is None:
-            raise Transient("seats does not answer the forecast of a renewal")
-        flagged |= {each.module: each for each in answer.would_flag}
-    return Forecast(list(flagged.values()))
+        is_planned = await scheduled_plan(uow, action.tenant_id, found.contract) is not None
+    if not is_above and not is_planned:
+        return Asked()
+    renewal = _answered(await seats.forecast(action.tenant_id, start_of_day(found.period_end, found.contract.time_zone)))
+    flagged = {each.module: each for each in renewal.would_flag}
+    by_plan = None
+    if is_planned:
+        async with database.unit_of_work(action.tenant_id) as uow:
+            by_plan = await _reductions_of_plan(uow, action.tenant_id, found, renewal.period)
+    if by_plan is None:
+        return Asked(tuple(flagged.values()))
+    flagged |= {each.module: each for each in _answered(await seats.what_if(action.tenant_id, by_plan)).would_flag}
+    return Asked(tuple(flagged.values()), {item.module: item.quantity for item in by_plan.items})
 
 
-async def _reductions_of_plan(uow: UnitOfWork, tenant_id: str, found: Subscription) -> ScheduleReduction | None:
+def _answered(found: Forecast | None) -> Forecast:
+    if found is None:
+        raise Transient("seats does not answer the forecast of a renewal")
+    return found
+
+
+async def _reductions_of_plan(
+    uow: UnitOfWork, tenant_id: str, found: Subscription, period: PeriodStarted | None
+) -> ScheduleReduction | None:
     """Return the reductions of the scheduled plan as a question to seats, which does not know of them before the period begins."""
     pools = await store.pools.reported(uow.connection, tenant_id)
-    following = await plan_that_begins(uow, tenant_id, found.contract, pools)
+    following = await plan_that_begins(uow, tenant_id, found.contract, pools, period)
     if following is None:
         return None
     numbers = {module: pool.next_period for module, pool in pools.items()}
@@ -82,7 +101,7 @@ async def _reductions_of_plan(uow: UnitOfWork, tenant_id: str, found: Subscripti
     return ScheduleReduction(number=1, items=items, expected=Expected(period=tenant.period, pools=expected))
 
 
-async def tell(uow: UnitOfWork, action: DueAction, forecast: Forecast, clock: Clock) -> None:
+async def tell(uow: UnitOfWork, action: DueAction, forecast: Asked, clock: Clock) -> None:
     """Publish the forecast if it is due or worse than the last one, and plan the next one. A renewal that flags nobody needs none."""
     c = uow.connection
     tenant = await store.tenants.find(c, action.tenant_id, lock=True)
@@ -99,11 +118,11 @@ async def tell(uow: UnitOfWork, action: DueAction, forecast: Forecast, clock: Cl
     is_due = all(days < each.days for each in told.values())
     if sum(counts.values()) and (is_due or any(count > told[module].would_flag for module, count in counts.items() if module in told)):
         publish(uow, action.tenant_id, _event(action, found, forecast, today), subject=found.subscription)
-    await store.renewal_forecasts.put(c, action.tenant_id, counts, days)
+    await store.renewal_forecasts.put(c, action.tenant_id, counts, forecast.at_most, days)
     return await _plan_next(uow, action.tenant_id, found.period_end, today, zone)
 
 
-def _event(action: DueAction, found: Subscription, forecast: Forecast, today: date) -> RenewalForecast:
+def _event(action: DueAction, found: Subscription, forecast: Asked, today: date) -> RenewalForecast:
     return RenewalForecast(
         at=action.due_at,
         actor=SYSTEM,

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import date
 
 from services.invoicing import store
-from services.invoicing.domain.plan_change import PoolTerms, misfits, pool_at_start
+from services.invoicing.domain.plan_change import PoolAtStart, PoolTerms, misfits, pool_at_start
 from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.contract_changes import ContractChange
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import SubscriptionStarted
-from shared.schemas.seats_v1 import Policies
+from shared.schemas.seats_v1 import PeriodStarted, Policies
 
 
 async def scheduled_plan(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> ContractChange | None:
@@ -42,20 +42,35 @@ async def pool_terms(uow: UnitOfWork, tenant_id: str) -> dict[str, PoolTerms]:
     }
 
 
+def pools_at_start(event: PeriodStarted, terms: Mapping[str, PoolTerms]) -> dict[str, PoolAtStart]:
+    """Return the pools with which the period begins, as a plan has to fit them."""
+    in_use = {pool.module: pool.active + pool.flagged + pool.held for pool in event.pools}
+    return {item.module: pool_at_start(item.quantity, in_use.get(item.module, 0), terms[item.module]) for item in event.licences}
+
+
 async def plan_that_begins(
-    uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, pools: Mapping[str, Pool]
+    uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, pools: Mapping[str, Pool], period: PeriodStarted | None
 ) -> FollowingPlan | None:
-    """Return the scheduled plan that the next period will have, if nothing else changes. None: the present one, or it no longer fits."""
+    """Return the scheduled plan that the next period will have, if nothing else changes. None: the present one, or it no longer fits.
+
+    `period`: its start, as seats foresees it. Without it, the present use of the pools counts.
+    """
     change = await scheduled_plan(uow, tenant_id, contract)
     if change is None:
         return None
     following, terms = await plan_of(uow, change), await pool_terms(uow, tenant_id)
+    at_start = await _with_present_use(uow, tenant_id, pools, terms) if period is None else pools_at_start(period, terms)
+    wrong = misfits(following.plan, following.term, at_start, change.content["ordered"], change.content["closes"])
+    return None if wrong else following
+
+
+async def _with_present_use(
+    uow: UnitOfWork, tenant_id: str, pools: Mapping[str, Pool], terms: Mapping[str, PoolTerms]
+) -> dict[str, PoolAtStart]:
     days = await store.pool_days.since(uow.connection, tenant_id, list(pools), date.max)
     in_use = {day.module: day.in_use for day in days}
-    at_start = {
+    return {
         module: pool_at_start(pool.next_period, in_use.get(module, 0), terms[module])
         for module, pool in pools.items()
         if pool.next_period and module in terms
     }
-    wrong = misfits(following.plan, following.term, at_start, change.content["ordered"], change.content["closes"])
-    return None if wrong else following

@@ -15,7 +15,7 @@ from shared.schemas import registry
 from shared.schemas.base import Payload, format_instant
 from shared.schemas.position import Position
 from shared.schemas.registry import INVOICING, type_of
-from shared.schemas.seats_v1 import PoolState, ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
+from shared.schemas.seats_v1 import PeriodStarted, PoolState, ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
 from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
@@ -26,10 +26,11 @@ NAMED_MAX = 1000  # people of a module who are named; all are counted
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What seats would decide. `refused` is its refusal, if it would refuse."""
+    """What seats would decide. `refused` is its refusal, if it would refuse. `period`: the period that begins until then."""
 
     would_flag: Sequence[WouldFlag] = ()
     refused: ReductionRefused | None = None
+    period: PeriodStarted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,21 @@ class SeatsQuestions:
 def forecast_of(events: Sequence[dict[str, Any]]) -> Forecast:
     """Return what the events of one decision say, each as REST shows it: its type and its data."""
     flagged: dict[str, list[str]] = defaultdict(list)
+    period: PeriodStarted | None = None
     for event in events:
         match registry.parse(event["type"], orjson.dumps(event["data"])):
             case ReductionRefused() as refused:
                 return Forecast(refused=refused)
             case ReductionScheduled(would_flag=would_flag):
                 return Forecast(would_flag)
+            case PeriodStarted() as begun:
+                period = begun
             case SeatFlagged(module=module, user=user):
                 flagged[module].append(user)
             case _:
                 pass
-    return Forecast([WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()])
+    named = [WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()]
+    return Forecast(named, period=period)
 
 
 def _pool_of(item: Mapping[str, Any]) -> PoolState:

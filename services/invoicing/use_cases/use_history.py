@@ -34,6 +34,7 @@ class Use:
 async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
     """Save what the decisions of a batch say, in their order."""
     zones: dict[str, str] = {}
+    limits = await store.renewal_forecasts.limits(uow.connection, list({use.tenant for use in uses}))
     days: dict[tuple[str, str, date], PoolDay] = {}
     excesses: dict[tuple[str, str], Excess] = {}
     for use in uses:
@@ -47,9 +48,10 @@ async def note_use(uow: UnitOfWork, uses: Sequence[Use]) -> None:
             before = days.get(key)
             highest = max(in_use, before.highest) if before else in_use
             days[key] = PoolDay(*key, pool.licences, in_use, highest, use.offset, use.n)
-            # Seats that are flagged already are not flagged again, and without a scheduled reduction a renewal flags nobody.
-            excess = pool.active + pool.held - pool.next_period
-            if not use.confirmed and pool.next_period < pool.licences and excess > 0:
+            # Seats that are flagged already are not flagged again, and without a scheduled reduction or plan a renewal flags nobody.
+            following = min(pool.next_period, limits.get((use.tenant, pool.module), pool.next_period))
+            excess = pool.active + pool.held - following
+            if not use.confirmed and 0 < following < pool.licences and excess > 0:
                 excesses[use.tenant, pool.module] = Excess(use.tenant, pool.module, excess, use.at)
     for tenant in zones:
         await store.pool_days.note(uow.connection, tenant, [day for day in days.values() if day.tenant_id == tenant])
