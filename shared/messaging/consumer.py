@@ -378,6 +378,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._positions |= stored
         return all(stored.get((self._topics[tp.topic].name, tp.partition), 0) >= end for tp, end in ends.items())
 
+    async def behind(self) -> dict[str, int]:
+        """Return for each topic how many messages no process of the group has read. A topic that the broker does not have yet is left
+        out. Raises Transient."""
+        await self._find_topics()
+        names = [name for name in sorted(self._wanted) if name in self._always or await self._ends.knows(name)]
+        ends = {name: await self.ends_of(self._topics[name]) for name in names}
+        async with self._database.unit_of_work(None) as uow:
+            stored = await positions.read(uow, self.group.name)
+        return {
+            self._topics[name].name: sum(max(0, end - stored.get((self._topics[name].name, tp.partition), 0)) for tp, end in found.items())
+            for name, found in ends.items()
+        }
+
     async def is_readable(self, topic: Topic) -> bool:
         """Tell whether the topic is on the broker, with the stored position, if any, within it. Raises Transient."""
         if not await self._ends.knows(self._kafka.topic_name(topic)):

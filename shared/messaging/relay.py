@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -40,6 +41,7 @@ COUNT_EVERY_SECONDS = 10
 RETRY_SECONDS_MAX = 5.0
 
 _COUNT = select(func.count()).select_from(outbox)
+_OLDEST = select(func.count(), func.min(outbox.c.created_at))
 _COUNT_OF_TENANT = _COUNT.where(outbox.c.tenant == bindparam("of_tenant"))
 # As text: the relay reads and deletes on the driver's own connection, which holds its lock.
 _READ = "SELECT id, topic, key, headers, value FROM outbox WHERE shard >= $1 AND shard < $2 ORDER BY id LIMIT $3"
@@ -181,6 +183,13 @@ async def _wait(event: asyncio.Event, timeout_seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def oldest_unsent(database: Database) -> tuple[int, datetime | None]:
+    """Return the number of outbox rows that the broker has not acknowledged, and when the oldest of them was written."""
+    async with database.unit_of_work(None) as uow:
+        count, oldest = (await uow.connection.execute(_OLDEST)).one()
+    return count, oldest
 
 
 async def unsent(database: Database, tenant: str) -> int:

@@ -16,11 +16,12 @@ from shared import ids
 from shared.clock import SystemClock
 from shared.database import Database
 from shared.errors import Conflict
-from shared.messaging import DeadLetters
+from shared.messaging import Consumer, DeadLetters
 from shared.settings import CommonSettings
 from shared.web import Principal, Verifier, access, answer, create_app
 from shared.web.dead_letters import dead_letters_router
 from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.service_status import service_status_router
 from tests.support.messaging import Rig, facts, left
 
 pytestmark = pytest.mark.stack
@@ -37,10 +38,12 @@ def token(subject: str = "ann", tenant: str | None = "acme", rights: tuple[str, 
     return jwt.encode({"alg": "Ed25519", "kid": "k1"}, claims, KEY, algorithms=["Ed25519"])
 
 
-def make_app(database: Database, dead_letters: DeadLetters | None = None) -> FastAPI:
+def make_app(database: Database, dead_letters: DeadLetters | None = None, consumer: Consumer | None = None) -> FastAPI:
     app = create_app(title="sample", settings=CommonSettings(), ready=database.ready, verifier=Verifier(keys=lambda: KeySet([KEY])))
     if dead_letters is not None:
         app.include_router(dead_letters_router(dead_letters))
+    if consumer is not None:
+        app.include_router(service_status_router("sample", database, [consumer]))
 
     @app.post("/v1/tenants/{tenant}/facts", status_code=201)
     async def create(
@@ -189,12 +192,22 @@ async def test_the_operator_lists_shows_retries_and_discards_dead_letters(rig: R
     async with rig.running(consumer):
         await rig.until_facts(1)
         await rig.until_at_end(consumer)
-    app = make_app(rig.database, DeadLetters(rig.database, [consumer]))
+    await rig.send(left("unread"))
+    async with rig.database.unit_of_work(None) as uow:
+        await uow.connection.exec_driver_sql(
+            "INSERT INTO outbox (shard, topic, key, headers, value, created_at) VALUES (0, 'x', 'k', '[]', '{}', '2026-03-05T09:00:00Z')"
+        )
+    app = make_app(rig.database, DeadLetters(rig.database, [consumer]), consumer)
     operator = {"authorization": f"Bearer {token('op', None, ('operator',), 'operator')}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         path = "/v1/operator/dead-letters"
         assert (await client.get(path)).status_code == 401
         assert (await client.get(path, headers={"authorization": f"Bearer {token()}"})).status_code == 403
+        assert (await client.get("/v1/operator/status", headers={"authorization": f"Bearer {token()}"})).status_code == 403
+        status = (await client.get("/v1/operator/status", headers=operator)).json()
+        assert [each["messages_behind"] for each in status["groups"]] == [1]
+        assert status["unsent"] == {"messages": 1, "oldest_at": "2026-03-05T09:00:00.000Z"}
+        assert status["dead_letters"] == {"open": 2, "waiting": 0}
         page: dict[str, Any] = (await client.get(path, headers=operator, params={"limit": 1})).json()
         rest: dict[str, Any] = (await client.get(path, headers=operator, params={"cursor": page["next"]})).json()
         first, second = page["items"] + rest["items"]

@@ -163,6 +163,9 @@ async def test_tenants_are_listed_in_pages(bench: Bench) -> None:
     assert mine <= set(found)
     assert len(found) == len(set(found))
     assert fields((await rest.call("GET", "/v1/tenants?cursor=x")).json()) == ["query.cursor"]
+    wanted = min(mine)
+    assert [each["tenant"] for each in (await rest.call("GET", f"/v1/tenants?text={wanted[2:].upper()}")).json()["items"]] == [wanted]
+    assert (await rest.call("GET", "/v1/tenants?text=%25no%20such_tenant")).json()["items"] == []
 
 
 async def test_a_change_needs_the_version_that_was_read(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
 from tests.support.console_money import MoneyRest
+from tests.support.console_operator import OperatorRest
 from tests.support.console_people import PeopleRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
@@ -44,6 +45,11 @@ PAGES = (
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),
+    ("operator-new-tenant", "operator", "/operator/tenants/new"),
+    ("operator-set-up", "operator", "/operator/tenants/birch/set-up?template=auto-expand"),
+    ("operator-dead-letters", "operator", "/operator/dead-letters"),
+    ("operator-dead-letter", "operator", "/operator/dead-letters/users/17"),
+    ("operator-status", "operator", "/operator/status"),
 )
 KEY_OF_CONSOLE = "a-key-of-the-console-for-tests-only"
 TOKEN = re.compile(r'name="_token" value="([^"]+)"')
@@ -111,6 +117,7 @@ class Company:
     names: dict[str, str] = field(default_factory=lambda: {"ann": "Ann Müller", "u1": "Zora Schmid", "u2": "Bruno Jovanović"})
     people: PeopleRest = field(default_factory=PeopleRest)
     money: MoneyRest = field(default_factory=MoneyRest)
+    operator: OperatorRest = field(default_factory=OperatorRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -196,6 +203,7 @@ class Company:
     def _routes(self) -> Mapping[str, Callable[..., httpx.Response]]:
         own = "/v1/tenants/acme"
         return {
+            **self.operator.routes(),
             **self.people.routes(),
             **self.money.routes(),
             f"GET invoicing {own}/licences": lambda request: self._licences(),
@@ -203,11 +211,8 @@ class Company:
                 {"ends_on": self.ends_on, "modules": [{"module": each, "policies": {}} for each in self.modules]}
             ),
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
-            "GET invoicing /v1/plans": lambda request: reply({"items": [{"plan": "standard", "limits": []}]}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
             f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,
-            "GET users /v1/tenants": lambda request: reply({"items": [self._tenant()], "next": None}),
-            f"GET users {own}": lambda request: reply(self._tenant()),
             f"POST users {own}/operator-access": self._open,
             f"GET seats {own}/forecast": lambda request: reply({"pools": [], "events": self._events()}),
             f"GET notifier {own}/emails": lambda request: reply({"items": self.emails, "next": None}),
@@ -219,9 +224,6 @@ class Company:
             f"POST invoicing {own}/reductions/(.+)/approve": self._approve_reduction,
             f"GET invoicing {own}/reductions/(.+)": lambda reduction, request: reply(self.reductions[reduction]),
         }
-
-    def _tenant(self) -> dict[str, Any]:
-        return {"tenant": "acme", "name": "Alpenrose AG", "clock": "real", "created_at": "2026-01-02T09:00:00.000Z", "status": "open"}
 
     def _open(self, request: httpx.Request) -> httpx.Response:
         at = int(NOW.timestamp())

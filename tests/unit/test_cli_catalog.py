@@ -44,7 +44,7 @@ def test_what_is_exported_is_what_is_applied(deployment: Deployment, tmp_path: P
     exported = {"version": "0" * 16, "modules": {"time": {"name": "Tid", "requires": []}}, "plans": {"on": {"monthly": "1.00"}}}
     deployment.answers["GET", "/v1/catalog"] = lambda _: (200, exported)
     assert seatpool("catalog", "export", str(file)).exit_code == 0
-    assert read_file(file)[0] == exported
+    assert read_file(file).content == exported
 
 
 def test_a_refusal_names_the_line_of_the_field_and_what_is_allowed(deployment: Deployment) -> None:

@@ -155,6 +155,8 @@ BOUNDED = {
     "PublicKeys.keys": "the next key is refused while three are published",
     "IdleCheck.waiting_for": "what a service can wait for",
     "ResumedView.sent": MODULES,
+    "ServiceStatus.groups": "consumer groups of a service",
+    "GroupStatus.topics_behind": "topics that a group reads; those of HR sources are registered by the operator",
     "users GET /v1/tenants/{tenant}/statistics": "the states of people",
     "users POST /v1/operator/republish": FREE,
     "seats GET /v1/tenants/{tenant}/statistics": FREE,

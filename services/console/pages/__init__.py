@@ -5,10 +5,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from services.console.pages import (
     buy_licences,
+    dead_letters,
     home,
     invoices,
     licences,
+    new_tenant,
     operator,
+    operator_status,
     people,
     person,
     preferences,
@@ -22,7 +25,21 @@ from services.console.wiring import Wiring
 from shared.version import VERSION
 from shared.web.app import Edge, add_probes
 
-PAGES = (home, sign_in, preferences, licences, buy_licences, reduce_licences, people, person, invoices, operator)
+PAGES = (
+    home,
+    sign_in,
+    preferences,
+    licences,
+    buy_licences,
+    reduce_licences,
+    people,
+    person,
+    invoices,
+    operator,
+    new_tenant,
+    dead_letters,
+    operator_status,
+)
 
 
 def make_app(wiring: Wiring) -> FastAPI:

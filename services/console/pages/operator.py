@@ -15,10 +15,12 @@ OperatorPage = Annotated[Page, Depends(needs_operator())]
 
 
 @router.get("/tenants")
-async def list_tenants(page: OperatorPage, cursor: Annotated[str, Query(max_length=500)] = "") -> Response:
-    """Show all tenants."""
-    tenants = await page.get("users", "/v1/tenants", cursor=cursor, limit=50)
-    return page.render("operator_tenants.html", tenants=tenants.need(), cursor=cursor)
+async def list_tenants(
+    page: OperatorPage, text: Annotated[str, Query(max_length=200)] = "", cursor: Annotated[str, Query(max_length=500)] = ""
+) -> Response:
+    """Show the tenants, or those with a text in their name, short name or e-mail address."""
+    tenants = await page.get("users", "/v1/tenants", text=text.strip(), cursor=cursor, limit=50)
+    return page.render("operator_tenants.html", tenants=tenants.need(), text=text.strip(), cursor=cursor)
 
 
 @router.get("/tenants/{tenant}/open")

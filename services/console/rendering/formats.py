@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 
 from shared.money import format_amount, format_count, format_percent
 
@@ -56,6 +56,10 @@ class Formats:
 
     def clock(self, at: datetime | str) -> str:
         return str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
+
+    def span(self, length: timedelta) -> str:
+        """Return `3 minutes`."""
+        return str(format_timedelta(length, threshold=2, locale=self.locale))
 
     def days_left(self, at: datetime | str) -> int:
         """Return the full days until a deadline, rounded up; 0 when it has passed."""

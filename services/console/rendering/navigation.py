@@ -30,7 +30,11 @@ TENANT_PAGES: Final = (
     Entry(N_("People"), "people", "people", (USERS_READ,)),
     Entry(N_("Invoices"), "invoices", "invoices", (ACCOUNT_READ,)),
 )
-OPERATOR_PAGES: Final[tuple[Entry, ...]] = (Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),)
+OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
+    Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),
+    Entry(N_("Dead letters"), "dead-letters", "dead-letters", (OPERATOR,)),
+    Entry(N_("Status"), "status", "status", (OPERATOR,)),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from services.invoicing.wiring import Wiring
 from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
 from shared.web.dead_letters import dead_letters_router
+from shared.web.service_status import service_status_router
 
 
 def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
@@ -69,4 +70,5 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(dead_letters_router(DeadLetters(wiring.database, [wiring.consumer])))
+    app.include_router(service_status_router("invoicing", wiring.database, [wiring.consumer]))
     return app

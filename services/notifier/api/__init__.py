@@ -8,6 +8,7 @@ from services.notifier.use_cases.rejected_commands import DeadLettersWithRejecte
 from services.notifier.wiring import Wiring
 from shared.web import Verifier, create_app
 from shared.web.dead_letters import dead_letters_router
+from shared.web.service_status import service_status_router
 
 
 def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
@@ -29,4 +30,5 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
     for module in (actions, emails, statistics, idle):
         app.include_router(module.router)
     app.include_router(dead_letters_router(DeadLettersWithRejected(wiring.database, wiring.consumers)))
+    app.include_router(service_status_router("notifier", wiring.database, wiring.consumers))
     return app

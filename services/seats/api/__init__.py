@@ -3,7 +3,7 @@ one."""
 
 from fastapi import FastAPI
 
-from services.seats.api import access, forecast, idle, pools, position, seats, statistics, what_if, why
+from services.seats.api import access, forecast, idle, pools, position, seats, statistics, status, what_if, why
 from services.seats.api.dependencies import OwnedTenants
 from services.seats.api.owner_routing import OwnerRouting
 from services.seats.engine.faust.worker import Worker
@@ -18,6 +18,6 @@ def make_app(worker: Worker, log: LogReader) -> FastAPI:
     app = create_app(title="Seatpool seats", settings=worker.settings, ready=ready)
     app.state.owner_routing = OwnerRouting(worker)
     app.state.owned_tenants = OwnedTenants(worker, log)
-    for module in (pools, seats, access, position, statistics, why, forecast, what_if, idle):
+    for module in (pools, seats, access, position, statistics, why, forecast, what_if, idle, status):
         app.include_router(module.router)
     return app

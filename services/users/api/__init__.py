@@ -44,6 +44,7 @@ from services.users.store import tenants as store
 from shared.messaging import DeadLetters
 from shared.web import Verifier, create_app
 from shared.web.dead_letters import dead_letters_router
+from shared.web.service_status import service_status_router
 
 
 def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) -> FastAPI:
@@ -84,4 +85,5 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     app.include_router(sessions.forms)
     app.include_router(make_router())
     app.include_router(dead_letters_router(dead_letters))
+    app.include_router(service_status_router("users", context.database, [context.consumer]))
     return app

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, TenantOperator, cause_of, now_of
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
@@ -97,10 +97,17 @@ async def _add_owner(context: Context, uow: UnitOfWork, tenant: str, owner: Firs
 @router.get(
     "/tenants", dependencies=[Depends(operator())], response_model=Page[TenantView], summary="List all tenants, in order of their ids"
 )
-async def list_tenants(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[TenantView]:
+async def list_tenants(
+    context: InContext,
+    text: Annotated[
+        str | None, Query(max_length=200, description="Only tenants whose id, name or contact e-mail address contains this text.")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[TenantView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(None) as uow:
-        rows = await store.page(uow.connection, None, after, limit)
+        rows = await store.page(uow.connection, None, after, limit, text)
     return Page(items=[_view(row, context) for row in rows], next=encode_cursor(rows[-1].tenant_id) if len(rows) == limit else None)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.store.module_states import MODULE_STATES
-from services.users.store.people import PEOPLE
+from services.users.store.people import PEOPLE, comparable
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
 
@@ -88,8 +88,15 @@ _GET_LOCKED: Final[Mapping[Lock, Select[Any]]] = {
     Lock.SHARED: _GET.with_for_update(read=True, of=TENANTS),
     Lock.EXCLUSIVE: _GET.with_for_update(of=TENANTS),
 }
+_SEARCHED: Final = bindparam("text", type_=Text)
+_FOLDED: Final = comparable(_SEARCHED)
 _PAGE: Final = (
-    _STORED.where(_TENANT.is_(None) | (TENANTS.c.tenant_id == _TENANT), TENANTS.c.tenant_id > bindparam("after", type_=Text))
+    _STORED.where(
+        _TENANT.is_(None) | (TENANTS.c.tenant_id == _TENANT),
+        TENANTS.c.tenant_id > bindparam("after", type_=Text),
+        _SEARCHED.is_(None)
+        | (func.strpos(comparable(func.concat_ws(" ", TENANTS.c.tenant_id, TENANTS.c.name, TENANTS.c.contact_email)), _FOLDED) > 0),
+    )
     .order_by(TENANTS.c.tenant_id)
     .limit(bindparam("limit", type_=BigInteger))
 )
@@ -162,9 +169,10 @@ async def get(connection: AsyncConnection, tenant_id: str, lock: Lock = Lock.NON
     return await one(connection, _GET_LOCKED[lock], StoredTenant, tenant=tenant_id)
 
 
-async def page(connection: AsyncConnection, tenant_id: str | None, after: str, limit: int) -> list[StoredTenant]:
-    """Return the next tenants in order of their ids; with `tenant_id`, only this one."""
-    return await many(connection, _PAGE, StoredTenant, tenant=tenant_id, after=after, limit=limit)
+async def page(connection: AsyncConnection, tenant_id: str | None, after: str, limit: int, text: str | None = None) -> list[StoredTenant]:
+    """Return the next tenants in order of their ids; with `tenant_id`, only this one. `text` is part of the id, the name or the contact's
+    e-mail address."""
+    return await many(connection, _PAGE, StoredTenant, tenant=tenant_id, after=after, limit=limit, text=text or None)
 
 
 async def save(connection: AsyncConnection, tenant: TenantRow) -> None:

@@ -109,6 +109,9 @@ _NEW = (
 )
 _ADD = insert(table).from_select(_ADDED, select(*(_NEW.c[column.name] for column in _ADDED)).order_by(_NEW.c.place))
 _COUNT_OPEN = select(func.count()).where(table.c.consumer_group == bindparam("group"), _has(Status.OPEN))
+_COUNTS = (
+    select(table.c.status, func.count().label("letters")).where(_has(Status.OPEN, Status.WAITING, Status.READY)).group_by(table.c.status)
+)
 _READY = select(table.c.tenant).where(table.c.consumer_group == bindparam("group"), _has(Status.READY)).distinct().order_by(table.c.tenant)
 _IS_READY = select(exists().where(table.c.consumer_group == bindparam("group"), table.c.tenant == bindparam("tenant"), _has(Status.READY)))
 _FIRST = select(func.min(table.c.id)).where(*_OF_TENANT)
@@ -231,6 +234,11 @@ async def count_behind(uow: UnitOfWork, letter: DeadLetter) -> int:
         return 0
     values = {"of_group": letter.consumer_group, "of_tenant": letter.tenant, "letter": letter.id}
     return int((await uow.connection.execute(_COUNT_BEHIND, values)).scalar_one())
+
+
+async def counts(uow: UnitOfWork) -> dict[str, int]:
+    """Return how many messages of all groups are open, waiting and ready."""
+    return {row.status: row.letters for row in (await uow.connection.execute(_COUNTS)).all()}
 
 
 async def ready_tenants(uow: UnitOfWork, group: str) -> Sequence[str]:

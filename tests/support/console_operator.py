@@ -1,0 +1,152 @@
+"""The REST of the services for the vendor's operators, in memory, for the console."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from tests.support.console_people import Answer, refusal, reply
+
+
+def tenant(name: str, title: str, **more: Any) -> dict[str, Any]:
+    """Return a tenant as users shows it."""
+    found = {
+        "tenant": name, "name": title, "clock": "real", "created_at": "2026-01-02T09:00:00.000Z", "status": "open",
+        "time_zone": "Europe/Zurich", "locale": "de-CH", "contact_email": f"it@{name}.example", "support_contact": "help@vendor.example",
+    }  # fmt: skip
+    return found | more
+
+
+def letter(number: int, **more: Any) -> dict[str, Any]:
+    """Return a dead letter as a service shows it."""
+    found = {
+        "id": number, "group": "users", "topic": "hr.events.v1", "partition": 2, "offset": 4711, "records": 1, "tenant": "acme",
+        "type": "seatpool.hr.v1.person_hired", "source": "hr/acme", "message_id": "m1", "reason": "invalid",
+        "detail": "body.email: not an e-mail address", "blocks": False, "status": "open", "attempts": 0,
+        "created_at": "2026-03-05T08:00:00.000Z", "done_at": None, "discarded_at": None, "discarded_by": None, "discard_reason": None,
+        "genuine": False, "note": None, "headers": [["ce_source", "hr/acme"], ["ce_id", "m1"]], "waiting_behind": 0,
+        "key_base64": base64.b64encode(b"acme").decode(), "value_base64": base64.b64encode(b'{"login":"ada","email":"x"}').decode(),
+    }  # fmt: skip
+    return found | more
+
+
+def status(service: str, behind: int | None = 0, oldest: str | None = None, dead: int = 0) -> dict[str, Any]:
+    topics = {"seats.events.v1": behind} if behind else {}
+    return {
+        "service": service,
+        "version": "0.1.0",
+        "groups": [{"group": service, "messages_behind": behind, "topics_behind": topics}],
+        "unsent": {"messages": 7 if oldest else 0, "oldest_at": oldest},
+        "dead_letters": {"open": dead, "waiting": 2 * dead},
+    }
+
+
+def plan(name: str, title: str, *prices: tuple[str, str, int], **more: Any) -> dict[str, Any]:
+    """Return a plan as invoicing shows it. `prices`: module, term, amount."""
+    priced = [
+        {"module": module, "term": term, "amount_minor": amount, "steps": [], "pricing": "graduated", "included": 0}
+        for module, term, amount in prices
+    ]
+    found = {"plan": name, "name": title, "currency": "CHF", "allows_extra_licences": True, "ordering": "self_service", "version": 1}
+    return found | {"holds_from": None, "prices": priced, "limits": []} | more
+
+
+@dataclass
+class OperatorRest:
+    """Tenants, dead letters and status; what the pages of the operator change is recorded in `sent`."""
+
+    tenants: list[dict[str, Any]] = field(
+        default_factory=lambda: [tenant("acme", "Alpenrose AG"), tenant("birch", "Birch & Sons", clock="test")]
+    )
+    letters: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {
+            "users": [letter(17), letter(18, type=None, reason="undecodable", detail="no JSON", tenant=None, value_base64="AAH/")],
+            "invoicing": [],
+            "notifier": [letter(10**15 + 1, group="seats", topic="seats.commands.v1", note="answered", reason="rejected")],
+        }
+    )
+    statuses: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {
+            "users": status("users", behind=3, dead=2),
+            "seats": status("seats"),
+            "invoicing": status("invoicing", oldest="2026-03-05T08:55:00.000Z"),
+            "notifier": status("notifier"),
+        }
+    )
+    fails: bool = False  # a retry fails again
+    sent: list[tuple[str, str, Any]] = field(default_factory=list)
+    plans: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            plan("standard", "Standard", ("projects", "monthly", 1200), ("projects", "annual", 12000), ("lab", "monthly", 700)),
+            plan("starter", "Starter", ("projects", "monthly", 900), ordering="by_request"),
+        ]
+    )
+
+    def routes(self) -> Mapping[str, Answer]:
+        found: dict[str, Callable[..., httpx.Response]] = {
+            "GET users /v1/tenants": self._tenants,
+            "POST users /v1/tenants": self._create,
+            "GET users /v1/tenants/([^/]+)": self._tenant,
+            "GET invoicing /v1/plans": lambda request: reply({"items": self.plans, "next": None}),
+            "PUT invoicing /v1/tenants/birch/(billing-details|ordering)": self._note,
+            "POST invoicing /v1/tenants/birch/(subscription)": self._note,
+            "PUT users /v1/tenants/birch/(profiles/everybody)": self._note,
+        }
+        for service in ("users", "invoicing", "notifier"):
+            found[f"GET {service} /v1/operator/dead-letters"] = lambda request, of=service: self._letters(of, request)
+            found[f"GET {service} /v1/operator/dead-letters/([0-9]+)"] = lambda number, request, of=service: self._letter(of, number)
+            found[f"POST {service} /v1/operator/dead-letters/([0-9]+)/(retry|discard)"] = lambda number, what, request, of=service: (
+                self._resolve(of, number, what, request)
+            )
+        for service in self.statuses:
+            found[f"GET {service} /v1/operator/status"] = lambda request, of=service: reply(self.statuses[of])
+        return found
+
+    def _tenants(self, request: httpx.Request) -> httpx.Response:
+        text = request.url.params.get("text", "").lower()
+        return reply({"items": [each for each in self.tenants if text in f"{each['tenant']} {each['name']}".lower()], "next": None})
+
+    def _tenant(self, name: str, request: httpx.Request) -> httpx.Response:
+        found = next((each for each in self.tenants if each["tenant"] == name), None)
+        return reply(found) if found is not None else refusal(404, "not-found", "no tenant")
+
+    def _create(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if any(each["tenant"] == body.get("tenant") for each in self.tenants):
+            return refusal(409, "tenant-exists", "A tenant with the id exists.")
+        if not re.fullmatch(r"[^@]+@[^@]+", body["owner"]["email"]):
+            fault = {"field": "body.owner.email", "value": body["owner"]["email"], "expected": "an e-mail address"}
+            return refusal(422, "invalid", "not valid", errors=[fault])
+        self.sent.append((request.method, request.url.path, body))
+        self.tenants.append(tenant(body.get("tenant", "made"), body["name"], status="opening"))
+        return reply(self.tenants[-1], 201)
+
+    def _note(self, what: str, request: httpx.Request) -> httpx.Response:
+        self.sent.append((request.method, what, orjson.loads(request.content)))
+        return reply({}, 202)
+
+    def _letters(self, service: str, request: httpx.Request) -> httpx.Response:
+        wanted, of = request.url.params.get("status", "open"), request.url.params.get("tenant", "")
+        found = [each for each in self.letters[service] if wanted in ("all", each["status"]) and of in ("", each["tenant"])]
+        return reply({"items": found, "next": None})
+
+    def _letter(self, service: str, number: str) -> httpx.Response:
+        found = next((each for each in self.letters[service] if each["id"] == int(number)), None)
+        return reply(found) if found is not None else refusal(404, "not-found", "no dead letter")
+
+    def _resolve(self, service: str, number: str, what: str, request: httpx.Request) -> httpx.Response:
+        found = next(each for each in self.letters[service] if each["id"] == int(number))
+        if found["status"] != "open":
+            return refusal(409, "not-parked", f"Dead letter {number} already has the status {found['status']}.")
+        if what == "retry" and self.fails:
+            found |= {"reason": "still-wrong", "detail": "it is still wrong", "attempts": 1}
+        elif what == "retry":
+            found["status"] = "done"
+        else:
+            body = orjson.loads(request.content)
+            found |= {"status": "discarded", "discarded_by": "vera", "discard_reason": body["reason"]}
+        return reply(found)
