@@ -472,6 +472,10 @@ async def test_a_list_with_a_later_day_counts_for_contracts_from_that_day_on_and
     assert (str(told.takes_effect_on), told.before.net_minor, told.after.net_minor) == ("2014-02-01", 2000, 3000)
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["modules"][0]["unit_price_minor"] == 1000
     later = await bench.subscribed(datetime(2014, 2, 3, tzinfo=UTC), {"time": 2}, "2014-02-01", plan="dated")
+    for who, version, amount, following in ((tenant, 1, 1000, [(2, "2014-02-01", 1500)]), (later, 2, 1500, [])):
+        (plan,) = [each for each in (await bench.ok("GET", "/v1/plans", tenant=who, rights=[]))["items"] if each["plan"] == "dated"]
+        assert (plan["version"], plan["prices"][1]["amount_minor"]) == (version, amount), "the price in force is the price"
+        assert [(each["version"], each["holds_from"], each["prices"][1]["amount_minor"]) for each in plan["later"]] == following
     assert (await bench.ok("GET", f"/v1/tenants/{later}/subscription"))["modules"][0]["unit_price_minor"] == 1500
     assert await bench.events(later, invoicing_v1.PriceChangeAnnounced) == []
     path = f"/v1/tenants/{tenant}/subscription/policies"

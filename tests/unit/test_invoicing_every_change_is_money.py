@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.invoicing.api.quote_notes import notes_of
 from services.invoicing.domain.quote import Item
 from shared.schemas.invoicing_v1 import Amounts, InvoiceIssued, NextPeriod, QuoteIssued
 from tests.support.invoicing_harness import InvoicingHarness
@@ -25,6 +26,10 @@ def lines(document: InvoiceIssued) -> list[tuple[str, str, int, int]]:
     return [(line.text_key, line.module, line.quantity, line.net_minor) for line in document.lines]
 
 
+def said(quote: QuoteIssued) -> list[str]:
+    return [note.replace("\N{NO-BREAK SPACE}", " ") for note in notes_of(quote, "en")]
+
+
 def offer(harness: InvoicingHarness, *items: Item) -> QuoteIssued:
     found = harness.offer(*items)
     assert isinstance(found, QuoteIssued), found
@@ -37,6 +42,7 @@ def test_a_licence_that_is_bought_given_up_and_bought_again_on_one_day_costs_onc
     harness.reduce("time", 1)  # a person leaves, with immediate effect
     quote = offer(harness, Item("time", add=1))
     assert (quote.lines[0].net_minor, quote.credit_net_minor, quote.net_minor, quote.gross_minor) == (1161, 1161, 0, 0)
+    assert said(quote) == ["DKK 0.00 now: DKK 11.61 less a credit of DKK 11.61."]
     harness.buy(time=1)
     harness.go(days=3)
     assert amounts(harness.invoices) == [("invoice", 1161, 290, 1451)]
@@ -176,10 +182,15 @@ def test_B5_T21_a_quote_shows_the_whole_next_period_and_what_it_cancels() -> Non
         cancelled_reduction_net_minor=0,
     )
     harness.next_period["time"] = 2
-    found = offer(harness, Item("time", add=1)).next_period
+    quote = offer(harness, Item("time", add=1))
+    found = quote.next_period
     assert found is not None
     assert (found.before.net_minor, found.after.net_minor) == (3600, 6000)
     assert (found.added_net_minor, found.cancelled_reduction_net_minor) == (1200, 1200)
+    more = "DKK 24.00 more for the next period: DKK 12.00 for the licence, DKK 12.00 because the purchase cancels"
+    assert said(quote) == [f"{more} your reduction."]
+    harness.next_period["time"] = 0
+    assert said(offer(harness, Item("time", add=1)))[0].endswith("DKK 36.00 because the purchase cancels the closing.")
 
 
 def test_a_change_at_the_first_instant_of_a_period_is_part_of_its_opening() -> None:

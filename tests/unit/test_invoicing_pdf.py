@@ -135,6 +135,8 @@ def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
 
 def test_the_PDF_states_reverse_charge_and_test_invoices() -> None:
     _, _, text = read(invoice(category="AE", rate="0", tax=0, test=True))
+    assert "Nothingistobepaid.Arealinvoicewouldaskfor" in text
+    assert "Pleasepay" not in text
     assert "Reversecharge:VATistobeaccountedforbytherecipient." in text
     assert "notataxdocument" in text
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.invoicing.domain.calendar import Term
-from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, own_list, taken_from, to_announce
+from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, in_turn, own_list, taken_from, to_announce
 from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 from tests.support.invoicing_harness import ROOT
 from tests.support.messaging import NOON
@@ -30,6 +30,9 @@ def test_a_list_holds_for_new_contracts_from_its_day_on_and_the_last_definition_
     assert in_force([second], date(2026, 4, 30)) is None, "it is not sold yet"
     corrected = listed(3, 110, MAY)
     assert in_force([first, second, corrected], MAY) == corrected
+    assert in_turn([first, second, corrected], date(2026, 4, 30)) == [first, corrected]
+    assert in_turn([first, listed(2, 120, JUNE), corrected], date(2026, 4, 30)) == [first, corrected]
+    assert in_turn([second], date(2026, 4, 30)) == [second], "a plan that is not sold yet shows from when"
 
 
 def test_a_running_subscription_takes_a_list_at_the_first_renewal_that_is_late_enough() -> None:

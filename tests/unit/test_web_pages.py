@@ -8,6 +8,7 @@ from tests.support.apps import all_apps
 
 ITEMS = "items of a page"
 MODULES = "requests limit the modules of one thing"
+PRICE_LISTS = ("PlanView", "ListedPlanView", "LaterListView", "PlanVersionView")
 REQUESTS = ("PurchaseRequestView", "TenantRequestView")
 FREE = "an object with a fixed set of fields, or what a message of at most 1 MiB held"
 # Every list and every object with any keys in answers, as `<model>.<field>` or as `<service> <method> <path>`.
@@ -19,7 +20,8 @@ BOUNDED = {
     # Requests limit what is stored.
     "ProfileView.modules": MODULES,
     "ModuleView.requires": MODULES,
-    "PlanView.prices": MODULES,
+    **{f"{view}.{name}": MODULES for view in PRICE_LISTS for name in ("prices", "limits")},
+    "ListedPlanView.later": "an operator defines few lists ahead",
     "SubscriptionView.modules": MODULES,
     "QuoteView.lines": MODULES,
     "QuoteView.discounts": "a subscription has at most 50",
@@ -112,11 +114,8 @@ BOUNDED = {
     "PlanChangeView.reduces": MODULES,
     "PlanChangeView.would_flag": MODULES,
     "PlanChangeView.detail": FREE,
-    "PlanView.limits": MODULES,
     "UnitPrice.steps": STEPS,
     "QuoteLine.steps": STEPS,
-    "PlanVersionView.prices": MODULES,
-    "PlanVersionView.limits": MODULES,
     "PlanVersionView.changes": MODULES,
     "CatalogueView.modules": CATALOGUE,
     "CatalogueView.plans": CATALOGUE,

@@ -8,8 +8,11 @@ from fastapi import APIRouter, Depends, Path
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, Wired
 from services.invoicing.api.requests import ModuleBody, PlanBody
-from services.invoicing.api.responses import ModuleView, PlanVersionView, PlanView
+from services.invoicing.api.responses import ListedPlanView, ModuleView, PlanVersionView, PlanView
+from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.price_lists import in_turn
 from services.invoicing.use_cases import catalogue
+from services.invoicing.use_cases.locked_tenants import time_of
 from shared.errors import NotFound
 from shared.web import Cursor, Limit, Page, Principal, actor_of, authenticated, decode_cursor, encode_cursor, operator, refusals
 from shared.web.rest import LIMIT_DEFAULT
@@ -45,13 +48,23 @@ async def put_plan(wiring: Wired, plan: IdPath, body: PlanBody, principal: Opera
         return PlanView.of(await catalogue.define_plan(uow, plan, body, actor_of(principal), wiring.clock.now()))
 
 
-@router.get("/v1/plans", summary="List the plans with their prices, in order of their ids", dependencies=[Depends(authenticated)])
+@router.get(
+    "/v1/plans",
+    summary="List the plans with their prices, in order of their ids",
+)
 @costly
-async def list_plans(wiring: Wired, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[PlanView]:
+async def list_plans(
+    wiring: Wired, principal: Annotated[Principal, Depends(authenticated)], cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[ListedPlanView]:
+    """The prices are those of today, in the tenant's time zone (without a tenant: in UTC); `later` has those that are known for later."""
     (after,) = decode_cursor(cursor, str) or ("",)
-    async with wiring.database.unit_of_work(None) as uow:
+    async with wiring.database.unit_of_work(principal.tenant) as uow:
+        tenant = await store.tenants.find(uow.connection, principal.tenant) if principal.tenant is not None else None
         found = await store.catalogue.plan_page(uow.connection, after, limit)
-    return Page(items=[PlanView.of(plan) for plan in found], next=encode_cursor(found[-1].plan) if len(found) == limit else None)
+    at = time_of(tenant, wiring.clock) if tenant is not None else wiring.clock.now()
+    day = local_day(at, tenant.time_zone if tenant is not None and tenant.time_zone is not None else "UTC")
+    items = [ListedPlanView.of_lists(in_turn(versions, day)) for versions in found]
+    return Page(items=items, next=encode_cursor(found[-1][0].plan) if len(found) == limit else None)
 
 
 @router.get(

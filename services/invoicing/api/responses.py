@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
+from services.invoicing.api.quote_notes import notes_of
 from services.invoicing.domain.account import INVOICE
 from services.invoicing.domain.approvals import requester_of
 from services.invoicing.domain.balance import Balance
@@ -55,6 +56,19 @@ class ModuleView(BaseModel):
     requires: list[str]
 
 
+class LaterListView(BaseModel):
+    """A price list that is defined, and holds from a later day on."""
+
+    version: int
+    holds_from: date
+    prices: tuple[UnitPrice, ...]
+    limits: tuple[ModuleLimits, ...]
+
+    @classmethod
+    def of(cls, event: PlanDefined) -> "LaterListView":
+        return cls(**{name: getattr(event, name) for name in cls.model_fields})
+
+
 class PlanView(BaseModel):
     """A plan and its price list."""
 
@@ -73,6 +87,17 @@ class PlanView(BaseModel):
     @classmethod
     def of(cls, event: PlanDefined) -> "PlanView":
         return cls(**{name: getattr(event, name) for name in cls.model_fields})
+
+
+class ListedPlanView(PlanView):
+    """A plan with the price list that is in force today. Of a plan that is not sold yet, it is the first one."""
+
+    later: list[LaterListView] = Field(description="The lists that replace it on a later day, in the order of these days.")
+
+    @classmethod
+    def of_lists(cls, lists: Sequence[PlanDefined]) -> "ListedPlanView":
+        first, *later = lists
+        return cls(**{name: getattr(first, name) for name in PlanView.model_fields}, later=[LaterListView.of(each) for each in later])
 
 
 class PlanVersionView(PlanView):
@@ -391,7 +416,7 @@ class QuoteView(BaseModel):
     expires_at: Instant
     ends_on: date | None = Field(description="The first day without the subscription, if it is to end; the order does not change that.")
     cancels_closing: tuple[str, ...] = Field(description="Modules that were to close, and that the order keeps (T21).")
-    notes: list[str] = Field(description="What the order means for an end of the subscription or of a module, as sentences.")
+    notes: list[str] = Field(description="How the amounts come about, and what the order means for an end of a module or of everything.")
     approve_url: str
     withdraw_url: str
     order: str | None = Field(description="The order, after the quote was approved.")
@@ -410,18 +435,10 @@ class QuoteView(BaseModel):
             gross=format_amount(event.gross_minor, event.currency, tenant.locale),
             recurring_now_minor=sum(line.recurring_now_minor for line in event.lines),
             recurring_then_minor=sum(line.recurring_then_minor for line in event.lines),
-            notes=notes_of(event),
+            notes=notes_of(event, tenant.locale),
             approve_url=f"{url}/approve",
             order=order,
         )
-
-
-def notes_of(quote: QuoteIssued) -> list[str]:
-    """Return what the quote says beside its amounts."""
-    notes = [f"{module} was to close at the end of the period. The purchase keeps it." for module in quote.cancels_closing]
-    if quote.ends_on is not None:
-        notes.append(f"The subscription still ends on {quote.ends_on}. The licences can be used until then.")
-    return notes
 
 
 class OrderView(BaseModel):

@@ -189,6 +189,8 @@ def _payment(writer: _Writer, seller: Party) -> list[str]:
         return [texts["credit_terms"].format(gross=gross)]
     if invoice.gross_minor == 0:
         return [texts["settled"]]
+    if invoice.test:
+        return [texts["test_terms"].format(gross=gross, due=due)]
     days = (invoice.due_on - invoice.issued_on).days
     terms = texts["payment_terms"].format(gross=gross, due=due, days=days, number=invoice.number)
     account = f"{seller.iban} (BIC {seller.bic})" if seller.iban and seller.bic else seller.iban or seller.account

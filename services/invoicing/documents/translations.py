@@ -56,6 +56,7 @@ _EN = {
     "note_E": "Exempt from VAT.",
     "note_O": "Not subject to VAT.",
     "test": "Made on a test clock, for rehearsal: this is not a tax document and nothing is to be paid.",
+    "test_terms": "Nothing is to be paid. A real invoice would ask for {gross} by {due}.",
 }
 _DA = {
     "title": "Faktura",
@@ -113,6 +114,7 @@ _DA = {
     "note_E": "Fritaget for moms.",
     "note_O": "Ikke momspligtig.",
     "test": "Lavet på et testur, til afprøvning: dette er ikke et bilag, og der skal ikke betales.",
+    "test_terms": "Der skal ikke betales. En rigtig faktura ville bede om {gross} senest {due}.",
 }
 _DE = {
     "title": "Rechnung",
@@ -170,6 +172,7 @@ _DE = {
     "note_E": "Steuerfrei.",
     "note_O": "Nicht steuerbar.",
     "test": "Auf einer Testuhr erstellt, zur Probe: kein Steuerbeleg, es ist nichts zu zahlen.",
+    "test_terms": "Es ist nichts zu zahlen. Eine echte Rechnung wäre über {gross} und bis zum {due} zu zahlen.",
 }
 _NO = {
     "title": "Faktura",
@@ -227,6 +230,7 @@ _NO = {
     "note_E": "Unntatt fra merverdiavgift.",
     "note_O": "Ikke merverdiavgiftspliktig.",
     "test": "Laget på en testklokke, til prøve: dette er ikke et bilag, og ingenting skal betales.",
+    "test_terms": "Ingenting skal betales. En ekte faktura ville be om {gross} innen {due}.",
 }
 _SV = {
     "title": "Faktura",
@@ -284,6 +288,7 @@ _SV = {
     "note_E": "Undantaget från moms.",
     "note_O": "Omfattas inte av moms.",
     "test": "Skapad på en testklocka, på prov: detta är inget underlag och inget ska betalas.",
+    "test_terms": "Inget ska betalas. En riktig faktura skulle begära {gross} senast den {due}.",
 }
 _FR = {
     "title": "Facture",
@@ -341,6 +346,7 @@ _FR = {
     "note_E": "Exonéré de TVA.",
     "note_O": "Non soumis à la TVA.",
     "test": "Établi avec une horloge de test, à titre d’essai : ce n’est pas une pièce comptable et rien n’est à payer.",
+    "test_terms": "Rien n’est à payer. Une vraie facture demanderait {gross} au plus tard le {due}.",
 }
 CREDIT_NOTE_TEXTS = {
     "title": "credit_note",

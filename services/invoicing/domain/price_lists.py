@@ -34,6 +34,13 @@ def in_force(versions: Sequence[PlanDefined], day: date) -> PlanDefined | None:
     return next((listed for listed in reversed(versions) if holds(listed, day)), None)
 
 
+def in_turn(versions: Sequence[PlanDefined], day: date) -> list[PlanDefined]:
+    """Return the list of one plan that is in force on this day, and those that will be in force after it, in their order."""
+    days = {day, *(listed.holds_from for listed in versions if listed.holds_from is not None and listed.holds_from > day)}
+    found = [listed for each in sorted(days) if (listed := in_force(versions, each)) is not None]
+    return list({listed.version: listed for listed in found}.values())
+
+
 def of_each_plan(versions: Iterable[PlanDefined], day: date) -> list[PlanDefined]:
     """Return the list in force of each plan that is sold on this day. `versions`: of all plans, in their order."""
     newest = {listed.plan: listed for listed in versions if holds(listed, day)}

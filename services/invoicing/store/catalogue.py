@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -30,7 +32,8 @@ _MODULE_PAGE = _MODULES.where(MODULES.c.module > bindparam("after")).limit(bindp
 _OF_PLAN = PLANS.c.plan == bindparam("of_plan")
 _PLANS = select(PLANS.c.payload).where(PLANS.c.current).order_by(PLANS.c.plan).execution_options(**{OF_NO_TENANT: True})
 _PLAN = _PLANS.where(_OF_PLAN)
-_PLAN_PAGE = _PLANS.where(PLANS.c.plan > bindparam("after")).limit(bindparam("limit"))
+_NAME_PAGE = select(PLANS.c.plan).where(PLANS.c.current, PLANS.c.plan > bindparam("after")).order_by(PLANS.c.plan).limit(bindparam("limit"))
+_OF_PLANS = select(PLANS.c.payload).where(PLANS.c.plan.in_(_NAME_PAGE)).order_by(PLANS.c.plan, PLANS.c.version)
 _VERSIONS = select(PLANS.c.payload).where(_OF_PLAN).order_by(PLANS.c.version).execution_options(**{OF_NO_TENANT: True})
 _VERSION_PAGE = _VERSIONS.where(PLANS.c.version > bindparam("after")).limit(bindparam("limit"))
 _ALL_VERSIONS = select(PLANS.c.payload).order_by(PLANS.c.plan, PLANS.c.version).execution_options(**{OF_NO_TENANT: True})
@@ -67,10 +70,10 @@ async def plans(connection: AsyncConnection) -> Sequence[PlanDefined]:
     return [_plan_of(payload) for payload in (await connection.execute(_PLANS)).scalars()]
 
 
-async def plan_page(connection: AsyncConnection, after: str, limit: int) -> Sequence[PlanDefined]:
-    """Return the newest price list of each plan, in order of their names."""
-    found = await connection.execute(_PLAN_PAGE, {"after": after, "limit": limit})
-    return [_plan_of(payload) for payload in found.scalars()]
+async def plan_page(connection: AsyncConnection, after: str, limit: int) -> list[list[PlanDefined]]:
+    """Return every version of the price lists of some plans, for each plan in their order. The plans are in order of their ids."""
+    found = await connection.execute(_OF_PLANS, {"after": after, "limit": limit})
+    return [list(versions) for _, versions in groupby(map(_plan_of, found.scalars()), key=attrgetter("plan"))]
 
 
 async def plan(connection: AsyncConnection, name: str) -> PlanDefined | None:
