@@ -707,6 +707,53 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     assert again.json()["type"].endswith("person-exists"), "a dry run is refused as the request would be"
 
 
+async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_preview_and_a_change_is_undone_unless_something_came_between(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    users = {
+        login: (await rest.post(path, {"external_id": login, "login": login, "email": f"{login}@acme.example", "department": "Makers"}))[
+            "user"
+        ]
+        for login in ("ann", "bob", "cyd")
+    }
+    await bench.until_needs(tenant, 3)
+    await rest.patch(f"{path}/{users['cyd']}", {"status": "left"})
+    asked: list[tuple[str, ...]] = []
+
+    async def what_if(_: str, commands: Sequence[seats.AssignSeats]) -> Any:
+        asked.extend(command.modules for command in commands)
+        return [[{"type": type_of(seats.SeatsReleased), "data": {"revision": 9, "modules": []}}] for _ in commands]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+
+    async def change(action: str, *people: tuple[str, int | None], query: str = "") -> dict[str, dict[str, Any]]:
+        body = {"action": action, "people": [{"user": user, "revision": revision} for user, revision in people]}
+        return {each["user"]: each for each in (await rest.post(f"{path}/bulk-changes{query}", body))["people"]}
+
+    def outcomes(found: dict[str, dict[str, Any]]) -> list[str]:
+        return [each["outcome"] for each in found.values()]
+
+    everybody = [(user, None) for user in (*users.values(), "nobody")]
+    seen = await change("deactivate", *everybody, query="?dry_run=true")
+    assert outcomes(seen) == ["changed", "changed", "refused", "refused"]
+    assert "has left" in seen[users["cyd"]]["detail"]
+    assert (asked, seen["nobody"]["name"]) == ([(), ()], None)
+    assert {(await rest.get(f"{path}/{users[login]}"))["status"] for login in ("ann", "bob")} == {"active"}, "nothing has changed"
+    done = await change("deactivate", *everybody)
+    assert [each["status"] for each in done.values()][:2] == ["inactive", "inactive"]
+    assert outcomes(await change("deactivate", *everybody[:2])) == ["unchanged", "unchanged"], "the request can be repeated"
+    await rest.post(f"{path}/{users['bob']}/reactivate")  # somebody else
+    undo = [(users[login], done[users[login]]["revision"]) for login in ("ann", "bob")]
+    assert outcomes(await change("activate", *undo, query="?dry_run=true")) == ["changed", "changed_meanwhile"]
+    assert asked[2:] == [MAKERS]
+    undone = await change("activate", *undo)
+    assert outcomes(undone) == ["changed", "changed_meanwhile"]
+    assert (await bench.needs(tenant))[-1].modules == MAKERS
+    assert (await rest.call("POST", f"{path}/bulk-changes", {"action": "activate", "people": []})).status_code == 422
+
+
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     maps, flow = f"maps-{tenant}", f"flow-{tenant}"  # of the vendor's catalogue, which all tests share

@@ -238,6 +238,9 @@ async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_
         return [[{"type": "seatpool.seats.v1.seats_assigned", "data": {"released": ["documents", "time"], "pools": pools}}]]
 
     monkeypatch.setattr(AskedSeats, "what_if", what_if)
+    seen = await rest.post(f"{path}/terminate?dry_run=true", {"last_day": "2026-03-31"})
+    assert ({each["state"] for each in seen["licences"]}, (await rest.get(path))["last_day"]) == ({"free"}, None)
+    asked.clear()
     later = await rest.post(f"{path}/terminate", {"last_day": "2026-03-31"})
     assert (later["person"]["status"], later["last_day"]) == ("active", "2026-03-31")
     assert (await rest.get(path))["last_day"] == "2026-03-31"

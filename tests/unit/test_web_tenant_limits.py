@@ -27,6 +27,7 @@ COSTLY = {
     ("users", "GET", "/v1/tenants/{tenant}/held-events/{source:path}"),
     ("users", "POST", "/v1/tenants/{tenant}/held-events/confirm"),
     ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
+    ("users", "POST", "/v1/tenants/{tenant}/people/bulk-changes"),
     ("users", "GET", "/v1/tenants/{tenant}/people/{user}/data"),
     ("users", "GET", "/v1/tenants/{tenant}/differences"),
     ("users", "GET", "/v1/tenants/{tenant}/matches"),

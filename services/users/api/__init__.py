@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.users.api import (
     api_clients,
+    bulk_changes,
     clock,
     confirm_sign_in,
     differences,
@@ -66,6 +67,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     app.state.context = context
     people_routers = (
         reevaluations,
+        bulk_changes,
         people,
         differences,
         matches,

@@ -85,6 +85,7 @@ def _terms(body: InvitationBody | None) -> InvitationTerms | None:
     return None if body is None else InvitationTerms(body.days, body.reserve)
 
 
+_WOULD_TERMINATE: Responses = {200: {"model": TerminationView, "description": "The answer to `dry_run`."}}
 _PREVIEWED: Responses = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
 
 
@@ -127,7 +128,7 @@ async def create_person(
 
 
 class _NothingChangedError(Exception):
-    """Rolls back the transaction in which a person was added for a preview."""
+    """Rolls back the transaction of a preview."""
 
 
 async def _previewed(context: Context, tenant: str, add: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
@@ -381,7 +382,7 @@ async def replace_person_by(
     "/{user}/terminate",
     status_code=202,
     response_model=TerminationView,
-    responses=refusals(409),
+    responses=refusals(409) | _WOULD_TERMINATE,
     summary="Terminate a person after a last working day",
 )
 async def terminate_person_after(
@@ -392,19 +393,27 @@ async def terminate_person_after(
     context: InContext,
     principal: PersonManager,
     key: IdempotencyKey = None,
+    dry_run: Annotated[bool, Query(description="Change nothing, and answer what would become of the licences.")] = False,
 ) -> Response:
     """The person keeps the seats until the end of the last working day; a day in the past releases them at once. The answer says for each
     module whether its licence becomes free, and has the body of a reduction by these licences (A17). With the policy
     `terminate_reduces_pool`, the modules are reduced without a request (M9). Terminate the person again to change the day."""
-    async with context.database.unit_of_work(tenant) as uow:
+    shown: Response | None = None
+    with suppress(_NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
 
-        async def terminate() -> Response:
-            found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user, principal)
-            done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
-            return await _termination(found, uow, done, principal)
+            async def terminate() -> Response:
+                found = await context.tenants.for_write(tenant, uow)
+                before = await locked_person(found, uow, user, principal)
+                done = await terminate_person.terminate(found, uow, context.seats, before, body.last_day, cause_of(principal))
+                return await _termination(found, uow, done, principal, 200 if dry_run else 202)
 
-        return await idempotent(uow, request, principal, key, terminate, partial(shown_again, context, principal, tenant, uow))
+            if not dry_run:
+                return await idempotent(uow, request, principal, key, terminate, partial(shown_again, context, principal, tenant, uow))
+            shown = await terminate()
+            raise _NothingChangedError
+    assert shown is not None, "a dry run answers, or raises what the request would raise"
+    return shown
 
 
 @router.delete("/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Withdraw a termination")
@@ -418,7 +427,7 @@ async def take_termination_back(tenant: TenantId, user: UserId, context: InConte
         return await answer_person(found, uow, person, principal, 202)
 
 
-async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, principal: Principal) -> Response:
+async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, principal: Principal, status: int) -> Response:
     person = person_view(done.person, await shown_with(tenant, uow, [done.person], principal))
     licences = done.licences
     items = [ReductionTotalView(module=module, total=total) for module, total in done.reduction.items()]
@@ -428,7 +437,7 @@ async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, princ
         licences=None if licences is None else [LicenceOfLeaver(module=module, state=each.state) for module, each in licences.items()],
         reduction=ReadyReduction(items=items) if items else None,
     )
-    return answer(view, 202, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
+    return answer(view, status, {"etag": etag(done.person.version), "location": f"/v1/tenants/{tenant.tenant}/people/{done.person.user}"})
 
 
 @router.post("/{user}/erase", response_model=PersonView, responses=refusals(409), summary="Erase the data of a person who has left")

@@ -1,0 +1,136 @@
+"""Changes of several people in one request."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from services.users.api.dependencies import Context, InContext, PersonManager, TenantId, cause_of, locked_person
+from services.users.api.requests import Body
+from services.users.api.responses import CostView, DecidedModuleView, ExpansionView
+from services.users.use_cases import bulk_changes
+from services.users.use_cases.bulk_changes import PEOPLE_MAX, Action, Changed, Decisions, Outcome
+from shared.errors import Refused
+from shared.schemas.base import Id
+from shared.web import Principal
+from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
+
+router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
+
+
+class PersonOfChange(Body):
+    user: Id
+    revision: Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)] | None = Field(
+        None, description="Change the person only if this is still the last revision, as an earlier change answered it."
+    )
+
+
+class BulkChangeBody(Body):
+    action: Action = Field(description="`activate`: allow the login and request the seats again. `deactivate`: block the login.")
+    people: Annotated[list[PersonOfChange], Field(min_length=1, max_length=PEOPLE_MAX)]
+
+
+class ChangedPerson(BaseModel):
+    user: str
+    name: str | None = Field(description="The name or the login; null if you see no such person.")
+    outcome: Outcome = Field(
+        description="changed, unchanged (nothing was to be done), changed_meanwhile (the revision is not the last one) or refused"
+    )
+    detail: str = Field(description="Why it was refused; else empty.")
+    status: str | None = Field(description="The status afterwards. It can change when seats has decided.")
+    revision: int | None = Field(description="Send it with the opposite action to undo the change.")
+    modules: list[DecidedModuleView] = Field(description="With `dry_run`: what seats would decide about the required modules.")
+
+
+class PoolUseView(BaseModel):
+    module: str
+    licences: int = Field(description="After the change.")
+    before: int = Field(description="Active, flagged and reserved seats now.")
+    after: int = Field(description="The same after the change.")
+
+
+class BulkChangeView(BaseModel):
+    people: list[ChangedPerson] = Field(description="In the order of the request.")
+    decided: bool | None = Field(description="With `dry_run`: false if seats did not answer. Otherwise null.")
+    pools: list[PoolUseView] = Field(description="With `dry_run`: the pools whose use would change.")
+    expansions: list[ExpansionView] = Field(description="With `dry_run`: the pools that would expand.")
+    cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
+
+
+class _NothingChangedError(Exception):
+    """Rolls back the transaction in which people were changed for a preview."""
+
+
+@router.post("/bulk-changes", summary="Activate or deactivate several people")
+@costly
+async def change_people(
+    tenant: TenantId,
+    body: BulkChangeBody,
+    context: InContext,
+    principal: PersonManager,
+    dry_run: Annotated[bool, Query(description="Change nobody, and answer what seats would decide, and the cost.")] = False,
+) -> BulkChangeView:
+    """Each person is changed in a transaction of its own, so one who is refused stops no other. People who are in the wanted state already
+    stay as they are, so the request can be repeated."""
+    wanted = {each.user: each.revision for each in body.people}
+    if dry_run:
+        changed, decided = await _preview(context, tenant, body.action, wanted, principal)
+        return _view(changed, decided)
+    return _view([await _change(context, tenant, body.action, user, revision, principal) for user, revision in wanted.items()], None)
+
+
+async def _change(context: Context, tenant: str, action: Action, user: str, revision: int | None, principal: Principal) -> Changed:
+    try:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            before = await locked_person(found, uow, user, principal)
+            return await bulk_changes.change(found, uow, action, before, revision, cause_of(principal))
+    except Refused as refusal:
+        return Changed(user, Outcome.REFUSED, None, refusal.detail)
+
+
+async def _preview(
+    context: Context, tenant: str, action: Action, wanted: dict[str, int | None], principal: Principal
+) -> tuple[list[Changed], Decisions]:
+    changed: list[Changed] = []
+    with suppress(_NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            for user, revision in wanted.items():
+                try:
+                    before = await locked_person(found, uow, user, principal)
+                except Refused as refusal:
+                    changed.append(Changed(user, Outcome.REFUSED, None, refusal.detail))
+                    continue
+                changed.append(await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal)))
+            raise _NothingChangedError
+    async with context.database.unit_of_work(tenant) as uow:
+        return changed, await bulk_changes.decisions(found, uow, context.seats, action, changed)
+
+
+def _view(changed: list[Changed], decided: Decisions | None) -> BulkChangeView:
+    found = decided or Decisions()
+    return BulkChangeView(
+        people=[_person(each, found) for each in changed],
+        decided=None if decided is None else decided.decided,
+        pools=[PoolUseView(**asdict(pool)) for pool in found.pools],
+        expansions=[ExpansionView(module=module, licences=more) for module, more in found.added.items()],
+        cost=None if found.cost is None else CostView(**asdict(found.cost)),
+    )
+
+
+def _person(each: Changed, decided: Decisions) -> ChangedPerson:
+    person, record = each.person, each.person and each.person.record
+    status = None if person is None else decided.statuses.get(each.user, person.standing.status)
+    return ChangedPerson(
+        user=each.user,
+        name=(record.name or record.login or None) if record else None,
+        outcome=each.outcome,
+        detail=each.detail,
+        status=status,
+        revision=None if person is None else person.revision,
+        modules=[DecidedModuleView(**state) for state in decided.states.get(each.user, ())],
+    )

@@ -1,0 +1,124 @@
+"""Activate or deactivate several people, each as far as it can be done, and say what it would lead to.
+
+To undo such a change, request the opposite with the revisions that it answered: a person whom anything else has changed since stays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from services.users.domain.person import Cause, Person, Tenant, command_of
+from services.users.domain.status import Status
+from services.users.store import pools
+from services.users.use_cases import edit_person
+from services.users.use_cases.preview_person import Cost, cost_of, expansions_in, status_after
+from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
+from shared.database import UnitOfWork
+from shared.errors import Refused
+from shared.schemas.seats_v1 import Reason
+
+PEOPLE_MAX: Final = COMMANDS_MAX
+
+
+class Action(StrEnum):
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+
+
+class Outcome(StrEnum):
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"  # nothing is to be done
+    CHANGED_MEANWHILE = "changed_meanwhile"  # the given revision is not the person's last one
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of one person. `detail`: why it was refused."""
+
+    user: str
+    outcome: Outcome
+    person: Person | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """The use of a pool now, and after the change."""
+
+    module: str
+    licences: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What seats would decide, by person. `decided`: it has answered."""
+
+    decided: bool = True
+    states: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    pools: Sequence[PoolUse] = ()
+    added: Mapping[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
+
+
+async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person, revision: int | None, cause: Cause) -> Changed:
+    """Change one person, if there is anything to change. Call under the person's lock. Raises Refused."""
+    status, allowed = before.standing.status, before.account.may_log_in
+    if revision is not None and (revision != before.revision or status is Status.LEFT):
+        return Changed(before.user, Outcome.CHANGED_MEANWHILE, before)
+    if status is Status.LEFT:
+        return Changed(before.user, Outcome.REFUSED, before, "The person has left. Hire the person again to give access.")
+    if action is Action.DEACTIVATE:
+        if not allowed:
+            return Changed(before.user, Outcome.UNCHANGED, before)
+        after = await edit_person.change(tenant, uow, before, {"may_log_in": False}, cause)
+        return Changed(before.user, Outcome.CHANGED, after)
+    if allowed and status not in (Status.REFUSED, Status.DEACTIVATED):
+        return Changed(before.user, Outcome.UNCHANGED, before)
+    return Changed(before.user, Outcome.CHANGED, await edit_person.reactivate(tenant, uow, before, None, cause))
+
+
+async def change_or_refuse(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person, revision: int | None, cause: Cause) -> Changed:
+    """Return the change of one person, or why it was refused, in a transaction that is rolled back."""
+    try:
+        return await change(tenant, uow, action, before, revision, cause)
+    except Refused as refusal:
+        return Changed(before.user, Outcome.REFUSED, before, refusal.detail)
+
+
+async def decisions(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, action: Action, changed: Sequence[Changed]) -> Decisions:
+    """Return what seats would decide about the people who were changed in a transaction that is rolled back."""
+    people = [each.person for each in changed if each.outcome is Outcome.CHANGED and each.person is not None]
+    if not people:
+        return Decisions()
+    answer = await seats.what_if(tenant.tenant, [_command(action, person) for person in people])
+    if answer is None:
+        return Decisions(decided=False)
+    add_ons = await pools.add_ons(uow.connection, tenant.tenant)
+    states = {person.user: states_in(events) for person, events in zip(people, answer, strict=True)}
+    statuses = {person.user: status_after(tenant, person, states[person.user], add_ons) for person in people}
+    events = [event for each in answer for event in each]
+    added = expansions_in(events)
+    use = await _use(tenant, uow, events)
+    return Decisions(True, states, statuses, use, added, await cost_of(tenant, uow, added))
+
+
+def _command(action: Action, person: Person) -> Any:
+    if action is Action.DEACTIVATE:
+        return command_of(person, Reason.CHANGED.value, ())
+    return command_of(person, Reason.REACTIVATED.value, person.standing.required.modules)
+
+
+async def _use(tenant: Tenant, uow: UnitOfWork, events: Sequence[Mapping[str, Any]]) -> list[PoolUse]:
+    """Return the use of each pool that these events change."""
+    known = await pools.counts(uow.connection, tenant.tenant)
+    last = {pool["module"]: pool for event in events for pool in event["data"].get("pools", ())}
+    return [
+        PoolUse(module, pool["licences"], known[module].in_use, pool["active"] + pool["flagged"] + pool["held"])
+        for module, pool in sorted(last.items())
+        if module in known
+    ]
