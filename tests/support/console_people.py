@@ -68,6 +68,7 @@ def staff() -> dict[str, dict[str, Any]]:
         person("u5", "Carla Rossi", module("projects", "held"), status="invited", timelines=[{"source": "rest", "external_id": "c"}],
                invitation={"state": "sent", "expires_at": "2026-03-10T09:00:00.000Z", "reserved": True}),
         person("u6", "Dora Left", status="left"),
+        person("u7", "Anne Mueller", status="conflict", conflict={"reason": "login_in_use", "by": "login", "people": ["ann"], "hidden": 0}),
     ]  # fmt: skip
     return {each["user"]: each for each in found}
 
@@ -93,6 +94,19 @@ class PeopleRest:
             f"GET {own}/people/([^/]+)/why": self._why,
             f"GET {own}/people/([^/]+)/timelines": self._timelines,
             f"GET {own}/people/([^/]+)/data": lambda user, request: reply({"person": self.people[user], "data": {}}),
+            f"POST {own}/people": self._add,
+            f"POST {own}/people/bulk-changes": self._bulk,
+            f"PATCH {own}/people/([^/]+)": self._patch,
+            f"DELETE {own}/people/([^/]+)/overrides/(.+)": self._remove_override,
+            f"POST {own}/people/([^/]+)/terminate": self._terminate,
+            f"DELETE {own}/people/([^/]+)/terminate": lambda user, request: self._set(user, status="active", last_day=None),
+            f"POST {own}/people/([^/]+)/reactivate": lambda user, request: self._set(user, status="active"),
+            f"POST {own}/people/([^/]+)/replace": lambda user, request: self._set(user, status=orjson.loads(request.content)["afterwards"]),
+            f"PUT {own}/people/([^/]+)/heir": lambda user, request: self._set(user, hand_over=OWNED | orjson.loads(request.content)),
+            f"POST {own}/people/([^/]+)/invite": lambda user, request: self._set(user, status="invited"),
+            f"POST {own}/people/([^/]+)/erase": self._erase,
+            f"POST {own}/people/([^/]+)/link": self._link,
+            f"POST {own}/people/([^/]+)/separate": lambda user, request: self._set(user, status="active", conflict=None),
             f"GET {own}/profiles": lambda request: reply({"items": self.profiles(), "next": None}),
             f"GET {own}/department-mapping": lambda request: reply({"Research": "staff", "Sales <b>": None}),
             "GET invoicing /v1/modules": lambda request: reply(
@@ -164,3 +178,73 @@ class PeopleRest:
             {"day": "2026-07-01", "type": "left", "values": {}, "by_rest": True},
         ]
         return reply({"timelines": [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}]})
+
+    # -------------------------------------------------------------------------------------------------------------- changes
+
+    def _set(self, user: str, **values: Any) -> httpx.Response:
+        self.people[user] |= values
+        return reply(self.people[user])
+
+    def _add(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if any(each["login"] and each["login"] == body.get("login") for each in self.people.values()):
+            return refusal(409, "login-in-use", "Another employed person has this login.")
+        if "dry_run" in request.url.params:
+            states = [{"module": name, "state": state, "deadline": None, "reason": reason, "warning": None} for name, state, reason in (
+                ("planning", "active", None), ("projects", "refused", "pool_full"))]  # fmt: skip
+            expansions = [{"module": "planning", "licences": 1}]
+            cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
+            return reply(
+                {"decided": True, "status": "refused", "modules": states, "not_subscribed": [], "expansions": expansions, "cost": cost}
+            )
+        user = f"new{len(self.people)}"
+        self.people[user] = person(user, body["name"]) | {name: body[name] for name in ("login", "email") if name in body}
+        return reply(self.people[user], 201)
+
+    def _bulk(self, request: httpx.Request) -> httpx.Response:
+        """Change people as users does. A revision is the version here."""
+        body, dry_run = orjson.loads(request.content), "dry_run" in request.url.params
+        wanted = {"activate": "active", "deactivate": "inactive"}[body["action"]]
+        found = []
+        for each in body["people"]:
+            known = self.people.get(each["user"])
+            shown = {"user": each["user"], "name": known and known["name"], "detail": "", "modules": [], "revision": None}
+            if known is None or known["status"] == "left":
+                shown |= {"outcome": "refused", "detail": "The person has left.", "status": known and "left"}
+            elif each.get("revision") not in (None, known["version"]):
+                shown |= {"outcome": "changed_meanwhile", "status": known["status"]}
+            elif known["status"] == wanted:
+                shown |= {"outcome": "unchanged", "status": wanted}
+            else:
+                if not dry_run:
+                    known |= {"status": wanted, "version": known["version"] + 1}
+                shown |= {"outcome": "changed", "status": wanted, "revision": known["version"]}
+            found.append(shown)
+        pools = [{"module": "planning", "licences": 12, "before": 9, "after": 8}]
+        return reply({"people": found, "decided": True if dry_run else None, "pools": pools, "expansions": [], "cost": None})
+
+    def _patch(self, user: str, request: httpx.Request) -> httpx.Response:
+        if request.headers["if-match"] != f'"{self.people[user]["version"]}"':
+            return refusal(412, "precondition-failed", "It was changed.")
+        return self._set(user, **orjson.loads(request.content))
+
+    def _remove_override(self, user: str, name: str, request: httpx.Request) -> httpx.Response:
+        overrides = {field: value for field, value in self.people[user]["overrides"].items() if field != name}
+        return self._set(user, overrides=overrides)
+
+    def _terminate(self, user: str, request: httpx.Request) -> httpx.Response:
+        day = orjson.loads(request.content)["last_day"]
+        if "dry_run" not in request.url.params:
+            self.people[user]["last_day"] = day
+        licences = [{"module": "lab", "state": "reallocated"}, {"module": "projects", "state": "free"}]
+        reduction = {"items": [{"module": "projects", "total": 118}]}
+        return reply({"person": self.people[user], "last_day": day, "licences": licences, "reduction": reduction})
+
+    def _erase(self, user: str, request: httpx.Request) -> httpx.Response:
+        if self.people[user]["status"] != "left":
+            return refusal(409, "person-not-left", "Only the data of people who have left can be erased.")
+        return self._set(user, name="", login=None, email="", erased_at="2026-03-05T09:00:00.000Z")
+
+    def _link(self, user: str, request: httpx.Request) -> httpx.Response:
+        del self.people[user]
+        return reply(self.people[orjson.loads(request.content)["to"]])

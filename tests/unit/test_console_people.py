@@ -104,7 +104,7 @@ async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_c
         "2 Mar 2026, 10:00 Lab: over the limit. The person loses access on 9 Mar 2026.",
         "The person was added. Lab: the person has a seat. Projects: the person has a seat. A licence was free. Planning: the seat was",
         "To hand over projects 4 Ålesund, &lt;b&gt;Zug&lt;/b&gt; Who takes over nobody yet",
-        "Department Research set by an administrator Sales &lt;b&gt; ( hr/acme )",
+        "Department Research set by an administrator Remove Sales &lt;b&gt; ( hr/acme )",
         "Name Zora Schmid hr/acme Zora S. ( scim/okta )",
         "1 Jul 2026 No longer employed. Set by an administrator. 2 Jan 2026 Changed. Name: Zora Schmid Department: Sales &lt;b&gt;",
         "You are over the limit u1@acme.example not delivered",

@@ -4,7 +4,10 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from services.console.pages import (
+    add_person,
+    bulk_people,
     buy_licences,
+    change_person,
     dead_letters,
     home,
     invoices,
@@ -33,7 +36,10 @@ PAGES = (
     buy_licences,
     reduce_licences,
     people,
+    add_person,
+    bulk_people,
     person,
+    change_person,
     invoices,
     operator,
     new_tenant,

@@ -29,6 +29,20 @@ TEXTS: Final[Mapping[str, str]] = {
         "company for a role."
     ),
     "identity-provider-failed": N_("The identity provider of your company does not answer as it should. Try again in a minute."),
+    "login-in-use": N_("This login belongs to another person who is employed now. Choose another login, or look for that person."),
+    "person-exists": N_("There is a person with this id already."),
+    "person-erased": N_("The personal data of this person were erased, so nothing can be changed. Add a new person."),
+    "person-not-left": N_("Only the data of people who have left can be erased. Set the last working day first."),
+    "person-has-left": N_("The person has left already. If that was a mistake, take the leaving back first."),
+    "nothing-to-take-back": N_("The leaving was not set here. If the HR system has stated it, correct it there, or hire the person again."),
+    "nothing-to-reactivate": N_("There is nothing to activate: the person may log in already and requires no module."),
+    "not-invitable": N_("This person cannot be invited now: only people who wait for access are invited."),
+    "replacement-refused": N_(
+        "The person was not replaced: the other person must have no seat in these modules yet, and must require them."
+    ),
+    "last-owner": N_("This is the last owner. Make another person an owner first."),
+    "no-conflict": N_("The person is in no conflict any more. Reload the page."),
+    "import-running": N_("An import is not finished. Wait until it has ended, and try again."),
 }
 UNKNOWN: Final = N_("The request was refused, and the service did not say why. Try again.")
 

@@ -65,6 +65,16 @@
     }
   });
 
+  // A box that checks all boxes of its table.
+  document.querySelectorAll("[data-check-all]").forEach(function (all) {
+    all.hidden = false;
+    all.addEventListener("change", function () {
+      all.closest("table").querySelectorAll("input[name='" + all.dataset.checkAll + "']").forEach(function (box) {
+        box.checked = all.checked;
+      });
+    });
+  });
+
   // A form that was sent is not sent again by a second click.
   document.addEventListener("submit", function (event) {
     if (event.target.dataset.sent) {

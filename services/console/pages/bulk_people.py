@@ -1,0 +1,64 @@
+"""Activate or deactivate the people who are selected in the list: what it would lead to, the change, and the way back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.route import PageRoute
+from services.console.rendering import people_texts
+from services.console.rest.problems import Refusal
+from shared.schemas.rights import USERS_MANAGE
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/bulk", include_in_schema=False)
+
+Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
+PEOPLE_MAX: Final = 100
+OPPOSITE: Final = {"activate": "deactivate", "deactivate": "activate"}
+
+
+async def change(page: Page, action: str, people: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Any:
+    """Change people, or ask what it would lead to. Raises Refusal."""
+    body = {"action": action, "people": list(people)}
+    return await page.send("POST", "users", "people/bulk-changes", body, query={"dry_run": "true"} if dry_run else None)
+
+
+def _action(page: Page) -> str:
+    """Return what the form asks for. Raises NotThere for a form that the console has not made."""
+    if page.form["action"] not in OPPOSITE:
+        raise NotThere
+    return page.form["action"]
+
+
+def _people(page: Page) -> list[dict[str, Any]]:
+    """Return the people of the form: `user`, or `user revision`."""
+    found = []
+    for each in page.form.all("user")[:PEOPLE_MAX]:
+        user, _, revision = each.partition(" ")
+        found.append({"user": user} | ({"revision": int(revision)} if revision.isdecimal() else {}))
+    return found
+
+
+@router.post("")
+async def show_preview(page: Managing) -> Response:
+    """Show who would be changed, and what seats would decide. Nothing is changed yet."""
+    action, people = _action(page), _people(page)
+    if not people:
+        return page.redirect(page.url("people"), page.gettext("Select people in the list first."), "warning")
+    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    found = await change(page, action, people, dry_run=True)
+    return page.render("bulk_preview.html", action=action, found=found, names=module_names(modules), texts=people_texts, undo=False)
+
+
+@router.post("/apply")
+async def apply(page: Managing) -> Response:
+    """Change the people, and show what became of each. `undo`: it takes back an earlier change, so there is no way back from it."""
+    action = _action(page)
+    try:
+        found = await change(page, action, _people(page))
+    except Refusal as refusal:
+        return page.redirect(page.url("people"), page.why(refusal.problem), "bad")
+    undo = bool(page.form["undo"])
+    return page.render("bulk_result.html", action=action, opposite=OPPOSITE[action], found=found, texts=people_texts, undo=undo)

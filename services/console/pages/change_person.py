@@ -1,0 +1,245 @@
+"""Change a person: data and overrides, access, leaving and its way back, replacement, hand-over, invitation, erasure."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.console.pages import bulk_people
+from services.console.pages.add_person import choices
+from services.console.pages.forms import Form
+from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.route import PageRoute
+from services.console.rendering import people_texts
+from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
+from shared.schemas.rights import USERS_MANAGE
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/{user}", include_in_schema=False)
+
+Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
+Chosen = Annotated[str, Query(max_length=200)]
+EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
+NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
+FOUND_MAX: Final = 10
+
+
+async def _person(page: Page, user: str) -> tuple[Mapping[str, Any], str]:
+    """Return the person and the version that a change is based on."""
+    found = await page.get("users", f"people/{url_part(user)}")
+    return found.need(), found.etag or "*"
+
+
+def _home(page: Page, user: str) -> str:
+    return page.url(f"people/{url_part(user)}")
+
+
+async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str) -> Response:
+    """Change the person by one request, and go back to the person, with why if it was refused."""
+    try:
+        await page.send(method, "users", f"people/{url_part(user)}/{path}", body, key=page.form.key or None)
+    except Refusal as refusal:
+        return page.redirect(_home(page, user), page.why(refusal.problem), "bad")
+    return page.redirect(_home(page, user), notice)
+
+
+@router.get("/edit")
+async def ask_data(page: Managing, user: str) -> Response:
+    """Show the data as a form."""
+    person, seen = await _person(page, user)
+    form = Form.of(**{name: person[name] or "" for name in EDITED}, seen=seen)
+    return page.render("person_edit.html", person=person, form=form, **await choices(page))
+
+
+@router.post("/edit")
+async def edit(page: Managing, user: str) -> Response:
+    """Change what differs. Somebody else's change meanwhile is not overwritten."""
+    person, seen = await _person(page, user)
+    form = page.form
+    given = {name: form[name] for name in EDITED if form[name] != (person[name] or "")}
+    if not given:
+        return page.redirect(_home(page, user), page.gettext("Nothing has changed."))
+    body = {name: value or (None if name in NULLABLE else "") for name, value in given.items()}
+    try:
+        await page.send("PATCH", "users", f"people/{url_part(user)}", body, etag=form["seen"] or seen)
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return page.render("person_edit.html", 422, person=person, form=form, **await choices(page))
+    return page.redirect(_home(page, user), page.gettext("The data were changed."))
+
+
+@router.post("/overrides/{field}/remove")
+async def remove_override(page: Managing, user: str, field: str) -> Response:
+    """Let the sources state the value again."""
+    notice = page.gettext("The value is that of the sources again.")
+    return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice)
+
+
+@router.get("/access/{action}")
+async def show_access(page: Managing, user: str, action: str) -> Response:
+    """Show what activating or deactivating the person would lead to."""
+    if action not in bulk_people.OPPOSITE:
+        raise NotThere
+    person, _ = await _person(page, user)
+    found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
+    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    names = module_names(modules)
+    return page.render("person_access.html", person=person, action=action, found=found, names=names, texts=people_texts)
+
+
+@router.post("/access/{action}")
+async def set_access(page: Managing, user: str, action: str) -> Response:
+    """Activate or deactivate the person."""
+    if action not in bulk_people.OPPOSITE:
+        raise NotThere
+    (done,) = (await bulk_people.change(page, action, [{"user": user}]))["people"]
+    if done["outcome"] == "refused":
+        return page.redirect(_home(page, user), done["detail"], "bad")
+    text = page.gettext("The person was activated.") if action == "activate" else page.gettext("The person was deactivated.")
+    return page.redirect(_home(page, user), text)
+
+
+@router.post("/reactivate")
+async def reactivate(page: Managing, user: str) -> Response:
+    """Request the seats of one module, or of all, again; somebody who has left is hired again."""
+    module = page.form["module"]
+    body = {"modules": [module]} if module else None
+    return await _send(page, user, "POST", "reactivate", body, notice=page.gettext("The seats were requested again."))
+
+
+@router.get("/terminate")
+async def ask_last_day(page: Managing, user: str) -> Response:
+    """Ask for the last working day."""
+    person, _ = await _person(page, user)
+    return page.render("person_terminate.html", person=person, form=Form.of(last_day=person["last_day"] or page.formats.today), seen=None)
+
+
+@router.post("/terminate")
+async def terminate(page: Managing, user: str) -> Response:
+    """Show what becomes of the licences, and let the person leave when that was seen."""
+    form, (person, _) = page.form, await _person(page, user)
+    try:
+        day = date.fromisoformat(form["last_day"])
+    except ValueError:
+        form.errors["last_day"] = page.gettext("Enter a day, for example 2026-03-31.")
+        return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
+    confirmed = form["seen"] == day.isoformat()
+    try:
+        answer = await page.send(
+            "POST",
+            "users",
+            f"people/{url_part(user)}/terminate",
+            {"last_day": day.isoformat()},
+            key=form.key or None,
+            query=None if confirmed else {"dry_run": "true"},
+        )
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
+    if confirmed:
+        return page.redirect(_home(page, user), page.gettext("The last working day is set: %(day)s.", day=page.formats.day(day)))
+    modules = module_names(await page.get("invoicing", "/v1/modules", limit=LISTED_MAX))
+    return page.render("person_terminate.html", person=person, form=form, seen=answer, names=modules)
+
+
+@router.post("/terminate/withdraw")
+async def withdraw_termination(page: Managing, user: str) -> Response:
+    """Take the leaving back."""
+    return await _send(page, user, "DELETE", "terminate", notice=page.gettext("The leaving was taken back."))
+
+
+async def _choose(page: Page, user: str, text: str, template: str, form: Form | None = None, status: int = 200) -> Response:
+    """Show the people who may be meant by a text, to choose one."""
+    person, _ = await _person(page, user)
+    found = await page.get("users", "people", text=text.strip()[:100], sort="name", limit=FOUND_MAX + 1) if text.strip() else page.no_part()
+    people = [each for each in found.value["items"] if each["user"] != user][:FOUND_MAX] if found.ok else []
+    return page.render(template, status, person=person, people=people, text=text, form=form, texts=people_texts)
+
+
+@router.get("/replace")
+async def choose_replacement(page: Managing, user: str, text: Chosen = "") -> Response:
+    """Choose who gets the seats."""
+    return await _choose(page, user, text, "person_replace.html")
+
+
+@router.post("/replace")
+async def replace(page: Managing, user: str) -> Response:
+    """Give the seats to another person (A17)."""
+    form = page.form
+    after = "blocked" if form["afterwards"] == "blocked" else "left"
+    to = form.text("to", page.gettext("Choose a person."))
+    if not form.ok:
+        return await _choose(page, user, form["text"], "person_replace.html", form, 422)
+    try:
+        body = {"to": to, "afterwards": after}
+        await page.send("POST", "users", f"people/{url_part(user)}/replace", body, key=form.key or None)
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return await _choose(page, user, form["text"], "person_replace.html", form, 422)
+    return page.redirect(_home(page, to), page.gettext("This person takes over the seats. No number of licences changes."))
+
+
+@router.get("/hand-over")
+async def choose_heir(page: Managing, user: str, text: Chosen = "") -> Response:
+    """Choose who takes over what the person owns."""
+    return await _choose(page, user, text, "person_hand_over.html")
+
+
+@router.post("/hand-over")
+async def set_heir(page: Managing, user: str) -> Response:
+    """Name who takes over (A22), or nobody."""
+    form = page.form
+    try:
+        await page.send("PUT", "users", f"people/{url_part(user)}/heir", {"heir": form["to"] or None})
+    except Refusal as refusal:
+        form.refuse(refusal.problem, {"heir": "to"})
+        return await _choose(page, user, form["text"], "person_hand_over.html", form, 422)
+    return page.redirect(_home(page, user), page.gettext("It is stored who takes over. The product hands the items over."))
+
+
+@router.post("/invite")
+async def invite(page: Managing, user: str) -> Response:
+    """Send the invitation, or a new one: earlier links are void, and the reservation is renewed."""
+    body = {"reserve": page.form["reserve"] != "no"}
+    return await _send(page, user, "POST", "invite", body, notice=page.gettext("An invitation is on its way by e-mail."))
+
+
+@router.get("/erase")
+async def ask_erasure(page: Managing, user: str) -> Response:
+    """Say what is erased, and ask for a confirmation."""
+    person, _ = await _person(page, user)
+    return page.render("person_erase.html", person=person, form=None)
+
+
+@router.post("/erase")
+async def erase(page: Managing, user: str) -> Response:
+    """Erase the personal data."""
+    form = page.form
+    try:
+        if form["sure"] == "yes":
+            await page.send("POST", "users", f"people/{url_part(user)}/erase", key=form.key or None)
+            return page.redirect(_home(page, user), page.gettext("The personal data were erased."))
+        form.errors["sure"] = page.gettext("Confirm that you want to erase the data.")
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+    person, _ = await _person(page, user)
+    return page.render("person_erase.html", 422, person=person, form=form)
+
+
+@router.post("/link")
+async def link(page: Managing, user: str) -> Response:
+    """Make one person of two. The one who stays is shown."""
+    to = page.form["to"]
+    try:
+        await page.send("POST", "users", f"people/{url_part(user)}/link", {"to": to}, key=page.form.key or None)
+    except Refusal as refusal:
+        return page.redirect(_home(page, user), page.why(refusal.problem), "bad")
+    return page.redirect(_home(page, to), page.gettext("The two entries are one person now."))
+
+
+@router.post("/separate")
+async def separate(page: Managing, user: str) -> Response:
+    """Keep the person as somebody of their own."""
+    return await _send(page, user, "POST", "separate", notice=page.gettext("This is a person of their own now."))

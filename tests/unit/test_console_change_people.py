@@ -1,0 +1,160 @@
+"""Changes of people on the console, with the REST of the services in memory."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console
+from tests.support.console_people import person
+from tests.unit.test_console_people import PEOPLE, words
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def sent(bench: ConsoleBench, method: str) -> list[tuple[str, Any]]:
+    """Return the changes that the console has requested of users, without previews."""
+    own = "/v1/tenants/acme/people"
+    return [
+        (each.url.path.removeprefix(own), orjson.loads(each.content) if each.content else None)
+        for each in bench.company.requests
+        if each.method == method and each.url.path.startswith(own) and "dry_run" not in each.url.params
+    ]
+
+
+async def test_A14_M12_a_person_is_added_after_a_look_at_the_seats_and_the_cost(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{PEOPLE}/add")
+    fields = {"name": "Eva Noll", "login": "eva", "email": "eva@acme.example", "kind": "employee", "profile": "staff"}
+    seen = await browser.post(f"{PEOPLE}/add", step="preview", **fields, invite="yes", reserve="yes")
+    text = words(seen)
+    assert "Status: Refused Planning has a seat Projects refused Projects : All licences were in use." in text
+    assert "1 licence would be added by itself You would be charged CHF 12.00 per month, without tax." in text
+    assert sent(bench, "POST") == [], "nobody is added by a look"
+    await browser.post(f"{PEOPLE}/add", step="add", **fields, invite="yes", reserve="yes")
+    ((path, body),) = sent(bench, "POST")
+    assert (path, body) == ("", fields | {"invitation": {"reserve": True}})
+    taken = await browser.post(f"{PEOPLE}/add", step="add", **fields)
+    assert (taken.status_code, "This login belongs to another person" in words(taken), 'value="Eva Noll"' in taken.text) == (
+        422,
+        True,
+        True,
+    )
+    empty = await browser.post(f"{PEOPLE}/add", name=" ", invite="yes")
+    assert (empty.status_code, empty.text.count('aria-invalid="true"')) == (422, 2)
+
+
+async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_unless_something_came_between(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    browser = bench.signed_in()
+    await browser.get(PEOPLE)
+    seen = await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann", "u1", "u6"])
+    assert "2 people may no longer log in and give up all seats." in words(seen)
+    assert "In use : Planning 9 → 8 of 12 It costs nothing" in words(seen).replace("use:", "use :")
+    assert "Dora Left The person has left." in words(seen)
+    assert people["ann"]["status"] == "active"
+    done = await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=re.findall(r'name="user" value="([^"]+)"', seen.text))
+    assert (people["ann"]["status"], people["u1"]["status"]) == ("inactive", "inactive")
+    undo = re.findall(r'name="user" value="([^"]+)"', done.text)
+    assert undo == ["ann 4", "u1 4"]
+    people["u1"]["version"] += 1  # somebody else
+    undone = words(await browser.post(f"{PEOPLE}/bulk/apply", action="activate", undo="yes", user=undo))
+    assert "Undone 1 person was changed." in undone
+    assert "changed since, so not undone" in undone
+    assert (people["ann"]["status"], people["u1"]["status"]) == ("active", "inactive")
+    assert (await browser.post(f"{PEOPLE}/bulk", action="nonsense", user="ann")).status_code == 404
+    assert "Select people in the list first." in words(await browser.post(f"{PEOPLE}/bulk", action="activate"))
+
+
+async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    browser = bench.signed_in()
+    form = await browser.get(f"{PEOPLE}/u1/edit")
+    assert "A source reports this person." in form.text
+    same = {name: people["u1"][name] or "" for name in ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")}
+    assert "Nothing has changed." in words(await browser.post(f"{PEOPLE}/u1/edit", **same, seen='"3"'))
+    await browser.get(f"{PEOPLE}/u1/edit")
+    await browser.post(f"{PEOPLE}/u1/edit", **(same | {"department": "", "job_title": "Lead"}), seen='"3"')
+    assert sent(bench, "PATCH") == [("/u1", {"department": None, "job_title": "Lead"})]
+    people["u1"]["version"] = 9
+    await browser.get(f"{PEOPLE}/u1/edit")
+    stale = await browser.post(f"{PEOPLE}/u1/edit", **(same | {"name": "Zora S."}), seen='"3"')
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
+    await browser.post(f"{PEOPLE}/u1/overrides/department/remove")
+    assert people["u1"]["overrides"] == {}
+
+
+async def test_A17_a_person_leaves_after_a_look_at_the_licences_and_comes_back(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    browser = bench.signed_in()
+    await browser.get(f"{PEOPLE}/ann/terminate")
+    seen = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-03-31")
+    assert "Lab somebody else gets the licence Projects the licence becomes free Free licences stay paid." in words(seen)
+    assert people["ann"]["last_day"] is None
+    again = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", seen="2026-03-31")
+    assert people["ann"]["last_day"] is None, "another day is another look"
+    assert 'value="2026-04-30"' in again.text
+    await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", seen="2026-04-30")
+    assert people["ann"]["last_day"] == "2026-04-30"
+    await browser.post(f"{PEOPLE}/ann/terminate/withdraw")
+    assert people["ann"]["last_day"] is None
+    assert (await browser.post(f"{PEOPLE}/ann/terminate", last_day="tomorrow")).status_code == 422
+
+
+async def test_A22_A17_somebody_replaces_a_person_or_takes_over_what_the_person_owns(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    found = await browser.get(f"{PEOPLE}/u1/replace?text=bruno")
+    assert re.findall(r'name="to" value="([^"]+)"', found.text) == ["u2"]
+    assert "Choose a person." in words(await browser.post(f"{PEOPLE}/u1/replace", text="bruno"))
+    shown = await browser.post(f"{PEOPLE}/u1/replace", to="u2", afterwards="blocked")
+    assert "This person takes over the seats." in words(shown)
+    await browser.get(f"{PEOPLE}/u1/hand-over?text=bruno")
+    await browser.post(f"{PEOPLE}/u1/hand-over", to="u2")
+    assert bench.company.people.people["u1"]["hand_over"]["heir"] == "u2"
+    assert sent(bench, "POST") == [("/u1/replace", {"to": "u2", "afterwards": "blocked"})]
+
+
+async def test_the_other_changes_of_a_person_ask_what_has_to_be_asked(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    browser = bench.signed_in()
+    page = words(await browser.get(f"{PEOPLE}/u2"))
+    assert "All licences were in use. Request again" in page
+    await browser.post(f"{PEOPLE}/u2/reactivate", module="planning")
+    await browser.get(f"{PEOPLE}/u5")
+    await browser.post(f"{PEOPLE}/u5/invite", reserve="no")
+    await browser.get(f"{PEOPLE}/u2/access/deactivate")
+    await browser.post(f"{PEOPLE}/u2/access/deactivate")
+    assert people["u2"]["status"] == "inactive"
+    await browser.get(f"{PEOPLE}/u6/erase")
+    assert (await browser.post(f"{PEOPLE}/u6/erase")).status_code == 422
+    assert people["u6"]["name"] == "Dora Left"
+    await browser.post(f"{PEOPLE}/u6/erase", sure="yes")
+    assert people["u6"]["erased_at"]
+    people["u8"] = person("u8", "Ann M.", status="conflict", conflict=people["u7"]["conflict"])
+    assert "This is Ann Müller This is somebody else" in words(await browser.get(f"{PEOPLE}/u7"))
+    await browser.post(f"{PEOPLE}/u7/link", to="ann")
+    await browser.get(f"{PEOPLE}/u8")
+    await browser.post(f"{PEOPLE}/u8/separate")
+    assert ("u7" in people, people["u8"]["status"]) == (False, "active")
+    assert [path for path, _ in sent(bench, "POST")] == [
+        "/u2/reactivate", "/u5/invite", "/bulk-changes", "/u6/erase", "/u7/link", "/u8/separate",
+    ]  # fmt: skip
+
+
+async def test_T23_a_reader_sees_no_change_and_can_request_none(bench: ConsoleBench) -> None:
+    browser = bench.signed_in("bob", rights=("users:read",))
+    for path in ("", "/u1", "/u6", "/u7"):
+        text = (await browser.get(f"{PEOPLE}{path}")).text
+        assert not re.search(r'/people/[^"]*"( data-dialog| class="button|><input)|/bulk|/add"', text.replace("export.csv", "")), path
+    for path in ("/add", "/u1/edit", "/u1/access/deactivate", "/u1/terminate", "/u1/replace", "/u1/hand-over", "/u6/erase"):
+        assert (await browser.get(PEOPLE + path)).status_code == 403
+        assert (await browser.post(PEOPLE + path)).status_code == 403
+    for path in ("/bulk", "/bulk/apply", "/u7/link", "/u7/separate", "/u2/reactivate", "/u5/invite", "/u1/overrides/name/remove"):
+        assert (await browser.post(PEOPLE + path)).status_code == 403
+    assert sent(bench, "POST") == []
