@@ -31,7 +31,7 @@ def sent(bench: ConsoleBench, method: str) -> list[tuple[str, Any]]:
 async def test_A14_M12_a_person_is_added_after_a_look_at_the_seats_and_the_cost(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     await browser.get(f"{PEOPLE}/add")
-    fields = {"name": "Eva Noll", "login": "eva", "email": "eva@acme.example", "kind": "employee", "profile": "staff"}
+    fields: dict[str, Any] = {"name": "Eva Noll", "login": "eva", "email": "eva@acme.example", "kind": "employee", "profile": "staff"}
     seen = await browser.post(f"{PEOPLE}/add", step="preview", **fields, invite="yes", reserve="yes")
     text = words(seen)
     assert "Status: Refused Planning has a seat Projects refused Projects : All licences were in use." in text
@@ -77,7 +77,9 @@ async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_els
     browser = bench.signed_in()
     form = await browser.get(f"{PEOPLE}/u1/edit")
     assert "A source reports this person." in form.text
-    same = {name: people["u1"][name] or "" for name in ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")}
+    same: dict[str, Any] = {
+        name: people["u1"][name] or "" for name in ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
+    }
     assert "Nothing has changed." in words(await browser.post(f"{PEOPLE}/u1/edit", **same, seen='"3"'))
     await browser.get(f"{PEOPLE}/u1/edit")
     await browser.post(f"{PEOPLE}/u1/edit", **(same | {"department": "", "job_title": "Lead"}), seen='"3"')
