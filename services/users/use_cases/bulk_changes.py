@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What became of one person. `detail`: why it was refused."""
+    """The outcome for one person. `detail` says why it was refused."""
 
     user: str
     outcome: Outcome
