@@ -69,7 +69,7 @@ rules: $(STAMP) ## print each product rule with the tests that prove it
 schemas: $(STAMP) ## generate the committed JSON Schemas from the message classes
 	@$(BIN)/python -m shared.schemas.generate
 
-translations: $(STAMP) ## add new texts of the console to its catalogues (services/console/translations), and remove those that are gone
+translations: $(STAMP) ## add new texts of the console and the e-mails to their catalogues, and remove those that are gone
 	@$(BIN)/python -m tests.support.translations
 
 licences: $(STAMP) ## write docs/licences.md from the runtime lock

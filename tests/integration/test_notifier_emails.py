@@ -84,7 +84,7 @@ async def test_A13_E10_a_refusal_names_the_support_contact_the_numbers_and_who_c
     (mine,), (theirs,) = notifier.server.to("p1@acme.example"), notifier.server.to("boss@acme.example")
     for email in (mine, theirs):
         assert "Support <help@vendor.example>" in text_of(email)
-    assert "Acme Bikes has 15 licences of planning, and 15 seats are in use" in " ".join(text_of(mine).split())
+    assert "Acme Bikes has 15 licences of planning. 15 seats are in use." in " ".join(text_of(mine).split())
     assert "Person boss <boss@acme.example>" in text_of(mine)
     assert "/v1/tenants/acme/quotes" in text_of(theirs)
 

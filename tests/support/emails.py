@@ -227,6 +227,7 @@ def notification(kind: Kind, stream: Stream, user: str | None = "u1", module: st
     audience = Audience.PERSON if stream in (Stream.OWN, Stream.INVITATION) else Audience.ADMINISTRATORS
     audience = Audience.BILLED if stream in (Stream.INVOICES, Stream.REMINDERS, Stream.BILLING_DETAILS) else audience
     audience = Audience.SUBSCRIPTION if stream is Stream.SUBSCRIPTION else audience
+    audience = Audience.OPERATOR if stream is Stream.OVERDUE else audience
     return Notification(f"{kind}", audience, stream, kind, AT, user, module, data)
 
 

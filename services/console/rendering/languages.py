@@ -1,37 +1,23 @@
-"""The languages of the pages. English is in the templates; each other language is one catalogue, `translations/<language>.po`.
+"""The languages of the pages: English, and each one that has a catalogue, `translations/<language>.po`."""
 
-The catalogues are read at the start, so there is no build step. `make translations` adds new texts to them.
-"""
-
-import io
 import re
 from collections.abc import Mapping
-from functools import cache
-from gettext import GNUTranslations, NullTranslations
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Final
 
 from babel import Locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+
+from shared.translations import ENGLISH, translations_in
 
 CATALOGUES: Final = Path(__file__).parents[1] / "translations"
-DEFAULT: Final = "en"
+DEFAULT: Final = ENGLISH
 _QUALITY = re.compile(r";\s*q=([0-9.]{1,5})")
 
 
-@cache
 def translations() -> Mapping[str, NullTranslations]:
     """Return the texts of each language, by its code."""
-    found: dict[str, NullTranslations] = {DEFAULT: NullTranslations()}
-    for path in sorted(CATALOGUES.glob("*.po")):
-        with path.open("rb") as file:
-            catalogue = read_po(file, locale=path.stem)
-        packed = io.BytesIO()
-        write_mo(packed, catalogue)
-        packed.seek(0)
-        found[path.stem] = GNUTranslations(packed)
-    return found
+    return translations_in(CATALOGUES)
 
 
 def names() -> Mapping[str, str]:

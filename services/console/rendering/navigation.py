@@ -8,11 +8,7 @@ from typing import Final
 
 from services.console.sign_in.sessions import Reader
 from shared.schemas.rights import ACCOUNT_READ, OPERATOR, USERS_READ
-
-
-def N_(text: str) -> str:  # noqa: N802 - the usual name
-    """Mark a text for the catalogues. It is translated where it is shown."""
-    return text
+from shared.translations import N_ as N_
 
 
 @dataclass(frozen=True, slots=True)

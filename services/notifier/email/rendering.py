@@ -1,8 +1,9 @@
 """Notifications to the subject, text and HTML of an e-mail.
 
-The texts are in `templates/<language>/`. Numbers and dates follow the tenant's locale if its language has this e-mail; otherwise the whole
-e-mail is in English: one e-mail has one language. Times are the tenant's own: on a test clock the times of that clock, in the tenant's
-time zone.
+Each e-mail is one template for text and HTML, put together from the parts in `templates/text/` or `templates/html/`. English is in the
+templates; each other language is a catalogue in `translations/`. An e-mail has one language: numbers and dates follow the tenant's locale
+if its language has a catalogue; otherwise the whole e-mail is in English. The vendor's operators read English. Times are the tenant's own:
+on a test clock the times of that clock, in the tenant's time zone.
 """
 
 from collections import Counter
@@ -21,6 +22,7 @@ from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from services.notifier.domain.notifications import (
+    Audience,
     Kind,
     Notification,
     Stream,
@@ -36,16 +38,12 @@ from shared.money import format_amount, locale_of
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
+from shared.translations import ENGLISH, N_, translations_in
 
 TEMPLATES = Path(__file__).parent / "templates"
-# For each e-mail, the languages that have it.
-LANGUAGES = {
-    name: frozenset(path.parent.name for path in TEMPLATES.glob(f"*/{name}.txt.j2"))
-    for name in {path.name.removesuffix(".txt.j2") for path in TEMPLATES.glob("*/*.txt.j2")}
-}
-ENGLISH = "en"  # for tenants whose language does not have an e-mail
+CATALOGUES = Path(__file__).parent / "translations"
 MARKER = "_token_of_the_invitation_"  # the e-mail is stored with it, and sent with the token in its place
-HIDDEN = "a person whom you do not see"  # for a reader with a viewset
+HIDDEN = N_("a person whom you do not see")  # for a reader with a viewset
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
 TEMPLATE = {
     Stream.OWN: "person",
@@ -115,7 +113,8 @@ def render(
     stream: Stream, tenant: TenantRow, recipient: Recipient, notifications: Sequence[Notification], names: Names, links: Links, at: datetime
 ) -> Rendered:
     """Render the e-mail; `at` is the tenant's time. The text template begins with the line of the subject and an empty line."""
-    words = Words.of(tenant.locale, tenant.time_zone, TEMPLATE[stream])
+    for_vendor = notifications[0].audience is Audience.OPERATOR
+    words = Words.of(english(tenant.locale) if for_vendor else tenant.locale, tenant.time_zone)
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     recipient = replace(recipient, name=one_line(recipient.name))
     context: dict[str, Any] = {
@@ -125,6 +124,7 @@ def render(
         "links": links,
         "at": at,
         "rows_max": ROWS_MAX,
+        "for_vendor": for_vendor,
         "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators if each.email != recipient.email],
         "quotes": names.quotes,
@@ -138,7 +138,7 @@ def render(
         "notifications": _by_kind(notifications),
         "one_line": one_line,
         "token": MARKER,
-        "person": lambda user: one_line(names.people.get(user) or user),
+        "person": lambda user: words.gettext(HIDDEN) if names.people.get(user) == HIDDEN else one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
     }
     return _rendered(words, TEMPLATE[stream], tenant, context)
@@ -146,17 +146,15 @@ def render(
 
 def render_alone(template: str, tenant: TenantRow, **values: Any) -> Rendered:
     """Render an e-mail that is no digest, from the template of this name."""
-    words = Words.of(tenant.locale, tenant.time_zone, template)
+    words = Words.of(tenant.locale, tenant.time_zone)
     tenant = replace(tenant, name=one_line(tenant.name), support_contact=one_line(tenant.support_contact))
     return _rendered(words, template, tenant, {"language": words.language, "tenant": tenant, "one_line": one_line, **values})
 
 
 def _rendered(words: "Words", name: str, tenant: TenantRow, context: Mapping[str, Any]) -> Rendered:
-    text = words.template(f"{name}.txt.j2").render(context)
-    subject, _, text = text.lstrip().partition("\n")
-    subject = " ".join(subject.removeprefix("Subject:").split())
+    subject, _, text = words.text(name).render(context).lstrip().partition("\n")
     heading = subject.removeprefix(f"{tenant.name}: ")
-    html = words.template(f"{name}.html.j2").render({**context, "subject": subject, "heading": heading[:1].upper() + heading[1:]})
+    html = words.html(name).render({**context, "subject": subject, "heading": heading[:1].upper() + heading[1:]})
     return Rendered(subject=subject, text=_tidy(text), html=html)
 
 
@@ -198,23 +196,25 @@ def _tidy(text: str) -> str:
 
 
 class Words:
-    """The templates of one language, with the formats of one locale and time zone."""
+    """The templates and texts of one language, with the formats of one locale and time zone."""
 
     def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
         self._locale, self._zone = locale, zone
-        loader = FileSystemLoader([TEMPLATES / locale.language, TEMPLATES])
-        # Each form has an environment, so that what a template includes or imports is escaped as the form of the e-mail needs it.
-        self._text = self._environment(loader, escape=False)
-        self._html = self._environment(loader, escape=True)
+        self._translations = translations_in(CATALOGUES)[locale.language]
+        self._text = self._environment("text")
+        self._html = self._environment("html")
 
-    def _environment(self, loader: FileSystemLoader, *, escape: bool) -> Environment:
+    def _environment(self, form: str) -> Environment:
         environment = Environment(
-            loader=loader,
-            autoescape=escape,  # noqa: S701 - plain text is not escaped
+            loader=FileSystemLoader([TEMPLATES / form, TEMPLATES]),
+            autoescape=form == "html",  # noqa: S701 - plain text is not escaped
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
+            extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         )
+        environment.install_gettext_translations(self._translations, newstyle=True)  # type: ignore[attr-defined]
         environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself, "duration": is_duration}
         environment.filters |= {
             "instant": self.instant,
@@ -229,22 +229,28 @@ class Words:
         return environment
 
     @staticmethod
-    def of(locale: str, time_zone: str, email: str) -> "Words":
-        """Return the formats of a locale and time zone. An unknown one does not stop an e-mail: English and UTC are used, and the zone is
-        named beside each time. A locale that does not have this e-mail is English throughout, dates and amounts included."""
+    def of(locale: str, time_zone: str) -> "Words":
+        """Return the texts and formats of a locale and time zone. An unknown one does not stop an e-mail: English and UTC are used, and the
+        zone is named beside each time. A locale without a catalogue is English throughout, dates and amounts included."""
         found = locale_of(locale)
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo("UTC")
-        return _words(str(found) if found.language in LANGUAGES[email] else ENGLISH, zone)
+        return _words(str(found) if found.language in translations_in(CATALOGUES) else ENGLISH, zone)
 
     @property
     def language(self) -> str:
         return str(self._locale.language)
 
-    def template(self, name: str) -> Template:
-        return (self._html if name.endswith(".html.j2") else self._text).get_template(name)
+    def gettext(self, text: str) -> str:
+        return self._translations.gettext(text)
+
+    def text(self, name: str) -> Template:
+        return self._text.get_template(f"{name}.j2")
+
+    def html(self, name: str) -> Template:
+        return self._html.get_template(f"{name}.j2")
 
     def instant(self, value: datetime | str) -> str:
         """Return `Friday, November 22, 2013, 9:00 AM (Europe/Copenhagen)`."""
@@ -282,6 +288,11 @@ _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 def is_duration(value: object) -> bool:
     return isinstance(value, str) and duration_ms(value) is not None
+
+
+def english(locale: str) -> str:
+    """Return the locale if it is English, or else plain English."""
+    return locale if locale_of(locale).language == ENGLISH else ENGLISH
 
 
 @lru_cache(maxsize=256)

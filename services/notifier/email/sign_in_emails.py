@@ -45,10 +45,8 @@ async def queue_unconfirmed(connection: AsyncConnection, tenant_id: str, event: 
     """Queue the e-mail about a login or an address that counts for sign-in only when it is confirmed, to the address before, once."""
     tenant = await recipients.tenant(connection, tenant_id)
     if tenant is not None and event.email is not None:
-        names = (("login", event.new_login), ("e-mail address", event.new_email))
-        what = " and ".join(name for name, value in names if value is not None)
         values = {"at": event.at, "new_login": event.new_login, "new_email": event.new_email}
-        rendered = render_alone("sign_in_unconfirmed", tenant, what=what, by=event.actor.id, **values)
+        rendered = render_alone("sign_in_unconfirmed", tenant, by=event.actor.id, **values)
         await emails.queue(connection, _email(tenant_id, event.user, event.email, rendered, event_id, event.at, now, None))
 
 
