@@ -408,6 +408,9 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     (told,) = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
     assert (str(told.takes_effect_on), told.before.net_minor, told.after.net_minor) == ("2014-01-01", 20_000, 21_000)
     assert [(each.field, each.old, each.new) for each in told.changes] == [("time.price", 12_000, 13_000)]
+    prices = [{"module": "documents", "unit_price_minor": 2000}, {"module": "time", "unit_price_minor": 1300}]
+    (coming,) = (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["coming_prices"]
+    assert coming == {"from_day": "2014-01-01", "version": 2, "prices": prices}
     order = await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
     assert (order["status"], quote["lines"][0]["unit_price_minor"]) == ("completed", 1200), "a quote made before the list holds"
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming"))["net_minor"] == 11 * 1200 + 8000
@@ -419,6 +422,7 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming"))["net_minor"] == 12 * 1300 + 8000
     await bench.advance_clock(tenant, datetime(2014, 1, 1, tzinfo=UTC))
     assert (await bench.events(tenant, InvoiceIssued))[-1].net_minor == 12 * 1300 + 8000
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["coming_prices"] == []
     quote, _ = await bench.buy(tenant, {"module": "time", "add": 1})
     assert quote["lines"][0]["unit_price_minor"] == 1300
     assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 1

@@ -109,7 +109,9 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
 async def test_T14_an_ending_is_announced_and_reminded_of_and_taken_back_on_its_last_day(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await call(bench, "PUT", tenant, "next-period", {"items": [{"module": "time", "total": 2}]}, tenant=tenant, **BUY, prefer="wait=10")
+    foreseen = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming?if_ended=true")
     await end(bench, tenant)
+    assert await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming") == foreseen, "the last document was shown before"
     await bench.buy(tenant, {"module": "documents", "add": 1})
     for day in (23, 24, 26, 30):  # 7 days before the end is the 24th, 1 day the 30th
         await bench.advance_clock(tenant, datetime(2013, 11, day, 9, tzinfo=UTC))

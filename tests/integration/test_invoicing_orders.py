@@ -101,8 +101,19 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     await bench.refused("PUT", settings, {"second_approver": "always"}, 403, tenant=tenant, **BUY)
     await bench.ok("PUT", settings, {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
     first = await quote_of(bench, tenant, time=1)
+
+    async def outcome(rights: dict[str, Any], **who: str) -> Any:
+        shown = await bench.ok("GET", f"/v1/tenants/{tenant}/quotes/{first['quote']}", tenant=tenant, **rights, **who)
+        return shown["your_approval"]
+
+    assert [await outcome(BUY), await outcome({"rights": ["account:read"]})] == ["waits", None]
     waiting = await bench.ok("POST", first["approve_url"], {}, tenant=tenant, **BUY)
     assert (waiting["state"], waiting["order"], waiting["gross_minor"]) == ("waiting_for_approval", None, 800)
+    assert [await outcome(BUY), await outcome(BUY, subject="bo"), await outcome(BUY, subject="bot", kind="client")] == [
+        "not_possible",
+        "orders",
+        "not_possible",
+    ]
     for subject, kind in (("ann", "user"), ("bot", "client")):  # the requester, and an API client
         refused = await bench.refused("POST", first["approve_url"], {}, tenant=tenant, **BUY, subject=subject, kind=kind)
         assert (refused["type"], refused["approved_by"]) == ("second-approver-needed", ["ann"])
@@ -292,6 +303,7 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
     path = f"/v1/tenants/{tenant}/purchase-requests"
     await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own)
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"})
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/purchase-settings"))["ordering_in_force"] == "by_request"
     direct: list[tuple[str, str, Any]] = [
         ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
         ("POST", "reductions", {"items": [{"module": "time", "total": 8}]}),

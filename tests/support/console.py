@@ -26,6 +26,7 @@ from shared.clock import FixedClock
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
+from tests.support.console_contract import ContractRest
 from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
 from tests.support.console_people import PeopleRest
@@ -40,6 +41,10 @@ PAGES = (
     ("licences-next-period", "administrator", "/tenants/acme/licences/lab/next-period"),
     ("people", "administrator", "/tenants/acme/people?status=all"),
     ("person", "administrator", "/tenants/acme/people/u1"),
+    ("plan", "administrator", "/tenants/acme/plan"),
+    ("plan-change", "administrator", "/tenants/acme/plan/change"),
+    ("plan-module", "administrator", "/tenants/acme/plan/modules/add"),
+    ("plan-end", "administrator", "/tenants/acme/plan/end"),
     ("invoices", "administrator", "/tenants/acme/invoices"),
     ("invoice", "administrator", "/tenants/acme/invoices/i3"),
     ("person-conflict", "administrator", "/tenants/acme/people/u7"),
@@ -126,6 +131,7 @@ class Company:
     people: PeopleRest = field(default_factory=PeopleRest)
     money: MoneyRest = field(default_factory=MoneyRest)
     operator: OperatorRest = field(default_factory=OperatorRest)
+    contract: ContractRest = field(default_factory=ContractRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -214,10 +220,8 @@ class Company:
             **self.operator.routes(),
             **self.people.routes(),
             **self.money.routes(),
+            **self.contract.routes(self),
             f"GET invoicing {own}/licences": lambda request: self._licences(),
-            f"GET invoicing {own}/subscription": lambda request: reply(
-                {"ends_on": self.ends_on, "modules": [{"module": each, "policies": {}} for each in self.modules]}
-            ),
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
             f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,
@@ -226,6 +230,9 @@ class Company:
             f"GET notifier {own}/emails": lambda request: reply({"items": self.emails, "next": None}),
             f"GET notifier {own}/actions": lambda request: reply({"items": self._actions(), "next": None}),
             f"POST invoicing {own}/quotes": self._quote,
+            f"POST invoicing {own}/subscription/modules": self._quote_module,
+            f"GET invoicing {own}/quotes/([^/]+)": self._one_quote,
+            f"POST invoicing {own}/quotes/([^/]+)/withdraw": self._withdraw_quote,
             f"POST invoicing {own}/quotes/(.+)/approve": self._approve,
             f"GET invoicing {own}/orders/(.+)": lambda order, request: reply(self.orders[order]),
             f"POST invoicing {own}/reductions": self._reduce,
@@ -324,15 +331,29 @@ class Company:
             },
         ]
 
+    def _quote_module(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        return self._make_quote(body["module"], body["licences"], new_module=body["module"])
+
     def _quote(self, request: httpx.Request) -> httpx.Response:
         (item,) = orjson.loads(request.content)["items"]
-        module, add = item["module"], item["add"]
+        return self._make_quote(item["module"], item["add"])
+
+    def _make_quote(self, module: str, add: int, **more: Any) -> httpx.Response:
         if add > 1000:
             fault = {"field": "body.items.0.add", "value": add, "expected": "at most 1,000 licences more"}
             return problem(422, "invalid", "These fields are not valid: body.items.0.add.", errors=[fault])
         quote = f"q{next(self._numbers)}"
         net = add * 1045
-        line = {"module": module, "quantity": add, "days": 27, "days_of_period": 31, "net_minor": net, "unit_price_minor": 1200}
+        line = {
+            "module": module,
+            "quantity": add,
+            "days": 27,
+            "days_of_period": 31,
+            "net_minor": net,
+            "unit_price_minor": 1200,
+            "discount_minor": 0,
+        }
         amounts = {"net_minor": 205_200, "tax_minor": 16_621, "gross_minor": 221_821}
         self.quotes[quote] = {
             "quote": quote,
@@ -354,15 +375,34 @@ class Company:
             "cancels_plan_change": None,
             "ends_on": self.ends_on,
             "expires_at": "2026-03-05T22:59:59.000Z",
-        }
+            "priced_for": "2026-03-05",
+            "state": "open",
+            "requested_by": {"kind": "user", "id": "ann"},
+            "approvals": [],
+            "estimate": None,
+            "new_module": None,
+            "order": None,
+            "your_approval": "waits" if self.needs_second else "orders",
+            "history": [{"state": "open", "at": "2026-03-05T08:00:00.000Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
+        } | more
         return reply(self.quotes[quote], 201)
+
+    def _withdraw_quote(self, quote: str, request: httpx.Request) -> httpx.Response:
+        self.quotes[quote] |= {"state": "withdrawn", "your_approval": None}
+        return reply(self.quotes[quote])
+
+    def _one_quote(self, quote: str, request: httpx.Request) -> httpx.Response:
+        return reply(self.quotes[quote]) if quote in self.quotes else problem(404, "not-found", "The service found no quote.")
 
     def _approve(self, quote: str, request: httpx.Request) -> httpx.Response:
         (line,) = self.quotes[quote]["lines"]
-        if self.needs_second:
-            return reply(self.quotes[quote] | {"state": "waiting", "order": None}, 202)
+        if self.needs_second and not self.quotes[quote]["approvals"]:
+            given = [{"by": {"kind": "user", "id": "ann"}, "at": "2026-03-05T09:00:00.000Z", "gross_minor": 1}]
+            self.quotes[quote] |= {"state": "waiting_for_approval", "approvals": given, "your_approval": "not_possible"}
+            return reply(self.quotes[quote], 202)
+        self.quotes[quote] |= {"state": "activated", "your_approval": None}
         order = f"o{next(self._numbers)}"
-        module = self.modules[line["module"]]
+        module = self.modules.setdefault(line["module"], Module(line["module"].capitalize(), False, 0, 0))
         self.orders[order] = {"order": order, "status": "pending", "module": line["module"], "add": line["quantity"]}
         module.pending.append({"order": order, "add": line["quantity"]})
         if self.decides:

@@ -23,6 +23,8 @@ BOUNDED = {
     **{f"{view}.{name}": MODULES for view in PRICE_LISTS for name in ("prices", "limits")},
     "ListedPlanView.later": "an operator defines few lists ahead",
     "SubscriptionView.modules": MODULES,
+    "SubscriptionView.coming_prices": "the lists that were announced and differ, of one plan",
+    "ComingPricesView.prices": MODULES,
     "QuoteView.lines": MODULES,
     "QuoteView.discounts": "a subscription has at most 50",
     "ReductionView.items": MODULES,

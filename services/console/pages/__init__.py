@@ -4,10 +4,12 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from services.console.pages import (
+    add_module,
     add_person,
     bulk_people,
     buy_licences,
     change_person,
+    change_plan,
     dead_letters,
     home,
     invoices,
@@ -17,7 +19,9 @@ from services.console.pages import (
     operator_status,
     people,
     person,
+    plan,
     preferences,
+    quotes,
     reduce_licences,
     sign_in,
     static_files,
@@ -45,6 +49,10 @@ PAGES = (
     new_tenant,
     dead_letters,
     operator_status,
+    plan,
+    change_plan,
+    add_module,
+    quotes,
 )
 
 

@@ -24,6 +24,7 @@ class Entry:
 TENANT_PAGES: Final = (
     Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),
     Entry(N_("People"), "people", "people", (USERS_READ,)),
+    Entry(N_("Plan and subscription"), "plan", "plan", (ACCOUNT_READ,)),
     Entry(N_("Invoices"), "invoices", "invoices", (ACCOUNT_READ,)),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (

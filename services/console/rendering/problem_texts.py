@@ -17,6 +17,35 @@ TEXTS: Final[Mapping[str, str]] = {
         "the budget."
     ),
     "by-request": N_("Your company adds and reduces licences by request. Ask the vendor."),
+    "invoice-overdue": N_("An invoice is overdue. Nothing can be bought until it is paid. The licences that you have stay usable."),
+    "plan-unchanged": N_("The subscription already has this plan and term."),
+    "plan-currency": N_("The currency of a subscription cannot be changed. Choose a plan in %(currency)s."),
+    "plan-minimum": N_(
+        "The plan allows no fewer than %(minimum)s licences of %(module)s. Buy the missing ones first, or choose another plan."
+    ),
+    "plan-maximum": N_("The plan allows at most %(maximum)s licences of %(module)s."),
+    "plan-without-base-module": N_(
+        "The plan sells none of your base modules, and people need one. Choose another plan, or end the subscription."
+    ),
+    "plan-without-extra-licences": N_("Your plan sells no extra licences. Change to a plan that does first."),
+    "plan-change-scheduled": N_("Another change of plan is scheduled already. Withdraw it first."),
+    "plan-change-not-scheduled": N_("This change is not scheduled any more. Look at the present plan."),
+    "plan-change-at-period-end": N_("This change is possible with the next period only. Choose the next period as its time."),
+    "order-pending": N_("An order is being decided. Try again in a moment."),
+    "module-subscribed": N_("The subscription already includes %(module)s. Buy licences of it instead."),
+    "module-pending": N_("%(module)s is being added already. Try again in a moment."),
+    "module-not-priced": N_("The plan has no price for this module. Choose another plan, or ask your contact at the vendor."),
+    "reduction-below-use": N_(
+        "More people use %(module)s than there would be licences. Seats that have to be freed first: %(must_free)s. Deactivate people, or "
+        "withdraw their login."
+    ),
+    "subscription-ending": N_("The subscription ends, so it has no next period. Take the ending back first."),
+    "subscription-not-ending": N_("The subscription does not end, so there is no ending to take back."),
+    "subscription-pending": N_("The subscription is being set up. Try again in a moment."),
+    "renewal-pending": N_("The period has ended, and the next one is beginning. Try again in a moment."),
+    "quote-replaced": N_("There is a newer quote, at the price of today. Approve that one."),
+    "request-closed": N_("The request is closed already. Look at its present state."),
+    "estimate-expired": N_("The estimate has expired. Ask the vendor for a new one, or send a new request."),
     "subscription-ended": N_("The subscription has ended, so nothing can be changed."),
     "clock-advancing": N_("The test clock is being advanced. Try again when it is ready."),
     "too-many-requests": N_("There were too many requests in a short time. Try again in a minute."),
@@ -48,6 +77,11 @@ UNKNOWN: Final = N_("The request was refused, and the service did not say why. T
 
 
 def text_of(problem: Problem, gettext: Callable[[str], str]) -> str:
-    """Return why the request was refused and what to do."""
+    """Return why the request was refused and what to do. A text with values needs those members of the problem."""
     known = TEXTS.get(problem.type)
-    return gettext(known) if known else problem.detail or gettext(UNKNOWN)
+    if known is None:
+        return problem.detail or gettext(UNKNOWN)
+    try:
+        return gettext(known) % problem.extra if "%(" in known else gettext(known)
+    except (KeyError, ValueError):
+        return problem.detail or gettext(UNKNOWN)

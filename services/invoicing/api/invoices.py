@@ -29,6 +29,7 @@ State = Annotated[
     Query(description="Only documents that are open (nothing is paid), part_paid, paid or overdue."),
 ]
 
+IfEnded = Annotated[bool, Query(description="The last document instead, if somebody ends the subscription now (`POST …/ending`).")]
 Order = Annotated[Literal["oldest_first", "newest_first"], Query(description="The order of their issue.")]
 
 router = APIRouter(
@@ -56,10 +57,10 @@ async def list_invoices(
 
 
 @router.get("/invoices/upcoming", summary="Get the next invoice as it would be today", responses=refusals(409))
-async def get_upcoming(wiring: Wired, tenant: TenantId) -> UpcomingInvoiceView:
+async def get_upcoming(wiring: Wired, tenant: TenantId, if_ended: IfEnded = False) -> UpcomingInvoiceView:
     """The renewal's invoice if nothing else changes: a line for each module, and what has changed since the last invoice as adjustments
     (M14). Known leavers and the policies `block` and `terminate_reduces_pool` count. Nothing is issued by this request."""
-    return UpcomingInvoiceView.of(*await upcoming_invoice(wiring.database, wiring.seats, tenant))
+    return UpcomingInvoiceView.of(*await upcoming_invoice(wiring.database, wiring.seats, tenant, if_ended=if_ended))
 
 
 async def invoice_view(uow: UnitOfWork, tenant: str, invoice: str, clock: Clock) -> InvoiceView:

@@ -10,6 +10,7 @@ from services.invoicing.api.dependencies import TenantId, Wired, today_of
 from services.invoicing.api.requests import PurchaseSettingsBody
 from services.invoicing.api.responses import PurchaseSettingsView
 from services.invoicing.domain.budget import month_of
+from services.invoicing.use_cases.ordering import ordering_of
 from services.invoicing.use_cases.purchase_settings import change_purchase_settings
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -24,8 +25,10 @@ async def _view(uow: UnitOfWork, tenant: str, clock: Clock) -> PurchaseSettingsV
     today = await today_of(uow, tenant, clock)
     found = await store.purchase_settings.find(uow.connection, tenant)
     used = await store.budget.used_minor(uow.connection, tenant, month_of(today))
-    budget = found.monthly_budget_minor
-    return PurchaseSettingsView(**asdict(found), used_minor=used, left_minor=None if budget is None else budget - used)
+    budget, ordering = found.monthly_budget_minor, await ordering_of(uow, tenant, clock)
+    return PurchaseSettingsView(
+        **asdict(found), ordering_in_force=ordering, used_minor=used, left_minor=None if budget is None else budget - used
+    )
 
 
 @router.put("", summary="Set who approves purchases, and their monthly budget", responses=refusals(409))

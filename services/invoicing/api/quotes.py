@@ -6,17 +6,18 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.invoicing import store
-from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
 from services.invoicing.api.responses import OrderView, QuoteView, history_of
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.ordering import check_direct_buying
-from services.invoicing.use_cases.orders import approve_quote, withdraw_quote
+from services.invoicing.use_cases.orders import approve_quote, outcome_of_approval, withdraw_quote
 from services.invoicing.use_cases.quotes import make_quote
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import NotFound
+from shared.schemas.rights import ACCOUNT_BUY
 from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer
@@ -76,14 +77,18 @@ async def post_quote(
         return await idempotent(uow, request, principal, key, act, read)
 
 
-@router.get("/{quote}", summary="Get a quote and its history", dependencies=[Depends(access("account:read"))])
-async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath) -> QuoteView:
+@router.get("/{quote}", summary="Get a quote and its history")
+async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath, principal: Reader) -> QuoteView:
     async with wiring.database.unit_of_work(tenant) as uow:
         found = await quote_view(uow, tenant, quote, wiring.clock)
         stored = await store.quotes.find(uow.connection, tenant, quote)
         assert stored is not None
         history = history_of(stored.issued, await store.quotes.steps(uow.connection, tenant, quote))
-    return found.model_copy(update={"history": history})
+        about = await store.tenants.find(uow.connection, tenant)
+        outcome = None
+        if about is not None and principal.may(ACCOUNT_BUY):
+            outcome = await outcome_of_approval(uow, tenant, stored, actor_of(principal), time_of(about, wiring.clock))
+    return found.model_copy(update={"history": history, "your_approval": outcome})
 
 
 @router.post("/{quote}/withdraw", summary="Withdraw a quote", responses=refusals(409))

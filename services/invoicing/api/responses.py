@@ -162,6 +162,19 @@ class SubscribedModuleView(BaseModel):
     policies: dict[str, Any]
 
 
+class ModulePriceView(BaseModel):
+    module: str
+    unit_price_minor: int | None = Field(description="The price of one more licence for a whole period; null: the list has none.")
+
+
+class ComingPricesView(BaseModel):
+    """Other prices of a running subscription, which were announced to it."""
+
+    from_day: date = Field(description="The first day of the period from which they apply.")
+    version: int = Field(description="The version of the plan's price list.")
+    prices: list[ModulePriceView] = Field(description="Those of the subscription's modules, with the licences of the next period.")
+
+
 class SubscriptionView(BaseModel):
     """The subscription of a tenant, its period, and its modules."""
 
@@ -187,6 +200,7 @@ class SubscriptionView(BaseModel):
     scheduled_plan_change: str | None = Field(
         description="The change of plan or term that takes effect with the next period. The numbers of the next period count it."
     )
+    coming_prices: list[ComingPricesView] = Field(description="Price lists that were announced and will apply, if the plan stays the same.")
     modules: list[SubscribedModuleView]
 
 
@@ -197,6 +211,7 @@ def subscription_view(
     pools: Mapping[str, Pool],
     plan: PlanDefined,
     next_start: NextStart,
+    coming: Sequence[tuple[date, PlanDefined]],
     ends_on: date | None,
 ) -> SubscriptionView:
     """Return the subscription as REST shows it."""
@@ -236,8 +251,15 @@ def subscription_view(
         price_notice=contract.price_notice,
         next_period_net_minor=next_start.net_minor(numbers),
         scheduled_plan_change=following.change if following is not None else None,
+        coming_prices=[_coming(day, listed, contract.term, numbers) for day, listed in coming],
         modules=shown,
     )
+
+
+def _coming(day: date, listed: PlanDefined, term: str, numbers: Mapping[str, int]) -> ComingPricesView:
+    prices = prices_of(listed, term)
+    shown = [ModulePriceView(module=module, unit_price_minor=of_one_more(prices.get(module), number)) for module, number in numbers.items()]
+    return ComingPricesView(from_day=day, version=listed.version, prices=shown)
 
 
 class ResumedView(BaseModel):
@@ -277,6 +299,7 @@ class PurchaseSettingsView(BaseModel):
         description="How much purchases and expansions of a calendar month may add to the recurring net amount; null: any amount"
     )
     ordering: str | None = Field(description="self_service or by_request, as the vendor set it for the tenant; null: as the plan says")
+    ordering_in_force: str = Field(description="self_service or by_request: how the tenant buys now.")
     used_minor: int = Field(description="What they have added this month, without regard to reductions.")
     left_minor: int | None = Field(description="What is left of the budget; negative if a second approver approved more.")
 
@@ -421,6 +444,12 @@ class QuoteView(BaseModel):
     withdraw_url: str
     order: str | None = Field(description="The order, after the quote was approved.")
     history: list[StepView] | None = Field(None, description="What happened to the quote; null in lists and answers to other requests.")
+    your_approval: str | None = Field(
+        None,
+        description="What your approval would do: orders, waits (for a second approver), or not_possible (you requested or approved the "
+        "quote, which needs another person, or it is above the budget). null: without the right account:buy, in lists, and when the quote "
+        "can no longer be approved.",
+    )
 
     @classmethod
     def of(cls, tenant: Tenant, found: StoredQuote, now: datetime, order: str | None) -> "QuoteView":

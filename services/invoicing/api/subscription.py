@@ -15,7 +15,7 @@ from services.invoicing.api.requests import SubscriptionBody
 from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
 from services.invoicing.domain.prices import NextStart
 from services.invoicing.use_cases import subscriptions
-from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
+from services.invoicing.use_cases.price_lists import coming_price_lists, next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -44,7 +44,8 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     following = await following_plan(uow, tenant, contract) if ending is None else None
     discounts = await store.discounts.of_subscription(c, tenant, found.subscription)
     next_start = NextStart(next_list, contract.term, found.period_end, discounts, following)
-    return subscription_view(found, contract, modules, pools, plan, next_start, ending.ends_on if ending is not None else None)
+    coming = await coming_price_lists(uow, tenant, contract, found.period_end) if ending is None else []
+    return subscription_view(found, contract, modules, pools, plan, next_start, coming, ending.ends_on if ending is not None else None)
 
 
 @router.post(

@@ -73,6 +73,19 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     return event.order
 
 
+async def outcome_of_approval(uow: UnitOfWork, tenant_id: str, found: StoredQuote, actor: Actor, at: datetime) -> str | None:
+    """Return what an approval by this actor would do now: `orders`, `waits` (for a second approver), or `not_possible`; None: the quote
+    can be approved by nobody any more."""
+    if found.state_at(at) not in (store.quotes.OPEN, store.quotes.WAITING):
+        return None
+    if found.given:
+        return "orders" if second_refusal(found.issued.actor, found.given, actor) is None else "not_possible"
+    try:
+        return "waits" if await _needs_second(uow, tenant_id, found.issued) else "orders"
+    except Conflict:
+        return "not_possible"  # above the budget, without a second approver
+
+
 async def _needs_second(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued) -> bool:
     """Return whether a purchase needs a second approver. Raises Conflict if it is above the budget and cannot have one."""
     settings = await store.purchase_settings.find(uow.connection, tenant_id)

@@ -3,7 +3,8 @@
 from datetime import date, datetime
 
 from services.invoicing import store
-from services.invoicing.domain.price_lists import RenewalLists, in_force, own_list
+from services.invoicing.domain.calendar import Term
+from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, keeps_prices, own_list
 from services.invoicing.store.price_lists import KIND, REFERENCE
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionStarted
@@ -26,6 +27,25 @@ async def next_price_list(uow: UnitOfWork, tenant_id: str, contract: Subscriptio
     announced = await store.price_lists.announced(uow.connection, tenant_id, contract.plan)
     pools = await store.pools.reported(uow.connection, tenant_id)
     return RenewalLists(versions, contract.plan_version, contract.term, announced).at(begins_on, pools)
+
+
+async def coming_price_lists(
+    uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, period_end: date
+) -> list[tuple[date, PlanDefined]]:
+    """Return the lists that were announced, each with the renewal from which it applies, if the plan stays the same."""
+    versions = await store.catalogue.versions(uow.connection, contract.plan)
+    announced = await store.price_lists.announced(uow.connection, tenant_id, contract.plan)
+    pools = await store.pools.reported(uow.connection, tenant_id)
+    lists, term = RenewalLists(versions, contract.plan_version, contract.term, announced), Term(contract.term)
+    newer = (day for version, day in announced.items() if version > contract.plan_version)
+    renewals = sorted({first_renewal(contract.anchored_on, term, period_end, day) for day in newer})
+    found, before = list[tuple[date, PlanDefined]](), await own_price_list(uow, contract, period_end)
+    for day in renewals:
+        listed = lists.at(day, pools)
+        if not keeps_prices(before, listed, contract.term, pools):
+            found.append((day, listed))
+            before = listed
+    return found
 
 
 async def take_price_list(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, begins_on: date) -> PlanDefined:

@@ -19,16 +19,20 @@ from shared.schemas.invoicing_v1 import InvoiceIssued
 from shared.schemas.seats_v1 import PeriodStarted, ReduceBelowUse
 
 
-async def upcoming_invoice(database: Database, seats: Seats, tenant_id: str) -> tuple[date, str, InvoiceIssued | None]:
+async def upcoming_invoice(
+    database: Database, seats: Seats, tenant_id: str, *, if_ended: bool = False
+) -> tuple[date, str, InvoiceIssued | None]:
     """Return the day of the next invoice, its currency, and the document as it would be today. Raises NotFound, Conflict.
 
-    Seats is asked outside of any transaction. While it does not answer, the next period's numbers count as they are.
+    Seats is asked outside of any transaction. While it does not answer, the next period's numbers count as they are. `if_ended`: the last
+    document, if the subscription ends with its period.
     """
     async with database.unit_of_work(tenant_id) as uow:
-        begins_at = await _question(uow, tenant_id, await _active(uow, tenant_id))
+        active = await _active(uow, tenant_id)
+        begins_at = None if if_ended else await _question(uow, tenant_id, active)
     foreseen = await seats.forecast(tenant_id, begins_at) if begins_at is not None else None
     async with database.unit_of_work(tenant_id) as uow:
-        return await _document(uow, tenant_id, foreseen.period if foreseen is not None else None)
+        return await _document(uow, tenant_id, foreseen.period if foreseen is not None else None, if_ended=if_ended)
 
 
 async def _active(uow: UnitOfWork, tenant_id: str) -> Subscription:
@@ -61,14 +65,16 @@ def _can_differ(pool: Pool, terms: PoolTerms, *, is_planned: bool) -> bool:
     return is_reduced and terms.policies.reduce_below_use == ReduceBelowUse.BLOCK
 
 
-async def _document(uow: UnitOfWork, tenant_id: str, period: PeriodStarted | None) -> tuple[date, str, InvoiceIssued | None]:
+async def _document(
+    uow: UnitOfWork, tenant_id: str, period: PeriodStarted | None, *, if_ended: bool
+) -> tuple[date, str, InvoiceIssued | None]:
     c, found = uow.connection, await _active(uow, tenant_id)
     contract, ending = found.contract, await store.endings.find(c, tenant_id)
     plan, details = await next_price_list(uow, tenant_id, contract, found.period_end), await store.billing_details.in_force(c, tenant_id)
     assert details is not None
     pools = await store.pools.reported(c, tenant_id)
-    following = await plan_that_begins(uow, tenant_id, contract, pools, period) if ending is None else None
-    numbers = {module: pool.next_period for module, pool in pools.items()}
+    following = await plan_that_begins(uow, tenant_id, contract, pools, period) if ending is None and not if_ended else None
+    numbers = {module: 0 if if_ended else pool.next_period for module, pool in pools.items()}
     if period is not None:
         numbers = {item.module: item.quantity for item in period.licences}
     document = upcoming(await read_facts(uow, tenant_id), contract, numbers, plan.version, details.version, following)
