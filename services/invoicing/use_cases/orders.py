@@ -79,7 +79,7 @@ async def outcome_of_approval(uow: UnitOfWork, tenant_id: str, found: StoredQuot
     if found.state_at(at) not in (store.quotes.OPEN, store.quotes.WAITING):
         return None
     if found.given:
-        return "orders" if second_refusal(found.issued.actor, found.given, actor) is None else "not_possible"
+        return "orders" if second_refusal(requester_of(found.issued), found.given, actor) is None else "not_possible"
     try:
         return "waits" if await _needs_second(uow, tenant_id, found.issued) else "orders"
     except Conflict:
