@@ -294,6 +294,44 @@ async def test_A9_who_sent_a_request_is_not_the_second_approver_of_its_estimate(
     assert order["status"] == "completed"
 
 
+async def test_A9_an_approved_estimate_whose_quote_becomes_no_order_can_be_approved_again(bench: Bench) -> None:
+    """The quote expires while it waits for its second approver, is withdrawn, or seats refuses the order."""
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10, "documents": 5}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    items = [{"module": "time", "add": 1, "unit_price_minor": 1000}, {"module": "documents", "reduce": 2}]
+    await bench.ok("PUT", f"{request}/estimate", {"items": items, "valid_until": "2013-12-20"})
+
+    async def waiting() -> dict[str, Any]:
+        await bench.ok("POST", f"{request}/approve", {}, **own)
+        (found,) = (await bench.ok("GET", f"{path}/quotes?state=waiting_for_approval", **own))["items"]
+        return dict(found)
+
+    async def reopened(because: str) -> None:
+        await bench.until_settled(tenant)
+        shown = await bench.ok("GET", request, **own)
+        assert (shown["state"], shown["history"][-1]["detail"]["reason"]) == ("estimated", because)
+        assert [(each["module"], each["add"], each["unit_price_minor"]) for each in shown["items"]] == [("time", 1, 1000)], (
+            "not the reduction, which was ordered"
+        )
+
+    await bench.ok("POST", (await waiting())["withdraw_url"], {}, **own)
+    await reopened("quote_withdrawn")
+    await waiting()
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    await reopened("period_changed")
+    quote = await waiting()
+    bench.pools[tenant].licences["time"] = 99  # seats knows more than invoicing
+    await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    await reopened("expected_differs")
+    bench.pools[tenant].licences["time"] = 10
+    order = await bench.ok("POST", (await waiting())["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    shown = await bench.ok("GET", request, **own)
+    assert (order["status"], shown["state"], len(shown["quotes"]), len(shown["reductions"])) == ("completed", "approved", 4, 1)
+
+
 async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
     await bench.price("dear", {"time": 1500, "documents": 2000})
     tenant = await bench.subscribed(

@@ -15,6 +15,7 @@ from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.budget import NEW_MONTH
 from services.invoicing.use_cases.price_announcements import announce
 from services.invoicing.use_cases.reminders import remind
+from services.invoicing.use_cases.request_states import EXPIRE
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 
@@ -43,7 +44,7 @@ async def _expire_estimate(wiring: Wiring, uow: UnitOfWork, action: DueAction) -
 
 HANDLERS: Final[Mapping[str, DueHandler]] = {
     NEW_MONTH: _begin_month,
-    purchase_requests.EXPIRE: _expire_estimate,
+    EXPIRE: _expire_estimate,
     waiting_quotes.REISSUE: _reissue_quote,
     endings.REMINDER: _remind_of_ending,
     trials.REMINDER: _remind_of_trial,

@@ -18,6 +18,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
+from services.invoicing.use_cases.request_states import reopen
 from services.invoicing.use_cases.seats_commands import add_licences
 from services.invoicing.use_cases.waiting_quotes import stop_waiting, wait_for_second
 from shared import ids
@@ -135,6 +136,7 @@ async def withdraw_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: 
     waited = found.state == store.quotes.WAITING
     event = QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=requester_of(found.issued), waited=waited)
     publish(uow, tenant_id, event, subject=quote_id)
+    await reopen(uow, tenant_id, found.issued, "quote_withdrawn", at)
 
 
 async def complete_order(
@@ -182,4 +184,7 @@ async def refuse_order(
         refused = invoicing_v1.OrderRefused(at=at, actor=approver, reason=reason, order=order, quote=quote)
         publish(uow, tenant, refused, cause=cause, subject=order)
         await store.budget.remove(uow.connection, tenant, order)
+        found = await store.quotes.find(uow.connection, tenant, quote)
+        assert found is not None
+        await reopen(uow, tenant, found.issued, reason, at)
         await follow_budget(uow, tenant, at, cause=cause)

@@ -33,16 +33,16 @@ from services.invoicing.use_cases.orders import approve_quote
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import approve_reduction, offer_reduction
+from services.invoicing.use_cases.request_states import EXPIRE, change_of, publish_state
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
-from shared.schemas.base import Actor, Change
+from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
 from shared.schemas.seats_v1 import Policies, ReduceAt
 
-EXPIRE: Final = "expire_estimate"  # kind of the due action; its reference is the request
 VALID_DAYS: Final = 30  # of an estimate, if the vendor gives no date
 A_DAY: Final = timedelta(days=1)
 
@@ -66,14 +66,10 @@ async def make_request(uow: UnitOfWork, tenant_id: str, body: PurchaseRequestBod
     )
     await store.purchase_requests.add(uow.connection, tenant_id, new)
     event = PurchaseRequestChanged(
-        at=at, actor=actor, request=request, state=REQUESTED, items=tuple(items), changes=_change(None, REQUESTED)
+        at=at, actor=actor, request=request, state=REQUESTED, items=tuple(items), changes=change_of(None, REQUESTED)
     )
     publish(uow, tenant_id, event, subject=request)
     return request
-
-
-def _change(old: str | None, new: str) -> tuple[Change, ...]:
-    return (Change(field="request.state", old=old, new=new),)
 
 
 async def _check_modules(uow: UnitOfWork, situation: Situation, items: Sequence[RequestItem]) -> None:
@@ -115,7 +111,7 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     )
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
-    await _publish(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+    await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
 
 
 def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
@@ -123,22 +119,6 @@ def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
     if not item.add or item.unit_price_minor is not None or listed is None or by_number(listed) is not None:
         return item
     return item.model_copy(update={"unit_price_minor": listed.amount_minor})
-
-
-async def _publish(
-    uow: UnitOfWork, tenant_id: str, before: PurchaseRequest, now: PurchaseRequest, at: datetime, actor: Actor, **more: Any
-) -> None:
-    event = PurchaseRequestChanged(
-        at=at,
-        actor=actor,
-        request=now.request,
-        state=now.state,
-        items=now.wanted,
-        valid_until=now.valid_until,
-        changes=_change(before.state, now.state),
-        **more,
-    )
-    publish(uow, tenant_id, event, subject=now.request)
 
 
 async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, items: Sequence[RequestItem], actor: Actor) -> TodaysPrice:
@@ -205,7 +185,7 @@ async def approve_request(
         raise _expired(found.valid_until)
     price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
     sender = Actor.model_validate(found.steps[0]["by"])
-    outcome: dict[str, list[str]] = {"quotes": [], "orders": [], "reductions": []}
+    outcome = {name: list(found.ordered.get(name, ())) for name in ("quotes", "orders", "reductions")}
     for quote in price_now.quotes:
         event = quote.model_copy(update={"estimate": request, "requested_by": sender})
         await store.quotes.add(uow.connection, tenant_id, event, expected(situation, [line.module for line in event.lines]))
@@ -223,7 +203,7 @@ async def approve_request(
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, request)
     ordered = {name: tuple(each) for name, each in outcome.items()}
-    await _publish(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency, **ordered)
+    await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency, **ordered)
 
 
 async def close_request(uow: UnitOfWork, tenant_id: str, request: str, state: str, reason: str, actor: Actor, *, clock: Clock) -> None:
@@ -248,7 +228,7 @@ async def _close(uow: UnitOfWork, tenant_id: str, found: PurchaseRequest, state:
     changed = replace(found, state=state, history=history)
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, found.request)
-    await _publish(uow, tenant_id, found, changed, at, actor, reason=reason)
+    await publish_state(uow, tenant_id, found, changed, at, actor, reason=reason)
 
 
 async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[str]) -> PurchaseRequest:

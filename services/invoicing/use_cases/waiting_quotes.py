@@ -12,6 +12,7 @@ from services.invoicing.store.quotes import EXPIRED, REPLACED, WAITING, StoredQu
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import situation_of
+from services.invoicing.use_cases.request_states import reopen
 from shared import ids
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -112,6 +113,7 @@ async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datet
     await store.quotes.move(uow.connection, tenant_id, found.quote, EXPIRED, at, SYSTEM, reason=reason)
     event = QuoteExpired(at=at, actor=SYSTEM, reason=reason, quote=found.quote, requested_by=requester_of(found.issued))
     publish(uow, tenant_id, event, subject=found.quote)
+    await reopen(uow, tenant_id, found.issued, reason, at)
 
 
 async def stop_waiting(uow: UnitOfWork, tenant_id: str, quote_id: str) -> None:

@@ -446,7 +446,10 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
 
 
 def _requested(payload: invoicing_v1.PurchaseRequestChanged, event_id: str) -> list[Notification]:
-    """Return what the customer and the vendor are told of a request for licences."""
+    """Return what the customer and the vendor are told of a request for licences. An estimate that can be approved again has no e-mail of
+    its own: its quote has expired or was withdrawn, or its order was refused, and that has one."""
+    if payload.state == "estimated" and payload.reason:
+        return []
     fields = {"request", "state", "items", "valid_until", "currency", "orders", "reductions"}
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
