@@ -1,7 +1,7 @@
 """The faults of a value that a model refused, for any number of faults, and in words for readers who do not know pydantic."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,6 +15,32 @@ def first_faults(error: ValidationError) -> list[dict[str, Any]]:
     if error.error_count() > COUNTED_MAX:
         return [{"type": "missing", "loc": (), "msg": f"a valid value, not {error.error_count()} faults", "input": None}]
     return [dict(fault) for fault in error.errors(include_url=False, include_context=False)[:FAULTS_MAX]]
+
+
+# pydantic adds the kind of each alternative of a union to the place of its faults: `literal['own']`, `function-after[check(), list[str]]`.
+_ALTERNATIVE: Final = re.compile(r"[a-z][a-z-]*\[.*\]", re.DOTALL)
+
+
+def place_of(fault: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Return the place of a fault in what was sent."""
+    return tuple(part for part in fault["loc"] if isinstance(part, int) or not _ALTERNATIVE.fullmatch(part))
+
+
+def field_of(fault: Mapping[str, Any]) -> str:
+    """Return the place of a fault as the name of a field, for example `body.items.0.count`; nothing for the whole value."""
+    return ".".join(map(str, place_of(fault)))
+
+
+def once_per_field(faults: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one fault per field, with `expected`. A value that fits no alternative of a union has a fault for each; where one alternative
+    names a part of the value, it is the one that was meant."""
+    found: dict[tuple[str | int, ...], dict[str, Any]] = {}
+    for fault in faults:
+        known, words = found.setdefault(place_of(fault), {**fault, "expected": ""}), expected_by(fault)
+        if words not in known["expected"]:
+            known["expected"] = f"{known['expected']} or {words}" if known["expected"] else words
+    outer = {place[:length] for place in found for length in range(len(place))}
+    return [fault for place, fault in found.items() if place not in outer or _ALTERNATIVE.fullmatch(str(fault["loc"][-1])) is None]
 
 
 _DATE, _INSTANT = "a date, for example 2026-03-01", "an instant with a time zone, for example 2026-03-01T12:00:00Z"

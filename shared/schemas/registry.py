@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from shared.errors import Poison
 from shared.schemas import hr_v1, invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.base import Payload
-from shared.schemas.faults import first_faults
+from shared.schemas.faults import field_of, first_faults, place_of
 from shared.schemas.topics import Topic
 
 
@@ -233,7 +233,7 @@ def parse(type_: str, value: bytes | None) -> Payload:
 def broken_rules(error: ValidationError) -> str:
     """Return `field: rule` for each error, without values. A key of a mapping is a value too, unless it looks like a field."""
     return "; ".join(
-        f"{'.'.join(map(_field, e['loc'])) or 'body'}: {e['type']}" for e in error.errors(include_url=False, include_input=False)
+        f"{'.'.join(map(_field, place_of(e))) or 'body'}: {e['type']}" for e in error.errors(include_url=False, include_input=False)
     )
 
 
@@ -245,7 +245,7 @@ def describe(error: ValidationError) -> str:
     """Return `field: what is allowed (got value)` for the first errors."""
     parts = []
     for e in first_faults(error):
-        field = ".".join(map(str, e["loc"])) or "body"
+        field = field_of(e) or "body"
         got = "" if e["type"] in ("missing", "json_invalid") else f" (got {str(e['input'])[:100]!r})"
         parts.append(f"{field}: {e['msg']}{got}")
     return "; ".join(parts)

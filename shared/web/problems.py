@@ -18,7 +18,7 @@ from starlette.routing import Match
 from shared import ids
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.observability.logs import SECRET_NAME
-from shared.schemas.faults import expected_by
+from shared.schemas.faults import once_per_field, place_of
 from shared.web.input_limits import FAULTS_MAX, SHOWN_MAX, cut, printable, shown
 
 log = structlog.get_logger(__name__)
@@ -184,7 +184,7 @@ async def _transient(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": _field(e), "value": _shown(e), "expected": expected_by(e)} for e in error.errors()[:FAULTS_MAX]]
+    errors = [{"field": _field(e), "value": _shown(e), "expected": e["expected"]} for e in once_per_field(error.errors()[:FAULTS_MAX])]
     fields = ", ".join(str(e["field"]) for e in errors[:5])
     return problem(
         request, 422, "invalid", f"These fields are not valid: {fields}. For each of them, `errors` says what is expected.", errors=errors
@@ -192,7 +192,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    return cut(".".join(cut(str(part)) for part in error["loc"]))
+    return cut(".".join(cut(str(part)) for part in place_of(error)))
 
 
 def _shown(error: Mapping[str, Any]) -> object:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from shared.schemas.faults import expected_by
+from services.users.api.requests import PersonRoles
+from shared.schemas.faults import expected_by, once_per_field, place_of
 
 
 def _even(value: int) -> int:
@@ -65,3 +66,18 @@ def test_a_missing_field_is_required() -> None:
     with pytest.raises(ValidationError) as caught:
         Needs.model_validate({})
     assert expected_by(dict(caught.value.errors()[0])) == "a value: the field is required"
+
+
+@pytest.mark.parametrize(
+    ("viewset", "faults"),
+    [
+        (3, {("viewset",): "'own' or a list"}),
+        ("all", {("viewset",): "'own' or a list"}),
+        ([1], {("viewset", 0): "a text"}),
+        (["x"] * 101, {("viewset",): "'own' or at most 100 items"}),
+    ],
+)
+def test_a_value_of_several_kinds_is_named_by_its_field_and_says_once_what_is_expected(viewset: Any, faults: dict[Any, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PersonRoles.model_validate({"roles": [], "viewset": viewset})
+    assert {place_of(fault): fault["expected"] for fault in once_per_field(map(dict, caught.value.errors()))} == faults

@@ -15,6 +15,7 @@ from shared.kafka import partition_of
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Id, Payload
 from shared.schemas.envelope import ATTRIBUTE_CHARACTERS_MAX, Envelope
+from shared.schemas.faults import field_of
 from shared.schemas.registry import REGISTRY
 from shared.schemas.seats_v1 import Reason
 
@@ -140,7 +141,7 @@ def _first(error: ValidationError) -> tuple[str, str | None, str]:
     """Return the field, the value and what is allowed, for the first error."""
     details: Sequence[Any] = error.errors(include_url=False, include_context=False)
     first = details[0]
-    field = ".".join(map(str, first["loc"])) or "body"
+    field = field_of(first) or "body"
     value = None if first["type"] in ("missing", "json_invalid") else str(first["input"])
     return field, value, str(first["msg"])
 

@@ -18,7 +18,7 @@ from services.seats import domain
 from services.seats.engine.engine import Live
 from shared.errors import Invalid, Refused
 from shared.schemas import topics
-from shared.schemas.faults import expected_by, first_faults
+from shared.schemas.faults import expected_by, field_of, first_faults
 from shared.schemas.registry import REGISTRY
 
 BUDGET = 20_000  # rows touched and events emitted
@@ -187,7 +187,7 @@ def _commands(snapshot: Snapshot, proposed: Sequence[ProposedCommand]) -> list[d
             payload = entry.model.model_validate_json(encoded)
         except ValidationError as error:
             first = first_faults(error)[0]
-            field = ".".join(map(str, ("body.commands", index, "data", *first["loc"])))
+            field = f"body.commands.{index}.data.{field_of(first)}".removesuffix(".")
             raise Invalid(field, None if first["type"] == "missing" else first["input"], expected_by(first)) from None
         offset = snapshot.offset + index
         made.append(domain.Command(f"what-if-{index}", given.source, snapshot.tenant, payload, snapshot.partition, offset))

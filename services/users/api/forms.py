@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import Refused
-from shared.schemas.faults import expected_by
+from shared.schemas.faults import field_of, once_per_field
 from shared.web.input_limits import faults
 from shared.web.route import FORM
 
@@ -42,7 +42,7 @@ def check_form(form: Mapping[str, str], model: type[F]) -> F:
     try:
         return model.model_validate(form)
     except ValidationError as error:
-        raise _invalid({".".join(map(str, ("body", *e["loc"]))): expected_by(e) for e in error.errors()}) from None
+        raise _invalid({f"body.{field_of(e)}": e["expected"] for e in once_per_field(error.errors())}) from None
 
 
 def _invalid(expected: Mapping[str, str]) -> Refused:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from services.users.api.responses import FieldProblem
 from services.users.domain.timelines import problem_in
 from shared.schemas.base import Payload
-from shared.schemas.faults import expected_by, first_faults
+from shared.schemas.faults import field_of, first_faults, once_per_field
 from shared.web.input_limits import cut, faults
 
 FIELDS_MAX = 100  # of one item
@@ -29,7 +29,7 @@ def read_as(model: type[P], content: dict[str, Any], name: str) -> P | list[Fiel
     try:
         statement = model.model_validate_json(orjson.dumps(content))
     except ValidationError as error:
-        return [FieldProblem(field=cut(".".join(map(str, e["loc"]))) or name, expected=expected_by(e)) for e in first_faults(error)]
+        return [FieldProblem(field=cut(field_of(e)) or name, expected=e["expected"]) for e in once_per_field(first_faults(error))]
     if problem := problem_in(statement):
         field, _, expected = problem.partition(": ")
         return [FieldProblem(field=field, expected=expected)]
