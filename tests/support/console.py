@@ -26,6 +26,7 @@ from shared.clock import FixedClock
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
+from tests.support.console_access import AccessRest
 from tests.support.console_contract import ContractRest
 from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
@@ -55,6 +56,7 @@ PAGES = (
     ("person-replace", "administrator", "/tenants/acme/people/u1/replace?text=a"),
     ("person-hand-over", "administrator", "/tenants/acme/people/u1/hand-over?text=a"),
     ("person-erase", "administrator", "/tenants/acme/people/u6/erase"),
+    ("log", "administrator", "/tenants/acme/log"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),
@@ -132,6 +134,7 @@ class Company:
     money: MoneyRest = field(default_factory=MoneyRest)
     operator: OperatorRest = field(default_factory=OperatorRest)
     contract: ContractRest = field(default_factory=ContractRest)
+    access: AccessRest = field(default_factory=AccessRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -221,6 +224,7 @@ class Company:
             **self.people.routes(),
             **self.money.routes(),
             **self.contract.routes(self),
+            **self.access.routes(),
             f"GET invoicing {own}/licences": lambda request: self._licences(),
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
@@ -228,7 +232,6 @@ class Company:
             f"POST users {own}/operator-access": self._open,
             f"GET seats {own}/forecast": lambda request: reply({"pools": [], "events": self._events()}),
             f"GET notifier {own}/emails": lambda request: reply({"items": self.emails, "next": None}),
-            f"GET notifier {own}/actions": lambda request: reply({"items": self._actions(), "next": None}),
             f"POST invoicing {own}/quotes": self._quote,
             f"POST invoicing {own}/subscription/modules": self._quote_module,
             f"GET invoicing {own}/quotes/([^/]+)": self._one_quote,

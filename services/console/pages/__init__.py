@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from services.console.pages import (
+    action_log,
     add_module,
     add_person,
     bulk_people,
@@ -45,6 +46,7 @@ PAGES = (
     person,
     change_person,
     invoices,
+    action_log,
     operator,
     new_tenant,
     dead_letters,

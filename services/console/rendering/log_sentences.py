@@ -1,0 +1,269 @@
+"""Entries of the action log as plain sentences. `%(person)s`, `%(module)s` and so on are filled in by `sentence`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from services.console.rendering.navigation import N_
+
+Gettext = Callable[[str], str]
+
+# The kinds by which the log is filtered: a title, and the types of the entries with their sentences. REST takes 30 types at a time.
+KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "seats": (
+        N_("Seats of people"),
+        {
+            "seat_granted": N_("%(person)s got a seat of %(module)s."),
+            "seat_flagged": N_("%(person)s is over the limit in %(module)s."),
+            "seat_flag_cleared": N_("%(person)s is no longer over the limit in %(module)s."),
+            "seat_queued": N_("%(person)s waits for a licence of %(module)s."),
+            "seat_refused": N_("%(person)s was refused a seat of %(module)s."),
+            "seat_revoked": N_("%(person)s lost the seat of %(module)s."),
+            "seat_released": N_("%(person)s gave up the seat of %(module)s."),
+            "seat_held": N_("A seat of %(module)s was reserved for %(person)s."),
+            "seat_moved": N_("The seat of %(person)s in %(module)s went to another person."),
+            "seat_changed": N_("The seat of %(person)s in %(module)s changed."),
+            "hold_cancelled": N_("The reservation of %(module)s for %(person)s was withdrawn."),
+            "hold_expired": N_("The reservation of %(module)s for %(person)s expired."),
+            "replacement_refused": N_("Seats could not be moved to %(person)s."),
+            "grace_ending": N_("%(person)s was reminded that the seat of %(module)s ends soon."),
+        },
+    ),
+    "licences": (
+        N_("Licences"),
+        {
+            "licences_added": N_("Licences of %(module)s were bought."),
+            "licences_reduced": N_("Licences of %(module)s were reduced."),
+            "reduction_scheduled": N_("The licences of %(module)s for the next period were set."),
+            "reduction_refused": N_("A reduction of %(module)s was refused."),
+            "reduction_kept": N_("The reduction of %(module)s stays, although the leaving was taken back."),
+            "pool_opened": N_("The module %(module)s was opened."),
+            "pool_expanded": N_("%(module)s expanded over its limit, as its policy says."),
+            "pool_reduced": N_("%(module)s was reduced, because a person left."),
+            "pool_restored": N_("The reduction of %(module)s was taken back."),
+            "pool_close_scheduled": N_("%(module)s will close at the end of the period."),
+            "pool_closed": N_("%(module)s was closed."),
+            "pool_near_limit": N_("Nearly all licences of %(module)s are in use."),
+            "pool_at_limit": N_("All licences of %(module)s are in use."),
+            "warning_armed": N_("%(module)s has free licences again. The warning is ready for the next time."),
+            "licences_free": N_("Licences of %(module)s are free again, and refused people could have them."),
+            "policy_changed": N_("The policies of %(module)s changed."),
+            "expansion_limited": N_("How far %(module)s may expand was limited."),
+            "period_scheduled": N_("The next period was scheduled."),
+            "period_started": N_("A new period began for %(module)s."),
+            "order_refused": N_("An order was refused, because the numbers had changed."),
+            "command_rejected": N_("A request was rejected, because it made no sense."),
+            "command_failed": N_("A request could not be decided because of an error."),
+            "settle_failed": N_("Due items could not be applied because of an error."),
+        },
+    ),
+    "people": (
+        N_("People"),
+        {
+            "person_added": N_("%(person)s was added."),
+            "person_changed": N_("The data of %(person)s changed."),
+            "person_left": N_("%(person)s left."),
+            "person_invited": N_("%(person)s was invited."),
+            "person_erased": N_("The data of %(person)s was erased."),
+            "person_linked": N_("A report of %(source)s was linked to %(person)s."),
+            "person_separated": N_("A report of %(source)s was separated from %(person)s."),
+            "invitation_expired": N_("The invitation of %(person)s expired."),
+            "hand_over_due": N_("The items of %(person)s are to be handed over."),
+            "conflict_found": N_("Two reports about %(person)s contradict each other."),
+            "possible_duplicates": N_("New people of %(source)s may be duplicates."),
+            "changes_stopped": N_("Changes from %(source)s were stopped, because too many people would lose access."),
+            "profile_defined": N_("The profile %(profile)s was defined."),
+            "department_mapped": N_("The department %(department)s got a profile."),
+        },
+    ),
+    "access": (
+        N_("Roles and access"),
+        {
+            "role_defined": N_("The role %(role)s was defined."),
+            "role_deleted": N_("The role %(role)s was deleted."),
+            "last_owner_lost": N_("The last owner lost the role, because %(person)s left or was blocked."),
+            "api_client_changed": N_("The API client %(name)s changed."),
+            "api_client_revoked": N_("The API client %(name)s was revoked."),
+            "identity_provider_changed": N_("The identity provider %(issuer)s changed."),
+            "scim_connection_changed": N_("The SCIM connection %(connection)s changed."),
+            "scim_group_mapped": N_("What a group of the SCIM connection %(connection)s gives changed."),
+            "scim_token_changed": N_("A token of the SCIM connection %(connection)s changed."),
+            "scim_token_ending": N_("A token of the SCIM connection %(connection)s ends in %(days)s days."),
+            "sign_in_link_requested": N_("%(person)s requested a link to sign in."),
+            "sign_in_unconfirmed": N_(
+                "The login or e-mail address of %(person)s changed. It must be confirmed before it counts for sign-in."
+            ),
+            "sign_in_confirmed": N_("The login and e-mail address of %(person)s were confirmed for signing in."),
+            "emergency_link_used": N_("%(person)s signed in by link although the identity provider is required."),
+            "operator_link_requested": N_("An operator requested a link to sign in."),
+            "tenant_opened_by_operator": N_("The vendor opened this company to read it."),
+        },
+    ),
+    "orders": (
+        N_("Orders"),
+        {
+            "quote_issued": N_("A quote for %(module)s was requested."),
+            "quote_approved": N_("A quote was approved."),
+            "quote_expired": N_("A quote expired."),
+            "quote_withdrawn": N_("A quote was withdrawn."),
+            "second_approval_needed": N_("A purchase waits for a second approval."),
+            "order_completed": N_("The order of %(module)s was completed."),
+            "purchase_request_changed": N_("A request to the vendor changed."),
+            "purchase_settings_changed": N_("Who approves purchases, or their budget, changed."),
+            "purchases_blocked": N_("Purchases were blocked, because invoices are overdue."),
+            "purchases_unblocked": N_("Purchases are possible again."),
+            "reduction_ordered": N_("A reduction was ordered."),
+        },
+    ),
+    "invoices": (
+        N_("Invoices and payments"),
+        {
+            "invoice_issued": N_("The invoice or credit note %(number)s was issued."),
+            "charge_booked": N_("A charge for %(module)s was booked."),
+            "day_charged": N_("What changed on %(day)s was charged."),
+            "payment_recorded": N_("A payment was recorded."),
+            "payment_taken_back": N_("A payment was taken back."),
+            "payment_reminded": N_("A reminder of the invoice %(number)s was sent."),
+            "credit_set_off": N_("A credit note was set off against an invoice."),
+            "credit_kept": N_("A credit note was kept for later invoices."),
+            "overdue_action_changed": N_("What happens with overdue invoices changed."),
+            "overdue_decision_due": N_("The vendor has to decide about overdue invoices."),
+            "billing_details_changed": N_("The billing details changed."),
+        },
+    ),
+    "contract": (
+        N_("Plan and subscription"),
+        {
+            "subscription_started": N_("The subscription started."),
+            "subscription_activated": N_("The subscription is active."),
+            "subscription_ending": N_("The subscription will end."),
+            "subscription_ending_soon": N_("A reminder that the subscription ends soon was sent."),
+            "subscription_ended": N_("The subscription ended."),
+            "subscription_kept": N_("The subscription goes on: its ending was taken back."),
+            "trial_ending_soon": N_("A reminder that the trial ends soon was sent."),
+            "contract_changed": N_("The contract changed."),
+            "terms_applied": N_("New terms of the contract took effect."),
+            "policies_changed": N_("The policies of the subscription changed."),
+            "plan_change_scheduled": N_("Another plan or term was scheduled."),
+            "plan_change_withdrawn": N_("The change of the plan was withdrawn."),
+            "plan_change_dropped": N_("The change of the plan no longer fitted and was dropped."),
+            "module_added": N_("The module %(module)s was added."),
+            "discount_granted": N_("A discount was granted."),
+            "discount_withdrawn": N_("A discount was withdrawn."),
+            "price_change_announced": N_("New prices were announced."),
+            "renewal_forecast": N_("A reminder of the renewal was sent, because it puts people over the limit."),
+            "plan_defined": N_("The plan %(plan)s was defined."),
+            "module_defined": N_("The module %(module)s was defined."),
+        },
+    ),
+    "settings": (
+        N_("Company"),
+        {
+            "tenant_created": N_("The company was created."),
+            "tenant_changed": N_("The settings of the company changed."),
+            "tenant_opened": N_("The company was opened."),
+            "clock_advancing": N_("The test clock is being advanced."),
+        },
+    ),
+}
+SENTENCES: Final = {type_: text for _, types in KINDS.values() for type_, text in types.items()}
+OF_SEATS: Final = KINDS["seats"][1]  # the reasons of these entries are decisions; those of the others only repeat the sentence
+FIELDS: Final = {
+    "licences": N_("Licences"),
+    "next_period": N_("Next period"),
+    "policies": N_("Policies"),
+    "state": N_("State"),
+    "status": N_("Status"),
+    "modules": N_("Modules"),
+    "roles": N_("Roles"),
+    "rights": N_("Rights"),
+    "departments": N_("Departments"),
+    "department": N_("Department"),
+    "profile": N_("Profile"),
+    "name": N_("Name"),
+    "login": N_("Login"),
+    "email": N_("E-mail address"),
+    "job_title": N_("Job title"),
+    "kind": N_("Kind"),
+    "administrator": N_("Administrator"),
+    "may_sign_in": N_("May sign in to the console"),
+    "digests": N_("Digests"),
+    "time_zone": N_("Time zone"),
+    "locale": N_("Language and country"),
+    "contact_email": N_("Contact address"),
+    "support_contact": N_("Support contact"),
+    "erase_after_months": N_("Leavers are erased after months"),
+    "clock": N_("Time"),
+    "second_approver": N_("Second approver"),
+    "monthly_budget_minor": N_("Monthly budget"),
+    "legal_name": N_("Legal name"),
+    "vat_id": N_("VAT ID"),
+    "country": N_("Country"),
+    "subscription.ends_on": N_("End"),
+    "subscription.status": N_("Status"),
+    "request.state": N_("State"),
+}
+STATES: Final = {
+    "none": N_("no seat"),
+    "active": N_("active"),
+    "flagged": N_("over the limit"),
+    "held": N_("reserved"),
+    "waiting": N_("waiting"),
+    "refused": N_("refused"),
+    "revoked": N_("lost"),
+    "invited": N_("invited"),
+    "over_limit": N_("over the limit"),
+    "not_subscribed": N_("not subscribed"),
+    "deactivated": N_("deactivated"),
+    "inactive": N_("inactive"),
+    "left": N_("left"),
+    "conflict": N_("in conflict"),
+    "expected": N_("expected"),
+    "open": N_("open"),
+    "ended": N_("ended"),
+}
+UNKNOWN: Final = N_("An entry of the type %(type)s.")
+
+
+class _Values(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "–"
+
+
+def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: str) -> Markup:
+    """Return what happened. Names come from outside: each is escaped, and isolated from the direction of the text around it."""
+    details = {name: value for name, value in entry["details"].items() if isinstance(value, str | int)}
+    values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
+    values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
+    return Markup(gettext(SENTENCES.get(entry["type"], UNKNOWN))) % values  # noqa: S704 - the catalogue's text; the values are escaped
+
+
+def changes(entry: Mapping[str, Any], gettext: Gettext) -> list[tuple[str, str, str]]:
+    """Return what changed: the name of the field, and its value before and after."""
+    names = dict.fromkeys((*entry["from"], *entry["to"]))
+    return [
+        (_field(name, gettext), _value(name, entry["from"].get(name), gettext), _value(name, entry["to"].get(name), gettext))
+        for name in names
+        if entry["from"].get(name) != entry["to"].get(name)
+    ]
+
+
+def _field(name: str, gettext: Gettext) -> str:
+    """Return the name of a field; `lab.licences` is the field `licences` of the module `lab`."""
+    if (known := FIELDS.get(name)) is not None:
+        return gettext(known)
+    module, _, last = name.rpartition(".")
+    shown = gettext(FIELDS[last]) if last in FIELDS else last.replace("_", " ")
+    return f"{module}: {shown}" if module else shown
+
+
+def _value(name: str, value: Any, gettext: Gettext) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return gettext(N_("yes")) if value else gettext(N_("no"))
+    text = str(value)
+    if name.rpartition(".")[2] in ("state", "status") and text in STATES:
+        return gettext(STATES[text])
+    return text.replace(",", ", ") if name in ("roles", "rights", "modules", "departments") else text

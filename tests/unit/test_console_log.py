@@ -1,0 +1,108 @@
+"""The console's page of the action log, with the REST of the notifier in memory."""
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.console.rendering.log_sentences import KINDS, SENTENCES
+from services.notifier.domain import action_log
+from shared.schemas import invoicing_v1, seats_v1, users_v1
+from shared.schemas.registry import REGISTRY
+from tests.support.console import ConsoleBench, console
+from tests.support.console_access import entry
+
+LOG = "/tenants/acme/log"
+ANSWERS = (seats_v1.NeedAnswered, seats_v1.SeatsMoved, seats_v1.SeatsReleased)  # their entries are those of the seats
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def words(page: httpx.Response) -> str:
+    """Return what a reader sees of the list itself."""
+    body = page.text[page.text.index("<main") :]
+    return " ".join(re.sub(r"<[^>]+>", " ", body).replace("&#39;", "'").replace("&amp;", "&").split())
+
+
+def test_T20_every_event_that_makes_an_entry_of_the_log_has_a_sentence() -> None:
+    events = (seats_v1.SeatsEvent, users_v1.UsersEvent, invoicing_v1.InvoicingEvent)
+    quiet = (*action_log._SILENT, *ANSWERS)
+    made = [each for each in REGISTRY.values() if issubclass(each.model, events) and not issubclass(each.model, quiet)]
+    types = {each.name.rpartition(".")[2] for each in made}
+    assert types | set(action_log._TYPE_OF_STATE.values()) | {"seat_moved", "seat_changed"} == set(SENTENCES)
+    assert max(len(entries) for _, entries in KINDS.values()) <= 30, "REST takes 30 types at a time"
+
+
+async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench: ConsoleBench) -> None:
+    page = await bench.signed_in().get(LOG)
+    text = words(page)
+    assert "5 Mar 2026, 09:30 Licences of Projects were bought. Licences : 115 to 119" in text.replace("→", "to")
+    flagged = "2 Mar 2026, 10:00 Zora Schmid is over the limit in Lab . State : no seat → over the limit All licences were in use, and the"
+    assert flagged in text
+    assert "A person left. hr/acme" in text, "somebody who was erased, or whom the reader does not see"
+    assert "The role auditor was defined. Rights : account:read, log:read Ann Müller" in text
+    assert "The vendor opened this company to read it. Vera Vogt ticket 4711 vera" in text
+    assert "An entry of the type something_of_a_later_version." in text
+    assert "<script>alert" not in page.text
+    german = words(await bench.signed_in().get(LOG, accept_language="de"))
+    assert "Zora Schmid ist in Lab über der Grenze." in german
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("kind=invoices", {"type": list(KINDS["invoices"][1])}),
+        ("person=Zora", {"user": ["u1"]}),
+        ("person=u2", {"user": ["u2"]}),
+        ("by=automatic", {"actor": ["rules"]}),
+        ("by=hr%2Facme", {"actor": ["hr/acme"]}),
+        ("module=lab", {"module": ["lab"]}),
+        ("since=2026-03-02&until=2026-03-02", {"from": ["2026-03-01T23:00:00.000Z"], "to": ["2026-03-02T23:00:00.000Z"]}),
+    ],
+)
+async def test_T20_the_log_is_filtered_and_exported_by_date_kind_person_actor_and_module(
+    bench: ConsoleBench, query: str, sent: dict[str, list[str]]
+) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LOG}?{query}")
+    exported = await browser.get(f"{LOG}/export.csv?{query}")
+    assert exported.headers["content-disposition"] == 'attachment; filename="actions.csv"'
+    shown, file = [each for each in bench.company.requests if each.url.path.endswith("/actions")]
+    assert {name: shown.url.params.get_list(name) for name in sent} == sent
+    assert {name: file.url.params.get_list(name) for name in (*sent, "format")} == sent | {"format": ["csv"]}
+
+
+async def test_a_filter_that_means_nobody_several_people_or_no_day_is_refused_beside_its_field(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    nobody = await browser.get(f"{LOG}?person=xyz")
+    assert (nobody.status_code, "Nobody has this name." in nobody.text) == (422, True)
+    several = await browser.get(f"{LOG}?person=o&module=lab")
+    assert "Which person do you mean?" in several.text
+    assert f'href="{LOG}?person=u2&amp;module=lab"' in several.text
+    assert "Enter a date, for example" in (await browser.get(f"{LOG}?since=yesterday")).text
+    assert not [each for each in bench.company.requests if each.url.path.endswith("/actions")], "a wrong filter shows no entries"
+
+
+async def test_the_log_goes_on_by_cursor_with_its_filters_and_says_when_it_is_empty(bench: ConsoleBench) -> None:
+    bench.company.access.entries = [entry("person_left", "u1") for _ in range(31)]
+    browser = bench.signed_in()
+    first = await browser.get(f"{LOG}?kind=people")
+    assert f'href="{LOG}?kind=people&amp;cursor=30"' in first.text
+    second = await browser.get(f"{LOG}?kind=people&cursor=30")
+    assert (second.text.count("<tr>"), "Next page" in second.text) == (2, False)
+    bench.company.access.entries = []
+    assert "The log is empty" in (await browser.get(LOG)).text
+    assert "No entry matches" in (await browser.get(f"{LOG}?kind=people")).text
+
+
+async def test_a_reader_without_the_right_to_the_log_is_neither_shown_it_nor_its_export(bench: ConsoleBench) -> None:
+    browser = bench.signed_in("bob", rights=("account:read",))
+    assert LOG not in (await browser.get("/tenants/acme/licences")).text
+    assert (await browser.get(LOG)).status_code == 403
+    assert (await browser.get(f"{LOG}/export.csv")).status_code == 403
