@@ -258,6 +258,7 @@ async def test_T1_E6_M3_M7_one_answer_has_the_subscription_and_the_numbers_of_ea
         "waiting": 4,
         "available": 1,
     }
+    assert time["flagged_at_renewal"] is None, "it was not asked"
     assert (time["pending_orders"], shown["position"]) == ([{"order": order["order"], "add": 2}], "1-7")
     assert (time["unit_price_minor"], shown["next_period_net_minor"]) == (1200, 12000)
     bench.foreseen.read = None

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from services.invoicing.use_cases.seats_questions import Forecast
+from services.invoicing.use_cases.seats_questions import Forecast, ReadPools
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued, RenewalForecast
+from shared.schemas.position import Position
 from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
@@ -93,11 +94,28 @@ async def test_M15_the_administrators_are_told_before_a_renewal_that_would_flag_
         await bench.use(tenant, "time", 9, datetime(2013, 11, 24, 12, tzinfo=UTC))
         expected.append(("2013-11-24", 7, 3))
         assert await told() == expected
+        assert await flagged_at_renewal(bench, tenant) == [None, 3]
         bench.foreseen.renewal = Forecast()  # people will leave before the renewal
+        assert await flagged_at_renewal(bench, tenant) == [None, 0]
+        bench.foreseen.renewal = None
+        assert await flagged_at_renewal(bench, tenant) == [None, None]
+        bench.foreseen.renewal = Forecast()
         await bench.advance_clock(tenant, DECEMBER)
         assert await told() == expected
     finally:
         bench.foreseen.renewal = Forecast()
+
+
+async def flagged_at_renewal(bench: Bench, tenant: str) -> list[int | None]:
+    """Return what the licences say of the module `time`, without and with a forecast."""
+    (time,) = bench.pools[tenant].states("time")
+    bench.foreseen.read = ReadPools({"time": time.model_copy(update={"active": 9})}, Position(partition=1, offset=7))
+    path = f"/v1/tenants/{tenant}/licences"
+    try:
+        read = [await bench.ok("GET", path + query, tenant=tenant, rights=["account:read"]) for query in ("", "?forecast=true")]
+    finally:
+        bench.foreseen.read = None
+    return [module["flagged_at_renewal"] for shown in read for module in shown["modules"] if module["module"] == "time"]
 
 
 async def test_T13_T21_the_next_period_s_number_can_be_set_as_often_as_one_likes(bench: Bench) -> None:

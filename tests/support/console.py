@@ -81,7 +81,12 @@ class Module:
     waiting: int = 0
     refused: int = 0
     next_period: int = -1
+    leavers: int = 0  # whose last working day is before the renewal
     pending: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def flagged_at_renewal(self) -> int:
+        return max(0, self.active - self.leavers - self.next_period) if self.next_period > 0 else 0
 
     def view(self, module: str) -> dict[str, Any]:
         return {
@@ -225,7 +230,7 @@ class Company:
             **self.money.routes(),
             **self.contract.routes(self),
             **self.access.routes(),
-            f"GET invoicing {own}/licences": lambda request: self._licences(),
+            f"GET invoicing {own}/licences": self._licences,
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
             f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,
@@ -250,7 +255,8 @@ class Company:
         self.sessions[f"opened-{next(self._numbers)}"] = {"subject": "vera", "tenant": "acme", "rights": rights, "token": token}
         return reply({"access_token": token, "expires_in": 1800}, 201)
 
-    def _licences(self) -> httpx.Response:
+    def _licences(self, request: httpx.Request) -> httpx.Response:
+        asked = request.url.params.get("forecast") == "true"
         body = {
             "subscription": "s1",
             "status": self.status,
@@ -262,7 +268,10 @@ class Company:
             "next_invoice_on": "2026-04-01",
             "next_period_net_minor": 205_200,
             "position": "3/17",
-            "modules": [module.view(name) for name, module in self.modules.items()],
+            "modules": [
+                module.view(name) | {"flagged_at_renewal": module.flagged_at_renewal if asked else None}
+                for name, module in self.modules.items()
+            ],
         }
         return reply(body)
 

@@ -63,6 +63,9 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     ]
     assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)
     assert all(each in page for each in titles)
+    assert "From 1 Apr 2026 there are 20 licences for 27 people." in page
+    bench.company.modules["lab"].leavers = 7
+    assert "the renewal puts" not in words(await bench.signed_in().get(LICENCES)), "T18: known leavers do not count"
 
 
 async def test_M13_the_history_shows_the_numbers_before_and_after_with_time_and_person(bench: ConsoleBench) -> None:

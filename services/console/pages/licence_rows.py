@@ -28,9 +28,9 @@ class Row:
     refused: int | None
     nearest_deadline: str | None
     next_period: int
+    flagged_at_renewal: int | None
     unit_price_minor: int | None
     pending: int  # licences of orders that seats has not decided yet
-    blocks: bool  # a reduction below use is refused, not flagged
 
     @property
     def closes(self) -> bool:
@@ -39,11 +39,6 @@ class Row:
     @property
     def over(self) -> int:
         return self.flagged or 0
-
-    @property
-    def flagged_at_renewal(self) -> int:
-        """Return how many active people the next period has no licence for, if nothing changes."""
-        return 0 if self.blocks or self.closes or self.active is None else max(0, self.active - self.next_period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +72,21 @@ class Attention:
     deadline: str | None = None
 
 
-def rows_of(licences: Mapping[str, Any], counts: Part, subscription: Part) -> list[Row]:
+def rows_of(licences: Mapping[str, Any], counts: Part) -> list[Row]:
     """Return the modules in the order of the service: base modules first."""
     by_module = {each["module"]: each for each in counts.value["modules"]} if counts.ok else {}
-    policies = {each["module"]: each["policies"] for each in subscription.value["modules"]} if subscription.ok else {}
-    return [_row(each, by_module.get(each["module"]), policies.get(each["module"], {}), counts.ok) for each in licences["modules"]]
+    return [_row(each, by_module.get(each["module"]), counts.ok) for each in licences["modules"]]
 
 
-def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, policies: Mapping[str, Any], known: bool) -> Row:
+def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool) -> Row:
     own = ("module", "name", "base", "bought", "in_use", "active", "flagged", "held", "waiting", "available", "next_period")
     return Row(
         **{name: found[name] for name in own},
+        flagged_at_renewal=found["flagged_at_renewal"],
         unit_price_minor=found["unit_price_minor"],
         refused=(counted["refused"] if counted else 0) if known else None,
         nearest_deadline=counted["nearest_deadline"] if counted else None,
         pending=sum(each["add"] for each in found["pending_orders"]),
-        blocks=policies.get("reduce_below_use") == "block",
     )
 
 
@@ -152,7 +146,7 @@ def _of_module(row: Row, renewal: str, page: Page) -> Iterator[Attention]:
             "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before, or raise the number.",
             day=page.formats.day(renewal),
             next=page.formats.number(row.next_period),
-            active=page.formats.number(row.active or 0),
+            active=page.formats.number(row.next_period + row.flagged_at_renewal),
         )
         can = page.may(ACCOUNT_BUY)
         url = page.url(f"licences/{row.module}/next-period") if can else ""

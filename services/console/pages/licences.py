@@ -92,7 +92,7 @@ async def stream_changes(tenant: str, page: Reading, seen: Chosen = "") -> Respo
 async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     """Return what the upper part of the page shows. All services are asked at the same time."""
     licences, counts, subscription, emails, ordered, reduced = await page.together(
-        page.get("invoicing", "licences"),
+        page.get("invoicing", "licences", forecast="true"),
         page.get("users", "statistics/modules"),
         page.get("invoicing", "subscription"),
         page.get("notifier", "emails", state="failed", limit=FAILED_EMAILS_MAX) if page.may(LOG_READ) else page.nothing(),
@@ -108,7 +108,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
     if licences.ok:
-        rows = rows_of(licences.value, counts, subscription)
+        rows = rows_of(licences.value, counts)
         shown["seen"] = digest_of(licences.value)
         shown["sections"] = sections_of(rows, page)
         shown["attention"] = attention_of(rows, licences.value, subscription, emails, page)

@@ -114,6 +114,7 @@ class Live:
 
 
 def digest_of(licences: Any) -> str:
-    """Return a short text that differs if any of the licences' numbers does."""
-    shown = {name: value for name, value in licences.items() if name != "position"}
+    """Return a short text that differs if any of the licences' numbers does. The forecast does not count: it is not asked each second."""
+    modules = [{name: value for name, value in each.items() if name != "flagged_at_renewal"} for each in licences["modules"]]
+    shown = {name: value for name, value in licences.items() if name != "position"} | {"modules": modules}
     return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).hexdigest()[:DIGEST_LENGTH]

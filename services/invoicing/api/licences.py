@@ -44,6 +44,9 @@ class ModuleLicencesView(BaseModel):
     waiting: int | None
     available: int | None
     next_period: int
+    flagged_at_renewal: int | None = Field(
+        description="How many people the renewal would flag if nothing else changes. null: it was not asked, or seats does not answer now."
+    )
     unit_price_minor: int | None = Field(description="The price of one more licence for a whole period, by the list of the subscription.")
     pending_orders: tuple[PendingOrderView, ...]
 
@@ -57,6 +60,7 @@ class ModuleLicencesView(BaseModel):
             bought=found.bought,
             in_use=use.active + use.flagged + use.held if use else None,
             next_period=found.next_period,
+            flagged_at_renewal=found.flagged_at_renewal,
             unit_price_minor=found.unit_price_minor,
             pending_orders=tuple(PendingOrderView(order=order, add=quantity) for order, quantity in found.pending),
             **{name: getattr(use, name) if use else None for name in fields},
@@ -116,9 +120,13 @@ class LicenceHistoryView(BaseModel):
 
 
 @router.get("", summary="Get the licences of all modules")
-async def get_licences(wiring: Wired, tenant: TenantId) -> LicencesView:
+async def get_licences(
+    wiring: Wired,
+    tenant: TenantId,
+    forecast: bool = Query(default=False, description="Also ask seats how many people the renewal would flag. It takes longer."),
+) -> LicencesView:
     """The numbers of seats and the subscription in one answer. While seats does not answer, what only seats knows is null."""
-    return LicencesView.of(await read_licences(wiring.database, wiring.seats, tenant))
+    return LicencesView.of(await read_licences(wiring.database, wiring.seats, tenant, with_forecast=forecast))
 
 
 @router.get("/history", summary="Get licences and highest use by day")

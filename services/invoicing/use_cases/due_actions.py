@@ -54,7 +54,7 @@ HANDLERS: Final[Mapping[str, DueHandler]] = {
 
 
 async def _forecast(wiring: Wiring, action: DueAction) -> DueHandler:
-    found = await renewal_forecasts.ask(wiring.database, wiring.seats, action)
+    found = await renewal_forecasts.ask(wiring.database, wiring.seats, action.tenant_id)
 
     async def tell(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
         await renewal_forecasts.tell(uow, action, found, wiring.clock)

@@ -9,10 +9,11 @@ from services.invoicing.domain.prices import NextStart, lowered, of_one_more, pr
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
+from services.invoicing.use_cases.renewal_forecasts import ask
 from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.database import Database
-from shared.errors import NotFound
+from shared.errors import NotFound, Transient
 from shared.schemas.invoicing_v1 import PlanDefined
 from shared.schemas.position import Position
 from shared.schemas.seats_v1 import PoolState
@@ -20,7 +21,8 @@ from shared.schemas.seats_v1 import PoolState
 
 @dataclass(frozen=True, slots=True)
 class OfModule:
-    """A module of the subscription. `use`: None while seats does not answer. `pending`: orders with the licences that they add."""
+    """A module of the subscription. `use`: None while seats does not answer. `pending`: orders with the licences that they add.
+    `flagged_at_renewal`: how many people the renewal would flag; None: not known."""
 
     module: str
     name: str
@@ -30,6 +32,12 @@ class OfModule:
     use: PoolState | None
     unit_price_minor: int | None
     pending: Sequence[tuple[str, int]]
+    flagged_at_renewal: int | None = None
+
+    @property
+    def may_flag(self) -> bool:
+        """Tell whether the next period has fewer licences than now, and fewer than active and held seats."""
+        return self.use is not None and 0 < self.next_period < min(self.bought, self.use.active + self.use.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ def _before_it_opens(module: Module) -> Pool:
     return Pool(0, 0) if module.opened else Pool(module.licences, module.licences)
 
 
-async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Licences:
+async def read_licences(database: Database, seats: Seats, tenant_id: str, *, with_forecast: bool = False) -> Licences:
     """Seats is asked outside of any transaction, and its numbers win: they are newer. Raises NotFound."""
     read = await seats.pools(tenant_id)
     async with database.unit_of_work(tenant_id) as uow:
@@ -89,4 +97,18 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str) -> Lic
     fewer = {} if following is None else lowered(following.plan, following.term, numbers)
     modules = [replace(each, next_period=fewer.get(each.module, each.next_period)) for each in modules]
     net_minor = NextStart(next_list, found.contract.term, found.period_end, discounts, following).net_minor(numbers)
+    if with_forecast and read is not None:
+        modules = await _with_forecast(database, seats, tenant_id, modules)
     return Licences(found, plan, modules, read.position if read else None, net_minor)
+
+
+async def _with_forecast(database: Database, seats: Seats, tenant_id: str, modules: Sequence[OfModule]) -> list[OfModule]:
+    """Add whom the renewal would flag: known leavers and policies count, so seats is asked where it could be somebody."""
+    counts = dict[str, int]()
+    if any(each.may_flag for each in modules):
+        try:
+            asked = await ask(database, seats, tenant_id)
+        except Transient:
+            return list(modules)
+        counts = {each.module: each.count for each in asked.would_flag}
+    return [replace(each, flagged_at_renewal=counts.get(each.module, 0)) for each in modules]

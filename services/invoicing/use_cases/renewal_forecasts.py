@@ -13,7 +13,7 @@ from services.invoicing.store.renewal_forecasts import KIND, REFERENCE
 from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
-from services.invoicing.use_cases.scheduled_plans import plan_that_begins, scheduled_plan
+from services.invoicing.use_cases.scheduled_plans import plan_that_begins, pool_terms, scheduled_plan
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
@@ -52,26 +52,31 @@ async def _plan_next(uow: UnitOfWork, tenant_id: str, period_end: date, today: d
         await store.due_actions.set_due(uow.connection, tenant_id, KIND, REFERENCE, start_of_day(day, zone))
 
 
-async def ask(database: Database, seats: Seats, action: DueAction) -> Asked:
+async def ask(database: Database, seats: Seats, tenant_id: str) -> Asked:
     """Ask seats whom the renewal would flag; outside of any transaction. Raises Transient: seats cannot answer now."""
-    async with database.unit_of_work(action.tenant_id) as uow:
-        found = await store.subscriptions.find(uow.connection, action.tenant_id)
+    async with database.unit_of_work(tenant_id) as uow:
+        found = await store.subscriptions.find(uow.connection, tenant_id)
         if found is None or found.status != "active":
             return Asked()
-        is_above = await store.renewal_forecasts.is_above(uow.connection, action.tenant_id)
-        is_planned = await scheduled_plan(uow, action.tenant_id, found.contract) is not None
-    if not is_above and not is_planned:
+        can_flag = await store.renewal_forecasts.is_above(uow.connection, tenant_id) or await _is_reduced_by_leavers(uow, tenant_id)
+        is_planned = await scheduled_plan(uow, tenant_id, found.contract) is not None
+    if not can_flag and not is_planned:
         return Asked()
-    renewal = _answered(await seats.forecast(action.tenant_id, start_of_day(found.period_end, found.contract.time_zone)))
+    renewal = _answered(await seats.forecast(tenant_id, start_of_day(found.period_end, found.contract.time_zone)))
     flagged = {each.module: each for each in renewal.would_flag}
     by_plan = None
     if is_planned:
-        async with database.unit_of_work(action.tenant_id) as uow:
-            by_plan = await _reductions_of_plan(uow, action.tenant_id, found, renewal.period)
+        async with database.unit_of_work(tenant_id) as uow:
+            by_plan = await _reductions_of_plan(uow, tenant_id, found, renewal.period)
     if by_plan is None:
         return Asked(tuple(flagged.values()))
-    flagged |= {each.module: each for each in _answered(await seats.what_if(action.tenant_id, by_plan)).would_flag}
+    flagged |= {each.module: each for each in _answered(await seats.what_if(tenant_id, by_plan)).would_flag}
     return Asked(tuple(flagged.values()), {item.module: item.quantity for item in by_plan.items})
+
+
+async def _is_reduced_by_leavers(uow: UnitOfWork, tenant_id: str) -> bool:
+    """Tell whether a leaver can lower a number while people wait for the seat (M9)."""
+    return any(terms.policies.terminate_reduces_pool for terms in (await pool_terms(uow, tenant_id)).values())
 
 
 def _answered(found: Forecast | None) -> Forecast:
