@@ -1,7 +1,6 @@
 """The console in Chromium on the whole local stack: real decisions, real invoices, a real mailbox."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,80 +10,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from shared.clock import SystemClock
 from shared.schemas.rights import TENANT_RIGHTS
-from tests.support.browsers import Window, window
+from tests.support.browsers import window
 from tests.support.stack import RunningStack
-from tests.support.wait import wait_until
+from tests.support.stack_company import StackCompany
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 CHANGE_SECONDS_MAX = 30  # a live change is there within 2 s; a busy machine takes longer
-
-
-class StackCompany:
-    """A company on the stack, set up by REST as the operator."""
-
-    def __init__(self, stack: RunningStack, tenant: str, http: httpx.AsyncClient) -> None:
-        self.stack, self.tenant, self._http = stack, tenant, http
-        self.email = f"ann@{tenant}.example"
-        self._number = 0
-
-    async def call(self, method: str, service: str, path: str, body: Any = None) -> Any:
-        """Send a request until it is accepted: the services learn of each other by messages."""
-        url = f"{self.stack.addresses['services'][service]}{path.format(tenant=f'/v1/tenants/{self.tenant}')}"
-        self._number += 1
-        headers = {"idempotency-key": f"{self.tenant}-{self._number}"}
-
-        async def accepted() -> httpx.Response | None:
-            response = await self._http.request(method, url, json=body, headers=headers)
-            return response if response.is_success else None
-
-        response = await wait_until(accepted, what=f"{method} {path}")
-        return response.json() if response.content else None
-
-    async def open(self, projects: int, lab: int) -> None:
-        today = SystemClock().now().date().isoformat()
-        for module, name, base in (("projects", "Projects", True), ("lab", "Laboratory", False)):
-            await self.call("PUT", "invoicing", f"/v1/modules/{module}", {"name": name, "base": base})
-        prices = [{"module": module, "term": "monthly", "amount_minor": price} for module, price in (("projects", 1200), ("lab", 700))]
-        await self.call("PUT", "invoicing", "/v1/plans/browser", {"name": "Browser", "currency": "EUR", "prices": prices})
-        owner = {"name": "Ann Owner", "email": self.email}
-        described = {"tenant": self.tenant, "name": "Acme", "time_zone": "Europe/Copenhagen", "owner": owner}
-        contacts = {"contact_email": f"it@{self.tenant}.example", "support_contact": "support@vendor.example"}
-        await self.call("POST", "users", "/v1/tenants", described | contacts)
-        await self.call("PUT", "users", "{tenant}/profiles/staff", {"name": "Staff", "modules": ["projects", "lab"]})
-        address = {"company": "Acme ApS", "street": "1 Street", "postcode": "1000", "city": "Copenhagen", "country": "DK"}
-        await self.call("PUT", "invoicing", "{tenant}/billing-details", address | {"email": f"billing@{self.tenant}.example"})
-        modules = [{"module": "projects", "licences": projects}, {"module": "lab", "licences": lab}]
-        subscription = {"plan": "browser", "term": "monthly", "period_start": today, "modules": modules}
-        await self.call("POST", "invoicing", "{tenant}/subscription", subscription)
-
-    async def add_person(self, login: str) -> None:
-        person = {"login": login, "name": login.capitalize(), "email": f"{login}@{self.tenant}.example", "profile": "staff"}
-        await self.call("POST", "users", "{tenant}/people", person)
-
-    async def link(self) -> str:
-        """Return the link of the newest e-mail, as soon as it is there."""
-
-        async def there() -> str | None:
-            for mail in await self.stack.mails(to=self.email, subject="sign-in"):
-                whole = await self._http.get(f"{self.stack.addresses['mailbox_url']}/api/messages/{mail['id']}")
-                if found := re.search(r"https?://\S+/sign-in/link(\?secret=[\w-]+)", whole.json()["text"]):
-                    return found[1]
-            return None
-
-        return "/sign-in/link" + await wait_until(there, what="the sign-in link")
-
-    async def sign_in(self, opened: Window) -> None:
-        """Sign in by link, as a person does."""
-        page = opened.page
-        await opened.open("/sign-in")
-        await page.get_by_label("E-mail address").fill(self.email)
-        await page.get_by_role("button", name="Send me a link").click()
-        await expect(page.get_by_text("Check your e-mails")).to_be_visible()
-        await opened.open(await self.link())
-        await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("heading", name="Licences", level=1)).to_be_visible()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -202,3 +134,40 @@ async def test_somebody_signs_in_with_the_identity_provider_of_the_company(
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Licences", level=1)).to_be_visible()
         assert page.url.endswith(f"/tenants/{company.tenant}/licences?module=lab"), "the page that was wanted"
+
+
+async def test_T6_T16_two_administrators_see_seven_days_and_a_renewal_pass_and_do_not_overwrite_each_other(
+    chromium: Browser, shared_stack: RunningStack, operator: httpx.AsyncClient
+) -> None:
+    await shared_stack.until_ready()
+    company = StackCompany(shared_stack, "browser-clock", operator)
+    await company.open(projects=3, lab=2, at="2026-03-02T08:00:00.000Z")
+    await company.add_owner("bob")
+    for login in ("zora", "bruno", "giulia"):
+        await company.add_person(login)
+    origin, patient = shared_stack.addresses["services"]["console"], CHANGE_SECONDS_MAX * 1000
+    async with window(chromium, origin) as anns, window(chromium, origin) as bobs:
+        await company.sign_in(anns)
+        await company.sign_in(bobs, "bob")
+        page, other = anns.page, bobs.page
+        await expect(page.locator("#row-lab")).to_have_class("over", timeout=patient)
+        await page.evaluate("window.mark = 'the same page'")
+        for each in (page, other):
+            await each.locator("#row-projects a[title]").click()
+            await each.wait_for_selector("dialog[open] input[name=number]:focus")
+        await other.fill("dialog input[name=number]", "2")
+        await other.keyboard.press("Enter")
+        await expect(other.get_by_text("1 person would be over the limit")).to_be_visible()
+        await other.get_by_role("button", name="Set to 2").click()
+        await expect(cell(page, "projects", "Next period")).to_contain_text("2", timeout=patient)
+        await page.fill("dialog input[name=number]", "1")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("Somebody else has changed this number to 2 meanwhile.")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await company.advance("2026-03-09T09:00:00.000Z")
+        await expect(page.locator("#row-lab.over")).to_have_count(0, timeout=patient)
+        await expect(page.locator("#row-lab .use")).to_contain_text("2 of 2")
+        await company.advance("2026-04-02T09:00:00.000Z")
+        await expect(page.locator("#row-projects .use")).to_contain_text("3 of 2", timeout=patient)
+        await expect(page.locator("#row-projects")).to_have_class("over", timeout=patient)
+        assert await page.evaluate("window.mark") == "the same page"
