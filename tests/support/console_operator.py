@@ -55,6 +55,22 @@ def plan(name: str, title: str, *prices: tuple[str, str, int], **more: Any) -> d
     return found | {"holds_from": None, "prices": priced, "limits": []} | more
 
 
+def request(number: str, company: str, *items: dict[str, Any], state: str = "requested", **more: Any) -> dict[str, Any]:
+    """Return a request as invoicing shows it to the operator."""
+    at = "2026-03-04T10:00:00.000Z"
+    found = {
+        "request": number, "state": state, "company": f"{company} AG", "message": "For the new team.", "items": list(items), "note": "",
+        "contact": {"name": "Ann Müller", "email": "ann@acme.example", "phone": ""}, "valid_until": None, "currency": None, "quotes": [],
+        "orders": [], "reductions": [], "history": [{"state": state, "at": at, "by": {"kind": "user", "id": "ann"}, "detail": {}}],
+        "approve_url": "", "tenant": "acme", "tenant_name": company, "requested_at": at, "changed_at": at, "url": "",
+    }  # fmt: skip
+    return found | more
+
+
+def asked(module: str, *, add: int = 0, reduce: int = 0) -> dict[str, Any]:
+    return {"module": module, "add": add, "reduce": reduce, "unit_price_minor": None}
+
+
 @dataclass
 class OperatorRest:
     """Tenants, dead letters and status; what the pages of the operator change is recorded in `sent`."""
@@ -77,6 +93,13 @@ class OperatorRest:
             "notifier": status("notifier"),
         }
     )
+    requests: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            request("r1", "Alpenrose", asked("lab", add=4), asked("planning", reduce=2)),
+            request("r2", "Birch", asked("lab", add=1), state="declined"),
+        ]
+    )
+    version: str = "0123456789abcdef"  # of the catalogue
     fails: bool = False  # a retry fails again
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
     plans: list[dict[str, Any]] = field(
@@ -91,10 +114,18 @@ class OperatorRest:
             "GET users /v1/tenants": self._tenants,
             "POST users /v1/tenants": self._create,
             "GET users /v1/tenants/([^/]+)": self._tenant,
-            "GET invoicing /v1/plans": lambda request: reply({"items": self.plans, "next": None}),
             "PUT invoicing /v1/tenants/birch/(billing-details|ordering)": self._note,
             "POST invoicing /v1/tenants/birch/(subscription)": self._note,
             "PUT users /v1/tenants/birch/(profiles/everybody)": self._note,
+        }
+        found |= {
+            "GET invoicing /v1/catalog": lambda request: reply({"version": self.version, "modules": {}, "plans": {}}),
+            "PUT invoicing /v1/catalog": self._apply,
+            "GET invoicing /v1/plans/standard/versions": lambda request: reply({"items": self._versions(), "next": None}),
+            "GET invoicing /v1/operator/requests": self._requests,
+            "GET invoicing /v1/tenants/acme/purchase-requests/([^/]+)": self._request,
+            "PUT invoicing /v1/tenants/acme/purchase-requests/r1/(estimate)": self._note,
+            "POST invoicing /v1/tenants/acme/purchase-requests/r1/(decline)": self._note,
         }
         for service in ("users", "invoicing", "notifier"):
             found[f"GET {service} /v1/operator/dead-letters"] = lambda request, of=service: self._letters(of, request)
@@ -124,6 +155,36 @@ class OperatorRest:
         self.sent.append((request.method, request.url.path, body))
         self.tenants.append(tenant(body.get("tenant", "made"), body["name"], status="opening"))
         return reply(self.tenants[-1], 201)
+
+    def _apply(self, request: httpx.Request) -> httpx.Response:
+        body, is_dry = orjson.loads(request.content), request.url.params.get("dry_run") == "true"
+        if "plans" not in body:
+            fault = {"field": "body.modules.lab.name", "value": "", "expected": "at least one character"}
+            return refusal(422, "invalid", "not valid", errors=[fault])
+        if body.get("version", self.version) != self.version:
+            return refusal(409, "catalogue-changed", "The catalogue has changed meanwhile. Read it again.")
+        self.sent.append(("PUT", "dry run" if is_dry else "catalogue", body))
+        before = {"field": "plans.standard.modules.lab.monthly", "before": "7.00", "after": "7.50"}
+        differences = [before, {"field": "modules.lab.base", "before": None, "after": False}] if body["plans"] else []
+        running = [{"plan": "standard", "running": 3}]
+        return reply({"applied": not is_dry, "version": self.version, "differences": differences, "subscriptions": running})
+
+    def _versions(self) -> list[dict[str, Any]]:
+        by = {"at": "2026-03-01T09:00:00.000Z", "actor": {"kind": "client", "id": "vera"}}
+        return [
+            self.plans[0] | by | {"changes": []},
+            self.plans[0]
+            | by
+            | {"version": 2, "holds_from": "2026-04-01", "changes": [{"field": "lab.monthly", "before": "7.00", "after": "7.50"}]},
+        ]
+
+    def _requests(self, request: httpx.Request) -> httpx.Response:
+        state = request.url.params.get("state", "")
+        return reply({"items": [each for each in self.requests if state in ("", each["state"])], "next": None})
+
+    def _request(self, number: str, request: httpx.Request) -> httpx.Response:
+        found = next((each for each in self.requests if each["request"] == number), None)
+        return reply(found) if found is not None else refusal(404, "not-found", "no request")
 
     def _note(self, what: str, request: httpx.Request) -> httpx.Response:
         self.sent.append((request.method, what, orjson.loads(request.content)))

@@ -109,10 +109,13 @@ class PeopleRest:
             f"POST {own}/people/([^/]+)/separate": lambda user, request: self._set(user, status="active", conflict=None),
             f"GET {own}/profiles": lambda request: reply({"items": self.profiles(), "next": None}),
             f"GET {own}/department-mapping": lambda request: reply({"Research": "staff", "Sales <b>": None}),
-            "GET invoicing /v1/modules": lambda request: reply(
-                {"items": [{"module": name, "name": name.capitalize()} for name in ("lab", "planning", "projects")], "next": None}
-            ),
+            "GET invoicing /v1/modules": lambda request: reply({"items": self.modules(), "next": None}),
         }
+
+    @staticmethod
+    def modules() -> list[dict[str, Any]]:
+        names = {"lab": ["projects"], "planning": [], "projects": []}
+        return [{"module": name, "name": name.capitalize(), "base": name == "projects", "requires": needs} for name, needs in names.items()]
 
     @staticmethod
     def profiles() -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate
 from services.invoicing.api.requests import SubscriptionBody
 from tests.support.console import Browser, ConsoleBench, console
 from tests.support.console_operator import letter, status
+from tests.support.console_people import reply
 
 NEW: dict[str, Any] = {
     "template": "red-mark", "name": "Cedar Ltd", "tenant": "cedar", "time_zone": "Europe/Copenhagen", "locale": "da",
@@ -36,6 +37,11 @@ def operator(bench: ConsoleBench) -> Browser:
     return bench.signed_in("vera", None, ("operator",))
 
 
+def sell(bench: ConsoleBench) -> None:
+    """Let invoicing sell the plans of the operator's catalogue."""
+    bench.company.answers["GET invoicing /v1/plans"] = reply({"items": bench.company.operator.plans, "next": None})
+
+
 def words(page: httpx.Response) -> str:
     """Return what a reader sees of the page itself."""
     body = page.text[page.text.index("<main") :] if "<main" in page.text else page.text
@@ -44,7 +50,9 @@ def words(page: httpx.Response) -> str:
 
 async def test_the_pages_of_the_operator_do_not_exist_for_anybody_else(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
-    for path in ("tenants/new", "tenants/birch/set-up", "dead-letters", "dead-letters/users/17", "status", "status/parts"):
+    tenants, letters = ("tenants/new", "tenants/birch/set-up"), ("dead-letters", "dead-letters/users/17")
+    catalogue, asked = ("catalogue", "catalogue/file", "catalogue/plans/standard"), ("requests", "requests/acme/r1")
+    for path in (*tenants, *letters, *catalogue, *asked, "status", "status/parts"):
         assert (await browser.get(f"/operator/{path}")).status_code == 404, path
 
 
@@ -83,6 +91,7 @@ async def test_a_tenant_is_created_with_its_first_owner_and_its_errors_stand_bes
 
 async def test_a_subscription_starts_with_the_policies_of_the_template(bench: ConsoleBench) -> None:
     browser, rest = operator(bench), bench.company.operator
+    sell(bench)
     page = await browser.get("/operator/tenants/birch/set-up?template=auto-expand")
     assert "Lab (optional) CHF 7.00 per month" in words(page)
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": "many"}))
@@ -187,3 +196,85 @@ async def test_a_dead_letter_shows_its_bytes_and_is_retried_or_discarded_with_a_
 )
 def test_the_bytes_of_a_message_are_readable(value: bytes, shown: str) -> None:
     assert readable(value) == shown
+
+
+async def test_the_catalogue_shows_each_plan_with_its_history_and_lists_that_are_not_in_force(bench: ConsoleBench) -> None:
+    browser, rest = operator(bench), bench.company.operator
+    (price,) = rest.plans[1]["prices"]
+    limits = [{"module": "projects", "minimum": 3, "maximum": 500}]
+    steps = {"included": 5, "steps": [{"up_to": 50, "amount_minor": 800}]}
+    rest.plans[1] |= {"holds_from": "2026-04-01", "prices": [price | steps], "limits": limits}
+    sell(bench)
+    page = words(await browser.get("/operator/catalogue"))
+    assert "Standard standard Version 1 History" in page
+    assert "Lab monthly CHF 7.00" in page
+    assert "Starter starter Version 1 · by request not in force until 1 Apr 2026" in page
+    assert "Projects monthly CHF 9.00 5 included up to 50: CHF 8.00 3 to 500 licences" in page
+    history = words(await browser.get("/operator/catalogue/plans/standard"))
+    assert "2 1 Mar 2026, 09:00 1 Apr 2026 not in force yet Lab, monthly: 7.00 → 7.50 vera" in history
+    file = await browser.get("/operator/catalogue/file")
+    assert (file.headers["content-disposition"], file.text[:9]) == ('attachment; filename="catalogue.yaml"', "version: ")
+
+
+async def upload(browser: Browser, text: str) -> httpx.Response:
+    page = await browser.get("/operator/catalogue")
+    token = re.search('name="_token" value="([^"]+)"', page.text)
+    assert token is not None
+    page = await browser.http.post(
+        "/operator/catalogue/check", data={"_token": token[1]}, files={"file": ("catalogue.yaml", text)}, follow_redirects=True
+    )
+    browser.last = page.text
+    return page
+
+
+async def test_a_file_shows_its_differences_and_is_applied_only_to_the_catalogue_that_it_was_compared_with(
+    bench: ConsoleBench,
+) -> None:
+    browser, rest = operator(bench), bench.company.operator
+    assert "Choose the file with the catalogue." in words(await upload(browser, " "))
+    assert "Line 2: mapping values are not allowed here" in words(await upload(browser, "modules:\n  a: b: c\n"))
+    wrong = await upload(browser, "modules:\n  lab:\n    name: ''\n")
+    assert (wrong.status_code, "3 modules.lab.name at least one character" in words(wrong)) == (422, True)
+    assert "The catalogue is already as the file says." in words(await upload(browser, "plans: {}\n"))
+    page = await upload(browser, "plans:\n  standard: {name: Standard}\n")
+    assert "plans.standard.modules.lab.monthly 7.00 7.50 modules.lab.base – no" in words(page)
+    assert "Plan standard has 3 running subscriptions." in words(page)
+    assert {what for _, what, _ in rest.sent} == {"dry run"}, "nothing is changed before"
+    content = re.search('name="content" value="([^"]+)"', page.text)
+    assert content is not None
+    text, last = content[1].replace("&#34;", '"'), browser.last
+    rest.version = "fedcba9876543210"
+    late = await browser.post("/operator/catalogue/apply", content=text)
+    assert (late.status_code, "has changed meanwhile" in words(late)) == (409, True)
+    rest.version, browser.last = "0123456789abcdef", last
+    assert "The catalogue was applied." in words(await browser.post("/operator/catalogue/apply", content=text))
+    assert rest.sent[-1] == ("PUT", "catalogue", {"plans": {"standard": {"name": "Standard"}}, "version": "0123456789abcdef"})
+    assert (await browser.post("/operator/catalogue/apply", content="{")).status_code == 422
+
+
+async def test_A9_A11_a_request_of_any_tenant_is_answered_with_an_estimate_or_declined(bench: ConsoleBench) -> None:
+    browser, rest = operator(bench), bench.company.operator
+    page = words(await browser.get("/operator/requests"))
+    assert "Alpenrose Ann Müller +4 Lab , −2 Planning For the new team. waits for your estimate" in page
+    assert "Birch" not in page
+    assert "Birch" in words(await browser.get("/operator/requests?state=all"))
+    url = "/operator/requests/acme/r1"
+    page_of_one = await browser.get(url)
+    assert 'value="4"' in page_of_one.text
+    assert 'value="12.00"' in page_of_one.text, "the price of the list is suggested"
+    fields: dict[str, Any] = {
+        "module": ["lab", "planning"], "kind-lab": "add", "kind-planning": "reduce", "count-lab": "5", "count-planning": "2",
+        "currency": "CHF", "valid_until": "2026-04-01", "note": "A pleasure.",
+    }  # fmt: skip
+    for price in ("much", "1e99", "-1", "1.005"):
+        wrong = await browser.post(f"{url}/estimate", **(fields | {"price-lab": price}))
+        assert (wrong.status_code, "Enter a price such as 12.50, or nothing." in words(wrong)) == (422, True), price
+    assert "The estimate was sent to the customer." in words(await browser.post(f"{url}/estimate", **(fields | {"price-lab": "9,50"})))
+    items = [{"module": "lab", "add": 5, "unit_price_minor": 950}, {"module": "planning", "reduce": 2}]
+    assert rest.sent == [("PUT", "estimate", {"items": items, "note": "A pleasure.", "valid_until": "2026-04-01"})]
+    await browser.get(url)
+    wrong = await browser.post(f"{url}/decline", reason="")
+    assert (wrong.status_code, "The customer gets it." in words(wrong)) == (422, True)
+    assert "The request was declined." in words(await browser.post(f"{url}/decline", reason="too late"))
+    assert rest.sent[-1] == ("POST", "decline", {"reason": "too late"})
+    assert "/estimate" not in (await browser.get("/operator/requests/acme/r2")).text

@@ -9,6 +9,7 @@ from services.console.pages import (
     add_person,
     bulk_people,
     buy_licences,
+    catalogue,
     change_person,
     change_plan,
     dead_letters,
@@ -24,6 +25,7 @@ from services.console.pages import (
     preferences,
     quotes,
     reduce_licences,
+    requests,
     sign_in,
     static_files,
 )
@@ -55,6 +57,8 @@ PAGES = (
     change_plan,
     add_module,
     quotes,
+    catalogue,
+    requests,
 )
 
 

@@ -30,6 +30,8 @@ TENANT_PAGES: Final = (
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
     Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),
+    Entry(N_("Catalogue"), "catalogue", "catalogue", (OPERATOR,)),
+    Entry(N_("Requests"), "requests", "requests", (OPERATOR,)),
     Entry(N_("Dead letters"), "dead-letters", "dead-letters", (OPERATOR,)),
     Entry(N_("Status"), "status", "status", (OPERATOR,)),
 )

@@ -1,0 +1,125 @@
+"""The vendor's catalogue: modules, plans and prices, their history, and changes by a file that shows its differences first."""
+
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import APIRouter, Query, Response
+
+from services.console.pages.forms import Form
+from services.console.pages.operator import OperatorPage
+from services.console.pages.page import Page
+from services.console.pages.route import PageRoute, with_file
+from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
+from shared.catalogue_file import FILE_BYTES_MAX, CatalogueFile, UnreadableCatalogue, parse_catalogue, write_catalogue
+
+router = APIRouter(route_class=PageRoute, prefix="/operator/catalogue", include_in_schema=False)
+
+PLANS_SHOWN: Final = 50
+MODULES_SHOWN: Final = 200
+FAULTS_SHOWN: Final = 20
+Cursor = Annotated[str, Query(max_length=500)]
+
+
+@router.get("")
+async def show_catalogue(page: OperatorPage, cursor: Cursor = "") -> Response:
+    """Show the modules, and each plan with its newest price list."""
+    return await _show(page, None, cursor)
+
+
+async def _show(page: Page, form: Form | None, cursor: str = "", status: int = 200, **values: Any) -> Response:
+    modules, plans = await page.together(
+        page.get("invoicing", "/v1/modules", limit=MODULES_SHOWN), page.get("invoicing", "/v1/plans", cursor=cursor, limit=PLANS_SHOWN)
+    )
+    return page.render(
+        "operator_catalogue.html",
+        status,
+        modules=modules.need()["items"],
+        plans=plans.need()["items"],
+        names={each["module"]: each["name"] for each in modules.need()["items"]},
+        today=page.now.date().isoformat(),
+        next=plans.value["next"],
+        cursor=cursor,
+        form=form,
+        **({"faults": ()} | values),
+    )
+
+
+@router.get("/plans/{plan}")
+async def show_history(page: OperatorPage, plan: str, cursor: Cursor = "") -> Response:
+    """Show every version of a plan's price list: who defined it, from when it holds, and what changed."""
+    path = f"/v1/plans/{url_part(plan)}/versions"
+    versions, modules = await page.together(
+        page.get("invoicing", path, cursor=cursor, limit=PLANS_SHOWN), page.get("invoicing", "/v1/modules", limit=MODULES_SHOWN)
+    )
+    names = {each["module"]: each["name"] for each in modules.value["items"]} if modules.ok else {}
+    return page.render(
+        "operator_plan.html",
+        plan=plan,
+        versions=versions.need()["items"],
+        names=names,
+        today=page.now.date().isoformat(),
+        next=versions.value["next"],
+        cursor=cursor,
+    )
+
+
+@router.get("/file")
+async def download_catalogue(page: OperatorPage) -> Response:
+    """Return the catalogue as a file that can be changed and uploaded again."""
+    found = (await page.get("invoicing", "/v1/catalog")).need()
+    headers = {"content-disposition": 'attachment; filename="catalogue.yaml"'}
+    return page.finished(Response(write_catalogue(found), media_type="application/yaml", headers=headers))
+
+
+@router.post("/check")
+@with_file
+async def check_file(page: OperatorPage) -> Response:
+    """Show what a file would change. Nothing is changed yet."""
+    form, upload = page.form, page.form.files.get("file")
+    text = ""
+    if upload is not None:
+        text = (await upload.read(FILE_BYTES_MAX + 1)).decode(errors="replace")
+        await upload.close()
+    if not text.strip():
+        form.errors["file"] = page.gettext("Choose the file with the catalogue.")
+        return await _show(page, form, status=422)
+    try:
+        file = parse_catalogue(text)
+    except UnreadableCatalogue as error:
+        form.errors["file"] = page.gettext("Line %(line)s: %(error)s", line=error.line, error=error.detail)
+        return await _show(page, form, status=422)
+    try:
+        found = await page.send("PUT", "invoicing", "/v1/catalog", file.content, query={"dry_run": "true"})
+    except Refusal as refusal:
+        return await _refused(page, form, file, refusal)
+    # It is applied only to the catalogue with which it was compared.
+    content = orjson.dumps(file.content | {"version": found["version"]}).decode()
+    return page.render("operator_catalogue_check.html", found=found, content=content, form=None)
+
+
+async def _refused(page: Page, form: Form, file: CatalogueFile, refusal: Refusal) -> Response:
+    """Show the faults with their lines."""
+    faults = [(file.line_of(each.field), each.field.removeprefix("body."), each.expected) for each in refusal.problem.errors]
+    if faults:
+        form.errors["file"] = page.gettext("The file was refused. Nothing has changed.")
+    else:
+        form.refuse(refusal.problem)
+    return await _show(page, form, status=422, faults=sorted(faults)[:FAULTS_SHOWN])
+
+
+@router.post("/apply")
+@with_file
+async def apply_file(page: OperatorPage) -> Response:
+    """Apply the file whose differences were shown."""
+    form = page.form
+    try:
+        content = orjson.loads(form["content"])
+        await page.send("PUT", "invoicing", "/v1/catalog", content)
+    except orjson.JSONDecodeError:
+        form.errors["file"] = page.gettext("Choose the file with the catalogue.")
+        return await _show(page, form, status=422)
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return await _show(page, form, status=409)
+    return page.redirect("/operator/catalogue", page.gettext("The catalogue was applied."))
