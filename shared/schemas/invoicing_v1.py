@@ -369,6 +369,7 @@ class PurchaseRequestChanged(InvoicingEvent):
     items: Items[RequestItem]
     valid_until: date | None = None  # of the estimate: the last day on which it can be approved
     currency: Currency | None = None  # of the unit prices
+    discounts: Items[Discount] = ()  # that the estimate fixes
     quotes: Items[Id] = ()  # of the approval
     orders: Items[Id] = ()
     reductions: Items[Id] = ()

@@ -332,6 +332,43 @@ async def test_A9_an_approved_estimate_whose_quote_becomes_no_order_can_be_appro
     assert (order["status"], shown["state"], len(shown["quotes"]), len(shown["reductions"])) == ("completed", "approved", 4, 1)
 
 
+async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    offer = {"items": [{"module": "time", "add": 1}], "discounts": [{"percent": "50", "text": "ten years"}, {"amount_minor": 600}]}
+    wrong = await bench.refused("PUT", f"{request}/estimate", offer | {"discounts": [{"module": "other", "percent": "5"}]}, 422)
+    assert wrong["errors"][0]["field"] == "body.discounts.0.module"
+    await bench.ok("PUT", f"{request}/estimate", offer)
+    shown = await bench.ok("GET", request, **own)
+    assert [(each["percent"], each["amount_minor"], each["from_day"]) for each in shown["discounts"]] == [
+        ("50", None, "2013-11-15"),
+        (None, 600, "2013-11-15"),
+    ]
+    assert shown["if_approved_today"]["net_minor"] == 320, "half of 16 of 30 days of 12.00"
+    assert (shown["next_period"]["before"]["net_minor"], shown["next_period"]["after"]["net_minor"]) == (5400, 6000)
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    assert (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"] == [], "nothing is ordered yet"
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    (quote,) = (await bench.ok("GET", f"{path}/quotes?state=waiting_for_approval", **own))["items"]
+    assert quote["net_minor"] == 300
+    await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    granted = (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]
+    assert [(each["percent"], each["amount_minor"], each["status"]) for each in granted] == [("50", None, "active"), (None, 600, "active")]
+    assert [each["discount"] for each in granted] == [each["discount"] for each in shown["discounts"]]
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    invoices = await bench.events(tenant, invoicing_v1.InvoiceIssued)
+    assert [each.net_minor for each in invoices] == [300, 11 * 600 - 600]
+    # A reduction alone grants them as well.
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "reduce": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": [{"module": "time", "reduce": 1}], "discounts": [{"percent": "10"}]})
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    assert len((await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]) == 3
+
+
 async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
     await bench.price("dear", {"time": 1500, "documents": 2000})
     tenant = await bench.subscribed(

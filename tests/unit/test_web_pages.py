@@ -125,7 +125,7 @@ BOUNDED = {
     "AppliedView.subscriptions": CATALOGUE,
     "QuoteView.cancels_closing": MODULES,
     "QuoteView.notes": MODULES,
-    **{f"{view}.{name}": MODULES for view in REQUESTS for name in ("items", "quotes", "orders", "reductions")},
+    **{f"{view}.{name}": MODULES for view in REQUESTS for name in ("items", "discounts", "quotes", "orders", "reductions")},
     **{f"{view}.history": "the vendor's operator makes estimates, and each of the other steps happens once" for view in REQUESTS},
     "QuoteView.approvals": "two people approve a quote at most",
     "QuoteView.history": "a quote takes each of its states once",

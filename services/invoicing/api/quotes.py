@@ -119,7 +119,7 @@ async def post_approval(
     tenant wants a second approver, the first approval answers with the quote, whose `state` is `waiting_for_approval`."""
 
     async def act() -> Response:
-        ordered = await approve_quote(uow, tenant, quote, actor_of(principal), clock=wiring.clock)
+        ordered = await approve_quote(uow, tenant, quote, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
         if ordered is None:
             return answer(await quote_view(uow, tenant, quote, wiring.clock), 202, {"location": f"/v1/tenants/{tenant}/quotes/{quote}"})
         shown = await order_view(uow, tenant, ordered)

@@ -518,6 +518,9 @@ class EstimateBody(Body):
         None, lt=date(3000, 1, 1), description="The last day on which it can be approved; without it, 30 days from today."
     )
     note: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="What to say about it.")
+    discounts: list[DiscountBody] = Field(
+        default_factory=list, max_length=10, description="The discounts that hold for the subscription from the approval on."
+    )
 
 
 class DeclineBody(Body):

@@ -330,6 +330,7 @@ class PurchaseRequestView(BaseModel):
     contact: ContactView
     message: str
     items: tuple[RequestItem, ...] = Field(description="What is requested; after the estimate, what the estimate fixes.")
+    discounts: tuple[Discount, ...] = Field(description="What the estimate takes off, for the whole subscription from the approval on.")
     note: str = Field(description="What the vendor says about the estimate.")
     valid_until: date | None = Field(description="The last day on which the estimate can be approved.")
     currency: str | None = Field(None, description="The currency of the amounts below.")
@@ -357,7 +358,9 @@ class PurchaseRequestView(BaseModel):
         contact = ContactView(name=found.contact_name, email=found.contact_email, phone=found.contact_phone)
         url = f"/v1/tenants/{tenant}/purchase-requests/{found.request}/approve"
         history = [StepView.model_validate_json(orjson.dumps(step)) for step in found.steps]
-        return cls(**shown, **outcome, contact=contact, items=found.wanted, history=history, approve_url=url)
+        return cls(
+            **shown, **outcome, contact=contact, items=found.wanted, discounts=found.fixed_discounts, history=history, approve_url=url
+        )
 
     def with_price(self, found: TodaysPrice, currency: str, locale: str) -> "PurchaseRequestView":
         """Return the estimate with its price for today."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, one, table_of
 from shared.schemas.base import Actor, format_instant
-from shared.schemas.invoicing_v1 import RequestItem
+from shared.schemas.invoicing_v1 import Discount, RequestItem
 
 REQUESTED: Final = "requested"
 ESTIMATED: Final = "estimated"
@@ -22,6 +22,7 @@ DECLINED: Final = "declined"  # by the vendor
 WITHDRAWN: Final = "withdrawn"  # by the customer
 EXPIRED: Final = "expired"  # nobody approved the estimate until its date
 _ITEMS = TypeAdapter(tuple[RequestItem, ...])
+_DISCOUNTS = TypeAdapter(tuple[Discount, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,16 @@ class PurchaseRequest(NewRequest):
     note: str = ""
     valid_until: date | None = None
     outcome: str = "{}"
+    discounts: str = "[]"  # that the estimate fixes, as JSON
 
     @property
     def wanted(self) -> tuple[RequestItem, ...]:
         """Return what is asked for, or what the estimate fixes."""
         return _ITEMS.validate_json(self.items)
+
+    @property
+    def fixed_discounts(self) -> tuple[Discount, ...]:
+        return _DISCOUNTS.validate_json(self.discounts)
 
     @property
     def steps(self) -> list[Mapping[str, Any]]:
@@ -90,12 +96,16 @@ _OF_ALL = (
     .limit(bindparam("limit"))
 )
 _OF_ALL_IN_STATE = _OF_ALL.where(_R.state == bindparam("of_state"))
-_CHANGED = ("state", "items", "note", "valid_until", "outcome", "history")
+_CHANGED = ("state", "items", "note", "valid_until", "outcome", "discounts", "history")
 _CHANGE = update(REQUESTS).where(_OWN, _R.request == bindparam("of_request")).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 
 
 def items_json(items: Sequence[RequestItem]) -> str:
     return _ITEMS.dump_json(tuple(items)).decode()
+
+
+def discounts_json(discounts: Sequence[Discount]) -> str:
+    return _DISCOUNTS.dump_json(tuple(discounts)).decode()
 
 
 def step_json(known: Sequence[Mapping[str, Any]], state: str, at: datetime, actor: Actor, **detail: Any) -> str:

@@ -62,6 +62,21 @@ async def grant(uow: UnitOfWork, tenant_id: str, body: DiscountBody, actor: Acto
     return discount.discount
 
 
+async def offered_of(uow: UnitOfWork, tenant_id: str, request: str | None) -> tuple[Discount, ...]:
+    """Return the discounts that the estimate of a request fixes and that nobody has granted yet."""
+    found = await store.purchase_requests.find(uow.connection, tenant_id, request) if request is not None else None
+    fixed = found.fixed_discounts if found is not None else ()
+    return tuple([each for each in fixed if await store.discounts.find(uow.connection, tenant_id, each.discount) is None])
+
+
+async def grant_offered(
+    uow: UnitOfWork, tenant_id: str, discounts: Sequence[Discount], actor: Actor, *, settings: Settings, clock: Clock
+) -> None:
+    """Let the discounts of an approved estimate hold from now on."""
+    for discount in discounts:
+        await grant_discount(uow, tenant_id, await _now(uow, tenant_id, settings, clock), discount, actor)
+
+
 async def grant_discount(uow: UnitOfWork, tenant_id: str, situation: Situation, discount: Discount, actor: Actor) -> None:
     """Let a discount hold from now on: one that the vendor grants, or that an approved estimate fixes."""
     await save(uow, tenant_id, situation.contract, discount, situation.at, actor)

@@ -1,6 +1,7 @@
 """Orders: an approved quote is sent to seats, which decides about it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -9,10 +10,12 @@ from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.approvals import Approval, requester_of, second_refusal
 from services.invoicing.domain.quote import approvable
+from services.invoicing.settings import Settings
 from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.budget import exceeds_budget, note_purchase
+from services.invoicing.use_cases.discounts import grant_offered, offered_of
 from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
@@ -31,14 +34,15 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteIssued, QuoteLine, QuoteWithdrawn
 
 
-async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, clock: Clock) -> str | None:
+async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, settings: Settings, clock: Clock) -> str | None:
     """Send the order to seats and return its id; None if the quote waits for a second approver. A quote is approved once: of two
     approvals that could complete it, the second one is refused. Raises NotFound, Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     found = await still_open(uow, tenant_id, quote_id, at)
     await check_purchase(uow, tenant_id)
     quote, expects = found.issued, found.expects
-    situation = await situation_of(uow, tenant, at)
+    offered = await offered_of(uow, tenant_id, quote.estimate)
+    situation = replace(await situation_of(uow, tenant, at), offered=offered)
     refusal = approvable(situation, quote, expects)
     if refusal is not None:
         raise refuse(refusal)
@@ -51,6 +55,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     elif await _needs_second(uow, tenant_id, quote):
         await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
         return None
+    await grant_offered(uow, tenant_id, offered, actor, settings=settings, clock=clock)
     event = QuoteApproved(
         at=at,
         actor=actor,

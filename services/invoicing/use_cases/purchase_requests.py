@@ -11,12 +11,23 @@ import orjson
 from services.invoicing import store
 from services.invoicing.api.requests import EstimateBody, PurchaseRequestBody, ReductionBody, ReductionTotal
 from services.invoicing.domain.account import SYSTEM
-from services.invoicing.domain.calendar import add_days, local_day, start_of_day
+from services.invoicing.domain.calendar import Term, add_days, local_day, start_of_day
+from services.invoicing.domain.discounts import DISCOUNTS_MAX
 from services.invoicing.domain.ledger import by_number
 from services.invoicing.domain.money import round_half_up
 from services.invoicing.domain.policies import WARN_AT
 from services.invoicing.domain.prices import prices_of
-from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, TodaysPrice, expected, price, price_new_module
+from services.invoicing.domain.quote import (
+    Item,
+    NewModule,
+    Refusal,
+    Situation,
+    TodaysPrice,
+    expected,
+    not_priced_now,
+    price,
+    price_new_module,
+)
 from services.invoicing.settings import Settings
 from services.invoicing.store.purchase_requests import (
     APPROVED,
@@ -28,6 +39,7 @@ from services.invoicing.store.purchase_requests import (
     NewRequest,
     PurchaseRequest,
 )
+from services.invoicing.use_cases.discounts import discounts_of, grant_offered, offered_of
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.orders import approve_quote
 from services.invoicing.use_cases.publishing import publish
@@ -40,7 +52,7 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
+from shared.schemas.invoicing_v1 import Discount, PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
 from shared.schemas.seats_v1 import Policies, ReduceAt
 
 VALID_DAYS: Final = 30  # of an estimate, if the vendor gives no date
@@ -99,6 +111,8 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     items = [RequestItem(**item.model_dump()) for item in body.items]
     items = [_priced(item, listed.get(item.module)) for item in items]
     await _check_modules(uow, situation, items)
+    discounts = _discounts(situation, body, [item.module for item in items])
+    situation = replace(situation, offered=tuple(discounts))
     await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
     await reduction_of_request(uow, tenant_id, situation, items)
     changed = replace(
@@ -106,12 +120,29 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
         state=ESTIMATED,
         items=store.purchase_requests.items_json(items),
         note=body.note,
+        discounts=store.purchase_requests.discounts_json(discounts),
         valid_until=valid_until,
         history=store.purchase_requests.step_json(found.steps, ESTIMATED, at, actor, valid_until=valid_until.isoformat()),
     )
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
     await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+
+
+def _discounts(situation: Situation, body: EstimateBody, modules: Sequence[str]) -> list[Discount]:
+    """Return the discounts that an estimate fixes, with their days. Raises Invalid, Conflict."""
+    contract, period = situation.contract, situation.account.period
+    if not body.discounts:
+        return []
+    refusal = not_priced_now(situation, ())
+    if refusal is not None:
+        raise refuse(refusal)
+    assert period is not None
+    if len(situation.account.discounts) + len(body.discounts) > DISCOUNTS_MAX:
+        raise Conflict("too-many-discounts", f"A subscription can have {DISCOUNTS_MAX} discounts. Withdraw one that no longer holds first.")
+    days: dict[str, date] = {"earliest": local_day(situation.at, contract.time_zone), "next_start": period.end}
+    known = {*situation.pools, *modules}
+    return discounts_of(body.discounts, "body.discounts.{place}", known, anchor=contract.anchored_on, term=Term(contract.term), **days)
 
 
 def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
@@ -183,6 +214,8 @@ async def approve_request(
     assert found.valid_until is not None
     if local_day(at, situation.contract.time_zone) > found.valid_until:
         raise _expired(found.valid_until)
+    offered = await offered_of(uow, tenant_id, request)
+    situation = replace(situation, offered=offered)
     price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
     sender = Actor.model_validate(found.steps[0]["by"])
     outcome = {name: list(found.ordered.get(name, ())) for name in ("quotes", "orders", "reductions")}
@@ -191,8 +224,10 @@ async def approve_request(
         await store.quotes.add(uow.connection, tenant_id, event, expected(situation, [line.module for line in event.lines]))
         publish(uow, tenant_id, event, subject=event.quote)
         outcome["quotes"].append(event.quote)
-        order = await approve_quote(uow, tenant_id, event.quote, actor, clock=clock)
+        order = await approve_quote(uow, tenant_id, event.quote, actor, settings=settings, clock=clock)
         outcome["orders"] += [order] if order is not None else []
+    if not price_now.quotes:  # else the first order grants them
+        await grant_offered(uow, tenant_id, offered, actor, settings=settings, clock=clock)
     body = await reduction_of_request(uow, tenant_id, situation, found.wanted)
     if body is not None:
         reduction = await offer_reduction(uow, tenant_id, body, flagged, settings=settings, clock=clock)

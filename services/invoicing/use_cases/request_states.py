@@ -23,12 +23,14 @@ def change_of(old: str | None, new: str) -> tuple[Change, ...]:
 async def publish_state(
     uow: UnitOfWork, tenant_id: str, before: PurchaseRequest, now: PurchaseRequest, at: datetime, actor: Actor, **more: Any
 ) -> None:
+    """Publish that a request has another state, with what it asks for or its estimate fixes."""
     event = PurchaseRequestChanged(
         at=at,
         actor=actor,
         request=now.request,
         state=now.state,
         items=now.wanted,
+        discounts=now.fixed_discounts,
         valid_until=now.valid_until,
         changes=change_of(before.state, now.state),
         **more,

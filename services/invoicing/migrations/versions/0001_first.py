@@ -147,7 +147,7 @@ CREATE TABLE purchase_requests (
     state text NOT NULL CHECK (state IN ('requested', 'estimated', 'approved', 'declined', 'withdrawn', 'expired')),
     company text NOT NULL, contact_name text NOT NULL, contact_email text NOT NULL, contact_phone text NOT NULL, message text NOT NULL,
     items text NOT NULL, note text NOT NULL DEFAULT '', valid_until date,
-    outcome text NOT NULL DEFAULT '{}', history text NOT NULL,
+    outcome text NOT NULL DEFAULT '{}', discounts text NOT NULL DEFAULT '[]', history text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, request)
 );
