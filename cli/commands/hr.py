@@ -34,6 +34,10 @@ def import_people(
     columns: Annotated[
         str | None, typer.Option(help="Which column holds which field: FIELD=COLUMN,… or the name of a TOML file with a table [columns].")
     ] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option(help="What the values of the column kind mean: VALUE=KIND,… or the name of a TOML file with a table [kinds]."),
+    ] = None,
     dates: Annotated[
         Literal["iso", "dmy", "mdy", "ymd"], typer.Option(help="The order of day, month and year; ISO dates are read in any case.")
     ] = "iso",
@@ -59,6 +63,7 @@ def import_people(
     seatpool hr import examples/alpenrose --tenant acme --source hr/acme --complete --absent=leave --confirm 12
     seatpool hr import examples/birkwald.csv --tenant acme --source hr/acme --dates dmy --columns examples/birkwald-columns.toml
     seatpool hr import people.csv --tenant acme --source hr/acme --encoding windows-1252 --columns employee_id=Nr,start_date=Entry
+    seatpool hr import people.csv --tenant acme --source hr/acme --columns kind=Type --kinds "Regular=employee,Contingent Worker=external"
     ```
 
     Exit codes: 0 imported (or the dry run is complete); 1 refused or failed; 2 wrong option; 3 imported, but some rows
@@ -69,9 +74,9 @@ def import_people(
 
     if absent == "leave" and not complete:
         raise typer.BadParameter("leave needs --complete: only complete files say who is missing.", param_hint="--absent")
-    given = {"--encoding": encoding, "--columns": columns, "--dates": dates, "--end-dates": end_dates}
+    given = {"--encoding": encoding, "--columns": columns, "--kinds": kinds, "--dates": dates, "--end-dates": end_dates}
     declared = tuple((name, value) for name, value in given.items() if value not in (None, "iso", "inclusive"))
-    company = read_files(files, encoding, columns, DateOrder(dates), EndDates(end_dates))
+    company = read_files(files, encoding, columns, kinds, DateOrder(dates), EndDates(end_dates))
     wanted = Wanted(files, tenant, source, dry_run, complete, absent, confirm, declared)
     import_people(company, wanted, as_json=json)
 

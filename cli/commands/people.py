@@ -117,6 +117,7 @@ def matches(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="With --files: their encoding, as for `seatpool hr import`.")] = None,
     columns: Annotated[str | None, typer.Option(help="With --files: which column holds which field, as for the import.")] = None,
+    kinds: Annotated[str | None, typer.Option(help="With --files: what the values of the column kind mean, as for the import.")] = None,
     dates: Annotated[
         Literal["iso", "dmy", "mdy", "ymd"], typer.Option(help="With --files: the order of day, month and year, as for the import.")
     ] = "iso",
@@ -143,12 +144,12 @@ def matches(
 
     if (files is not None or match_by) and not dry_run:
         raise typer.BadParameter("this option needs --dry-run: nobody is linked.", param_hint="--files" if files else "--match-by")
-    reading = {"--encoding": encoding, "--columns": columns, "--dates": dates, "--end-dates": end_dates}
+    reading = {"--encoding": encoding, "--columns": columns, "--kinds": kinds, "--dates": dates, "--end-dates": end_dates}
     given = [name for name, value in reading.items() if value not in (None, "iso", "inclusive")]
     if given and files is None:
         raise typer.BadParameter("this option says how --files are read.", param_hint=given[0])
     if files is not None:
-        company = read_files(files, encoding, columns, DateOrder(dates), EndDates(end_dates))
+        company = read_files(files, encoding, columns, kinds, DateOrder(dates), EndDates(end_dates))
         matches_of_files(company, files, tenant, source, json)
     else:
         matches(tenant, source, dry_run=dry_run, match_by=match_by or [], as_json=json)

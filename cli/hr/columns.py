@@ -1,4 +1,5 @@
-"""Which column of a file holds which field: by the field's own name, or by a map that the user gives (`--columns`)."""
+"""Which column of a file holds which field: by the field's own name, or by a map that the user gives (`--columns`). What a column says
+about the kind of a person is mapped in the same way (`--kinds`)."""
 
 import re
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 
 JOIN = "+"  # name=First name+Last name
 JOINABLE = "name"
+KINDS = ("employee", "external", "service")
 
 
 class FilesUnusable(Exception):
@@ -42,36 +44,58 @@ def read_column_map(given: str | None, known: Sequence[str]) -> ColumnMap:
     """Read `field=Column,field=Column` or the name of a TOML file with a table `[columns]`. Raises FilesUnusable."""
     if not given:
         return {}
-    pairs = _of_toml(Path(given)) if given.lower().endswith(".toml") else _of_option(given)
+    pairs = _pairs(given, "columns", 'employee_id = "Personalnummer"', "field=Column")
     for name in pairs:
         if name not in known:
             raise FilesUnusable(f"--columns: there is no field {name!r}. The fields are {', '.join(known)}.")
     return {name: _names(name, value) for name, value in pairs.items()}
 
 
-def _of_option(given: str) -> dict[str, Any]:
+def read_kinds(given: str | None) -> Mapping[str, str]:
+    """Read `Value=kind,Value=kind` or the name of a TOML file with a table `[kinds]`; return the kind of each `value_key`. Raises
+    FilesUnusable."""
+    found: dict[str, str] = {}
+    for value, kind in (_pairs(given, "kinds", '"Contingent Worker" = "external"', "Value=kind") if given else {}).items():
+        if kind not in KINDS:
+            raise FilesUnusable(f"--kinds: {value}: one of {', '.join(KINDS)} expected (got {kind!r})")
+        if found.setdefault(value_key(value), kind) != kind:
+            raise FilesUnusable(f"--kinds: {value} is named twice")
+    return found
+
+
+def value_key(text: str) -> str:
+    """`Contingent Worker` and `contingent  worker` are one value."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _pairs(given: str, table: str, line: str, form: str) -> dict[str, Any]:
+    """Read what an option gives, or the table of a TOML file that it names; `line` and `form` are examples of both."""
+    if given.lower().endswith(".toml"):
+        return _of_toml(Path(given), table, line)
     pairs: dict[str, Any] = {}
     for part in given.split(","):
-        name, separator, column = part.partition("=")
-        if not separator or not name.strip() or not column.strip():
-            raise FilesUnusable(f"--columns: field=Column expected, separated by commas (got {part!r}). Use a TOML file for other names.")
-        if name.strip() in pairs:
-            raise FilesUnusable(f"--columns: {name.strip()} is named twice")
-        pairs[name.strip()] = column.strip()
+        name, separator, value = (each.strip() for each in part.partition("="))
+        if not separator or not name or not value:
+            raise FilesUnusable(f"--{table}: {form} expected, separated by commas (got {part!r}). Use a TOML file for other names.")
+        if name in pairs:
+            raise FilesUnusable(f"--{table}: {name} is named twice")
+        pairs[name] = value
     return pairs
 
 
-def _of_toml(path: Path) -> dict[str, Any]:
+def _of_toml(path: Path, table: str, line: str) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise FilesUnusable(f"--columns: {path} cannot be read: {error.strerror}") from error
+        raise FilesUnusable(f"--{table}: {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FilesUnusable(f"--columns: {path} is not valid TOML: {error}") from error
-    columns = raw.get("columns")
-    if not isinstance(columns, dict) or len(raw) != 1:
-        raise FilesUnusable(f'--columns: {path} must contain one table, [columns], with lines such as employee_id = "Personalnummer"')
-    return columns
+        raise FilesUnusable(f"--{table}: {path} is not valid TOML: {error}") from error
+    pairs = raw.get(table)
+    if not isinstance(pairs, dict) or not raw.keys() <= {"columns", "kinds"}:
+        raise FilesUnusable(
+            f"--{table}: {path} must contain a table [{table}] with lines such as {line}, and no tables but [columns] and [kinds]"
+        )
+    return pairs
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

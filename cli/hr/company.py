@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import EmailStr, TypeAdapter, ValidationError
 
-from cli.hr.columns import ColumnMap, FilesUnusable, Layout
+from cli.hr.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
 from cli.hr.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
 from cli.hr.tables import PERSON, Broken, Row, Table, read_table
 from shared.text import CONTROL
@@ -27,7 +27,6 @@ from shared.text import CONTROL
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
 ID_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 500
-KINDS = ("employee", "external", "service")
 STATED = ("login", "email", "name", "job_title", "kind", "valid_to", "may_log_in")
 FLAT = Layout((PERSON, "start_date"), ("end_date", "department", *STATED), also={"start_date": "hire_date"})
 _EMPLOYEES = Layout((PERSON, "hire_date"), ("current", *STATED))
@@ -45,6 +44,7 @@ class Dialect:
     columns: ColumnMap = field(default_factory=dict)
     dates: DateOrder = DateOrder.ISO
     end_dates: EndDates = EndDates.INCLUSIVE
+    kinds: Mapping[str, str] = field(default_factory=dict)  # as `read_kinds` returns them
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +256,12 @@ def _read_flag(text: str) -> bool | None:
     return _FLAGS.get(text.casefold())
 
 
-def _read_kind(text: str) -> str | None:
-    if text and text.casefold() not in KINDS:
-        raise ValueError(f"one of {', '.join(KINDS)} expected (got {text[:60]!r})")
-    return text.casefold() or None
+def _read_kind(text: str, kinds: Mapping[str, str]) -> str | None:
+    key = value_key(text)
+    kind = kinds.get(key, key)
+    if text and kind not in KINDS:
+        raise ValueError(f'one of {", ".join(KINDS)} expected (got {text[:60]!r}). Say what it means with --kinds "{text[:60]}=external".')
+    return kind or None
 
 
 def _values(row: Row, names: Iterable[str], dialect: Dialect) -> dict[str, Any]:
@@ -268,7 +270,7 @@ def _values(row: Row, names: Iterable[str], dialect: Dialect) -> dict[str, Any]:
         PERSON: _read_id,
         "department_id": _read_id,
         "email": _read_email,
-        "kind": _read_kind,
+        "kind": lambda text: _read_kind(text, dialect.kinds),
         "may_log_in": _read_flag,
         "current": _read_flag,
         "hire_date": lambda text: parse_day(text, dialect.dates),

@@ -11,7 +11,7 @@ import typer
 
 from cli.console import CliError, fail, out, run
 from cli.hr import screen
-from cli.hr.columns import FilesUnusable, read_column_map
+from cli.hr.columns import FilesUnusable, read_column_map, read_kinds
 from cli.hr.company import FIELDS, BadRow, Company, Dialect, Person, read_company
 from cli.hr.dates import DateOrder, EndDates
 from cli.hr.facts import words
@@ -82,10 +82,11 @@ class Outcome:
         return [each["external_id"] for each in self.report["absent"] if each["external_id"] not in self.company.reported]
 
 
-def read_files(path: Path, encoding: str | None, columns: str | None, dates: DateOrder, end_dates: EndDates) -> Company:
+def read_files(path: Path, encoding: str | None, columns: str | None, kinds: str | None, dates: DateOrder, end_dates: EndDates) -> Company:
     try:
         with screen.waiting(f"reading {path.name}"):
-            return read_company(path, Dialect(check_encoding(encoding), read_column_map(columns, FIELDS), dates, end_dates))
+            dialect = Dialect(check_encoding(encoding), read_column_map(columns, FIELDS), dates, end_dates, read_kinds(kinds))
+            return read_company(path, dialect)
     except FilesUnusable as error:
         fail(str(error))
 

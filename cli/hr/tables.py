@@ -26,6 +26,7 @@ UTF_8 = "utf-8"
 UNUSED_SHOWN = 12
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
 PERSON = "employee_id"
+_FORMULA = re.compile(r'="(.*)"', re.DOTALL)  # ="000123": so a spreadsheet keeps the zeros
 _UNREADABLE = re.compile("[\udc80-\udcff]")  # how bytes that are not of the encoding are kept
 _HINT = "Save the file as UTF-8, or declare its encoding, for example --encoding windows-1252."
 
@@ -68,6 +69,13 @@ class Broken:
             alike = {each for each in line.ids if _shape(each) in shapes} if shapes else set(line.ids[:1])
             found |= (known & set(line.ids)) or (known & line.cells) | (alike if len(alike) == 1 else set())
         return found
+
+
+def _plain(cell: str) -> str:
+    """Return the text of a cell that was written for a spreadsheet as a formula."""
+    cell = cell.strip()
+    formula = _FORMULA.fullmatch(cell)
+    return formula.group(1).replace('""', '"').strip() if formula else cell
 
 
 def _shape(text: str) -> str:
@@ -177,7 +185,7 @@ def _separator(lines: Sequence[str], layout: Layout, columns: ColumnMap) -> str:
             header = next((cells for cells in records if any(cell.strip() for cell in cells)), [])
         except csv.Error:
             return -1, 0
-        return len(locate(header, layout, columns)), len(header)
+        return len(locate([_plain(cell) for cell in header], layout, columns)), len(header)
 
     return max(SEPARATORS, key=fit)
 
@@ -208,7 +216,7 @@ class _Reading:
             elif reason := self._problem(begin, end, cells, problem):
                 self._break(begin, end, cells, reason)
             else:
-                texts = {name: " ".join(filter(None, (cells[at].strip() for at in where))) for name, where in self.where.items()}
+                texts = {name: " ".join(filter(None, (_plain(cells[at]) for at in where))) for name, where in self.where.items()}
                 self.rows.append(Row(self._number(begin), texts))
         if not self.header:
             raise FilesUnusable(f"{self.file} is empty; a header with {', '.join(self.layout.required)} is expected")
@@ -251,7 +259,7 @@ class _Reading:
     def _take_header(self, cells: list[str], problem: str | None) -> None:
         if problem:
             raise FilesUnusable(f"{self.file}: the header is not valid CSV: {problem}")
-        self.header = [*(" ".join(cell.split()) for cell in cells), *[""] * self.surplus]
+        self.header = [*(" ".join(_plain(cell).split()) for cell in cells), *[""] * self.surplus]
         self.named = max((at for at, name in enumerate(self.header, start=1) if name), default=0)  # those after them may be left out
         reads = f"the header reads: {self.separator.join(self.header)[:500]}".encode("utf-8", "replace").decode()
         if any(map(_UNREADABLE.search, cells)):
@@ -288,9 +296,12 @@ class _Reading:
     def _break(self, begin: int, end: int, cells: list[str], reason: str) -> None:
         texts = [text for text in self.lines[begin:end] if text.strip()]
         if len(cells) == len(self.header) and len(texts) == 1:
-            lines = [self._line([cell.strip() for cell in cells])]
+            lines = [self._line([_plain(cell) for cell in cells])]
         else:  # each line on its own, without regard to quotes
-            lines = [self._line([cell.replace('"', "").strip() for cell in text.strip("\r\n").split(self.separator)]) for text in texts]
+            lines = [
+                self._line([cell.replace('"', "").strip().removeprefix("=") for cell in text.strip("\r\n").split(self.separator)])
+                for text in texts
+            ]
         self.broken.append(Broken(self._number(begin), self._number(end - 1), len(texts), reason, tuple(lines)))
 
     def _line(self, cells: list[str]) -> Line:

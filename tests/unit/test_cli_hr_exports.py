@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.hr.columns import FilesUnusable, read_column_map
+from cli.hr.columns import FilesUnusable, read_column_map, read_kinds
 from cli.hr.company import FIELDS, Company, Dialect, read_company
-from cli.hr.dates import DateOrder, parse_day
+from cli.hr.dates import DateOrder, EndDates, parse_day
 
 BEFORE = ("2019-05-01", "2025-12-31")  # when Bo was employed; Anna is, since 1 February 2020
 SINCE = ("2020-02-01", "None")
@@ -59,6 +59,11 @@ SAP = "employee_id=PERNR,start_date=BEGDA,end_date=ENDDA,department=ORGEH"
             "Employee_ID,Worker,Hire_Date,Termination_Date\n2,Bo (On Leave),2019-05-01-08:00,2025-12-31-08:00\n1,Anna,2020-02-01-08:00,\n",
             *("start_date=Hire_Date,end_date=Termination_Date,name=Worker", "iso", None),
             id="Workday",
+        ),
+        pytest.param(
+            '="Employee ID",start_date,end_date,="Name"\n="2","=""2019-05-01""",="2025-12-31",Bo\n="1",2020-02-01,="",Anna\n',
+            *("", "iso", None),
+            id="ADP, formulas",
         ),
         pytest.param(
             "PERNR\tBEGDA\tENDDA\tORGEH\n2\t20190501\t20200630\tIT\n2\t20200701\t20251231\tSales\n1\t20200201\t99991231\tIT\n",
@@ -161,3 +166,37 @@ def test_a_day_is_the_one_that_is_written_whatever_its_zone(text: str) -> None:
 def test_what_may_be_another_day_is_not_read(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_day(text, DateOrder.DMY)
+
+
+TYPES = '''employee_id,start_date,kind,name
+1,2020-02-01,Contingent  worker,"=""Ann"""
+2,2020-02-01,Employee,"'t Hooft"
+3,2020-02-01,Intern,Cy
+'''
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_M6_the_types_of_employment_of_an_HR_system_are_mapped_to_kinds(tmp_path: Path, in_file: bool) -> None:
+    given, map_file, file = "Contingent Worker=external", tmp_path / "map.toml", tmp_path / "people.csv"
+    map_file.write_text('[columns]\nname = "name"\n[kinds]\n"Contingent Worker" = "external"\n')
+    file.write_text(TYPES)
+    kinds = read_kinds(str(map_file) if in_file else given)
+    found = read_company(file, Dialect(None, read_column_map(str(map_file), FIELDS), DateOrder.ISO, EndDates.INCLUSIVE, kinds))
+    stated = [(each.entries[0].values["kind"], each.entries[0].values["name"]) for each in found.people]
+    assert stated == [("external", "Ann"), ("employee", "'t Hooft")]
+    assert [bad.reason for bad in found.bad_rows] == [
+        "kind: one of employee, external, service expected (got 'Intern'). Say what it means with --kinds \"Intern=external\"."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("Temp=contractor", "--kinds: Temp: one of employee, external, service expected"),
+        ("Temp=external,TEMP=employee", "--kinds: TEMP is named twice"),
+        ("Temp", "--kinds: Value=kind expected"),
+    ],
+)
+def test_a_wrong_map_of_kinds_is_refused(given: str, reason: str) -> None:
+    with pytest.raises(FilesUnusable, match=reason):
+        read_kinds(given)

@@ -414,7 +414,7 @@ def test_a_wrong_column_map_is_refused(given: str, words: str) -> None:
     [
         ("[columns]\nemployee_id = 3\n", "employee_id: the name of a column expected (got 3)"),
         ('[columns]\nlogin = ["A", "B"]\n', "only name can be joined"),
-        ('[column]\nlogin = "A"\n', "must contain one table, [columns]"),
+        ('[column]\nlogin = "A"\n', "must contain a table [columns]"),
         ("[columns\n", "is not valid TOML"),
     ],
 )
@@ -446,7 +446,7 @@ SEPARATORS = ",;\t"
 FORMATS = {DateOrder.ISO: "%Y-%m-%d", DateOrder.DMY: "%d.%m.%Y", DateOrder.MDY: "%m/%d/%Y", DateOrder.YMD: "%Y/%m/%d"}
 OPEN_ENDS = (date(2900, 1, 1), date(2999, 12, 31), date(9999, 12, 31))
 ENCODED = {"utf-8": None, "utf-8-sig": None, "utf-16": None, "windows-1252": "windows-1252"}
-names = st.text("aäÖßñé ,;\"'/=-0123xyz", max_size=12).map(str.strip)
+names = st.text("aäÖßñé ,;\"'/=-0123xyz", max_size=12).map(str.strip).filter(lambda text: not text.startswith('="'))  # a formula
 ids = names.map(lambda text: text.replace('"', "").strip()).filter(bool)
 days = st.dates(date(1990, 1, 1), date(2089, 12, 31))
 
