@@ -754,6 +754,31 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     assert (await rest.call("POST", f"{path}/bulk-changes", {"action": "activate", "people": []})).status_code == 422
 
 
+async def test_a_dry_run_of_a_profile_or_the_mapping_says_who_would_require_what_and_changes_nothing(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}"
+    for login, department in (("ann", "Makers"), ("bob", "Makers"), ("cyd", "Guests")):
+        await rest.post(f"{path}/people", {"login": login, "email": f"{login}@acme.example", "department": department})
+    body = {"name": "Makers", "modules": ["time", "planning"]}
+    seen = await rest.put(f"{path}/profiles/makers?dry_run=true", body)
+    counts = [(each["module"], each["before"], each["after"], each["licences"]) for each in seen["modules"]]
+    assert counts == [("documents", 2, 0, 2), ("planning", 0, 2, 2)]
+    assert (seen["changed"], seen["examined"], seen["complete"], seen["decided"], seen["cost"]) == (2, 3, True, True, None)
+    assert seen["outcomes"] == [{"module": "planning", "state": "active", "people": 2}]
+    assert [each["modules"] for each in (await rest.get(f"{path}/profiles"))["items"] if each["profile"] == "makers"] == [
+        ["documents", "time"]
+    ]
+    mapping = await rest.get(f"{path}/department-mapping")
+    seen = await rest.put(f"{path}/department-mapping?dry_run=true", mapping | {"Guests": "makers", "Makers": None})
+    assert (seen["changed"], [(each["module"], each["before"], each["after"]) for each in seen["modules"]]) == (
+        3,
+        [("documents", 2, 1), ("time", 2, 1)],
+    )
+    assert await rest.get(f"{path}/department-mapping") == mapping
+    wrong = await rest.call("PUT", f"{path}/department-mapping?dry_run=true", {"Makers": "nothing"})
+    assert wrong.status_code == 422
+
+
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     maps, flow = f"maps-{tenant}", f"flow-{tenant}"  # of the vendor's catalogue, which all tests share

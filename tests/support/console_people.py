@@ -73,6 +73,17 @@ def staff() -> dict[str, dict[str, Any]]:
     return {each["user"]: each for each in found}
 
 
+def profile(name: str, title: str, *modules: str) -> dict[str, Any]:
+    return {"profile": name, "name": title, "modules": list(modules), "partial": False, "version": 1, "warnings": []}
+
+
+PREVIEW = {
+    "examined": 150, "complete": True, "changed": 31, "decided": True, "cost": None, "expansions": [],
+    "modules": [{"module": "lab", "before": 27, "after": 58, "licences": 27, "available": 0}],
+    "outcomes": [{"module": "lab", "state": "flagged", "people": 3}, {"module": "lab", "state": "refused", "people": 28}],
+}  # fmt: skip
+
+
 @dataclass
 class PeopleRest:
     """The people of one tenant."""
@@ -85,6 +96,10 @@ class PeopleRest:
         ]
     )
     hidden: int | None = None
+    profiles: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"staff": profile("staff", "Staff", "planning", "projects"), "guests": profile("guests", "Guests & <i>")}
+    )
+    departments: dict[str, str | None] = field(default_factory=lambda: {"Research": "staff", "Sales <b>": None})
 
     def routes(self) -> Mapping[str, Answer]:
         own = "users /v1/tenants/acme"
@@ -123,6 +138,15 @@ class PeopleRest:
             {"profile": "staff", "name": "Staff", "modules": ["planning", "projects"], "partial": False, "version": 1, "warnings": []},
             {"profile": "guests", "name": "Guests & <i>", "modules": [], "partial": False, "version": 1, "warnings": []},
         ]
+
+            f"GET {own}/profiles": lambda request: reply({"items": list(self.profiles.values()), "next": None}),
+            f"PUT {own}/profiles/(.+)": self._put_profile,
+            f"GET {own}/department-mapping": lambda request: reply(self.departments),
+            f"PUT {own}/department-mapping": self._put_mapping,
+            "GET invoicing /v1/modules": lambda request: reply(
+                {"items": [{"module": name, "name": name.capitalize()} for name in ("lab", "planning", "projects")], "next": None}
+            ),
+        }
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         query, limit = request.url.params, int(request.url.params.get("limit", "100"))
@@ -251,3 +275,19 @@ class PeopleRest:
     def _link(self, user: str, request: httpx.Request) -> httpx.Response:
         del self.people[user]
         return reply(self.people[orjson.loads(request.content)["to"]])
+
+    def _put_profile(self, name: str, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if "dry_run" in request.url.params:
+            return reply(PREVIEW)
+        known = self.profiles.get(name, {"version": 0})
+        if request.headers["if-match"] != f'"{known["version"]}"':
+            return refusal(412, "precondition-failed", "It was changed.")
+        self.profiles[name] = profile(name, body["name"], *body["modules"]) | {"version": known["version"] + 1, "partial": body["partial"]}
+        return reply(self.profiles[name])
+
+    def _put_mapping(self, request: httpx.Request) -> httpx.Response:
+        if "dry_run" in request.url.params:
+            return reply(PREVIEW | {"decided": False, "outcomes": [], "changed": 5000})
+        self.departments = orjson.loads(request.content)
+        return reply(self.departments)

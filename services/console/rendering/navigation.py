@@ -26,6 +26,7 @@ TENANT_PAGES: Final = (
     Entry(N_("People"), "people", "people", (USERS_READ,)),
     Entry(N_("Plan and subscription"), "plan", "plan", (ACCOUNT_READ,)),
     Entry(N_("Invoices"), "invoices", "invoices", (ACCOUNT_READ,)),
+    Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (

@@ -1,19 +1,23 @@
 """Profiles, which are named sets of modules, and the department mapping."""
 
 from collections.abc import Collection
-from typing import Annotated
+from dataclasses import asdict, replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
-from services.users.api.dependencies import InContext, SettingsManager, TenantId, now_of
+from services.users.api.dependencies import Context, InContext, SettingsManager, TenantId, now_of
 from services.users.api.reevaluations import accepted, reevaluating
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
-from services.users.api.responses import ProfileView
+from services.users.api.responses import CostView, ExpansionView, ModuleChange, OutcomeView, ProfileView, SettingsPreviewView
+from services.users.domain.person import Tenant
+from services.users.domain.required_modules import Profile, Settings
 from services.users.store import departments as departments_store
 from services.users.store import profiles as store
 from services.users.store.profiles import ProfileRow
-from services.users.use_cases import departments, profiles, tenants
+from services.users.use_cases import departments, preview_settings, profiles, tenants
+from shared.database import UnitOfWork
 from shared.errors import Invalid
 from shared.schemas.base import Id
 from shared.web import (
@@ -30,6 +34,7 @@ from shared.web import (
     etag,
     refusals,
 )
+from shared.web.openapi import Responses
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
@@ -48,12 +53,36 @@ def _view(row: ProfileRow, subscribed: Collection[str]) -> ProfileView:
     )
 
 
+DryRun = Annotated[bool, Query(description="Change nothing, and answer who would require other modules, and what seats would decide.")]
+
+
+async def _preview(tenant: Tenant, uow: UnitOfWork, context: Context, settings: Settings) -> Response:
+    found = await preview_settings.preview(tenant, uow, context.seats, settings)
+    view = SettingsPreviewView(
+        examined=found.examined,
+        complete=found.complete,
+        changed=found.changed,
+        modules=[ModuleChange(**asdict(each)) for each in found.modules],
+        decided=found.decided,
+        outcomes=[OutcomeView(module=module, state=state, people=people) for (module, state), people in found.outcomes.items()],
+        expansions=[ExpansionView(module=module, licences=more) for module, more in found.added.items()],
+        cost=None if found.cost is None else CostView(**asdict(found.cost)),
+    )
+    return answer(view)
+
+
+def _changing(model: Any) -> Responses:
+    """Return the documentation of the answers of a change that has a preview and a re-evaluation."""
+    return {200: {"model": model | SettingsPreviewView, "description": "Unchanged, or the answer to `dry_run`."}} | reevaluating(model)
+
+
 @router.put(
     "/profiles/{profile}",
     response_model=ProfileView,
-    responses={**refusals(409, 412), **reevaluating(ProfileView)},
+    responses={**refusals(409, 412), **_changing(ProfileView)},
     summary="Define or replace a profile",
 )
+@costly
 async def put_profile(
     tenant: TenantId,
     profile: Annotated[Id, Path()],
@@ -61,11 +90,18 @@ async def put_profile(
     context: InContext,
     principal: SettingsManager,
     if_match: IfMatch = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """All people with this profile are evaluated again soon after; `Location` names the path of the progress. If you send `If-Match`, it is
     checked. A module that requires another one is accepted only together with it; a module that is not subscribed is accepted, with a
     warning."""
     wanted = ProfileRow(profile, body.name, tuple(sorted(set(body.modules))), body.partial, 0)
+    if dry_run:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_read(tenant, uow)
+            await profiles.check_requires(uow, wanted)
+            changed = {**found.settings.profiles, profile: Profile(wanted.modules, wanted.partial)}
+            return await _preview(found, uow, context, replace(found.settings, profiles=changed))
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
         if if_match is not None:
@@ -94,10 +130,16 @@ async def list_profiles(tenant: TenantId, context: InContext, cursor: Cursor = N
 Mapping = dict[str, str | None]
 
 
+def _check_profiles(mapping: Mapping, known: Collection[str]) -> None:
+    for department, profile in mapping.items():
+        if profile is not None and profile not in known:
+            raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
+
+
 @router.put(
     "/department-mapping",
     response_model=Mapping,
-    responses={**refusals(409), **reevaluating(Mapping)},
+    responses={**refusals(409), **_changing(Mapping)},
     summary="Replace the department mapping",
 )
 @costly
@@ -106,13 +148,16 @@ async def put_mapping(
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
     context: InContext,
     principal: SettingsManager,
+    dry_run: DryRun = False,
 ) -> Response:
+    if dry_run:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_read(tenant, uow)
+            _check_profiles(body, found.settings.profiles)
+            return await _preview(found, uow, context, replace(found.settings, departments=body))
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
-        known = {profile.profile for profile in await store.all_of(uow.connection, tenant)}
-        for department, profile in body.items():
-            if profile is not None and profile not in known:
-                raise Invalid(f"body.{department}", profile, "a profile of this tenant, or null")
+        _check_profiles(body, {profile.profile for profile in await store.all_of(uow.connection, tenant)})
         at = now_of(row, context.clock)
         reevaluation = await departments.put_mapping(tenant, uow, row, body, actor_of(principal), at, context.limits())
     context.alarm.wake()

@@ -418,3 +418,32 @@ class PreviewView(BaseModel):
     not_subscribed: list[str] = Field(description="The other modules of the profile.")
     expansions: list[ExpansionView]
     cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")
+
+
+class ModuleChange(BaseModel):
+    module: str
+    before: int = Field(description="People who require the module now.")
+    after: int = Field(description="People who would require it.")
+    licences: int | None = Field(description="Null if there is no pool, or seats did not answer.")
+    available: int | None
+
+
+class OutcomeView(BaseModel):
+    module: str
+    state: str = Field(description="active, flagged, waiting, refused or revoked")
+    people: int = Field(description="People whose modules change and for whom seats would decide this.")
+
+
+class SettingsPreviewView(BaseModel):
+    """The consequences of a change of the settings. Nothing was changed."""
+
+    examined: int = Field(description="The people who were examined.")
+    complete: bool = Field(description="False if there are more people than are examined: the numbers are then those of the first ones.")
+    changed: int = Field(description="The people who would require other modules.")
+    modules: list[ModuleChange] = Field(description="The modules whose number of people would change.")
+    decided: bool = Field(
+        description="False if more than 100 people would require other modules, or seats did not answer: compare `after` with `licences`."
+    )
+    outcomes: list[OutcomeView] = Field(description="What seats would decide, if `decided`.")
+    expansions: list[ExpansionView]
+    cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")

@@ -29,6 +29,11 @@ def _check_requires(modules: Collection[str], requires: Mapping[str, Collection[
             raise Invalid("body.modules", module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
 
 
+async def check_requires(uow: UnitOfWork, profile: ProfileRow) -> None:
+    """Raise Invalid without a module that another one requires."""
+    _check_requires(profile.modules, await catalogue.requires(uow.connection))
+
+
 async def put_profile(
     tenant: str, uow: UnitOfWork, row: StoredTenant, profile: ProfileRow, actor: Actor, at: datetime, limits: Limits
 ) -> tuple[ProfileRow, str | None]:
@@ -37,7 +42,7 @@ async def put_profile(
     Call under `lock`. Raises Invalid without a module that another one requires, Conflict above the number of profiles, and Refused above
     the limit of the day.
     """
-    _check_requires(profile.modules, await catalogue.requires(uow.connection))
+    await check_requires(uow, profile)
     known = await store.get(uow.connection, tenant, profile.profile)
     if known is None and await store.count(uow.connection, tenant) >= limits.profiles:
         detail = f"The tenant already has {limits.profiles} profiles, which is the limit. Replace a profile that you no longer need."

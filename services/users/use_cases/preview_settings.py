@@ -1,0 +1,113 @@
+"""What other profiles or another department mapping would lead to: who would require other modules, and what seats would decide."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from services.users.domain.person import Person, Tenant, command_of, with_standing
+from services.users.domain.required_modules import Settings
+from services.users.domain.status import Status
+from services.users.store import people as store
+from services.users.store.people import Filter
+from services.users.use_cases.preview_person import Cost, cost_of, expansions_in
+from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
+from shared.database import UnitOfWork
+from shared.schemas.seats_v1 import Reason
+
+PEOPLE_MAX: Final = 20_000  # examined, so that an answer takes a few seconds at most
+AT_ONCE: Final = 500
+_STATUSES: Final = tuple(each for each in Status if each not in (Status.LEFT, Status.EXPECTED))
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePreview:
+    """How many people require a module now and after the change. `licences` and `available`: None if seats did not answer."""
+
+    module: str
+    before: int
+    after: int
+    licences: int | None
+    available: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPreview:
+    """`changed`: people who would require other modules. `complete`: everybody was examined. `decided`: seats decided person by person."""
+
+    examined: int
+    complete: bool
+    changed: int
+    modules: Sequence[ModulePreview] = ()
+    decided: bool = True
+    outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)  # people by module and state
+    added: Mapping[str, int] = field(default_factory=dict)
+    cost: Cost | None = None
+
+
+@dataclass
+class _Counted:
+    """Everybody who was examined so far. `asking`: the first people who would require other modules."""
+
+    examined: int = 0
+    changed: int = 0
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    asking: list[tuple[Person, bool]] = field(default_factory=list)
+
+    def add(self, person: Person, after: Person) -> None:
+        old, new = person.standing.required.modules, after.standing.required.modules
+        self.examined += 1
+        self.before.update(old)
+        self.after.update(new)
+        if old != new:
+            self.changed += 1
+            if len(self.asking) <= COMMANDS_MAX:
+                self.asking.append((after, bool(set(new) - set(old))))
+
+
+async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, settings: Settings) -> SettingsPreview:
+    """Return what these settings would lead to. Nothing is changed."""
+    changed, counted, arrival, more = replace(tenant, settings=settings), _Counted(), 0, True
+    while more and counted.examined < PEOPLE_MAX:
+        chunk = await store.page(uow.connection, tenant.tenant, Filter(_STATUSES), arrival, AT_ONCE, tenant.today)
+        for person in chunk:
+            counted.add(person, with_standing(person, changed))
+        arrival, more = (chunk[-1].arrival, len(chunk) == AT_ONCE) if chunk else (arrival, False)
+        await asyncio.sleep(0)  # other requests are served meanwhile
+    pools = await seats.pools(tenant.tenant)
+    modules = [
+        ModulePreview(
+            module,
+            counted.before[module],
+            counted.after[module],
+            None if pools is None or module not in pools else pools[module].licences,
+            None if pools is None or module not in pools else pools[module].available,
+        )
+        for module in sorted({*counted.before, *counted.after})
+        if counted.before[module] != counted.after[module]
+    ]
+    found = SettingsPreview(counted.examined, not more, counted.changed, modules)
+    return await _decided(tenant, uow, seats, counted, found) if counted.changed else found
+
+
+async def _decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counted: _Counted, found: SettingsPreview) -> SettingsPreview:
+    """Return the preview with what seats would decide, if the people are few enough to ask. Those who give up modules come first."""
+    if counted.changed > COMMANDS_MAX or not found.complete:
+        return replace(found, decided=False)
+    asking = [person for person, requests in sorted(counted.asking, key=lambda each: each[1])]
+    answer = await seats.what_if(
+        tenant.tenant, [command_of(replace(person, revision=person.revision + 1), Reason.CHANGED.value, ()) for person in asking]
+    )
+    if answer is None:
+        return replace(found, decided=False)
+    outcomes = Counter((each["module"], each["state"]) for events in answer for each in states_in(events))
+    added = expansions_in(event for events in answer for event in events)
+    return replace(found, outcomes=_of_changed(outcomes, found), added=added, cost=await cost_of(tenant, uow, added))
+
+
+def _of_changed(outcomes: Mapping[tuple[str, str], int], found: SettingsPreview) -> dict[tuple[str, Any], int]:
+    """Leave out the modules whose number of people stays."""
+    changed = {each.module for each in found.modules}
+    return {key: people for key, people in sorted(outcomes.items()) if key[0] in changed}

@@ -1,0 +1,71 @@
+"""The console's page of profiles and departments, with the REST of the services in memory."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console
+from tests.unit.test_console_people import words
+
+PROFILES = "/tenants/acme/profiles"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+async def test_A14_A19_the_page_lists_profiles_with_their_modules_and_the_departments_that_give_them(bench: ConsoleBench) -> None:
+    page = await bench.signed_in().get(PROFILES)
+    text = words(page)
+    assert "Staff staff Planning Projects no module is given" in text
+    assert "Guests & &lt;i&gt; guests no modules, so no seat" in text
+    assert "Research Staff People" in text
+    assert "Sales &lt;b&gt; no profile People" in text
+    assert "/people?department=Sales%20%3Cb%3E" in page.text
+    bench.company.people.departments = {f"Department {number:03}": "staff" for number in range(150)}
+    assert "and 50 more departments. Search for them." in words(await bench.signed_in().get(PROFILES))
+    assert "Department 149" in words(await bench.signed_in().get(f"{PROFILES}?text=149"))
+
+
+async def test_a_profile_is_saved_after_a_look_at_the_seats_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    form = await browser.get(f"{PROFILES}/edit?profile=staff")
+    assert form.text.count("checked") == 2
+    fields: dict[str, Any] = {"name": "Staff", "modules": ["projects", "lab"], "partial": "yes", "seen": '"1"'}
+    seen = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", **fields))
+    assert "31 people would require other modules. Lab 27 licences 27 → 58 Lab 3 over the limit Lab 28 refused It costs nothing" in seen
+    assert people.profiles["staff"]["modules"] == ["planning", "projects"], "nothing is saved by a look"
+    await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields)
+    assert (people.profiles["staff"]["modules"], people.profiles["staff"]["partial"]) == (["projects", "lab"], True)
+    await browser.get(f"{PROFILES}/edit?profile=staff")
+    stale = await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields)
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
+    await browser.get(f"{PROFILES}/edit")
+    await browser.post(f"{PROFILES}/edit", step="save", name="New", profile="new")
+    assert people.profiles["new"]["modules"] == []
+    assert (await browser.get(f"{PROFILES}/edit?profile=nothing")).status_code == 404
+    await browser.get(f"{PROFILES}/edit")
+    assert (await browser.post(f"{PROFILES}/edit", name="", profile="")).text.count('aria-invalid="true"') == 2
+
+
+async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_stay(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    await browser.get(f"{PROFILES}/department?department=Sales+%3Cb%3E")
+    seen = words(await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview"))
+    assert "5000 people would require other modules." in seen
+    assert "So many people are not decided one by one." in seen
+    assert people.departments["Sales <b>"] is None
+    await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="guests", step="save")
+    assert people.departments == {"Research": "staff", "Sales <b>": "guests"}
+    assert (await browser.get(f"{PROFILES}/department?department=Nope")).status_code == 404
+
+
+async def test_T23_profiles_are_changed_with_the_right_to_manage_settings_only(bench: ConsoleBench) -> None:
+    browser = bench.signed_in("bob", rights=("users:read",))
+    assert "/edit" not in (await browser.get(PROFILES)).text
+    for path in ("edit", "department"):
+        assert (await browser.get(f"{PROFILES}/{path}")).status_code == 403
+        assert (await browser.post(f"{PROFILES}/{path}", step="save")).status_code == 403
