@@ -48,6 +48,7 @@ PAGES = (
     ("plan-end", "administrator", "/tenants/acme/plan/end"),
     ("invoices", "administrator", "/tenants/acme/invoices"),
     ("invoice", "administrator", "/tenants/acme/invoices/i3"),
+    ("people-checks", "administrator", "/tenants/acme/people/checks"),
     ("person-conflict", "administrator", "/tenants/acme/people/u7"),
     ("person-add", "administrator", "/tenants/acme/people/add"),
     ("person-edit", "administrator", "/tenants/acme/people/u1/edit"),

@@ -84,6 +84,21 @@ PREVIEW = {
 }  # fmt: skip
 
 
+DIFFERENCES = {
+    "text": "", "examined": 500, "employed": 500, "requiring": 498, "with_seat": 497, "differing": 1, "hidden": 2, "next": None,
+    "sources": [{"source": "hr/acme", "kind": "hr", "employed": 500, "blocked": 0}],
+    "items": [
+        {
+            "user": "u2", "name": "Bruno Jovanović", "login": "u2", "external_id": "2", "status": "refused", "required": ["projects"],
+            "sources": [{"source": "hr/acme", "external_id": "2", "says": "ended"}],
+            "differences": [
+                {"kind": "ended", "reason": "still_employed", "text": "", "change": "", "modules": ["projects"], "would_require": []}
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
 @dataclass
 class PeopleRest:
     """The people of one tenant."""
@@ -100,6 +115,10 @@ class PeopleRest:
         default_factory=lambda: {"staff": profile("staff", "Staff", "planning", "projects"), "guests": profile("guests", "Guests & <i>")}
     )
     departments: dict[str, str | None] = field(default_factory=lambda: {"Research": "staff", "Sales <b>": None})
+    sources: list[dict[str, Any]] = field(default_factory=lambda: [{"source": "hr/acme", "kind": "hr", "duplicates_held": True}])
+    held: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"source": "hr/acme", "status": "stopped", "events": 70, "would_end": 41, "ended_before": 0, "limit": 5}]
+    )
 
     def routes(self) -> Mapping[str, Answer]:
         own = "users /v1/tenants/acme"
@@ -122,8 +141,15 @@ class PeopleRest:
             f"POST {own}/people/([^/]+)/erase": self._erase,
             f"POST {own}/people/([^/]+)/link": self._link,
             f"POST {own}/people/([^/]+)/separate": lambda user, request: self._set(user, status="active", conflict=None),
-            f"GET {own}/profiles": lambda request: reply({"items": self.profiles(), "next": None}),
-            f"GET {own}/department-mapping": lambda request: reply({"Research": "staff", "Sales <b>": None}),
+            f"GET {own}/profiles": lambda request: reply({"items": list(self.profiles.values()), "next": None}),
+            f"PUT {own}/profiles/(.+)": self._put_profile,
+            f"GET {own}/department-mapping": lambda request: reply(self.departments),
+            f"PUT {own}/department-mapping": self._put_mapping,
+            f"GET {own}/sources": lambda request: reply({"items": self.sources, "next": None}),
+            f"GET {own}/held-events": lambda request: reply({"items": self.held, "next": None}),
+            f"POST {own}/held-events/(confirm|discard)": self._decide_held,
+            f"POST {own}/possible-duplicates/confirm": self._confirm_duplicates,
+            f"GET {own}/differences": lambda request: reply(DIFFERENCES),
             "GET invoicing /v1/modules": lambda request: reply({"items": self.modules(), "next": None}),
         }
 
@@ -131,22 +157,6 @@ class PeopleRest:
     def modules() -> list[dict[str, Any]]:
         names = {"lab": ["projects"], "planning": [], "projects": []}
         return [{"module": name, "name": name.capitalize(), "base": name == "projects", "requires": needs} for name, needs in names.items()]
-
-    @staticmethod
-    def profiles() -> list[dict[str, Any]]:
-        return [
-            {"profile": "staff", "name": "Staff", "modules": ["planning", "projects"], "partial": False, "version": 1, "warnings": []},
-            {"profile": "guests", "name": "Guests & <i>", "modules": [], "partial": False, "version": 1, "warnings": []},
-        ]
-
-            f"GET {own}/profiles": lambda request: reply({"items": list(self.profiles.values()), "next": None}),
-            f"PUT {own}/profiles/(.+)": self._put_profile,
-            f"GET {own}/department-mapping": lambda request: reply(self.departments),
-            f"PUT {own}/department-mapping": self._put_mapping,
-            "GET invoicing /v1/modules": lambda request: reply(
-                {"items": [{"module": name, "name": name.capitalize()} for name in ("lab", "planning", "projects")], "next": None}
-            ),
-        }
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         query, limit = request.url.params, int(request.url.params.get("limit", "100"))
@@ -291,3 +301,14 @@ class PeopleRest:
             return reply(PREVIEW | {"decided": False, "outcomes": [], "changed": 5000})
         self.departments = orjson.loads(request.content)
         return reply(self.departments)
+
+    def _decide_held(self, decision: str, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if decision == "confirm" and body["confirm"] != self.held[0]["would_end"]:
+            return refusal(409, "version-conflict", "Another number of people would lose access.")
+        self.held.clear()
+        return httpx.Response(204)
+
+    def _confirm_duplicates(self, request: httpx.Request) -> httpx.Response:
+        self.sources[0]["duplicates_held"] = False
+        return reply(self.sources[0], 202)

@@ -160,3 +160,25 @@ async def test_T23_a_reader_sees_no_change_and_can_request_none(bench: ConsoleBe
     for path in ("/bulk", "/bulk/apply", "/u7/link", "/u7/separate", "/u2/reactivate", "/u5/invite", "/u1/overrides/name/remove"):
         assert (await browser.post(PEOPLE + path)).status_code == 403
     assert sent(bench, "POST") == []
+
+
+async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_on_one_page(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    text = words(await browser.get(f"{PEOPLE}/checks"))
+    for said in (
+        "Changes of hr/acme wait 41 people would lose access.",
+        "Possible duplicates from hr/acme This source added many people who match nobody.",
+        "Anne Mueller hr/acme · E-u7 Another employed person has the same login. Ann Müller Decide",
+        "hr/acme 500 employed All sources together 500 employed 498 require modules Seats 497 people have a seat",
+        "Bruno Jovanović Refused hr/acme : no longer employed One source has ended the employment, and another has not. Projects The",
+        "If the other source ends the employment as well, the seats are given up. Without this difference: no modules",
+        "2 more people differ whom your roles do not show.",
+    ):
+        assert said in text.replace("acme:", "acme :"), said
+    stale = await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="40", step="apply")
+    assert "Another number of people would lose access." in words(stale)
+    await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="41", step="apply")
+    await browser.post(f"{PEOPLE}/checks/duplicates", source="hr/acme")
+    assert (people.held, people.sources[0]["duplicates_held"]) == ([], False)
+    assert sent(bench, "POST") == []
+    assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/checks")).status_code == 403
