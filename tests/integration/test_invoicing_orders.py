@@ -413,7 +413,7 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
     await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
     shown = await bench.ok("GET", request, **own)
     assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)
-    assert shown["price"] == "If approved today €11.61 net, each day later €0.39 less."
+    assert shown["price"] == "If you approve it today, the rest of the period costs €11.61 net. With each later day, it costs €0.39 less."
     # The estimate has a price of its own, and the amount is that of the day of the approval.
     await bench.advance_clock(tenant, datetime(2013, 12, 12, 9, tzinfo=UTC))
     shown = await bench.ok("GET", request, **own)

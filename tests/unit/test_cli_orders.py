@@ -107,7 +107,7 @@ REQUEST: dict[str, Any] = {
     "items": [{"module": "time", "add": 6, "reduce": 0}, {"module": "documents", "add": 0, "reduce": 2}],
     "valid_until": "2026-03-31",
     "currency": "EUR",
-    "price": "If approved today €11.61 net, each day later €0.39 less.",
+    "price": "If you approve it today, the rest of the period costs €11.61 net. With each later day, it costs €0.39 less.",
     "next_period": None,
     "orders": [],
     "reductions": [],
@@ -132,7 +132,7 @@ def test_A9_A11_a_request_is_made_estimated_and_approved(deployment: Deployment)
     assert made.exit_code == 0, made.output
     assert deployment.asked[-1][2]["items"] == [{"module": "time", "add": 6}, {"module": "documents", "reduce": 2}]
     assert seatpool("requests", "make", "time=6", *of_acme, *asked).exit_code == 2
-    assert "each day later €0.39 less" in seatpool("requests", "show", "r1", *of_acme).output
+    assert "it costs €0.39 less." in " ".join(seatpool("requests", "show", "r1", *of_acme).output.split())
     assert "time +6, documents -2" in seatpool("requests", "list", *of_acme).output
     seatpool("requests", "estimate", "r1", *of_acme, "--price", "time=11.00", "--valid-until", "2026-03-31")
     assert deployment.asked[-1][2] == {

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -197,6 +198,25 @@ async def test_T22_T23_what_a_reader_may_not_do_is_not_shown_and_is_refused(benc
     assert (await bench.signed_in("cleo", rights=("users:read",)).get(LICENCES)).status_code == 403
     nobody = await bench.signed_in("dora", rights=("account:buy",)).get("/")
     assert "your roles open none of these pages" in words(nobody)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "detail", "says"),
+    [
+        ("order", "expected_differs", {}, "the numbers had changed since the quote"),
+        ("order", "error", {}, "The order was refused because of an error, and nothing is charged."),
+        ("reduction", "below_use", {"must_free": 4}, "First deactivate 4 people or withdraw their logins."),
+        ("reduction", "above_licences", {}, "To have more, buy licences."),
+        ("reduction", "last_base_module", {}, "To stop, end the whole subscription."),
+        ("reduction", "expected_differs", {}, "the licences had changed meanwhile"),
+    ],
+)
+async def test_A9_a_refused_order_or_reduction_says_why_and_what_to_do(
+    bench: ConsoleBench, kind: str, reason: str, detail: dict[str, Any], says: str
+) -> None:
+    found = bench.company.orders if kind == "order" else bench.company.reductions
+    found["r1"] = {"status": "refused", "reason": reason, "detail": detail}
+    assert says in words(await bench.signed_in().get(f"{LICENCES}?{kind}=r1"))
 
 
 async def test_a_page_of_another_tenant_and_an_unknown_page_are_the_same_404(bench: ConsoleBench) -> None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from services.console.pages import cookies
+from services.console.pages.licence_refusals import refused_order, refused_reduction
 from services.console.pages.licence_rows import attention_of, rows_of, sections_of
 from services.console.pages.page import COMPUTED_SECONDS_MAX, Page, needs
 from services.console.pages.route import PageRoute
@@ -105,8 +106,13 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         "subscription": subscription,
         "order": ordered,
         "reduction": reduced,
+        "refused": "",
         "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
+    if ordered.ok and ordered.value["status"] == "refused":
+        shown["refused"] = refused_order(ordered.value, page)
+    elif reduced.ok and reduced.value["status"] == "refused":
+        shown["refused"] = refused_reduction(reduced.value, page)
     if licences.ok:
         rows = rows_of(licences.value, counts)
         shown["seen"] = digest_of(licences.value)

@@ -446,7 +446,7 @@ class PurchaseSettingsBody(Body):
         None,
         description="How much purchases and expansions of a calendar month may add to the recurring net amount of a period, in minor "
         "units of the currency of the subscription; null: any amount. Without a second approver, a purchase above it is refused. "
-        "Expansions never exceed it.",
+        "Expansions are limited to what is left of it; one that seats decides at the same moment as a purchase can exceed it.",
     )
 
     @model_validator(mode="after")

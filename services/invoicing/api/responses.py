@@ -372,13 +372,14 @@ class PurchaseRequestView(BaseModel):
             gross_minor=sum(quote.gross_minor for quote in found.quotes),
         )
         less = found.less_each_day_minor
-        later = f", each day later {format_amount(less, currency, locale)} less" if less is not None else ""
+        shown = format_amount(today.net_minor, currency, locale)
+        later = f" With each later day, it costs {format_amount(less, currency, locale)} less." if less is not None else ""
         return self.model_copy(
             update={
                 "currency": currency,
                 "if_approved_today": today,
                 "less_each_day_minor": less,
-                "price": f"If approved today {format_amount(today.net_minor, currency, locale)} net{later}.",
+                "price": f"If you approve it today, the rest of the period costs {shown} net.{later}",
                 "next_period": found.quotes[0].next_period if len(found.quotes) == 1 else None,
             }
         )

@@ -275,7 +275,8 @@ def not_priced_now(situation: Situation, modules: Sequence[str]) -> Refusal | No
     day = local_day(situation.at, situation.contract.time_zone)
     if period is None:
         return Refusal(
-            "subscription-pending", "seats has not opened all pools of the subscription yet. Try again when its status is `active`."
+            "subscription-pending",
+            "The subscription is not active yet: its modules are being opened. Try again when its status is `active`.",
         )
     if day not in period:
         return Refusal(

@@ -48,7 +48,8 @@ async def exceeds_budget(uow: UnitOfWork, tenant_id: str, settings: PurchaseSett
         raise Conflict(
             "budget-exceeded",
             f"The purchase adds {shown[0]} net to each period. Of the monthly budget of {shown[1]}, {shown[2]} are left this month. Buy "
-            "fewer licences, wait for the next month, or have the budget raised or a second approver set (PUT …/purchase-settings).",
+            "fewer licences, wait for the next month, or let a person with settings:manage raise the budget or require a second approver "
+            "(PUT …/purchase-settings).",
             added_minor=added,
             left_minor=left,
             monthly_budget_minor=settings.monthly_budget_minor,

@@ -69,7 +69,7 @@ async def check_purchase(uow: UnitOfWork, tenant_id: str) -> None:
     raise Conflict(
         "invoice-overdue",
         f"Invoice {first.number} was due on {format_day(first.due_on, 'en')}, and {amount} of it{others} are still open. "
-        "Nothing can be bought until this is paid. Licences that you have stay usable.",
+        "Pay them to buy again, or contact support if you have paid. Licences that you have stay usable.",
         invoices=[each.model_dump(mode="json") for each in named(worst)],
         currency=first.currency,
     )

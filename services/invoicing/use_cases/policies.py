@@ -56,7 +56,8 @@ async def active_subscription(uow: UnitOfWork, tenant_id: str) -> Subscription:
         raise ended(ending.ends_on)
     if found.status != "active":
         raise Conflict(
-            "subscription-pending", "seats has not opened all pools of the subscription yet. Try again when its status is `active`."
+            "subscription-pending",
+            "The subscription is not active yet: its modules are being opened. Try again when its status is `active`.",
         )
     return found
 

@@ -278,7 +278,7 @@ async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[
     step = found.steps[-1]
     raise Conflict(
         "request-closed",
-        f"The request is {found.state} since {step['at']}, so this is not possible. It was possible while it was {' or '.join(states)}.",
+        f"The request was {found.state} at {step['at']}. This is possible only for a request that is {' or '.join(states)}.",
         state=found.state,
         orders=found.ordered.get("orders", []),
     )

@@ -27,7 +27,7 @@ from shared.errors import Conflict, NotFound
 from shared.schemas.base import Actor, Change
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import ReductionItem, ReductionOrdered
-from shared.schemas.seats_v1 import ClosePool, Expected, LicenceCount, ReduceLicences, ReductionRefused, ScheduleReduction
+from shared.schemas.seats_v1 import ClosePool, Expected, LicenceCount, Reason, ReduceLicences, ReductionRefused, ScheduleReduction
 
 CLOSE, REDUCE, SCHEDULE = "close_pool", "reduce_licences", "schedule_reduction"
 KINDS: Final = (CLOSE, REDUCE, SCHEDULE)
@@ -58,6 +58,15 @@ async def forecast(database: Database, seats: Seats, tenant_id: str, body: Reduc
     return Forecast([flagged for answer in known for flagged in answer.would_flag])
 
 
+_REFUSALS: Final[Mapping[str, str]] = {
+    Reason.EXPECTED_DIFFERS: "The licences have changed meanwhile.",
+    Reason.ABOVE_LICENCES: "The module has fewer licences than this number.",
+    Reason.TERMINATE_INSTEAD: "A module cannot be reduced to 0 licences at once, only at the end of the period.",
+    Reason.LAST_BASE_MODULE: "People need a base module, so the last one cannot be reduced to 0 licences.",
+    Reason.UNKNOWN_MODULE: "The module is not part of the subscription.",
+}
+
+
 def below_use(found: ReductionRefused) -> Conflict:
     """Return the refusal of a reduction that seats would refuse (B13)."""
     if found.must_free:
@@ -69,7 +78,8 @@ def below_use(found: ReductionRefused) -> Conflict:
             module=found.module,
             must_free=found.must_free,
         )
-    return Conflict("reduction-refused", f"seats would refuse this reduction: {found.reason}. Read the subscription again.")
+    why = _REFUSALS.get(found.reason, f"It would be refused ({found.reason}).")
+    return Conflict("reduction-refused", f"{why} Read the subscription (GET …/subscription), and send a reduction that fits it.")
 
 
 async def _price(uow: UnitOfWork, tenant_id: str, body: ReductionBody, *, clock: Clock) -> tuple[Situation, Reduction]:

@@ -79,7 +79,7 @@ def client_of(provider: ProviderRow, keys: Sequence[str]) -> Client:
         log.error("identity_provider_not_decrypted", tenant=provider.tenant_id)
         raise Conflict(
             "secrets-key-missing",
-            "The client secret of this identity provider cannot be decrypted, because its key is missing at the service. Ask the support.",
+            "The client secret of this identity provider cannot be decrypted, because its key is missing at the service. Contact support.",
         )
     return Client(provider.issuer, provider.client_id, secret)
 
@@ -98,7 +98,7 @@ async def enter(
         if not keys:
             raise Conflict(
                 "secrets-key-missing",
-                "This installation has no key to encrypt a client secret, so it cannot be stored. Ask the support to set "
+                "This installation has no key to encrypt a client secret, so it cannot be stored. Ask support to set "
                 "SEATPOOL_SECRETS_KEY, or use a client without a secret.",
             )
         provider = replace(provider, sealed_secret=seal(client_secret, keys[0], PURPOSE))
