@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ from tests.support.stack import RunningStack
 from tests.support.stack_company import StackCompany
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
+PLANS = Path(__file__).parents[2] / "examples" / "plans.yaml"
 CHANGE_SECONDS_MAX = 30  # a live change is there within 2 s; a busy machine takes longer
 
 
@@ -171,3 +173,51 @@ async def test_T6_T16_two_administrators_see_seven_days_and_a_renewal_pass_and_d
         await expect(page.locator("#row-projects .use")).to_contain_text("3 of 2", timeout=patient)
         await expect(page.locator("#row-projects")).to_have_class("over", timeout=patient)
         assert await page.evaluate("window.mark") == "the same page"
+
+
+async def test_A9_an_operator_uploads_the_catalogue_sets_up_a_company_that_buys_by_request_and_answers_it(
+    chromium: Browser, shared_stack: RunningStack, operator: httpx.AsyncClient
+) -> None:
+    await shared_stack.until_ready()
+    company = StackCompany(shared_stack, "browser-request", operator)
+    await company.call("POST", "users", "/v1/operators", {"email": "vera@browser.example", "name": "Vera Vind"})
+    async with window(chromium, shared_stack.addresses["services"]["console"]) as opened:
+        page = opened.page
+        await company.sign_in(opened, email="vera@browser.example", heading="Tenants")
+        await opened.open("/operator/catalogue")
+        await page.set_input_files("#f-file", PLANS)
+        await page.get_by_role("button", name="Show the differences").click()
+        await expect(page.get_by_text("plans.volume.modules.projects.maximum")).to_be_visible()
+        await page.get_by_role("button", name="Apply these changes").click()
+        await expect(page.get_by_text("The catalogue was applied.")).to_be_visible()
+        await opened.open("/operator/tenants/new")
+        await page.get_by_role("radio", name="Request only").check()
+        fields = {"Name of the company": "Request Ltd", "Short name": company.tenant, "First owner": "Ann Owner"}
+        fields |= {"E-mail address of the company": f"it@{company.tenant}.example", "E-mail address of the first owner": company.email}
+        for label, value in (fields | {"Your contact for the company": "support@vendor.example"}).items():
+            await page.get_by_label(label, exact=label in ("First owner", "E-mail address of the company")).fill(value)
+        await page.get_by_role("button", name="Create the tenant").click()
+        await page.get_by_label("Plan and term").select_option("standard monthly")
+        await page.get_by_role("button", name="Show this choice").click()
+        for label, value in {"Projects": "5", "Street": "1 Street", "City": "Copenhagen"}.items():
+            await page.get_by_label(label).fill(value)
+        await page.get_by_role("button", name="Start the subscription").click()
+        await expect(page.get_by_text("The subscription was started.")).to_be_visible()
+        await company.call("GET", "invoicing", "{tenant}/licences")
+        contact = {"name": "Ann Owner", "email": company.email}
+        wanted = {"company": "Request Ltd", "contact": contact, "items": [{"module": "projects", "add": 2}]}
+        await company.call("POST", "invoicing", "{tenant}/purchase-requests", wanted)
+        await opened.open("/operator/requests")
+        await page.get_by_role("link", name="Request Ltd").click()
+        await expect(page.get_by_label("Price of a licence, EUR")).to_have_value("12.00")
+        await page.get_by_role("button", name="Send the estimate").click()
+        await expect(page.get_by_text("The estimate was sent to the customer.")).to_be_visible()
+        await opened.open(f"/operator/tenants?text={company.tenant}")
+        await page.get_by_role("link", name="Open").click()
+        await page.get_by_label("Reason").fill("ticket 4711")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("You read Request Ltd as an operator.")).to_be_visible()
+        await page.get_by_role("button", name="Close the tenant").click()
+        await opened.open("/operator/status")
+        await expect(page.get_by_role("row")).to_have_count(5)
+        assert await opened.violations() == []

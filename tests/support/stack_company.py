@@ -83,13 +83,13 @@ class StackCompany:
 
         return "/sign-in/link" + await wait_until(there, what="the sign-in link")
 
-    async def sign_in(self, opened: Window, login: str = "ann") -> None:
+    async def sign_in(self, opened: Window, login: str = "ann", *, email: str = "", heading: str = "Licences") -> None:
         """Sign in by link, as a person does."""
-        page, email = opened.page, f"{login}@{self.tenant}.example"
+        page, email = opened.page, email or f"{login}@{self.tenant}.example"
         await opened.open("/sign-in")
         await page.get_by_label("E-mail address").fill(email)
         await page.get_by_role("button", name="Send me a link").click()
         await expect(page.get_by_text("Check your e-mails")).to_be_visible()
         await opened.open(await self.link(email))
         await page.get_by_role("button", name="Sign in").click()
-        await expect(page.get_by_role("heading", name="Licences", level=1)).to_be_visible()
+        await expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()

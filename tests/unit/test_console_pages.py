@@ -324,19 +324,30 @@ async def test_somebody_signs_in_by_link_and_comes_to_the_page_that_was_wanted(b
     assert "already used or has expired" in words(again)
     cookie = next(each for each in browser.http.cookies.jar if each.name == "seatpool_session")
     assert cookie.has_nonstandard_attr("HttpOnly")
-    out = await browser.post("/sign-out", _token=_token(await browser.get(LICENCES)))
+    out = await browser.post("/sign-out", _sign_out=_sign_out(await browser.get(LICENCES)))
     assert "You have signed out." in words(out)
     assert not bench.company.sessions
+
+
+def _sign_out(page: httpx.Response) -> str:
+    found = re.search('name="_sign_out" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_somebody_who_signs_out_while_users_is_down_is_signed_out_in_this_browser(bench: ConsoleBench, known: bool) -> None:
     browser = bench.signed_in()
-    token = _token(await browser.get(LICENCES))
+    page = await browser.get(LICENCES)
+    other, of_bob = bench.signed_in(), _sign_out(await bench.signed_in("bob").get("/nope"))
     bench.company.down = {"users"}
     if not known:
         bench.wiring.sessions.forget(browser.http.cookies["seatpool_session"])
-    out = await browser.post("/sign-out", follow=False, _token=token)
+    for forged in ("", _token(page), of_bob):
+        refused = await browser.post("/sign-out", follow=False, _sign_out=forged)
+        assert (refused.status_code, refused.headers.get_list("set-cookie")) == (403, []), "no other site signs anybody out"
+    assert (await other.post("/sign-out", follow=False, _sign_out=_sign_out(page))).status_code == 400, "another browser"
+    out = await browser.post("/sign-out", follow=False, _sign_out=_sign_out(page))
     assert any(each.startswith('seatpool_session=""') and "Max-Age=0" in each for each in out.headers.get_list("set-cookie"))
     shown = words(await browser.get(out.headers["location"]))
     assert "You have signed out in this browser. A service did not answer, so the session ends by itself" in shown

@@ -33,6 +33,7 @@ from services.console.wiring import Wiring
 from shared import ids
 
 COMPUTED_SECONDS_MAX: Final = 12.0  # for a forecast or a what-if
+SIGN_OUT: Final = "_sign_out"
 _UPLOADED: Final = "multipart/form-data"
 
 
@@ -199,6 +200,14 @@ class Page:
     def operator_form_token(self) -> str:
         """Return the token of a form of the operator, on a page of a tenant that the operator has opened."""
         return self.wiring.seals.token(self._browser, reader_id(None, self.reader.principal.subject))
+
+    def sign_out_token(self) -> str:
+        """Return the token of the form that signs out, which is bound to the browser and the session."""
+        return self.wiring.seals.token(self._browser, f"{SIGN_OUT} {self.cookie(cookies.SESSION)}")
+
+    def is_sign_out(self, form: Form, secret: str) -> bool:
+        """Tell whether the form signs this session out. It does not depend on the reader, whom only users knows."""
+        return self.wiring.seals.fits(form[SIGN_OUT], self.cookie(cookies.BROWSER), f"{SIGN_OUT} {secret}")
 
     @cached_property
     def _browser(self) -> str:

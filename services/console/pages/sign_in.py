@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.console.pages import cookies
 from services.console.pages.addresses import page_of_console
-from services.console.pages.home import AnyReader, any_reader
-from services.console.pages.page import Page
-from services.console.pages.route import PageRoute
+from services.console.pages.home import AnyReader
+from services.console.pages.page import Page, parse_form
+from services.console.pages.route import Forged, PageRoute
 from services.console.rest.problems import Problem, Refusal, Unavailable
 from services.console.rest.services import url_part
 from services.console.sign_in.seals import FLOW, FORM
@@ -187,15 +187,17 @@ async def complete_with_provider(
 async def sign_out(request: Request) -> Response:
     """End the session at users and in this browser; in this browser also while users is down.
 
-    The token of the form names the reader. While users is down the reader may be unknown, so where the form comes from is checked alone.
+    The token of the form names the session itself, so that it is checked without asking users who the reader is.
     """
+    page = Page(request, request.app.state.wiring, None)
+    secret = page.cookie(cookies.SESSION)
+    if not page.is_sign_out(await parse_form(request), secret):
+        raise Forged
+    why = "signed-out"
     try:
-        page = await any_reader(request)
-        await page.wiring.sessions.end(page.cookie(cookies.SESSION))
-        why = "signed-out"
+        await page.wiring.sessions.end(secret)
     except Unavailable:
-        page, why = Page(request, request.app.state.wiring, None), "signed-out-here"
-        page.wiring.sessions.forget(page.cookie(cookies.SESSION))
+        why = "signed-out-here"
     for cookie in (cookies.SESSION, cookies.FORM, cookies.NOTICE):
         page.delete_cookie(cookie)
     return page.redirect(f"/sign-in?why={why}")
