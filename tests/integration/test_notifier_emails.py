@@ -15,7 +15,7 @@ from services.notifier.store import emails as store
 from services.notifier.store import notifications
 from services.notifier.store.emails import ListedEmail
 from shared.clock import SystemClock
-from shared.schemas import seats_v1, users_v1
+from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, to_milliseconds
 from shared.schemas.rights import ACCOUNT_BUY, USERS_MANAGE
 from shared.sealed import SIGN_IN_LINK, seal
@@ -195,6 +195,17 @@ async def test_T19_A12_an_invoice_goes_to_the_invoice_address_and_to_the_adminis
         (attached,) = email.iter_attachments()
         assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
         assert "€39.00" in text_of(email)
+
+
+async def test_A9_a_request_is_told_to_the_administrators_and_to_the_contact_that_it_names(notifier: Notifier) -> None:
+    items = (invoicing_v1.RequestItem(module="time", add=1),)
+    made = invoicing_v1.PurchaseRequestChanged(at=NOON, actor=ANNA, request="r1", state="requested", items=items)
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("boss", administrator=True))
+        await notifier.send(made)
+        await notifier.until_idle(wiring)
+    assert {str(email["To"]) for email in notifier.server.emails} >= {"Lee <lee@acme.example>", "Person boss <boss@acme.example>"}
+    assert len(notifier.server.to("lee@acme.example")) == 1
 
 
 async def test_the_XML_of_an_invoice_is_attached_if_it_is_a_file_of_its_own(notifier: Notifier) -> None:

@@ -103,6 +103,8 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
             return httpx.Response(409, json={})
         if "billing-details" in request.url.path:
             return httpx.Response(200, json=BILLED | ({"before": None} if last != "billing-details" else {}))
+        if "purchase-requests" in request.url.path:
+            return httpx.Response(200, json={"contact": {"name": "Lee", "email": "lee@acme.example", "phone": ""}})
         status = (answers or {}).get(last, 202 if last == "republish" else 200)
         apart = {"link": f'<{request.url.path[:-3]}xml>; rel="alternate"; type="application/xml"'} if (answers or {}).get("xml") else {}
         return httpx.Response(status, content={"pdf": PDF, "xml": XML}.get(last, b"{}"), headers=apart)

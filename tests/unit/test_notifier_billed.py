@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.notifier.domain.notifications import Kind, Notification, Stream
-from services.notifier.email.billed import DetailsUnavailable, FieldChange, fetch, owners, receivers
+from services.notifier.email.billed import DetailsUnavailable, FieldChange, by_contact, fetch, owners, receivers
 from services.notifier.store.recipients import PersonRow
 from shared.errors import Transient
 from shared.schemas.rights import ACCOUNT_BUY, ROLES_MANAGE, USERS_MANAGE
@@ -32,9 +32,9 @@ OLD: dict[str, Any] = {
 NEW = OLD | {"email": "new@acme.example", "vat_id": "DK12345674"}
 
 
-def asks(answers: Mapping[str | None, Any]) -> Any:
-    async def ask(_tenant: str, version: str | None) -> Any:
-        return answers[version]
+def asks(answers: Mapping[str, Any]) -> Any:
+    async def ask(_tenant: str, path: str) -> Any:
+        return answers.get(path)
 
     return ask
 
@@ -59,13 +59,13 @@ CHANGE: list[Notification] = [notification(Kind.BILLING_DETAILS, Stream.BILLING_
 
 @pytest.mark.parametrize("copies", [True, False])
 async def test_A12_an_invoice_goes_to_the_address_in_force_with_a_copy_to_buyers_by_setting(copies: bool) -> None:
-    billed = await fetch("acme", INVOICE, asks({None: NEW | {"copy_to_administrators": copies}}))
+    billed = await fetch("acme", INVOICE, asks({"billing-details": NEW | {"copy_to_administrators": copies}}))
     found = [each.email for each in receivers(billed, [BUYER, QUIET, MANAGER, ENDED])]
     assert found == ["new@acme.example", *(["bo@acme.example"] if copies else [])]
 
 
 async def test_A12_a_change_names_each_field_before_and_after_to_the_old_and_the_new_address() -> None:
-    billed = await fetch("acme", CHANGE, asks({"v2": NEW | {"before": OLD}}))
+    billed = await fetch("acme", CHANGE, asks({"billing-details/v2": NEW | {"before": OLD}}))
     assert [each.email for each in receivers(billed, [BUYER])] == ["old@acme.example", "new@acme.example", "bo@acme.example"]
     changed = (FieldChange("vat_id", None, "DK12345674"), FieldChange("email", "old@acme.example", "new@acme.example"))
     assert billed.changes == {"v2": changed}
@@ -75,13 +75,13 @@ async def test_A12_a_change_names_each_field_before_and_after_to_the_old_and_the
 
 
 async def test_A12_the_first_billing_details_are_confirmed_to_their_address() -> None:
-    billed = await fetch("acme", CHANGE, asks({"v2": NEW | {"before": None}}))
+    billed = await fetch("acme", CHANGE, asks({"billing-details/v2": NEW | {"before": None}}))
     assert [each.email for each in billed.addresses] == ["new@acme.example"]
     assert FieldChange("company", None, "Acme") in (billed.changes or {})["v2"]
 
 
 async def test_T14_an_e_mail_about_the_end_goes_to_the_invoice_address_and_the_owners_who_can_sign_in() -> None:
-    billed = await fetch("acme", [notification(Kind.ENDING, Stream.SUBSCRIPTION)], asks({None: NEW}))
+    billed = await fetch("acme", [notification(Kind.ENDING, Stream.SUBSCRIPTION)], asks({"billing-details": NEW}))
     owner, gone = holder("ann", ACCOUNT_BUY, ROLES_MANAGE, digests=False), holder("eve", ACCOUNT_BUY, ROLES_MANAGE, may_sign_in=False)
     found = [*billed.addresses, *owners([BUYER, owner, gone, MANAGER])]
     assert [each.email for each in found] == ["new@acme.example", "ann@acme.example"], "nobody can switch it off"
@@ -93,3 +93,12 @@ async def test_details_that_invoicing_does_not_give_make_the_e_mail_wait() -> No
 
     with pytest.raises(DetailsUnavailable):
         await fetch("acme", INVOICE, down)
+
+
+async def test_A9_the_contact_of_a_request_gets_the_e_mails_about_it_unless_they_get_them_as_an_administrator() -> None:
+    told = [notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS, request=request) for request in ("r1", "r2", "r3", "gone")]
+    contacts = {"r1": "lee@acme.example", "r2": "BO@acme.example", "r3": "lee@acme.example"}
+    answers = {f"purchase-requests/{request}": {"contact": {"name": "Lee", "email": email}} for request, email in contacts.items()}
+    billed = await fetch("acme", told, asks(answers))
+    (share,) = by_contact(billed, told, [BUYER, MANAGER])
+    assert (share[0].email, share[0].name, [each.data["request"] for each in share[1]]) == ("lee@acme.example", "Lee", ["r1", "r3"])

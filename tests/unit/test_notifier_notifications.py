@@ -238,5 +238,9 @@ def test_the_reason_of_a_rejected_command_names_field_value_and_what_is_allowed(
 
 def test_A9_a_request_tells_customer_and_vendor_but_not_that_its_estimate_can_be_approved_again() -> None:
     made = invoicing_v1.PurchaseRequestChanged(at=NOON, actor=ANNA, request="r1", state="estimated", items=())
-    assert {each.audience for each in notifications_of(made, "e1")} == {Audience.ADMINISTRATORS, Audience.OPERATOR}
+    assert {each.audience for each in notifications_of(made, "e1")} == {
+        Audience.ADMINISTRATORS,
+        Audience.OPERATOR,
+        Audience.REQUEST_CONTACT,
+    }
     assert notifications_of(made.model_copy(update={"reason": "period_changed"}), "e2") == []

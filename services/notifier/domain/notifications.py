@@ -44,6 +44,7 @@ class Audience(StrEnum):
     OPERATOR = "operator"  # the vendor's operators
     SUBSCRIPTION = "subscription"  # the contact address, the owners, and the invoice e-mail address
     CONTACT = "contact"  # the contact address of the tenant, and the vendor's operators
+    REQUEST_CONTACT = "request_contact"  # the person whom a request for licences names
 
 
 class Stream(StrEnum):
@@ -454,7 +455,7 @@ def _requested(payload: invoicing_v1.PurchaseRequestChanged, event_id: str) -> l
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
         Notification(f"{audience}|{event_id}", audience, Stream.REQUESTS, Kind.PURCHASE_REQUEST, payload.at, data=data)
-        for audience in (Audience.ADMINISTRATORS, Audience.OPERATOR)
+        for audience in (Audience.ADMINISTRATORS, Audience.OPERATOR, Audience.REQUEST_CONTACT)
     ]
 
 

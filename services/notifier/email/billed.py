@@ -1,11 +1,12 @@
-"""Who gets the e-mails about the money of a tenant: the invoice e-mail address of the billing details, and the administrators.
+"""Who gets the e-mails about the money of a tenant: the invoice e-mail address of the billing details, the contact of a request, and the
+administrators.
 
-The billing details stay in invoicing's database. They are asked for when a digest is due, so an invoice goes to the address that is in
-force then.
+These addresses stay in invoicing's database. They are asked for when a digest is due, so an invoice goes to the address that is in force
+then.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.notifier.domain.notifications import Audience, Kind, Notification
@@ -15,8 +16,9 @@ from shared.errors import Transient
 from shared.schemas.rights import ACCOUNT_BUY, ROLES_MANAGE
 from shared.text import one_line
 
-# (tenant, version or None for those in force) -> the answer of invoicing, None if there are none; raises Transient
-FetchDetails = Callable[[str, str | None], Awaitable[Mapping[str, Any] | None]]
+# (tenant, path below the tenant) -> the answer of invoicing, None if there is nothing; raises Transient
+FetchDetails = Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
+DETAILS: Final = "billing-details"
 SHOWN = (  # in this order
     "company",
     "street",
@@ -36,7 +38,7 @@ SHOWN = (  # in this order
 )
 
 
-ASKED: Final = frozenset({Audience.BILLED, Audience.SUBSCRIPTION})  # their e-mails go to the invoice e-mail address
+ASKED: Final = frozenset({Audience.BILLED, Audience.SUBSCRIPTION, Audience.REQUEST_CONTACT})  # their addresses are known to invoicing
 
 
 class DetailsUnavailable(Exception):
@@ -57,19 +59,37 @@ class Billed:
     addresses: tuple[Recipient, ...] = ()
     copies: bool = True  # to the administrators
     changes: Mapping[str, tuple[FieldChange, ...]] | None = None  # version -> its changes
+    contacts: Mapping[str, Recipient] = field(default_factory=dict)  # request -> whom it names
 
 
 async def fetch(tenant_id: str, notifications: Sequence[Notification], ask: FetchDetails) -> Billed:
     """Ask invoicing for what these notifications need. Raises DetailsUnavailable."""
     try:
         changed = [each.data["version"] for each in notifications if each.kind is Kind.BILLING_DETAILS]
-        versions = {version: await ask(tenant_id, version) for version in changed}
+        versions = {version: await ask(tenant_id, f"{DETAILS}/{version}") for version in changed}
         if versions:
             return _of_changes({version: found for version, found in versions.items() if found is not None})
-        in_force = await ask(tenant_id, None)
+        requests = dict.fromkeys(each.data["request"] for each in notifications if each.kind is Kind.PURCHASE_REQUEST)
+        if requests:
+            found = {request: await ask(tenant_id, f"purchase-requests/{request}") for request in requests}
+            return Billed(contacts={request: _contact(each) for request, each in found.items() if each is not None})
+        in_force = await ask(tenant_id, DETAILS)
     except Transient as error:
         raise DetailsUnavailable(str(error)) from error
     return Billed() if in_force is None else Billed((_recipient(in_force),), bool(in_force["copy_to_administrators"]))
+
+
+def by_contact(
+    billed: Billed, notifications: Sequence[Notification], holders: Sequence[PersonRow]
+) -> list[tuple[Recipient, list[Notification]]]:
+    """Return what each contact is told of their requests. Those who may buy have an e-mail of their own, as administrators."""
+    known = {each.email.lower() for each in holders if ACCOUNT_BUY in each.rights}
+    shares: dict[str, tuple[Recipient, list[Notification]]] = {}
+    for each in notifications:
+        contact = billed.contacts.get(each.data["request"])
+        if contact is not None and contact.email.lower() not in known:
+            shares.setdefault(contact.email, (contact, []))[1].append(each)
+    return list(shares.values())
 
 
 def receivers(billed: Billed, holders: Sequence[PersonRow]) -> list[Recipient]:
@@ -98,6 +118,10 @@ def _of_changes(versions: Mapping[str, Mapping[str, Any]]) -> Billed:
 
 def _shown(value: Any) -> Any:
     return one_line(value) if isinstance(value, str) else value
+
+
+def _contact(request: Mapping[str, Any]) -> Recipient:
+    return Recipient(request["contact"]["email"], request["contact"]["name"])
 
 
 def _recipient(details: Mapping[str, Any]) -> Recipient:

@@ -119,7 +119,10 @@ class DigestSender:
             receivers = [Recipient(tenant.contact_email, tenant.name), *found.addresses, *owners]
         valid = [each for each in still_valid(notifications) if not is_moot(each, names.pools)]
         sent = await store.without_repeated(connection, digest.tenant_id, valid)
-        if receivers is None:
+        if digest.audience is Audience.REQUEST_CONTACT:
+            for named, share in billed.by_contact(found, sent, await recipients.holders(connection, digest.tenant_id)):
+                await self._queue(connection, digest, tenant, [named], share, names)
+        elif receivers is None:
             await self._share(connection, digest, tenant, sent, names)
         elif sent:
             await self._queue(connection, digest, tenant, receivers, sent, names)

@@ -74,18 +74,18 @@ class Sender:
             raise Transient(f"invoicing answered the request for {path} with status {response.status_code}")
         return response
 
-    async def fetch_details(self, tenant: str, version: str | None) -> Mapping[str, Any] | None:
-        """Return a version of the tenant's billing details, or those in force; None if there are none. Raises Transient."""
-        url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/billing-details" + (f"/{version}" if version else "")
+    async def fetch_details(self, tenant: str, path: str) -> Mapping[str, Any] | None:
+        """Return billing details of the tenant, or a request for licences; None if there is none. Raises Transient."""
+        url = f"{self._settings.invoicing_url}/v1/tenants/{tenant}/{path}"
         try:
             async with asyncio.timeout(DETAILS_TIMEOUT_SECONDS):
                 response = await self._client.get(url)
         except TimeoutError as error:
-            raise Transient("invoicing did not answer the request for billing details in time") from error
+            raise Transient(f"invoicing did not answer the request for {path} in time") from error
         if response.status_code == 404:
             return None
         if response.status_code != 200:
-            raise Transient(f"invoicing answered the request for billing details with status {response.status_code}")
+            raise Transient(f"invoicing answered the request for {path} with status {response.status_code}")
         found: Mapping[str, Any] = response.json()
         return found
 
