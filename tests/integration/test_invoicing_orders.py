@@ -76,7 +76,11 @@ async def test_T8_B9_a_quote_is_approved_once_and_a_list_shows_each_state(bench:
     }
     assert len(await ids_of(bench, tenant, "quotes")) == 6
     assert await ids_of(bench, tenant, "orders", status="completed") == [order]
-    assert await ids_of(bench, tenant, "orders") == [refused["order"], order]
+    listed = (await bench.ok("GET", f"/v1/tenants/{tenant}/orders", tenant=tenant, **BUY))["items"]
+    assert [each["order"] for each in listed] == [refused["order"], order]
+    (changed,) = listed[1]["items"]
+    assert (changed["module"], changed["after"] - changed["before"]) == ("time", bought["lines"][0]["quantity"])
+    assert (listed[1]["gross_minor"], listed[1]["currency"]) == (bought["gross_minor"], bought["currency"])
     (first,) = await ids_of(bench, tenant, "quotes", limit="1")
     assert first == fresh["quote"]
     shown = await bench.ok("GET", f"{path}/{bought['quote']}", tenant=tenant, **BUY)

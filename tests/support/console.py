@@ -30,6 +30,7 @@ from tests.support.console_access import AccessRest
 from tests.support.console_contract import ContractRest
 from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
+from tests.support.console_orders import OrdersRest
 from tests.support.console_people import PeopleRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
@@ -46,6 +47,9 @@ PAGES = (
     ("plan-change", "administrator", "/tenants/acme/plan/change"),
     ("plan-module", "administrator", "/tenants/acme/plan/modules/add"),
     ("plan-end", "administrator", "/tenants/acme/plan/end"),
+    ("orders", "administrator", "/tenants/acme/orders"),
+    ("request", "administrator", "/tenants/acme/orders/request"),
+    ("request-estimated", "administrator", "/tenants/acme/orders/requests/r2"),
     ("invoices", "administrator", "/tenants/acme/invoices"),
     ("invoice", "administrator", "/tenants/acme/invoices/i3"),
     ("people-checks", "administrator", "/tenants/acme/people/checks"),
@@ -148,6 +152,7 @@ class Company:
     operator: OperatorRest = field(default_factory=OperatorRest)
     contract: ContractRest = field(default_factory=ContractRest)
     access: AccessRest = field(default_factory=AccessRest)
+    ordering: OrdersRest = field(default_factory=OrdersRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -239,6 +244,7 @@ class Company:
             **self.contract.routes(self),
             **self.access.routes(),
             f"GET invoicing {own}/licences": self._licences,
+            **self.ordering.routes(self),
             f"GET invoicing {own}/licences/history": lambda request: reply({"items": self._history(), "next": None}),
             f"GET users {own}/statistics/modules": lambda request: reply({"modules": self._counts()}),
             f"POST users {own}/people/(.+)/sign-in/confirm": self._confirm,

@@ -26,6 +26,7 @@ BOUNDED = {
     "SubscriptionView.coming_prices": "the lists that were announced and differ, of one plan",
     "ComingPricesView.prices": MODULES,
     "QuoteView.lines": MODULES,
+    "OrderView.items": MODULES,
     "QuoteView.discounts": "a subscription has at most 50",
     "ReductionView.items": MODULES,
     "ReductionView.would_flag": MODULES,

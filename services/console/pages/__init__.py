@@ -20,11 +20,13 @@ from services.console.pages import (
     new_tenant,
     operator,
     operator_status,
+    orders,
     people,
     person,
     plan,
     preferences,
     profiles,
+    purchase_requests,
     quotes,
     reduce_licences,
     requests,
@@ -63,6 +65,8 @@ PAGES = (
     quotes,
     catalogue,
     requests,
+    orders,
+    purchase_requests,
 )
 
 

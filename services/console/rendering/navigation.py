@@ -25,6 +25,7 @@ TENANT_PAGES: Final = (
     Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),
     Entry(N_("People"), "people", "people", (USERS_READ,)),
     Entry(N_("Plan and subscription"), "plan", "plan", (ACCOUNT_READ,)),
+    Entry(N_("Orders"), "orders", "orders", (ACCOUNT_READ,)),
     Entry(N_("Invoices"), "invoices", "invoices", (ACCOUNT_READ,)),
     Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),

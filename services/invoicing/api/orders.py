@@ -32,7 +32,9 @@ async def order_view(uow: UnitOfWork, tenant: str, order: str) -> OrderView:
     found = await store.orders.find(uow.connection, tenant, order)
     if found is None:
         raise NotFound("order")
-    return OrderView.of(tenant, found, await store.invoices.of_order(uow.connection, tenant, order))
+    quote = await store.quotes.find(uow.connection, tenant, found.quote)
+    assert quote is not None
+    return OrderView.of(tenant, found, quote, await store.invoices.of_order(uow.connection, tenant, order))
 
 
 async def decided_order(wiring: Wiring, tenant: str, order: str) -> OrderView | None:
@@ -51,7 +53,8 @@ async def list_orders(
         await store.tenants.check(uow.connection, tenant)
         found = await store.orders.page(uow.connection, tenant, before, limit, status)
         invoices = await store.invoices.of_orders(uow.connection, tenant, [each.order for each in found])
-    items = [OrderView.of(tenant, each, invoices.get(each.order)) for each in found]
+        quotes = await store.quotes.of_ids(uow.connection, tenant, [each.quote for each in found])
+    items = [OrderView.of(tenant, each, quotes[each.quote], invoices.get(each.order)) for each in found]
     return Page(items=items, next=encode_cursor(found[-1].place) if len(found) == limit else None)
 
 
@@ -66,4 +69,4 @@ async def get_order(wiring: Wired, tenant: TenantId, order: IdPath, prefer: Pref
         assert quote is not None
         history = history_of(quote.issued, await store.quotes.steps(uow.connection, tenant, found.quote))
         invoice = await store.invoices.of_order(uow.connection, tenant, order)
-    return OrderView.of(tenant, found, invoice).model_copy(update={"history": history})
+    return OrderView.of(tenant, found, quote, invoice).model_copy(update={"history": history})

@@ -474,11 +474,22 @@ class QuoteView(BaseModel):
         )
 
 
+class OrderedView(BaseModel):
+    """The licences of a module before and after an order."""
+
+    module: str
+    before: int = Field(description="0 for a module that the order adds to the subscription.")
+    after: int
+
+
 class OrderView(BaseModel):
     """An order: an approved quote, and the decision of seats about it."""
 
     order: str
     quote: str
+    items: list[OrderedView] = Field(description="What the order changes; for a refused order, what it would have changed.")
+    gross_minor: int = Field(description="The amount that was approved.")
+    currency: str
     status: str = Field(description="pending (seats has not decided yet), completed or refused")
     reason: str
     detail: dict[str, Any] = Field(description="For a refused order: the expected and the actual situation.")
@@ -492,10 +503,16 @@ class OrderView(BaseModel):
     )
 
     @classmethod
-    def of(cls, tenant: str, found: Order, invoice: str | None) -> "OrderView":
+    def of(cls, tenant: str, found: Order, quote: StoredQuote, invoice: str | None) -> "OrderView":
+        """Return the order with what its quote changes."""
+        event, before = quote.issued, {pool.module: pool.licences for pool in quote.expects.pools}
+        numbers = [(line.module, before.get(line.module, 0), line.quantity) for line in event.lines]
         return cls(
             order=found.order,
             quote=found.quote,
+            items=[OrderedView(module=module, before=had, after=had + quantity) for module, had, quantity in numbers],
+            gross_minor=event.gross_minor,
+            currency=event.currency,
             status=found.status,
             reason=found.reason,
             detail=orjson.loads(found.detail),

@@ -1,13 +1,13 @@
 """Quotes, with the state of the pools that seats has to find when they are ordered, and what happened to each quote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter
-from sqlalchemy import DateTime, Text, and_, bindparam, insert, or_, select, update
+from sqlalchemy import ARRAY, DateTime, Text, and_, any_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
@@ -92,6 +92,7 @@ _NOW = bindparam("now", type_=_INSTANT)
 _ADD = insert(QUOTES)
 _SELECT = select(*columns_of(StoredQuote, QUOTES)).where(_OWN)
 _FIND = _SELECT.where(_ONE)
+_OF_IDS = _SELECT.where(_Q.quote == any_(bindparam("quotes", type_=ARRAY(Text))))
 _PAGE = _SELECT.where(_Q.place < bindparam("before")).order_by(_Q.place.desc()).limit(bindparam("limit"))
 _IN_STATE = {
     OPEN: _PAGE.where(_Q.state == OPEN, _Q.expires_at > _NOW),
@@ -125,6 +126,12 @@ async def add(connection: AsyncConnection, tenant_id: str, event: QuoteIssued, e
 
 async def find(connection: AsyncConnection, tenant_id: str, quote_id: str) -> StoredQuote | None:
     return await one(connection, _FIND, StoredQuote, tenant=tenant_id, of_quote=quote_id)
+
+
+async def of_ids(connection: AsyncConnection, tenant_id: str, quotes: Sequence[str]) -> dict[str, StoredQuote]:
+    """Return these quotes by their ids."""
+    found = await many(connection, _OF_IDS, StoredQuote, tenant=tenant_id, quotes=list(quotes))
+    return {each.quote: each for each in found}
 
 
 async def page(connection: AsyncConnection, tenant_id: str, before: int, limit: int, state: str | None, now: datetime) -> list[StoredQuote]:

@@ -1,0 +1,185 @@
+"""The pages about orders, quotes and requests, with the REST of invoicing in memory."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console, problem
+from tests.support.console_orders import order
+from tests.unit.test_console_pages import words
+
+ORDERS = "/tenants/acme/orders"
+REST = "invoicing /v1/tenants/acme"
+BUY = "/tenants/acme/licences/lab/buy"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def numbers(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields whose names are not names of Python."""
+    return fields
+
+
+async def quoted(bench: ConsoleBench) -> str:
+    """Request a quote for three licences, and return its id."""
+    browser = bench.signed_in()
+    await browser.get(BUY)
+    await browser.post(BUY, how="add", number="3")
+    return list(bench.company.quotes)[-1]
+
+
+async def test_M13_purchases_show_the_numbers_before_and_after_who_approved_them_and_their_invoice(bench: ConsoleBench) -> None:
+    page = await bench.signed_in().get(ORDERS)
+    assert "Projects , Lab 4 Mar 2026, 10:00 115 → 119 25 → 27 Bought Ann Müller CHF 123.45 Invoice" in words(page)
+    assert "/tenants/acme/invoices/i3" in page.text
+    assert "Lab 4 Mar 2026, 10:00 27 → 30 Being decided" in words(page)
+    assert "Planning 4 Mar 2026, 10:00 12 → 13 Refused erp" in words(page)
+    bench.company.ordering.orders = [order(f"n{n}", "completed", ("lab", n, n + 1)) for n in range(30)]
+    browser = bench.signed_in()
+    assert f"{ORDERS}?cursor=25" in (await browser.get(ORDERS)).text
+    assert "29 → 30" in words(await browser.get(f"{ORDERS}?cursor=25"))
+    bench.company.ordering.orders = []
+    assert "Nothing was bought yet" in words(await browser.get(ORDERS))
+
+
+async def test_the_budget_and_the_rule_of_approval_are_shown_with_what_is_used(bench: ConsoleBench) -> None:
+    bench.company.contract.second_approver, bench.company.contract.monthly_budget_minor = "above_budget", 50_000
+    page = words(await bench.signed_in().get(ORDERS))
+    assert "Who approves two people, above the monthly budget Monthly budget CHF 500.00 Added this month CHF 360.00 CHF 140.00 left" in page
+    bench.company.contract.monthly_budget_minor = 30_000
+    assert "CHF 60.00 above the budget" in words(await bench.signed_in().get(ORDERS))
+
+
+async def test_a_quote_is_approved_or_withdrawn_on_its_page_and_shows_who_did_it(bench: ConsoleBench) -> None:
+    quote = await quoted(bench)
+    browser = bench.signed_in()
+    assert "+3 Lab valid until 5 Mar 2026, 23:59 Can be approved Ann Müller CHF 33.88 Review" in words(await browser.get(ORDERS))
+    page = words(await browser.get(f"{ORDERS}/quotes/{quote}"))
+    assert "3 licences of Lab Can be approved" in page
+    assert "requested 5 Mar 2026, 09:00 Ann Müller" in page
+    done = await browser.post(f"{ORDERS}/quotes/{quote}/approve")
+    assert "The licences were added and can be used now." in words(done)
+    other = await quoted(bench)
+    await browser.get(f"{ORDERS}/quotes/{other}")
+    gone = words(await browser.post(f"{ORDERS}/quotes/{other}/withdraw"))
+    assert "The quote is withdrawn." in gone
+    assert "Approve for" not in gone
+
+
+async def test_two_people_approve_and_each_sees_what_their_own_approval_does(bench: ConsoleBench) -> None:
+    bench.company.needs_second = True
+    quote = await quoted(bench)
+    browser = bench.signed_in()
+    first = words(await browser.get(f"{ORDERS}/quotes/{quote}"))
+    assert "After your approval it waits for another person with the right to buy." in first
+    waits = words(await browser.post(f"{ORDERS}/quotes/{quote}/approve"))
+    assert "Your approval is recorded." in waits
+    assert "Waits for a second approver" in waits
+    assert "another person with the right to buy has to approve it" in waits
+    assert "Approve for" not in waits
+    assert "Waits for a second approver" in words(await browser.get(ORDERS))
+    bench.company.answers[f"POST {REST}/quotes/{quote}/approve"] = problem(
+        409, "second-approver-needed", "You have approved this quote already.", requested_by="ann"
+    )
+    again = await browser.post(f"{ORDERS}/quotes/{quote}/approve")
+    assert (again.status_code, "Another person with the right to buy must approve this purchase." in words(again)) == (409, True)
+
+
+@pytest.mark.parametrize("why", ["quote-expired", "quote-outdated", "price-list-changed"])
+async def test_T8_a_quote_that_expired_meanwhile_is_requested_again_with_one_click(bench: ConsoleBench, why: str) -> None:
+    quote = await quoted(bench)
+    browser = bench.signed_in()
+    await browser.get(f"{ORDERS}/quotes/{quote}")
+    bench.company.answers[f"POST {REST}/quotes/{quote}/approve"] = problem(409, why, "It no longer fits.")
+    refused = await browser.post(f"{ORDERS}/quotes/{quote}/approve")
+    assert (refused.status_code, f"{ORDERS}/quotes/{quote}/renew" in refused.text) == (409, True)
+    bench.company.quotes[quote] |= {"state": "expired", "your_approval": None}
+    listed = await browser.get(ORDERS)
+    assert "Expired" in words(listed)
+    new = words(await browser.post(f"{ORDERS}/quotes/{quote}/renew"))
+    assert "This is the new quote, at the present price." in new
+    assert "Can be approved" in new
+    assert len(bench.company.quotes) == 2
+    assert bench.company.modules["lab"].bought == 27
+
+
+async def test_a_quote_that_was_replaced_leads_to_the_new_one(bench: ConsoleBench) -> None:
+    old, new = await quoted(bench), await quoted(bench)
+    browser = bench.signed_in()
+    await browser.get(f"{ORDERS}/quotes/{old}")
+    bench.company.answers[f"POST {REST}/quotes/{old}/approve"] = problem(409, "quote-replaced", "There is a newer quote.", quote=new)
+    page = await browser.post(f"{ORDERS}/quotes/{old}/approve")
+    assert (page.url.path, "There is a newer quote, at the price of today." in words(page)) == (f"{ORDERS}/quotes/{new}", True)
+
+
+async def test_A9_A11_a_request_is_sent_estimated_and_approved(bench: ConsoleBench) -> None:
+    bench.company.contract.by_request = True
+    browser = bench.signed_in()
+    form = await browser.get(f"{ORDERS}/request")
+    assert 'value="Alpenrose AG"' in form.text
+    assert 'value="ann@acme.example"' in form.text
+    contact: dict[str, Any] = {"company": "Alpenrose AG", "name": "Ann", "email": "ann@acme.example", "phone": "", "message": "Soon <b>"}
+    nothing = await browser.post(f"{ORDERS}/request", **contact)
+    assert (nothing.status_code, "Enter at least one number to add or to reduce." in words(nothing)) == (422, True)
+    both = await browser.post(f"{ORDERS}/request", **contact, **numbers({"add-lab": "5", "reduce-lab": "2", "add-projects": "-1"}))
+    assert both.status_code == 422
+    assert "Enter a number to add or one to reduce, not both." in words(both)
+    assert "Enter a whole number from 1 to" in words(both)
+    wrong = await browser.post(f"{ORDERS}/request", **contact | {"email": "nobody"}, **numbers({"add-lab": "5"}))
+    assert (wrong.status_code, "an e-mail address" in words(wrong), 'value="5"' in wrong.text) == (422, True, True)
+    sent = words(await browser.post(f"{ORDERS}/request", **contact, **numbers({"add-lab": "5", "reduce-documents": "10"})))
+    assert "The request is sent." in sent
+    assert "Waits for the vendor" in sent
+    assert "Lab +5 documents −10" in sent
+    assert "Soon &lt;b&gt;" in sent
+    estimate = words(await browser.get(f"{ORDERS}/requests/r2"))
+    assert "Lab +5 CHF 10.00 each for a period" in estimate
+    assert "The vendor says: A price for you." in estimate
+    assert "For the rest of the period, if approved today CHF 43.55 Tax CHF 3.53 Total CHF 47.08" in estimate
+    assert "Less on the next day, without tax CHF 1.61" in estimate
+    done = words(await browser.post(f"{ORDERS}/requests/r2/approve"))
+    assert "The estimate is approved." in done
+    again = await browser.post(f"{ORDERS}/requests/r2/approve")
+    assert (again.status_code, "The request is closed already." in words(again)) == (409, True)
+    assert "Declined by the vendor" in words(await browser.get(f"{ORDERS}/requests/r0"))
+    assert "Not sold any more" in words(await browser.get(f"{ORDERS}/requests/r0"))
+    await browser.get(f"{ORDERS}/requests/r1")
+    assert "The request is withdrawn." in words(await browser.post(f"{ORDERS}/requests/r1/withdraw"))
+
+
+async def test_an_estimate_that_needs_a_second_approver_says_that_nothing_is_bought_yet(bench: ConsoleBench) -> None:
+    bench.company.ordering.needs_second = True
+    browser = bench.signed_in()
+    await browser.get(f"{ORDERS}/requests/r2")
+    assert "Nothing is bought until then." in words(await browser.post(f"{ORDERS}/requests/r2/approve"))
+
+
+async def test_T22_T23_a_reader_without_the_right_to_buy_reads_only(bench: ConsoleBench) -> None:
+    quote = await quoted(bench)
+    browser = bench.signed_in("bob", rights=("account:read",))
+    for path in (ORDERS, f"{ORDERS}/quotes/{quote}", f"{ORDERS}/requests/r2"):
+        page = await browser.get(path)
+        assert page.status_code == 200
+        assert all(each not in page.text for each in ("/approve", "/withdraw", "/renew", f'{ORDERS}/request"'))
+    for path in (f"quotes/{quote}/approve", f"quotes/{quote}/withdraw", f"quotes/{quote}/renew", "requests/r2/approve", "request"):
+        assert (await browser.post(f"{ORDERS}/{path}")).status_code == 403
+    assert (await browser.get(f"{ORDERS}/request")).status_code == 403
+    assert (await browser.get(f"{ORDERS}/quotes/absent")).status_code == 404
+    assert (await browser.get(f"{ORDERS}/requests/absent")).status_code == 404
+    assert (await browser.get(f"/tenants/other/orders/quotes/{quote}")).status_code == 404
+
+
+async def test_a_part_that_is_missing_costs_only_itself(bench: ConsoleBench) -> None:
+    for path in ("quotes", "purchase-requests", "purchase-settings"):
+        bench.company.answers[f"GET {REST}/{path}"] = httpx.Response(503)
+    page = words(await bench.signed_in().get(ORDERS))
+    for part in ("The quotes", "The requests", "The rules for purchases"):
+        assert f"{part} cannot be shown now" in page
+    assert "115 → 119" in page
