@@ -129,8 +129,8 @@ def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
 
     charges = [charge("a", 2, date(2013, 11, 15), 16, 1280), charge("b", 3, date(2013, 11, 20), 11, 1320)]
     _, _, text = read(invoice([line("adjustment", "time", 5, 0, 0, 0, 2600, "a", "b")], tax=650), charges=charges)
-    assert "2fromNov15,2013:16of30daysat€12.00,€12.80" in text
-    assert "3fromNov20,2013:11of30daysat€12.00,€13.20" in text
+    assert "2fromNov15,2013,16of30daysat€12.00each:€12.80" in text
+    assert "3fromNov20,2013,11of30daysat€12.00each:€13.20" in text
 
 
 def test_the_PDF_states_reverse_charge_and_test_invoices() -> None:
@@ -156,6 +156,7 @@ def test_every_language_has_every_text_with_the_same_values_in_it() -> None:
     for language, texts in TEXTS.items():
         assert texts.keys() == TEXTS["en"].keys(), language
         assert [name for name, text in texts.items() if values(text) != values(TEXTS["en"][name])] == [], language
+        assert [name for name, text in texts.items() if text.endswith(".") < TEXTS["en"][name].endswith(".")] == [], "a sentence ends"
 
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 10"><rect width="40" height="10" fill="#ff0080"/></svg>'
