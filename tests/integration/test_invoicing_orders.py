@@ -212,6 +212,32 @@ async def test_M12_a_pool_opens_with_no_higher_cap_than_the_budget_allows_and_th
     assert {module: each.expand_cap for module, each in bench.pools[tenant].policies.items()} == {"time": 50, "documents": 100}
 
 
+async def test_M12_M8_a_cap_is_lowered_before_a_reduction_at_once_and_raised_again_if_seats_refuses_it(bench: Bench) -> None:
+    policies = {"over_limit": "expand", "expand_cap": 100, "reduce_at": "now"}
+    modules = [{"module": "time", "licences": 10, "policies": policies}]
+    tenant = await bench.subscribed(NOVEMBER, {}, "2013-11-01", billed_until="2013-12-01", modules=modules)
+    path, both = f"/v1/tenants/{tenant}", {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "none", "monthly_budget_minor": 6000}, **both)
+    await bench.until_settled(tenant)
+    assert bench.pools[tenant].policies["time"].expand_cap == 10 + 5
+
+    async def reduce(total: int) -> None:
+        offer = await bench.ok("POST", f"{path}/reductions", {"items": [{"module": "time", "total": total}]}, **both)
+        await bench.ok("POST", offer["approve_url"], {}, **both, prefer="wait=10")
+        await bench.until_settled(tenant)
+
+    await reduce(7)
+    sent = await bench.commands(tenant, seats_v1.SetPolicy) + await bench.commands(tenant, seats_v1.ReduceLicences)
+    last = [type(each).__name__ for each in sorted(sent, key=lambda each: each.number)][-2:]
+    assert (last, bench.pools[tenant].policies["time"].expand_cap) == (["SetPolicy", "ReduceLicences"], 7 + 5)
+    bench.reject[seats_v1.ReduceLicences] = "invalid"
+    try:
+        await reduce(4)
+    finally:
+        bench.reject.clear()
+    assert bench.pools[tenant].policies["time"].expand_cap == 7 + 5
+
+
 async def sent_caps(bench: Bench, tenant: str) -> list[Any]:
     sent = await bench.commands(tenant, seats_v1.SetPolicy) + await bench.commands(tenant, seats_v1.OpenPool)
     return sorted(sent, key=lambda each: each.number)

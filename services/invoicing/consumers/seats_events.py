@@ -16,11 +16,11 @@ from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module
 from services.invoicing.use_cases.budget import note_expansion
 from services.invoicing.use_cases.endings import KEEP, end_added_module, end_with_period, end_with_pool, note_kept, send_ending_again
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
-from services.invoicing.use_cases.expand_caps import SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
+from services.invoicing.use_cases.expand_caps import APPLY_PLAN, SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
-from services.invoicing.use_cases.plan_begins import APPLY_PLAN, begin_plan, reduce_again, send_plan_again
+from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again, send_plan_again
 from services.invoicing.use_cases.policies import note_policies, send_policies_again
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
@@ -113,6 +113,7 @@ async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEv
         case seats_v1.ReductionRefused() as refused:
             detail = refused.model_dump(mode="json", include={"module", "must_free", "expected", "actual"}, exclude_none=True)
             await note_answer(uow, message.tenant, answered[1], refused.at, refused.reason, detail)
+            await follow_budget(uow, message.tenant, refused.at, cause=message.envelope)
         case seats_v1.ReductionScheduled() as scheduled:
             detail = {"would_flag": [each.model_dump() for each in scheduled.would_flag]}
             await note_answer(uow, message.tenant, answered[1], scheduled.at, None, detail)
@@ -157,6 +158,8 @@ async def on_policy_changed(uow: UnitOfWork, message: Message[seats_v1.PolicyCha
         return  # the tenant's own cap is as it was
     reference = answered[1] if answered is not None and answered[0] == SET_POLICY else None
     await note_policies(uow, message.tenant, reference, message.payload, message.envelope)
+    if answered is not None and answered[0] == APPLY_PLAN:
+        await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
@@ -303,6 +306,7 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
             await refuse_order(uow, message.tenant, reference, event.reason, event.at, detail, message.envelope)
         case kind if kind in REDUCTION_KINDS:
             await note_answer(uow, message.tenant, reference, event.at, event.reason, detail)
+            await follow_budget(uow, message.tenant, event.at, cause=message.envelope)
         case "keep_subscription":
             await note_kept(uow, message.tenant, event.at, event.reason, message.envelope)
         case kind if kind == SET_POLICY:

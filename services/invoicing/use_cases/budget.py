@@ -1,6 +1,7 @@
 """The monthly budget of a tenant: what of it is used, and which purchases and expansions it allows."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Final
 
@@ -20,6 +21,7 @@ from shared.schemas.seats_v1 import OverLimit, Policies, PoolExpanded
 
 NEW_MONTH: Final = "budget_month"  # kind of the due action at the start of each month
 REFERENCE: Final = "budget"
+NO_TOTALS: Final[Mapping[str, int]] = {}
 
 
 def added_minor(quote: QuoteIssued) -> int:
@@ -72,9 +74,13 @@ async def note_expansion(uow: UnitOfWork, tenant_id: str, contract: Subscription
     await store.budget.add(uow.connection, tenant_id, BudgetUse(decision, month_of(day), net_minor))
 
 
-async def budget_limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime) -> Mapping[str, int]:
-    """Return the cap of each module that expands, so that all expansions stay within the budget; empty: there is no budget."""
+async def budget_limits(
+    uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime, totals: Mapping[str, int] = NO_TOTALS
+) -> Mapping[str, int]:
+    """Return the cap of each module that expands, so that all expansions stay within the budget; empty: there is no budget. `totals`: the
+    licences of modules that are about to be reduced."""
     left, pools = await _expandable(uow, tenant_id, modules, at)
+    pools = [replace(pool, licences=totals.get(pool.module, pool.licences)) for pool in pools]
     return {} if left is None else budget_caps(left, pools)
 
 

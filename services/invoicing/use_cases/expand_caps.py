@@ -14,7 +14,7 @@ from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.expand_caps import effective_cap
 from services.invoicing.store.subscriptions import Module
-from services.invoicing.use_cases.budget import budget_limits
+from services.invoicing.use_cases.budget import NO_TOTALS, budget_limits
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.seats_commands import send
 from shared.database import UnitOfWork
@@ -24,6 +24,9 @@ from shared.schemas.seats_v1 import OverLimit, Policies, SetPolicy
 
 SET_CAP: Final = "set_expand_cap"  # kind of the command; its reference is the module
 SET_POLICY: Final = "set_policy"  # of a change of policies, which can change a cap as well
+REDUCE: Final = "reduce_licences"  # of a reduction at once
+APPLY_PLAN: Final = "apply_plan"  # of a plan that takes effect, which can change caps and reduce pools
+_OPEN: Final = (SET_CAP, SET_POLICY, REDUCE, APPLY_PLAN)  # no cap is raised before seats has answered these
 OVERDUE: Final = "overdue_invoice"
 BUDGET: Final = "monthly_budget"
 
@@ -68,10 +71,13 @@ async def _known_limit(uow: UnitOfWork, tenant_id: str, row: Module) -> int:
     return pool.licences if pool is not None else row.licences
 
 
-async def send_caps(uow: UnitOfWork, tenant_id: str, at: datetime, *, cause: Envelope | None = None) -> None:
-    """Send seats each cap that has to differ from the one sent last, and publish what limits expansions."""
+async def send_caps(
+    uow: UnitOfWork, tenant_id: str, at: datetime, *, totals: Mapping[str, int] = NO_TOTALS, cause: Envelope | None = None
+) -> None:
+    """Send seats each cap that has to differ from the one sent last, and publish what limits expansions. `totals`: the licences of modules
+    for which a reduction is sent next."""
     modules = await store.subscriptions.modules(uow.connection, tenant_id)
-    limits = await _limits(uow, tenant_id, modules, at)
+    limits = await _limits(uow, tenant_id, modules, at, totals)
     lower, higher = list[tuple[str, int]](), list[tuple[str, int]]()
     for module in modules:
         own = Policies.model_validate_json(module.policies)
@@ -82,15 +88,17 @@ async def send_caps(uow: UnitOfWork, tenant_id: str, at: datetime, *, cause: Env
         await _note_limit(uow, tenant_id, module, own, limits.by(module.module, own), at, cause)
     for name, cap in lower:
         await _send(uow, tenant_id, name, cap, at, cause=cause)
-    if higher and not await store.commands.any_unanswered(uow.connection, tenant_id, [SET_CAP, SET_POLICY]):
+    if higher and not await store.commands.any_unanswered(uow.connection, tenant_id, _OPEN):
         for name, cap in higher:
             await _send(uow, tenant_id, name, cap, at, cause=cause)
 
 
-async def follow_budget(uow: UnitOfWork, tenant_id: str, at: datetime, *, cause: Envelope | None = None) -> None:
-    """Send the caps again after something that a budget depends on has changed."""
+async def follow_budget(
+    uow: UnitOfWork, tenant_id: str, at: datetime, *, totals: Mapping[str, int] = NO_TOTALS, cause: Envelope | None = None
+) -> None:
+    """Send the caps again after something that a budget depends on has changed, or before a reduction to these totals."""
     if (await store.purchase_settings.find(uow.connection, tenant_id)).monthly_budget_minor is not None:
-        await send_caps(uow, tenant_id, at, cause=cause)
+        await send_caps(uow, tenant_id, at, totals=totals, cause=cause)
 
 
 async def _note_limit(
@@ -124,6 +132,8 @@ async def _send(
     await send(uow, tenant_id, make, kind=SET_CAP, reference=module, time=at, above=above, cause=cause)
 
 
-async def _limits(uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime) -> Limits:
+async def _limits(
+    uow: UnitOfWork, tenant_id: str, modules: Sequence[Module], at: datetime, totals: Mapping[str, int] = NO_TOTALS
+) -> Limits:
     overdue = await store.overdue.find(uow.connection, tenant_id)
-    return Limits(overdue.blocked, await budget_limits(uow, tenant_id, modules, at))
+    return Limits(overdue.blocked, await budget_limits(uow, tenant_id, modules, at, totals))

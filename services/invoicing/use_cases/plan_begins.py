@@ -7,7 +7,7 @@ the invoice counts the licences that the plan allows, and seats gets the reducti
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import structlog
@@ -21,7 +21,7 @@ from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.use_cases.contract_terms import change_terms
-from services.invoicing.use_cases.expand_caps import effective_policies
+from services.invoicing.use_cases.expand_caps import APPLY_PLAN, effective_policies, follow_budget
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, pools_at_start, scheduled_plan
@@ -45,8 +45,7 @@ from shared.schemas.seats_v1 import (
 
 log = structlog.get_logger(__name__)
 
-APPLY_PLAN: Final = "apply_plan"  # the kind of the commands with which a plan takes effect in seats
-REDUCE, CLOSE, POLICY = "reduce", "close", "policy"
+REDUCE, CLOSE, POLICY = "reduce", "close", "policy"  # in the references of the commands with which a plan takes effect in seats
 
 
 async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event: PeriodStarted, cause: Envelope) -> None:
@@ -89,6 +88,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     detail: dict[str, Any] = {"period": event.period, "commands": commands}
     c = uow.connection
     await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
+    await follow_budget(uow, tenant_id, event.at, totals=fewer, cause=cause)
     for reference in detail["commands"]:
         await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
     await store.price_lists.forget(c, tenant_id)

@@ -15,6 +15,7 @@ from services.invoicing.domain.quote import Refusal, Situation, expected
 from services.invoicing.domain.reduction import NOW, PERIOD_END, Reduction, SubscribedModule, Wanted, reduction_of
 from services.invoicing.settings import Settings
 from services.invoicing.store.reductions import NewReduction, StoredReduction
+from services.invoicing.use_cases.expand_caps import REDUCE, follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
@@ -29,7 +30,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import ReductionItem, ReductionOrdered
 from shared.schemas.seats_v1 import ClosePool, Expected, LicenceCount, Reason, ReduceLicences, ReductionRefused, ScheduleReduction
 
-CLOSE, REDUCE, SCHEDULE = "close_pool", "reduce_licences", "schedule_reduction"
+CLOSE, SCHEDULE = "close_pool", "schedule_reduction"
 KINDS: Final = (CLOSE, REDUCE, SCHEDULE)
 
 
@@ -156,6 +157,8 @@ async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, act
         changes=tuple(Change(field=f"{item.module}.{field}", old=item.before, new=item.total) for item in items),
     )
     await publish_fact(uow, tenant_id, event, subject=reduction)
+    if takes_effect == NOW:  # else seats could expand the pool by the licences that are given up
+        await follow_budget(uow, tenant_id, at, totals={item.module: item.total for item in items})
     commands = _commands(reduction, takes_effect, items, found.expects)
     await store.reductions.approve(uow.connection, tenant_id, reduction, at, len(commands))
     for command in commands:
