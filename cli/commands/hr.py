@@ -69,8 +69,8 @@ def import_people(
     Exit codes: 0 imported (or the dry run is complete); 1 refused or failed; 2 wrong option; 3 imported, but some rows
     could not be used; 4 stopped, because more people would lose access than are allowed without a confirmation.
     """
-    from cli.hr.dates import DateOrder, EndDates
     from cli.hr.importing import Wanted, import_people, read_files
+    from shared.hr_files.dates import DateOrder, EndDates
 
     if absent == "leave" and not complete:
         raise typer.BadParameter("leave needs --complete: only complete files say who is missing.", param_hint="--absent")

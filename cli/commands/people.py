@@ -138,9 +138,9 @@ def matches(
     seatpool people matches --tenant acme --source hr/acme --dry-run --files people.csv --dates dmy --columns employee_id=Nr
     ```
     """
-    from cli.hr.dates import DateOrder, EndDates
     from cli.hr.importing import read_files
     from cli.people.matches import matches, matches_of_files
+    from shared.hr_files.dates import DateOrder, EndDates
 
     if (files is not None or match_by) and not dry_run:
         raise typer.BadParameter("this option needs --dry-run: nobody is linked.", param_hint="--files" if files else "--match-by")

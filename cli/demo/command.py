@@ -27,13 +27,13 @@ from cli.demo.sign_in import Door, doors
 from cli.demo.stage import Stage
 from cli.demo.statistics import Closing, ask_everybody, close
 from cli.demo.story import TOKEN_SECONDS, play
-from cli.hr.columns import FilesUnusable
-from cli.hr.company import Company, read_company
 from cli.hr.screen import show_bad_rows
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest, kafka_environment, read_stack, stack_file
 from cli.token import fetch_token
 from shared.clock import SystemClock
+from shared.hr_files.columns import FilesUnusable
+from shared.hr_files.company import Company, read_company
 from shared.ids import new_id
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import orjson
 
-from cli.hr.company import Company, Entry, Period, Person
-from cli.hr.reports import report_of
+from shared.hr_files.company import Company, Entry, Period, Person
+from shared.hr_files.reports import report_of
 from shared.schemas.hr_v1 import PersonReported
 
 ONE_DAY = timedelta(days=1)

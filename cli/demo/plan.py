@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, Va
 
 from cli.console import CliError
 from cli.demo.happenings import changes_after
-from cli.hr.company import Company
 from shared.countries import Country
+from shared.hr_files.company import Company
 from shared.schemas.base import Currency, Id, ModuleName
 from shared.schemas.seats_v1 import Policies
 

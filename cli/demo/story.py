@@ -11,11 +11,11 @@ from cli.console import CliError
 from cli.demo.happenings import Happening, Kind, changes_after, hired_on, reported_on
 from cli.demo.plan import Plan, money_words
 from cli.demo.stage import Audience, Snapshot, Stage
-from cli.hr.company import Company
 from cli.hr.facts import send
 from cli.names import ALL_RIGHTS
 from cli.rest import Addresses, Rest
 from cli.token import fetch_token
+from shared.hr_files.company import Company
 from shared.ids import new_id
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonReported

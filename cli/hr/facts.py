@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.hr.company import BadRow
 from cli.rest import Rest
+from shared.hr_files.company import BadRow
 from shared.schemas.hr_v1 import HrFact, PersonReported
 from shared.schemas.registry import type_of
 

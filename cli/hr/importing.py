@@ -11,13 +11,13 @@ import typer
 
 from cli.console import CliError, fail, out, run
 from cli.hr import screen
-from cli.hr.columns import FilesUnusable, read_column_map, read_kinds
-from cli.hr.company import FIELDS, BadRow, Company, Dialect, Person, read_company
-from cli.hr.dates import DateOrder, EndDates
 from cli.hr.facts import words
-from cli.hr.reports import in_parts
-from cli.hr.tables import check_encoding
 from cli.rest import Rest, addresses
+from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
+from shared.hr_files.company import FIELDS, BadRow, Company, Dialect, Person, read_company
+from shared.hr_files.dates import DateOrder, EndDates
+from shared.hr_files.reports import in_parts
+from shared.hr_files.tables import check_encoding
 from shared.ids import new_id
 
 ROWS_REPORTED, NEEDS_CONFIRMATION = 3, 4  # exit codes of the command; its help names them
@@ -144,9 +144,9 @@ class _Staged:
 
     @classmethod
     async def open(cls, rest: Rest, company: Company, wanted: Wanted) -> "_Staged":
-        """People who cannot be read must not count as missing, so with any of them nobody leaves for being absent."""
+        """Begin an import. People who cannot be read do not count as missing."""
         notes = (*_about_logins(company), *_about_emails(company))
-        if wanted.absent == "leave" and company.bad_rows:
+        if wanted.absent == "leave" and not company.is_readable:
             notes += ("Some rows cannot be read, so it is not certain who is missing: absent people are listed, and none of them leaves.",)
             wanted = replace(wanted, absent="list")
         staged = cls(rest, company, wanted, notes)

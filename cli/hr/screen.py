@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from cli.console import err, out
-from cli.hr.company import BadRow, Company
+from shared.hr_files.company import BadRow, Company
 from shared.money import to_decimal
 
 if TYPE_CHECKING:

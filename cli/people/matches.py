@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import fail, out, run
-from cli.hr.company import Company
 from cli.rest import PAGE_ITEMS, Rest, addresses
+from shared.hr_files.company import Company
 
 NAMED_MAX = 200  # people whose names are asked for, one by one; of the others, the ids are shown
 _STYLES = {"linked": "green", "would_link": "green", "conflict": "red", "would_conflict": "red"}

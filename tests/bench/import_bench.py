@@ -19,9 +19,9 @@ import asyncpg
 import orjson
 import psutil
 
-from cli.hr.company import read_company
 from cli.hr.importing import Wanted, perform
 from shared.clock import SystemClock
+from shared.hr_files.company import read_company
 from shared.ids import new_id
 from shared.kafka import make_producer, partition_of, started
 from shared.schemas.envelope import Envelope

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.hr.company import read_company
 from cli.hr.importing import Outcome, Wanted, perform
+from shared.hr_files.company import read_company
 from tests.support.stack import RunningStack
 from tests.support.tenant import DAY, Tenant, open_rest, open_tenant
 

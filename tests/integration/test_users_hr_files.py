@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cli.hr.company import Dialect, read_company
 from cli.hr.importing import Outcome, Wanted, perform
 from cli.rest import Addresses, Rest
+from shared.hr_files.company import Dialect, read_company
 from shared.schemas.users_v1 import PersonChanged, PersonLeft
 from tests.support.decided_seats import DecidedSeats
 from tests.support.users import NOON, Bench

@@ -53,6 +53,8 @@ PAGES = (
     ("invoices", "administrator", "/tenants/acme/invoices"),
     ("invoice", "administrator", "/tenants/acme/invoices/i3"),
     ("people-checks", "administrator", "/tenants/acme/people/checks"),
+    ("import", "administrator", "/tenants/acme/people/import"),
+    ("import-report", "administrator", "/tenants/acme/people/import/i1"),
     ("person-conflict", "administrator", "/tenants/acme/people/u7"),
     ("person-add", "administrator", "/tenants/acme/people/add"),
     ("person-edit", "administrator", "/tenants/acme/people/u1/edit"),
@@ -500,10 +502,12 @@ class Browser:
         self.last = response.text or self.last
         return response
 
-    async def post(self, url: str, *, follow: bool = True, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    async def post(
+        self, url: str, *, follow: bool = True, headers: dict[str, str] | None = None, files: Any = None, **fields: Any
+    ) -> httpx.Response:
         token = TOKEN.search(self.last)
         form = {"_token": token[1]} if token and "_token" not in fields else {}
-        response = await self.http.post(url, data=form | fields, headers=headers or {}, follow_redirects=follow)
+        response = await self.http.post(url, data=form | fields, files=files, headers=headers or {}, follow_redirects=follow)
         self.last = response.text or self.last
         return response
 

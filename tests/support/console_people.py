@@ -99,6 +99,20 @@ DIFFERENCES = {
 }  # fmt: skip
 
 
+IMPORT_CHANGES: list[dict[str, Any]] = [
+    {
+        "external_id": "9", "user": "n9", "kind": "new", "ends": False, "before": None, "errors": [],
+        "after": {"name": "Eva <b>", "status": "active", "department": "Research"}, "match": {"outcome": "linked"},
+    },
+    {
+        "external_id": "7", "user": "n7", "kind": "changed", "ends": True, "match": None, "errors": [],
+        "before": {"name": "Max", "status": "active"}, "after": {"name": "Max", "status": "left"},
+    },
+    {"external_id": "8", "user": "n8", "kind": "invalid", "ends": False, "before": None, "after": None, "match": None,
+     "errors": [{"field": "person.email", "expected": "an e-mail address"}]},
+]  # fmt: skip
+
+
 @dataclass
 class PeopleRest:
     """The people of one tenant."""
@@ -119,6 +133,11 @@ class PeopleRest:
     held: list[dict[str, Any]] = field(
         default_factory=lambda: [{"source": "hr/acme", "status": "stopped", "events": 70, "would_end": 41, "ended_before": 0, "limit": 5}]
     )
+
+    begun: dict[str, Any] = field(default_factory=dict)  # the body of an import that has begun
+    uploaded: list[dict[str, Any]] = field(default_factory=list)
+    import_status: str = "checked"
+    would_end: int = 0
 
     def routes(self) -> Mapping[str, Answer]:
         own = "users /v1/tenants/acme"
@@ -145,6 +164,13 @@ class PeopleRest:
             f"PUT {own}/profiles/(.+)": self._put_profile,
             f"GET {own}/department-mapping": lambda request: reply(self.departments),
             f"PUT {own}/department-mapping": self._put_mapping,
+            f"POST {own}/imports": self._begin_import,
+            f"PUT {own}/imports/i1/people/([0-9]+)": self._upload,
+            f"POST {own}/imports/i1/check": lambda request: reply({}),
+            f"GET {own}/imports/i1": lambda request: reply(self._import()),
+            f"GET {own}/imports/i1/changes": lambda request: reply({"items": IMPORT_CHANGES, "next": None}),
+            f"POST {own}/imports/i1/apply": self._apply_import,
+            f"DELETE {own}/imports/i1": self._discard_import,
             f"GET {own}/sources": lambda request: reply({"items": self.sources, "next": None}),
             f"GET {own}/held-events": lambda request: reply({"items": self.held, "next": None}),
             f"POST {own}/held-events/(confirm|discard)": self._decide_held,
@@ -312,3 +338,31 @@ class PeopleRest:
     def _confirm_duplicates(self, request: httpx.Request) -> httpx.Response:
         self.sources[0]["duplicates_held"] = False
         return reply(self.sources[0], 202)
+
+    def _begin_import(self, request: httpx.Request) -> httpx.Response:
+        self.begun = orjson.loads(request.content)
+        return reply({"import": "i1"}, 201)
+
+    def _upload(self, first: str, request: httpx.Request) -> httpx.Response:
+        self.uploaded += orjson.loads(request.content)["people"]
+        return reply({"accepted": 1, "invalid": []})
+
+    def _import(self) -> dict[str, Any]:
+        counts = {"new": 1, "changed": 1, "unchanged": 3, "invalid": 1, "leaving": self.would_end, "absent": 0}
+        modules = [{"module": "lab", "required_before": 27, "required": 28, "licences": 27, "available": 0}]
+        guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
+        seats = {"decided": True, "detail": "", "people": [], "expansions": [], "cost": None}
+        report = {"counts": counts, "absent": [], "invalid": [], "modules": modules, "seats": seats, "guard": guard}
+        own = {"import": "i1", "source": "hr/acme", "status": self.import_status, "people": 5, "done": 1, "total": 2, "failure": None}
+        return own | {"report": report}
+
+    def _apply_import(self, request: httpx.Request) -> httpx.Response:
+        given = orjson.loads(request.content) if request.content else {}
+        if self.would_end > 5 and given.get("confirm") != self.would_end:
+            return refusal(409, "import-needs-confirmation", "Too many people would lose access.")
+        self.import_status = "applying"
+        return reply(self._import(), 202)
+
+    def _discard_import(self, request: httpx.Request) -> httpx.Response:
+        self.import_status = "deleted"
+        return httpx.Response(204)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.hr.columns import FilesUnusable, read_column_map, read_kinds
-from cli.hr.company import FIELDS, Company, Dialect, read_company
-from cli.hr.dates import DateOrder, EndDates, parse_day
+from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
+from shared.hr_files.company import FIELDS, Company, Dialect, read_company
+from shared.hr_files.dates import DateOrder, EndDates, parse_day
 
 BEFORE = ("2019-05-01", "2025-12-31")  # when Bo was employed; Anna is, since 1 February 2020
 SINCE = ("2020-02-01", "None")

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.demo.happenings import Kind, changes_after, hired_on, history, reported_on
-from cli.hr.columns import FilesUnusable, read_column_map
-from cli.hr.company import FIELDS, Company, Dialect, Entry, Period, read_company
-from cli.hr.dates import DateOrder, EndDates
-from cli.hr.tables import check_encoding
+from shared.hr_files.columns import FilesUnusable, read_column_map
+from shared.hr_files.company import FIELDS, Company, Dialect, Entry, Period, read_company
+from shared.hr_files.dates import DateOrder, EndDates
+from shared.hr_files.tables import check_encoding
 
 DEPARTMENTS = "department_id,name,group\n1,Engineering,R\n2,Sales,S\n"
 EMPLOYEES = "employee_id,login,email,job_title,hire_date,current\n"

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from cli.hr import reports
-from cli.hr.company import Entry, Period, Person, read_company
-from cli.hr.reports import in_parts, report_of
+from shared.hr_files import reports
+from shared.hr_files.company import Entry, Period, Person, read_company
+from shared.hr_files.reports import in_parts, report_of
 from shared.schemas.hr_v1 import PersonReported
 from tests.support.deployment import Answer, Deployment, made_up, seatpool
 

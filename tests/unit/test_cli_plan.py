@@ -7,7 +7,7 @@ import pytest
 
 from cli.console import CliError
 from cli.demo.plan import plan_without_file, read_plan
-from cli.hr.company import Company, read_company
+from shared.hr_files.company import Company, read_company
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

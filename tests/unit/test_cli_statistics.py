@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from cli.demo.plan import Plan, read_plan
 from cli.demo.stage import Snapshot
 from cli.demo.statistics import Closing, close
-from cli.hr.company import read_company
 from cli.main import app
+from shared.hr_files.company import read_company
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -26,7 +26,7 @@ from services.console.rendering.formats import Formats, as_moment, locale_of
 from services.console.rendering.navigation import links_for
 from services.console.rendering.problem_texts import text_of
 from services.console.rest.problems import Problem
-from services.console.rest.services import READ_SECONDS_MAX, Part
+from services.console.rest.services import CHANGE_SECONDS_MAX, READ_SECONDS_MAX, Part
 from services.console.sign_in.seals import NOTICE
 from services.console.sign_in.sessions import Reader, reader_id
 from services.console.wiring import Wiring
@@ -156,12 +156,14 @@ class Page:
         key: str | None = None,
         etag: str | None = None,
         wait_seconds: int = 0,
+        seconds: float = CHANGE_SECONDS_MAX,
     ) -> Any:
         """Change something. Raises Refusal and Unavailable, which become a message on the page or a page of their own."""
         headers = {"idempotency-key": key or ids.new_id()} if method == "POST" else {}
         headers |= {"if-match": etag} if etag else {}
         headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
-        return await self.wiring.services.send(self.reader.token, method, service, self.path(path), body, query=query, headers=headers)
+        found, token = self.wiring.services, self.reader.token
+        return await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
 
     async def download(self, service: str, path: str, **query: Any) -> Response:
         """Return a file of a service, with its name and type, as it comes."""

@@ -111,10 +111,11 @@ class Services:
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        seconds: float = CHANGE_SECONDS_MAX,
     ) -> Any:
         """Return the answer to a change; None for one without a body. Raises Refusal, Unavailable and SignedOut."""
         content = {"data": form} if form is not None else {} if body is None else {"json": body}
-        response = await self._send(method, service, path, token, CHANGE_SECONDS_MAX, params=_given(query), headers=headers, **content)
+        response = await self._send(method, service, path, token, seconds, params=_given(query), headers=headers, **content)
         if response.status_code in _UNAVAILABLE:
             log.warning("service_failed", service=service, path=response.request.url.path, status=response.status_code)
             raise Unavailable(service)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from cli.hr.company import Person
+from shared.hr_files.company import Person
 
 PEOPLE_AT_ONCE = 1_000
 BYTES_AT_ONCE = 900_000  # a request may have 1 MiB

@@ -19,9 +19,9 @@ from typing import Any
 
 from pydantic import EmailStr, TypeAdapter, ValidationError
 
-from cli.hr.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
-from cli.hr.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
-from cli.hr.tables import PERSON, Broken, Row, Table, read_table
+from shared.hr_files.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
+from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
+from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table
 from shared.text import CONTROL
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
@@ -118,6 +118,11 @@ class Company:
     bad_rows: tuple[BadRow, ...]
     rows: RowCounts
     files: tuple[str, ...]  # how each was read, for the user
+
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether every row can be read. Otherwise somebody may only seem to be missing, so nobody leaves for being absent."""
+        return not self.bad_rows
 
 
 def read_company(path: Path, dialect: Dialect | None = None) -> Company:

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.hr.columns import ColumnMap, FilesUnusable, Layout, locate, repeated
+from shared.hr_files.columns import ColumnMap, FilesUnusable, Layout, locate, repeated
 
 FILE_BYTES_MAX = 50 * 1024 * 1024
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}

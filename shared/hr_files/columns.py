@@ -40,22 +40,23 @@ def column_key(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", name).strip().casefold())
 
 
-def read_column_map(given: str | None, known: Sequence[str]) -> ColumnMap:
-    """Read `field=Column,field=Column` or the name of a TOML file with a table `[columns]`. Raises FilesUnusable."""
+def read_column_map(given: str | None, known: Sequence[str], *, takes_file: bool = True) -> ColumnMap:
+    """Read `field=Column,field=Column` or, if `takes_file`, the name of a TOML file with a table `[columns]`. Raises FilesUnusable."""
     if not given:
         return {}
-    pairs = _pairs(given, "columns", 'employee_id = "Personalnummer"', "field=Column")
+    pairs = _pairs(given, "columns", 'employee_id = "Personalnummer"', "field=Column", takes_file=takes_file)
     for name in pairs:
         if name not in known:
             raise FilesUnusable(f"--columns: there is no field {name!r}. The fields are {', '.join(known)}.")
     return {name: _names(name, value) for name, value in pairs.items()}
 
 
-def read_kinds(given: str | None) -> Mapping[str, str]:
-    """Read `Value=kind,Value=kind` or the name of a TOML file with a table `[kinds]`; return the kind of each `value_key`. Raises
-    FilesUnusable."""
+def read_kinds(given: str | None, *, takes_file: bool = True) -> Mapping[str, str]:
+    """Read `Value=kind,Value=kind` or, if `takes_file`, the name of a TOML file with a table `[kinds]`; return the kind of each
+    `value_key`. Raises FilesUnusable."""
     found: dict[str, str] = {}
-    for value, kind in (_pairs(given, "kinds", '"Contingent Worker" = "external"', "Value=kind") if given else {}).items():
+    pairs = _pairs(given, "kinds", '"Contingent Worker" = "external"', "Value=kind", takes_file=takes_file) if given else {}
+    for value, kind in pairs.items():
         if kind not in KINDS:
             raise FilesUnusable(f"--kinds: {value}: one of {', '.join(KINDS)} expected (got {kind!r})")
         if found.setdefault(value_key(value), kind) != kind:
@@ -68,9 +69,9 @@ def value_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _pairs(given: str, table: str, line: str, form: str) -> dict[str, Any]:
+def _pairs(given: str, table: str, line: str, form: str, *, takes_file: bool) -> dict[str, Any]:
     """Read what an option gives, or the table of a TOML file that it names; `line` and `form` are examples of both."""
-    if given.lower().endswith(".toml"):
+    if takes_file and given.lower().endswith(".toml"):
         return _of_toml(Path(given), table, line)
     pairs: dict[str, Any] = {}
     for part in given.split(","):

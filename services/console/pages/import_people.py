@@ -1,0 +1,179 @@
+"""Import people from a CSV file: what the file says, what it would change, and the change."""
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.forms import Form
+from services.console.pages.page import NotAllowed, Page, needs
+from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.person import written
+from services.console.pages.route import PageRoute, with_file
+from services.console.rendering import people_texts
+from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
+from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
+from shared.hr_files.company import FIELDS, Company, Dialect, read_company
+from shared.hr_files.dates import DateOrder, EndDates
+from shared.hr_files.reports import in_parts
+from shared.hr_files.tables import ENCODINGS, check_encoding
+from shared.schemas.rights import USERS_MANAGE
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/import", include_in_schema=False)
+
+Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
+CHECK_SECONDS_MAX: Final = 120.0
+CHANGES_SHOWN: Final = 100
+BAD_ROWS_SHOWN: Final = 100
+
+
+def _check_reader(page: Page) -> None:
+    """Raise NotAllowed for a reader with a viewset: an import is about all departments."""
+    if page.reader.principal.departments is not None:
+        raise NotAllowed
+
+
+@router.get("")
+async def ask_file(page: Managing) -> Response:
+    """Ask for the file, and how to read it."""
+    _check_reader(page)
+    return await _show(page, Form.of(dates=DateOrder.ISO, end_dates=EndDates.INCLUSIVE, absent="list"))
+
+
+async def _show(page: Page, form: Form, status: int = 200) -> Response:
+    sources = await page.get("users", "sources", limit=LISTED_MAX)
+    known = [each["source"] for each in sources.value["items"] if each["kind"] == "hr"] if sources.ok else []
+    if known and "source" not in form:
+        form = Form.of(**{name: form[name] for name in ("dates", "end_dates", "absent")}, source=known[0])
+    encodings = [("", page.gettext("find out")), *((each, each) for each in ENCODINGS)]
+    return page.render("import.html", status, form=form, sources=known, encodings=encodings, fields=FIELDS)
+
+
+@router.post("")
+@with_file
+async def check_file(page: Managing) -> Response:
+    """Read the file, and show what it would change. Nobody is changed yet."""
+    _check_reader(page)
+    form = page.form
+    source = form.text("source", page.gettext("Enter the name of the source, for example hr/acme."), most=300)
+    company = await _read(page)
+    if company is None or not form.ok:
+        return await _show(page, form, 422)
+    wants_leaving = form["absent"] == "leave"
+    body = {"source": source, "complete": bool(form["complete"]), "absent": "leave" if wants_leaving and company.is_readable else "list"}
+    try:
+        begun = await page.send("POST", "users", "imports", body, key=form.key or None)
+        path = f"imports/{url_part(begun['import'])}"
+        for first, part in in_parts(company.people):
+            await page.send("PUT", "users", f"{path}/people/{first}", {"people": part}, seconds=CHECK_SECONDS_MAX)
+        await page.send("POST", "users", f"{path}/check", seconds=CHECK_SECONDS_MAX)
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return await _show(page, form, 422)
+    return await _report(page, begun["import"], company, keeps_absent=wants_leaving and not company.is_readable)
+
+
+async def _read(page: Page) -> Company | None:
+    """Return what the file says; None, with an error beside the field, for a file that cannot be read as a whole."""
+    form = page.form
+    upload = form.files.get("file")
+    if upload is None:
+        form.errors["file"] = page.gettext("Choose a CSV file.")
+        return None
+    content = await upload.read()
+    await upload.close()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(upload.filename or "").name[:100] or "people.csv")
+        try:
+            dialect = Dialect(
+                encoding=check_encoding(form["encoding"] or None),
+                columns=read_column_map(form["columns"], FIELDS, takes_file=False),
+                dates=DateOrder(form["dates"]) if form["dates"] in [*DateOrder] else DateOrder.ISO,
+                kinds=read_kinds(form["kinds"], takes_file=False),
+                end_dates=EndDates(form["end_dates"]) if form["end_dates"] in [*EndDates] else EndDates.INCLUSIVE,
+            )
+            path.write_bytes(content)
+            return await asyncio.to_thread(read_company, path, dialect)
+        except FilesUnusable as error:
+            _explain(page, str(error))
+            return None
+
+
+def _explain(page: Page, text: str) -> None:
+    """Show why the file cannot be read, beside the field that it concerns. The reader names options of the command line."""
+    labels = {"columns": page.gettext("Columns"), "kinds": page.gettext("Kinds"), "encoding": page.gettext("Encoding")}
+    field = next((name for name in labels if text.startswith(f"--{name}")), "file")
+    for name, label in labels.items():
+        text = text.replace(f"--{name}", label)
+    page.form.errors[field] = text
+
+
+async def _report(page: Page, import_id: str, company: Company | None = None, *, keeps_absent: bool = False) -> Response:
+    path = f"imports/{url_part(import_id)}"
+    found, changes, modules = await page.together(
+        page.get("users", path),
+        page.get("users", f"{path}/changes", limit=CHANGES_SHOWN),
+        page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
+    )
+    return page.render(
+        "import_report.html",
+        found=found.need(),
+        changes=[_change(each, page) for each in changes.value["items"]] if changes.ok else [],
+        more_changes=bool(changes.ok and changes.value["next"]),
+        company=company,
+        bad_rows=company.bad_rows[:BAD_ROWS_SHOWN] if company else (),
+        keeps_absent=keeps_absent,
+        names=module_names(modules),
+        texts=people_texts,
+    )
+
+
+def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
+    """Return the change of one person with the values that differ."""
+    before, after = each["before"] or {}, each["after"] or {}
+    fields = [
+        (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
+        for name in people_texts.FIELDS
+        if before.get(name) != after.get(name)
+    ]
+    return {**each, "name": after.get("name") or before.get("name"), "fields": fields}
+
+
+def _shown(name: str, value: Any, page: Page) -> str:
+    if name == "status" and value in people_texts.STATUSES:
+        return page.gettext(people_texts.STATUSES[value].text)
+    return "" if value is None or value == "" else written(name, value, page)
+
+
+@router.get("/{import_id}")
+async def show_import(page: Managing, import_id: str) -> Response:
+    """Show the report and the progress."""
+    _check_reader(page)
+    return await _report(page, import_id)
+
+
+@router.post("/{import_id}/apply")
+async def apply(page: Managing, import_id: str) -> Response:
+    """Let a background job change the people."""
+    number = page.form["confirm"]
+    body = {"confirm": int(number)} if number.isdecimal() else None
+    here = page.url(f"people/import/{url_part(import_id)}")
+    try:
+        await page.send("POST", "users", f"imports/{url_part(import_id)}/apply", body, seconds=CHECK_SECONDS_MAX)
+    except Refusal as refusal:
+        return page.redirect(here, page.why(refusal.problem), "bad")
+    return page.redirect(here)
+
+
+@router.post("/{import_id}/discard")
+async def discard(page: Managing, import_id: str) -> Response:
+    """Delete the import. Nobody is changed."""
+    try:
+        await page.send("DELETE", "users", f"imports/{url_part(import_id)}")
+    except Refusal as refusal:
+        return page.redirect(page.url("people/import"), page.why(refusal.problem), "bad")
+    return page.redirect(page.url("people/import"), page.gettext("The import was deleted. Nobody was changed."))

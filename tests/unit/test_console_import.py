@@ -1,0 +1,92 @@
+"""The console's import of a CSV file, with the REST of the services in memory."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest_asyncio
+
+from tests.support.console import Browser, ConsoleBench, console
+from tests.unit.test_console_people import words
+
+IMPORT = "/tenants/acme/people/import"
+GOOD = "Personalnummer;start_date;login;name\r\n9;2026-01-02;eva;Eva <b>\r\n7;2025-01-02;max;Max\r\n"
+BROKEN = GOOD + "8;tomorrow;tim;Tim\r\n"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+async def send(browser: Browser, content: str | bytes, **more: Any) -> httpx.Response:
+    await browser.get(IMPORT)
+    fields = {"source": "hr/acme", "dates": "iso", "end_dates": "inclusive", "columns": "employee_id=Personalnummer", "absent": "list"}
+    return await browser.post(IMPORT, files={"file": ("people.csv", content)}, **(fields | more))
+
+
+async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_changed(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    page = await send(browser, GOOD, complete="yes", absent="leave")
+    text = words(page)
+    assert "new 1 changed 1 unchanged 3 lose access 0 missing from the file 0 not accepted 1" in text
+    assert "Lab 27 licences 27 → 28 It costs nothing" in text
+    assert "Eva &lt;b&gt; 9 new becomes one person with an entry of another source" in text
+    assert "Max 7 changed loses access Status: Active → Left" in text
+    assert "person.email: an e-mail address" in text
+    assert "2 rows: 2 used, 0 ignored, 0 reported." in text
+    assert people.begun == {"source": "hr/acme", "complete": True, "absent": "leave"}
+    assert [each["external_id"] for each in people.uploaded] == ["7", "9"]
+    assert people.import_status == "checked", "nobody is changed by a look"
+    running = words(await browser.post(f"{IMPORT}/i1/apply"))
+    assert "1 of 2 people are changed. You can leave this page." in running
+    people.import_status = "applied"
+    assert "1 person was changed." in words(await browser.get(f"{IMPORT}/i1"))
+
+
+async def test_rows_that_cannot_be_read_are_listed_and_then_nobody_leaves_for_being_missing(bench: ConsoleBench) -> None:
+    page = words(await send(bench.signed_in(), BROKEN, complete="yes", absent="leave"))
+    assert "Rows that cannot be read The people of these rows are not changed at all. Line Person Why 4 8 start_date" in page
+    assert "held back, because a row cannot be read 1" in page
+    assert "none of them leaves" in page
+    assert bench.company.people.begun["absent"] == "list"
+    assert [each["external_id"] for each in bench.company.people.uploaded] == ["7", "9"]
+
+
+async def test_an_import_by_which_many_would_lose_access_is_confirmed_with_their_number_or_deleted(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    people.would_end = 41
+    assert "Yes, 41 people lose access" in words(await send(browser, GOOD))
+    assert "Too many people would lose access." in words(await browser.post(f"{IMPORT}/i1/apply"))
+    await browser.post(f"{IMPORT}/i1/discard")
+    assert people.import_status == "deleted"
+    await browser.get(f"{IMPORT}/i1")
+    await send(browser, GOOD)
+    await browser.post(f"{IMPORT}/i1/apply", confirm="41")
+    assert people.import_status == "applying"
+
+
+async def test_a_file_that_cannot_be_read_says_why_beside_its_field(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    for content, more, said in (
+        ("", {}, "people.csv is empty"),
+        ("name\nAnn\n", {"columns": ""}, "has no column employee_id"),
+        (b"PK\x03\x04...", {}, "is a workbook of a spreadsheet"),
+        (GOOD, {"columns": "nothing=Name"}, "Columns: there is no field"),
+        (GOOD, {"columns": "pyproject.TOML"}, "Columns: field=Column expected"),
+        (GOOD, {"kinds": "pyproject.toml"}, "Kinds: Value=kind expected"),
+        (GOOD, {"encoding": "klingon"}, "Encoding: one of utf-8"),
+        (GOOD, {"source": ""}, "Enter the name of the source"),
+    ):
+        page = await send(browser, content, **more)
+        assert (page.status_code, said in words(page), bench.company.people.begun) == (422, True, {}), said
+    await browser.get(IMPORT)
+    assert "Choose a CSV file." in words(await browser.post(IMPORT, source="hr/acme"))
+
+
+async def test_T23_an_import_needs_the_right_and_no_viewset(bench: ConsoleBench) -> None:
+    assert (await bench.signed_in("bob", rights=("users:read",)).get(IMPORT)).status_code == 403
+    limited = bench.signed_in("eve", departments=["Sales"])
+    assert (await limited.get(IMPORT)).status_code == 403
+    assert "/people/import" not in (await limited.get("/tenants/acme/people")).text
