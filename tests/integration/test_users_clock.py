@@ -77,6 +77,8 @@ async def test_a_week_advances_in_steps_from_one_due_item_to_the_next(settings: 
     notifier = Other(due=[START + 3 * DAY, START + timedelta(hours=1), START + 30 * DAY], time=START)
     async with running_bench(settings, others={"notifier": notifier.probe}) as bench:
         tenant, rest = await opened(bench)
+        due = await rest.get(f"/v1/tenants/{tenant}/clock/next-due")
+        assert due == {"now": "2026-03-01T08:00:00.000Z", "next_due": "2026-03-01T09:00:00.000Z"}
         begun = await advance(rest, tenant, START + 7 * DAY)
         assert begun.status_code == 202
         assert begun.json()["state"] == "advancing"

@@ -32,6 +32,7 @@ from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
 from tests.support.console_orders import OrdersRest
 from tests.support.console_people import PeopleRest
+from tests.support.console_settings import SettingsRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 DEADLINE = "2026-03-09T09:00:00.000Z"
@@ -67,6 +68,11 @@ PAGES = (
     ("profiles", "administrator", "/tenants/acme/profiles"),
     ("profile-edit", "administrator", "/tenants/acme/profiles/edit?profile=staff"),
     ("department-edit", "administrator", "/tenants/acme/profiles/department?department=Sales+%3Cb%3E"),
+    ("settings", "administrator", "/tenants/acme/settings"),
+    ("settings-policies", "administrator", "/tenants/acme/settings/policies/documents"),
+    ("settings-charging", "administrator", "/tenants/acme/settings/charging"),
+    ("settings-company", "administrator", "/tenants/acme/settings/company"),
+    ("settings-billing", "administrator", "/tenants/acme/settings/billing"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),
     ("operator-open", "operator", "/operator/tenants/acme/open"),
@@ -155,6 +161,7 @@ class Company:
     contract: ContractRest = field(default_factory=ContractRest)
     access: AccessRest = field(default_factory=AccessRest)
     ordering: OrdersRest = field(default_factory=OrdersRest)
+    settings: SettingsRest = field(default_factory=SettingsRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
@@ -232,6 +239,7 @@ class Company:
             "login": claims["subject"],
             "email": f"{claims['subject']}@acme.example",
             "is_unconfirmed": claims["subject"] in self.unconfirmed,
+            "digests": self.settings.digests if claims["tenant"] else None,
         }
         return {"name": self.names.get(claims["subject"], claims["subject"]), "tenant": tenant if claims["tenant"] else None} | own
 
@@ -240,6 +248,7 @@ class Company:
     def _routes(self) -> Mapping[str, Callable[..., httpx.Response]]:
         own = "/v1/tenants/acme"
         return {
+            **self.settings.routes(),
             **self.operator.routes(),
             **self.people.routes(),
             **self.money.routes(),

@@ -100,7 +100,7 @@ class ContractRest:
         modules = [
             {
                 "module": name, "base": module.base, "licences": module.bought, "next_period": module.view(name)["next_period"],
-                "opened": True, "unit_price_minor": listed.get(name), "policies": {},
+                "opened": True, "unit_price_minor": listed.get(name), "policies": company.settings.policies.get(name, {}),
             }
             for name, module in company.modules.items()
         ]  # fmt: skip

@@ -80,9 +80,6 @@ class MoneyRest:
             f"GET {OWN}/invoices/i3/xml": lambda request: self._file("application/xml", 'attachment; filename="R-0003.xml"', b"<Invoice/>"),
             f"GET {OWN}/balance": lambda request: reply(self._balance()),
             f"GET {OWN}/payments": self._payments,
-            f"GET {OWN}/billing-details": lambda request: reply(
-                {"version": "b1", "company": "Alpenrose AG", "email": "invoices@alpenrose.example"}
-            ),
         }
 
     @staticmethod

@@ -7,6 +7,7 @@ from services.console.pages import (
     action_log,
     add_module,
     add_person,
+    billing,
     bulk_people,
     buy_licences,
     catalogue,
@@ -31,8 +32,10 @@ from services.console.pages import (
     quotes,
     reduce_licences,
     requests,
+    settings,
     sign_in,
     static_files,
+    test_clock,
 )
 from services.console.pages.errors import add_error_pages, unhandled
 from services.console.pages.headers import SecurityHeaders
@@ -57,6 +60,9 @@ PAGES = (
     invoices,
     profiles,
     action_log,
+    settings,
+    billing,
+    test_clock,
     operator,
     new_tenant,
     dead_letters,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.console.sign_in.sessions import Reader
-from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, USERS_READ
+from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, SETTINGS_MANAGE, USERS_READ
 from shared.translations import N_ as N_
 
 
@@ -29,6 +29,7 @@ TENANT_PAGES: Final = (
     Entry(N_("Invoices"), "invoices", "invoices", (ACCOUNT_READ,)),
     Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),
+    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ, SETTINGS_MANAGE)),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
     Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),

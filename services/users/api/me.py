@@ -39,6 +39,9 @@ class MeView(BaseModel):
     login: str | None
     email: str | None
     is_unconfirmed: bool = Field(description="True if the login or the e-mail address was changed and does not count for sign-in yet.")
+    digests: bool | None = Field(
+        description="False: the person gets only e-mails about deadlines, and those about own seats. null: no person."
+    )
     rights: list[str]
     departments: list[str] | None = Field(description="The departments whose people the caller sees; null: all people.")
     tenant: OwnTenantView | None = Field(description="null: the token is for all tenants, or the tenant does not exist.")
@@ -75,6 +78,7 @@ class _Names:
     login: str | None = None
     email: str | None = None
     is_unconfirmed: bool = False
+    digests: bool | None = None
 
 
 async def _names(uow: UnitOfWork, principal: Principal) -> _Names:
@@ -83,7 +87,7 @@ async def _names(uow: UnitOfWork, principal: Principal) -> _Names:
         person = await people_store.get(uow.connection, principal.tenant, principal.subject, None)
         if person is not None and person.record is not None:
             record = person.record
-            return _Names(record.name or None, record.login or None, record.email or None, person.is_unconfirmed)
+            return _Names(record.name or None, record.login or None, record.email or None, person.is_unconfirmed, person.account.digests)
     if principal.kind == OPERATOR_KIND:
         operator = await operators.with_email(uow.connection, principal.subject)
         if operator is not None:

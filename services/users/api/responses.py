@@ -362,6 +362,11 @@ class ClockView(BaseModel):
     to: Instant | None = Field(None, description="The time to which the clock is advancing.")
 
 
+class NextDueView(BaseModel):
+    now: Instant = Field(description="The present time of the tenant.")
+    next_due: Instant | None = Field(description="When something falls due next; null: nothing is known to fall due.")
+
+
 class AllowedView(BaseModel):
     source: str
     tenants: list[str]

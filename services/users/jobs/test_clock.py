@@ -62,6 +62,11 @@ class Coordinator:
     def wake(self) -> None:
         self._awake.set()
 
+    async def next_due(self, tenant: str, now: datetime) -> datetime | None:
+        """Return when the first service has something to do after `now`. Raises Transient if a service cannot be asked."""
+        answers = await asyncio.gather(*(probe(tenant) for probe in self._probes.values()))
+        return min((each.next_due for each in answers if each.next_due is not None and each.next_due > now), default=None)
+
     async def run(self) -> None:
         """Drive every advance in the database, each in a task of its own. Run until cancelled."""
         async with asyncio.TaskGroup() as group:

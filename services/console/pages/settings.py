@@ -1,0 +1,267 @@
+"""Settings: the policies in plain words, the company, billing details, the own e-mails, and the test clock (M8, M9, M12, E8)."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import orjson
+from babel import Locale
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.forms import Form
+from services.console.pages.page import NotAllowed, NotThere, Page, needs
+from services.console.pages.people import module_names
+from services.console.pages.route import PageRoute
+from services.console.rendering import policy_texts
+from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
+from services.console.rest.problems import Problem, Refusal
+from services.console.rest.services import Part, url_part
+from shared.schemas.policies import LICENCES_MAX
+from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ, SETTINGS_MANAGE
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/settings", include_in_schema=False)
+
+Reading = Annotated[Page, Depends(needs(ACCOUNT_READ, SETTINGS_MANAGE))]
+Managing = Annotated[Page, Depends(needs(SETTINGS_MANAGE))]
+NUMBER_MAX: Final = 100_000
+LANGUAGES: Final = ("en", "en-GB", "en-IE", "en-US", "de-DE", "de-AT", "de-CH", "da-DK", "nb-NO", "sv-SE", "fr-FR", "fr-CH")
+MONTHS_MAX: Final = 1200
+OF_SUBSCRIPTION: Final = {"charge_when": policy_texts.CHARGE_WHEN, "credit_when": policy_texts.CREDIT_WHEN}
+
+
+@router.get("")
+async def show_settings(page: Reading) -> Response:
+    """Show all settings with their present values."""
+    tenant, me, subscription, modules, billing = await page.together(
+        page.get("users", _tenant_path(page)),
+        page.get("users", "/v1/me"),
+        page.get("invoicing", "subscription"),
+        page.get("invoicing", "/v1/modules", limit=200),
+        page.get("invoicing", "billing-details"),
+    )
+    names = module_names(modules)
+    return page.render(
+        "settings.html",
+        tenant=tenant,
+        subscription=subscription,
+        pools=_pools(page, subscription, names),
+        billing=billing,
+        digests=me.value["digests"] if me.ok else None,
+        language_name=_language_name(page, tenant.value["locale"]) if tenant.ok else "",
+        country_name=Locale.parse(page.language).territories.get(billing.value["country"], "") if billing.ok else "",
+        texts=policy_texts,
+    )
+
+
+def _tenant_path(page: Page) -> str:
+    return f"/v1/tenants/{url_part(page.tenant or '')}"
+
+
+def _pools(page: Page, subscription: Part, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the modules of the subscription with their policies in plain words."""
+    modules = subscription.value["modules"] if subscription.ok else []
+    return [
+        {
+            "module": each["module"],
+            "name": names.get(each["module"], each["module"]),
+            "policies": PolicyTexts(page.gettext, page.ngettext, page.formats, each["licences"], each["policies"]).all(),
+        }
+        for each in modules
+    ]
+
+
+def _language_name(page: Page, locale: str) -> str:
+    try:
+        return str(Locale.parse(locale.replace("-", "_")).get_display_name(page.language) or locale)
+    except ValueError:
+        return locale
+
+
+# ------------------------------------------------------------------------------------------------------------- policies
+
+
+async def _pool(page: Page, module: str) -> tuple[Mapping[str, Any], str]:
+    """Return a module of the subscription, and its name. Raises NotThere."""
+    subscription, modules = await page.together(page.get("invoicing", "subscription"), page.get("invoicing", "/v1/modules", limit=200))
+    found = next((each for each in subscription.need()["modules"] if each["module"] == module), None)
+    if found is None:
+        raise NotThere
+    return found, module_names(modules).get(module, module)
+
+
+def _seen(policies: Mapping[str, Any]) -> str:
+    """Return a mark of the present values, by which a form sees that somebody else has changed them."""
+    return hashlib.sha256(orjson.dumps(dict(policies), option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
+
+
+def _policy_page(page: Page, pool: Mapping[str, Any], name: str, form: Form, status: int = 200) -> Response:
+    options = [value for value in policy_texts.OVER_LIMIT if value != "expand" or page.may(ACCOUNT_BUY) or form["over_limit"] == "expand"]
+    examples = {
+        value: PolicyTexts(page.gettext, page.ngettext, page.formats, pool["licences"], pool["policies"] | {"over_limit": value}).all()[0]
+        for value in options
+    }
+    return page.render(
+        "settings_policies.html",
+        status,
+        pool=pool,
+        name=name,
+        form=form,
+        examples=examples,
+        texts=policy_texts,
+        may_buy=page.may(ACCOUNT_BUY),
+        present=PolicyTexts(page.gettext, page.ngettext, page.formats, pool["licences"], pool["policies"]).all(),
+    )
+
+
+def _policy_form(policies: Mapping[str, Any]) -> Form:
+    number, unit = split_duration(policies.get("grace", "P7D"))
+    warn = policies.get("warn_at")
+    return Form.of(
+        seen=_seen(policies),
+        over_limit=policies.get("over_limit", "flag"),
+        grace=number,
+        grace_unit=unit,
+        flag_cap=policies.get("flag_cap"),
+        expand_cap=policies.get("expand_cap"),
+        warn="none" if warn is None else "share" if warn.endswith("%") else "left",
+        warn_number="" if warn is None else warn.rstrip("%"),
+        leaver="yes" if policies.get("terminate_reduces_pool") else "no",
+        reduce_at=policies.get("reduce_at", "period_end"),
+        reduce_below_use=policies.get("reduce_below_use", "flag_newest"),
+    )
+
+
+@router.get("/policies/{module}")
+async def ask_policies(page: Managing, module: str) -> Response:
+    """Ask for other policies of a module."""
+    pool, name = await _pool(page, module)
+    return _policy_page(page, pool, name, _policy_form(pool["policies"]))
+
+
+@router.post("/policies/{module}")
+async def change_policies(page: Managing, module: str) -> Response:
+    """Change the policies that differ from the present ones."""
+    (pool, name), form = await _pool(page, module), page.form
+    if form["seen"] != _seen(pool["policies"]):
+        again = _policy_form(pool["policies"])
+        again.problem = Problem("precondition-failed", 412, "")
+        return _policy_page(page, pool, name, again, 409)
+    wanted = _wanted_policies(page, form)
+    changed = {key: value for key, value in wanted.items() if value != pool["policies"].get(key)}
+    if form.ok and not changed:
+        return page.redirect(page.url("settings#policies"), page.gettext("Nothing was changed."), "info")
+    if form.ok:
+        try:
+            await page.send("PATCH", "invoicing", "subscription/policies", {"modules": {module: changed}}, wait_seconds=3)
+        except Refusal as refusal:
+            form.refuse(refusal.problem, {f"modules.{module}.terminate_reduces_pool": "leaver", f"modules.{module}.warn_at": "warn_number"})
+    if not form.ok:
+        return _policy_page(page, pool, name, form, 422)
+    return page.redirect(page.url("settings#policies"), page.gettext("The policies of %(name)s were changed.", name=name))
+
+
+def _wanted_policies(page: Page, form: Form) -> dict[str, Any]:
+    """Return the policies of the form. Those about money are in it only for readers who may buy."""
+    whole = page.gettext("Enter a whole number from 1 to %(most)s.", most=page.formats.number(NUMBER_MAX))
+    found: dict[str, Any] = {"over_limit": form["over_limit"]}
+    if form["grace_unit"] in policy_texts.UNITS and "grace" in form:
+        found["grace"] = joined_duration(form.integer("grace", whole, least=1, most=NUMBER_MAX), form["grace_unit"])
+    caps = page.gettext("Enter a whole number from 0 to %(most)s, or nothing.", most=page.formats.number(LICENCES_MAX))
+    for name in ("flag_cap", "expand_cap"):
+        if name in form and (name != "expand_cap" or page.may(ACCOUNT_BUY)):
+            found[name] = form.integer(name, caps, least=0, most=LICENCES_MAX) if form[name] else None
+    if form["warn"] == "none":
+        found["warn_at"] = None
+    elif form["warn"] == "share":
+        text = page.gettext("Enter a whole number from 1 to 100.")
+        found["warn_at"] = f"{form.integer('warn_number', text, least=1, most=100)}%"
+    else:
+        found["warn_at"] = str(form.integer("warn_number", whole, least=1, most=NUMBER_MAX))
+    if page.may(ACCOUNT_BUY):
+        found |= {"terminate_reduces_pool": form["leaver"] == "yes"}
+        found |= {name: form[name] for name in ("reduce_at", "reduce_below_use")}
+    return found
+
+
+@router.get("/charging")
+async def ask_charging(page: Managing) -> Response:
+    """Ask when changes are charged and credited."""
+    found = (await page.get("invoicing", "subscription")).need()
+    form = Form.of(
+        charge_when=found["charge_when"], credit_when=found["credit_when"], zero_invoices="yes" if found["zero_invoices"] else None
+    )
+    return page.render("settings_charging.html", form=form, texts=policy_texts, may_buy=page.may(ACCOUNT_BUY))
+
+
+@router.post("/charging")
+async def change_charging(page: Managing) -> Response:
+    """Change when changes are charged and credited."""
+    form = page.form
+    body: dict[str, Any] = {"zero_invoices": form["zero_invoices"] == "yes"}
+    if page.may(ACCOUNT_BUY):
+        body |= {name: form[name] for name in OF_SUBSCRIPTION}
+    try:
+        await page.send("PATCH", "invoicing", "subscription/policies", body, wait_seconds=3)
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return page.render("settings_charging.html", 422, form=form, texts=policy_texts, may_buy=page.may(ACCOUNT_BUY))
+    return page.redirect(page.url("settings#charging"), page.gettext("The settings were changed."))
+
+
+# -------------------------------------------------------------------------------------------------------------- company
+
+
+def _company_page(page: Page, form: Form, status: int = 200) -> Response:
+    codes = dict.fromkeys((*LANGUAGES, *([form["locale"]] if form["locale"] else [])))
+    return page.render("settings_company.html", status, form=form, locales=[(code, _language_name(page, code)) for code in codes])
+
+
+@router.get("/company")
+async def ask_company(page: Managing) -> Response:
+    """Ask for the settings of the company."""
+    part = await page.get("users", _tenant_path(page))
+    found = part.need()
+    form = Form.of(
+        etag=part.etag,
+        name=found["name"],
+        locale=found["locale"],
+        contact_email=found["contact_email"],
+        release_on_expiry="yes" if found["release_on_expiry"] else None,
+        erase_after_months=found["erase_after_months"],
+    )
+    return _company_page(page, form)
+
+
+@router.post("/company")
+async def change_company(page: Managing) -> Response:
+    """Change the settings of the company, if nobody else has changed them since they were shown."""
+    form = page.form
+    months = form.integer(
+        "erase_after_months", page.gettext("Enter a whole number from 0 to %(most)s.", most=MONTHS_MAX), least=0, most=MONTHS_MAX
+    )
+    body = {
+        "name": form.text("name", page.gettext("Enter a name of at most 500 characters."), most=500),
+        "locale": form["locale"],
+        "contact_email": form["contact_email"],
+        "release_on_expiry": form["release_on_expiry"] == "yes",
+        "erase_after_months": months,
+    }
+    if form.ok:
+        try:
+            await page.send("PATCH", "users", _tenant_path(page), body, etag=form["etag"])
+        except Refusal as refusal:
+            form.refuse(refusal.problem)
+    if not form.ok:
+        return _company_page(page, form, 422)
+    return page.redirect(page.url("settings"), page.gettext("The settings were changed."))
+
+
+@router.post("/digests")
+async def change_digests(page: Reading) -> Response:
+    """Switch the reader's own digests on or off."""
+    if page.reader.opened:
+        raise NotAllowed
+    wants = page.form["digests"] == "yes"
+    await page.send("PUT", "users", f"people/{page.reader.principal.subject}/digests", {"digests": wants})
+    text = page.gettext("You get digests by e-mail.") if wants else page.gettext("You get e-mails only about deadlines and your own seats.")
+    return page.redirect(page.url("settings"), text)

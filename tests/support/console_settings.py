@@ -1,0 +1,104 @@
+"""The REST about policies, billing details, the company and its test clock, in memory, for the console."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+
+from tests.support.console_people import Answer, refusal, reply
+
+OWN = "/v1/tenants/acme"
+
+
+def tenant() -> dict[str, Any]:
+    return {
+        "tenant": "acme", "name": "Alpenrose AG", "time_zone": "Europe/Zurich", "locale": "de-CH", "contact_email": "it@acme.example",
+        "support_contact": "help@vendor.example", "release_on_expiry": False, "erase_after_months": 24, "clock": "real",
+        "now": "2026-03-05T09:00:00.000Z", "status": "open", "created_at": "2026-01-02T09:00:00.000Z", "version": 4,
+    }  # fmt: skip
+
+
+def billing() -> dict[str, Any]:
+    return {
+        "version": "b1", "company": "Alpenrose AG", "street": "Seestrasse 1", "postcode": "8000", "city": "Zürich", "country": "CH",
+        "vat_id": "CHE-116.281.710 MWST", "organisation_number": None, "email": "invoices@alpenrose.example",
+        "copy_to_administrators": True, "document_format": "factur_x",
+        "buyer_reference": "", "purchase_order": "PO 17", "electronic_address": "", "tax_category": "S",
+        "tax_rate_percent": "8.1", "tax_rule": "domestic", "tax_reason": "", "changed_at": "2026-01-02T09:00:00.000Z",
+    }  # fmt: skip
+
+
+def policies() -> dict[str, dict[str, Any]]:
+    common = {"reduce_at": "period_end", "reduce_below_use": "flag_newest", "terminate_reduces_pool": False}
+    return {
+        "projects": common | {"over_limit": "flag", "grace": "P1W", "warn_at": "90%"},
+        "lab": common | {"over_limit": "flag", "grace": "PT36H", "flag_cap": 5, "warn_at": "3"},
+        "planning": common | {"over_limit": "reject", "grace": "P7D", "terminate_reduces_pool": True},
+        "documents": common
+        | {"over_limit": "expand", "expand_cap": 60, "grace": "P7D", "reduce_at": "now", "reduce_below_use": "block", "warn_at": "90%"},
+    }
+
+
+@dataclass
+class SettingsRest:
+    """The settings of `acme`. `sent` has the bodies of the changes."""
+
+    tenant: dict[str, Any] = field(default_factory=tenant)
+    billing: dict[str, Any] | None = field(default_factory=billing)
+    policies: dict[str, dict[str, Any]] = field(default_factory=policies)
+    clock: dict[str, Any] = field(
+        default_factory=lambda: {"clock": "test", "now": "2026-03-05T09:00:00.000Z", "state": "ready", "to": None}
+    )
+    next_due: str | None = "2026-03-09T09:00:00.000Z"
+    digests: bool = True
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def routes(self) -> Mapping[str, Answer]:
+        return {
+            f"GET users {OWN}": lambda request: reply(self.tenant, etag=f'"{self.tenant["version"]}"'),
+            f"PATCH users {OWN}": self._change_tenant,
+            f"PUT users {OWN}/people/[^/]+/digests": self._set_digests,
+            f"GET users {OWN}/clock": lambda request: reply(self.clock),
+            f"GET users {OWN}/clock/next-due": lambda request: reply({"now": self.clock["now"], "next_due": self.next_due}),
+            f"POST users {OWN}/clock": self._advance,
+            f"PATCH invoicing {OWN}/subscription/policies": self._change_policies,
+            f"GET invoicing {OWN}/billing-details": lambda request: (
+                refusal(404, "not-found", "The service found no billing details.") if self.billing is None else reply(self.billing)
+            ),
+            f"PUT invoicing {OWN}/billing-details": self._change_billing,
+        }
+
+    def _change_tenant(self, request: httpx.Request) -> httpx.Response:
+        if request.headers["if-match"] != f'"{self.tenant["version"]}"':
+            return refusal(412, "precondition-failed", "Somebody else has changed it.")
+        self.tenant |= orjson.loads(request.content) | {"version": self.tenant["version"] + 1}
+        return reply(self.tenant)
+
+    def _set_digests(self, request: httpx.Request) -> httpx.Response:
+        self.digests = orjson.loads(request.content)["digests"]
+        return reply({"digests": self.digests})
+
+    def _advance(self, request: httpx.Request) -> httpx.Response:
+        self.clock |= {"state": "advancing", "to": orjson.loads(request.content)["to"]}
+        return reply(self.clock, 202)
+
+    def _change_policies(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        self.sent.append(body)
+        for module, given in body.get("modules", {}).items():
+            after = {name: value for name, value in (self.policies[module] | given).items() if value is not None}
+            if after["over_limit"] == "expand" and "expand_cap" not in after:
+                fault = {"field": f"body.modules.{module}.expand_cap", "value": None, "expected": "the largest number of licences"}
+                return refusal(422, "invalid", "These fields are not valid.", errors=[fault])
+            self.policies[module] = after
+        return reply({"change": "c1", "status": "completed"})
+
+    def _change_billing(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if body["vat_id"] == "wrong":
+            fault = {"field": "body", "value": None, "expected": "vat_id: 'wrong' is not a VAT ID of CH"}
+            return refusal(422, "invalid", "These fields are not valid: body.", errors=[fault])
+        self.billing = billing() | body
+        return reply(self.billing)
