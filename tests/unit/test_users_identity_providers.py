@@ -225,6 +225,7 @@ async def test_a_provider_that_does_not_answer_as_it_should_fails_clearly(answer
     [
         (400, "invalid_grant", "sign-in-not-valid"),
         (200, "invalid_grant", "sign-in-not-valid"),
+        (400, "access_denied", "sign-in-not-valid"),
         (401, "invalid_client", "identity-provider-refused"),
         (400, "unauthorized_client", "identity-provider-refused"),
         (200, "bad_verification_code", "identity-provider-refused"),
@@ -279,6 +280,24 @@ async def test_new_keys_of_the_provider_are_found_and_a_failure_is_remembered_fo
     monkeypatch.setattr(identity_providers, "FAILED_SECONDS", 0)
     provider.answers["keys"] = KeySet([KEY, new]).as_dict(private=False)
     assert await providers.claims(CLIENT, signed, "n")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_new_keys_are_found_for_tokens_that_name_no_key_or_an_old_one(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider()
+    providers = provider.ask()
+    await providers.claims(CLIENT, token(), "n")
+    new = [RSAKey.generate_key(2048, {"kid": f"k{number}"}, private=True) for number in range(1, count + 1)]  # `k1` again
+    provider.answers["keys"] = KeySet([*new]).as_dict(private=False)
+    unnamed = [jwt.encode({"alg": "RS256"}, claims(), key, algorithms=["RS256"]) for key in new]
+    with pytest.raises(TokenRefused):
+        await providers.claims(CLIENT, unnamed[0], "n")
+    assert provider.asked.count("keys") == 1, "a token that no key fits does not let anybody make requests to the provider"
+    monkeypatch.setattr(identity_providers, "REFETCH_SECONDS_MIN", 0)
+    for signed in [token(new[0]), *unnamed]:
+        assert await providers.claims(CLIENT, signed, "n")
+    with pytest.raises(TokenRefused):
+        await providers.claims(CLIENT, token(), "n")
 
 
 async def test_the_cache_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

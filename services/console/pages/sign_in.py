@@ -175,7 +175,8 @@ async def complete_with_provider(
     """Take what the identity provider sent back, and begin the session."""
     flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
     if error or not code or not flow.get("flow"):
-        return _show(page, 409, Problem("provider-refused", 409, ""), next=_safe(str(flow.get("next", "/"))))
+        kind = "sign-in-cancelled" if error == "access_denied" else "provider-refused"
+        return _show(page, 409, Problem(kind, 409, ""), next=_safe(str(flow.get("next", "/"))))
     try:
         session = await _call(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
     except Refusal as refusal:

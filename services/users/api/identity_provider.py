@@ -160,6 +160,10 @@ async def complete_sign_in(body: CompletedSignIn, request: Request, context: InC
     return answer(new_session_view(session), 201)
 
 
+# What a provider names where the person cancelled, or has to do or may do something there first (RFC 6749, OpenID Connect Core 1.0).
+_NOT_LET_IN = frozenset({"access_denied", "consent_required", "interaction_required", "login_required", "account_selection_required"})
+
+
 async def _start(context: Context, tenant: str, state: str, redirect_uri: str) -> Response:
     if redirect_uri not in context.sign_in.redirect_urls:
         raise Invalid("body.redirect_uri", redirect_uri, "one of the addresses in the setting SEATPOOL_SIGN_IN_REDIRECT_URLS")
@@ -195,6 +199,8 @@ def provider_failed(error: RequestFailed) -> Refused:
     """Return the refusal of a request for which the provider gave no usable answer. Only a provider that is down or slow is asked again."""
     if isinstance(error, WrongAnswer) and error.code == "invalid_grant":
         return use_cases.code_refused()
+    if isinstance(error, WrongAnswer) and error.code in _NOT_LET_IN:
+        return use_cases.not_let_in()
     use_cases.SIGN_INS.labels("provider_failed").inc()
     use_cases.log.warning("identity_provider_failed", why=str(error))
     if isinstance(error, WrongAnswer):

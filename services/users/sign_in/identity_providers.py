@@ -7,6 +7,7 @@ come from customers, so requests go through `GuardedHttp`.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -17,7 +18,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,8 +30,9 @@ ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 LEEWAY_SECONDS: Final = 60
 CACHED_MAX: Final = 1000  # providers whose metadata and keys are kept in memory
 FRESH_SECONDS: Final = 3600
-REFETCH_SECONDS_MIN: Final = 30  # an unknown key fetches the keys again, but not more often than this
+REFETCH_SECONDS_MIN: Final = 30  # a token that no key fits fetches the keys again, but not more often
 FAILED_SECONDS: Final = 5  # so long nobody asks a provider again that did not answer
+TRIED_MAX: Final = 20  # keys, for a token that names none
 TOKEN_BYTES_MAX: Final = 16_000
 
 V = TypeVar("V")
@@ -154,8 +156,7 @@ class IdentityProviders:
         if len(token) > TOKEN_BYTES_MAX:
             raise TokenRefused("the ID token is too long")
         try:
-            header = jws.extract_compact(token.encode()).headers()
-            decoded = jwt.decode(token, await self._keys_for(client, header.get("kid")), algorithms=ALGORITHMS)
+            decoded = await self._decoded(client, token)
             expected: dict[str, Any] = {
                 "iss": {"essential": True, "value": client.issuer},
                 "aud": {"essential": True, "value": client.client_id},
@@ -187,18 +188,34 @@ class IdentityProviders:
             fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
             raise WrongAnswer(f"the discovery document of {host} is not valid: {fields}") from error
 
-    async def _keys_for(self, client: Client, key_id: str | None) -> KeySet:
-        metadata = await self._metadata_of(client.issuer)
-        keys = await self._keys.get(metadata.jwks_uri, self._fetch_keys)
-        if key_id is not None and all(key.kid != key_id for key in keys.keys):
-            keys = await self._keys.get(metadata.jwks_uri, self._fetch_keys, REFETCH_SECONDS_MIN)
-        return keys
+    async def _decoded(self, client: Client, token: str) -> jwt.Token:
+        """Return the token, whose signature is valid. If no key fits, the provider may have new ones."""
+        url = (await self._metadata_of(client.issuer)).jwks_uri
+        keys = await self._keys.get(url, self._fetch_keys)
+        try:
+            return _decode(token, keys)
+        except (JoseError, ValueError, TypeError):
+            newer = await self._keys.get(url, self._fetch_keys, REFETCH_SECONDS_MIN)
+            if newer is keys:
+                raise
+            return _decode(token, newer)
 
     async def _fetch_keys(self, url: str) -> KeySet:
         try:
             return KeySet.import_key_set(await self._http.get(url))  # type: ignore[arg-type]
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise WrongAnswer(f"the keys of {urlsplit(url).hostname} cannot be read") from error
+
+
+def _decode(token: str, keys: KeySet) -> jwt.Token:
+    """Check the signature. A token that does not name its key may be signed with any of them."""
+    header = jws.extract_compact(token.encode()).headers()
+    if "kid" in header or len(keys.keys) == 1:
+        return jwt.decode(token, keys, algorithms=ALGORITHMS)
+    for key in keys.keys[:TRIED_MAX]:
+        with suppress(JoseError, ValueError, TypeError):
+            return jwt.decode(token, key, algorithms=ALGORITHMS)
+    raise BadSignatureError
 
 
 def _auth_method(metadata: Metadata, client: Client) -> str:

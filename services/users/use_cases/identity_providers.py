@@ -210,6 +210,16 @@ def code_refused() -> Refused:
     )
 
 
+def not_let_in() -> Refused:
+    """Return the refusal of a sign-in that the person cancelled, or that the provider does not allow to this person."""
+    SIGN_INS.labels("refused").inc()
+    return Refused(
+        "sign-in-not-valid",
+        "You were not signed in: the sign-in was cancelled at the identity provider, or the provider does not let your account use this "
+        "application. Start again. If you did not cancel it, ask an administrator of your company.",
+    )
+
+
 async def sign_in(tenant: Tenant, uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], now: datetime) -> NewSession:
     """Begin a session of the person of the identity, which is bound at the first sign-in. It claims an open invitation, and no other seat.
     Raises Forbidden."""
