@@ -1,15 +1,19 @@
 """Remove a person from the messages and answers that a service keeps: dead letters, and answers to creating POSTs.
 
-A message about the person holds one of the person's identifiers as a whole JSON string (an id, a login, an e-mail address). Messages of
-seats and invoicing hold opaque ids only, and stay. So does `person_erased`: where it waits behind a dead letter, nobody is erased yet.
+A message about the person holds one of the person's identifiers as a whole JSON string (an id, a login, an e-mail address), in any case of
+letters and under any id of a source. A message that holds the name alone may be about a namesake: it is emptied once it is done or
+discarded, and stays while an operator has to decide. Messages of seats and invoicing hold opaque ids only, and stay. So does
+`person_erased`: where it waits behind a dead letter, nobody is erased yet.
 """
 
 import base64
+import binascii
 import json
-from collections.abc import Collection, Sequence
-from typing import Final
+import unicodedata
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 
-from sqlalchemy import Text, bindparam, func, select, update
+from sqlalchemy import LargeBinary, Text, bindparam, func, select, update
 
 from shared.database import UnitOfWork
 from shared.database.tables import dead_letters, idempotency_keys
@@ -21,12 +25,14 @@ from shared.schemas.users_v1 import PersonErased
 ERASED: Final = "This message was about a person whose data were erased."
 _BY: Final = "erasure"
 _AT_ONCE: Final = 200
+_CLOSED: Final = (rows.Status.DONE, rows.Status.DISCARDED)
 
 _L = dead_letters.c
 _LETTERS = (
-    select(_L.id, _L.key, _L.headers, _L.value, _L.detail)
+    select(_L.id, _L.status, _L.headers, _L.value, _L.detail)
     .where(
-        _L.tenant == bindparam("of_tenant", type_=Text),
+        # Of a message whose headers cannot be read, the key says for which tenant it was.
+        (_L.tenant == bindparam("of_tenant", type_=Text)) | (_L.tenant.is_(None) & (_L.key == bindparam("key", type_=LargeBinary))),
         (_L.topic == USERS_EVENTS.name) | _L.topic.startswith(HR_EVENTS.name),
         _L.type.is_distinct_from(type_of(PersonErased)),
         _L.id > bindparam("after"),
@@ -44,16 +50,16 @@ _FORGET = (
 )
 
 
-async def erase_kept(uow: UnitOfWork, tenant: str, identifiers: Collection[str]) -> int:
+async def erase_kept(uow: UnitOfWork, tenant: str, identifiers: Collection[str], names: Collection[str] = ()) -> int:
     """Empty the kept messages and answers about a person; return the number of dead letters. Those still open are discarded."""
-    words = [word for word in identifiers if word]
-    for part in sorted({part for word in words for part in _quoted(word)}):
+    for part in sorted({part for word in identifiers if word for part in _quoted(word)}):
         await uow.connection.execute(_FORGET, {"of_tenant": tenant, "part": part.hex()})
-    erased, after = 0, 0
-    while found := (await uow.connection.execute(_LETTERS, {"of_tenant": tenant, "after": after, "limit": _AT_ONCE})).all():
-        after = found[-1].id
+    keys, closed_keys = _keys(identifiers), _keys((*identifiers, *names))
+    erased, given = 0, {"of_tenant": tenant, "key": tenant.encode(), "after": 0, "limit": _AT_ONCE}
+    while found := (await uow.connection.execute(_LETTERS, given)).all():
+        given["after"] = found[-1].id
         for letter in found:
-            if is_about(words, letter.headers, letter.value, letter.detail):
+            if is_about(closed_keys if letter.status in _CLOSED else keys, letter.headers, letter.value, letter.detail):
                 await _erase(uow, letter.id)
                 erased += 1
     return erased
@@ -61,11 +67,12 @@ async def erase_kept(uow: UnitOfWork, tenant: str, identifiers: Collection[str])
 
 async def _erase(uow: UnitOfWork, letter_id: int) -> None:
     found = await rows.get(uow.connection, letter_id, lock=True)
-    assert found is not None, "dead letters are never deleted"
+    if found is None:  # it was old, and is deleted
+        return
     letter = found[0]
     if letter.blocks and letter.tenant is not None:
         await rows.lock_tenants(uow, letter.consumer_group, [letter.tenant])
-    if letter.status not in (rows.Status.DONE, rows.Status.DISCARDED):
+    if letter.status not in _CLOSED:
         await rows.mark_discarded(uow, letter, reason=ERASED, by=_BY)
     await uow.connection.execute(_EMPTY, {"letter": letter_id})
 
@@ -75,12 +82,44 @@ def _quoted(word: str) -> set[bytes]:
     return {json.dumps(word).encode(), json.dumps(word, ensure_ascii=False).encode()}
 
 
-def is_about(words: Sequence[str], headers: bytes, value: bytes | None, detail: str) -> bool:
+def _key(text: str) -> str:
+    """Return what two texts have in common that differ only in the case of letters or in how these are encoded."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def _keys(words: Collection[str]) -> frozenset[str]:
+    return frozenset(key for word in words if (key := _key(word)))
+
+
+def is_about(keys: Collection[str], headers: bytes, value: bytes | None, detail: str) -> bool:
     """Tell whether a kept message holds one of the identifiers. An e-mail address is also found in text that is no JSON."""
-    body = value or b""
-    for word in words:
-        if any(part in body for part in _quoted(word)) or repr(word) in detail or base64.b64encode(word.encode()) in headers:
-            return True
-        if "@" in word and (word.encode() in body or word in detail):
-            return True
-    return False
+    text = _key((value or b"").decode("utf-8", "replace"))
+    texts = {_key(each) for each in (*_texts(value or b""), *_header_texts(headers))}
+    shown = _key(detail)
+    return any(
+        key in texts or f'"{key}"' in text or repr(key) in shown or ("@" in key and any(key in each for each in (text, shown, *texts)))
+        for key in keys
+    )
+
+
+def _texts(content: bytes) -> list[str]:
+    """Return the texts in a JSON document; none if it is none."""
+    try:
+        return list(_strings(json.loads(content)))
+    except (ValueError, RecursionError):
+        return []
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
+
+
+def _header_texts(headers: bytes) -> list[str]:
+    try:
+        return [base64.b64decode(value or "").decode("utf-8", "replace") for _, value in json.loads(headers)]
+    except (ValueError, TypeError, binascii.Error):
+        return []

@@ -143,8 +143,20 @@ async def test_pruning_deletes_old_rows_and_nothing_else(plain_database: Databas
         add = "INSERT INTO inbox (consumer_group, source, message_id, handled_at) VALUES ('g', 's', $1, now() - $2::text::interval)"
         await uow.connection.exec_driver_sql(add, ("old", "31 days"))
         await uow.connection.exec_driver_sql(add, ("young", "29 days"))
-    assert (await prune(plain_database))["inbox"] == 1
+        letter = (
+            "INSERT INTO dead_letters (consumer_group, topic, partition, record_offset, timestamp_ms, reason, detail, headers, blocks,"
+            " status, discarded_at, done_at) SELECT 'g', $1, 0, $2, 0, 'r', 'd', '[]', false, $3, CASE WHEN $3 = 'discarded' THEN at END,"
+            " CASE WHEN $3 = 'done' THEN at END FROM (SELECT now() - $4::text::interval AS at) AS a"
+        )
+        topics = ("hr.events.v1.acme", "discarded"), ("seats.events.v1", "done"), ("seats.events.v1", "discarded"), ("hr.events.v1", "open")
+        for offset, (topic, status) in enumerate(topics):
+            for days in (89, 91):
+                await uow.connection.exec_driver_sql(letter, (topic, offset * 100 + days, status, f"{days} days"))
+    deleted = await prune(plain_database)
+    assert (deleted["inbox"], deleted["dead_letters"]) == (1, 2)
     assert [row.message_id for row in await rows(plain_database, "inbox")] == ["young"]
+    kept = [row.record_offset for row in await rows(plain_database, "dead_letters")]
+    assert sorted(kept) == [89, 189, 289, 291, 389, 391], "what may be read again from the topic, and what is open, stays"
 
 
 ENV = "from alembic import context\nfrom shared.database.migrate import run_env\n\nrun_env(context)\n"

@@ -416,16 +416,28 @@ async def test_only_leavers_are_erased_and_only_their_own_messages(bench: Bench)
     ann = (await rest.post(f"/v1/tenants/{tenant}/people", ANN))["user"]
     answer = await rest.call("POST", f"/v1/tenants/{tenant}/people/{ann}/erase", {})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:seatpool:problem:person-not-left")
-    other = b'{"external_id": "zoe-47110", "email": "other@acme.example", "effective_date": "never"}'
-    await bench.send(HrPersonChanged(external_id="x", effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=other)
+    letters = f"/v1/operator/dead-letters?tenant={tenant}"
+    for number, said in enumerate(
+        (
+            '"email": "other@acme.example"',
+            '"email": "ZOE@quill.EXAMPLE"',  # under another id
+            '"name": "Zo\\u00eb Quill"',  # under another id; an operator discards it
+            '"name": "Zoë Quill"',  # may be about a namesake: an operator has to decide
+        )
+    ):
+        raw = f'{{"external_id": "id-{number}", {said}, "effective_date": "never"}}'.encode()
+        await bench.send(HrPersonChanged(external_id="x", effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=raw)
 
     async def are_dead() -> bool:
-        return len((await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]) == 2
+        return len((await rest.get(letters))["items"]) == 5
 
-    await wait_until(are_dead, what="both dead letters")
+    await wait_until(are_dead, what="the dead letters")
+    all_of_them = [each["id"] for each in (await rest.get(letters))["items"]]
+    await rest.post(f"/v1/operator/dead-letters/{all_of_them[3]}/discard", {"reason": "a test"})
     await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
-    (left,) = (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"]
-    assert "effective_date" in left["detail"]
+    assert [each["id"] for each in (await rest.get(letters))["items"]] == [all_of_them[1], all_of_them[4]]
+    kept = await bench.execute("SELECT id FROM dead_letters WHERE tenant = $1 AND value IS NOT NULL ORDER BY id", tenant)
+    assert [str(row[0]) for row in kept] == [str(each) for each in (all_of_them[1], all_of_them[4])]
     assert (await person(rest, tenant, ann))["name"] == "Ann"
 
 

@@ -5,7 +5,7 @@ services. Of each erased timeline a hash is kept, so that a source that repeats 
 (`erased_timelines`).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from services.users.domain.facts import Record
@@ -29,7 +29,6 @@ from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import PersonErased
 
 RETENTION_ACTOR = Actor(kind="system", id="users")
-IDENTIFYING = ("login", "email")  # of the record
 
 
 async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
@@ -46,7 +45,10 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
     keys = {*timelines, Key(before.source, before.external_id)}
     if await imports.unfinished(uow.connection, tenant.tenant):
         raise Conflict("import-running", "An import of this tenant is not finished. Wait until it has ended or expired, and try again.")
-    await erase_kept(uow, tenant.tenant, _identifiers(before, keys, timelines.values()))
+    stated = _stated(before, timelines.values())
+    identifiers = {before.user, *(key.external_id for key in keys), *stated("login"), *stated("email")}
+    identifiers |= {value for value in (before.confirmed_login, before.confirmed_email) if value}
+    await erase_kept(uow, tenant.tenant, identifiers, stated("name"))
     after = replace(
         before,
         record=Record(employed=False),
@@ -79,13 +81,7 @@ def _resources(tenant: str, keys: Collection[Key]) -> list[tuple[View, str]]:
     return [(View(tenant, key.source.removeprefix(SOURCE_PREFIX), key.source), key.external_id) for key in of_scim]
 
 
-def _identifiers(person: Person, keys: Collection[Key], timelines: Collection[Timeline]) -> set[str]:
-    """Return the texts that identify the person, also those of the past."""
-    found = {person.user, *(key.external_id for key in keys)}
-    for timeline in timelines:
-        for fact in timeline.facts:
-            found |= {str(fact.given[name]) for name in IDENTIFYING if fact.given.get(name)}
-    if person.record is not None:
-        found |= {value for name in IDENTIFYING if (value := getattr(person.record, name))}
-    found |= {value for value in (person.confirmed_login, person.confirmed_email) if value}
-    return found | {str(value) for name, value in person.overrides.values.items() if name in IDENTIFYING and value}
+def _stated(person: Person, timelines: Collection[Timeline]) -> Callable[[str], set[str]]:
+    """Return a function that returns all values of an attribute that anybody has stated about the person, also those of the past."""
+    given = [fact.given for timeline in timelines for fact in timeline.facts] + [person.overrides.values]
+    return lambda name: {str(value) for value in (getattr(person.record, name, None), *(each.get(name) for each in given)) if value}
