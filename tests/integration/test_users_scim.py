@@ -614,6 +614,9 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
         assert answer.json()["status"] == str(status)
         assert scim_type is None or answer.json()["scimType"] == scim_type, shown
         assert "\n" not in answer.json()["detail"], f"{shown}: the reader is no developer of this service"
+    for attribute in ("name.givenName", 'emails[type eq "work"].value', "userName"):
+        wrong = (await client.call("PATCH", path, patch(op="replace", path=attribute, value={"a": 1}))).json()
+        assert wrong["detail"] == f"{attribute}: expected a text"
     assert (await client.call("POST", "/Users", {}, content_type="text/plain")).status_code == 415
     stale = await client.call("PUT", path, made | {"displayName": "V"}, if_match='W/"0.0"')
     assert stale.status_code == 412
@@ -764,6 +767,9 @@ async def test_only_a_statement_about_active_lets_a_blocked_person_in_again(scim
     titled = await client.patch(path, {"op": "replace", "path": "title", "value": "Boss"})
     assert (removed[SEATS]["status"], titled[SEATS]["status"]) == ("inactive", "inactive")
     assert (await client.patch(path, block | {"value": True}))[SEATS]["status"] == "active"
+    assert (await client.patch(path, block | {"value": None}))[SEATS]["status"] == "active", "null states nothing"
+    unstated = await client.create("bob", active=None, **{ENTERPRISE: {"department": "Makers"}})
+    assert unstated[SEATS]["status"] == "active", "null is unassigned (RFC 7643, section 2.5)"
 
 
 async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_the_first_role_of_a_group(scim: ScimBench) -> None:

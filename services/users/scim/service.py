@@ -1,11 +1,12 @@
 """The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
 import orjson
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from scim2_models import (
     Context,
     Error,
@@ -31,14 +32,16 @@ from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
 from services.users.scim.groups import document
-from services.users.scim.models import PROVIDER
+from services.users.scim.models import GROUP, PROVIDER, USER
 from services.users.scim.statements import patched_names
 from services.users.scim.storage import Storage
 from services.users.scim.users import sent
+from shared.schemas.faults import expected_by, first_faults, place_of
 
 START_MAX: Final = 2**31 - 1  # of a page; no list is as long
 _SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
 _LIST = str(ListResponse.__schema__)
+_REQUIRED = frozenset(f"{prefix}{name}".lower() for prefix in ("", f"{USER}:", f"{GROUP}:") for name in ("userName", "displayName"))
 _KNOWN_BY_RFC: Any = AnyUser[AnyEnterpriseUser]
 
 
@@ -73,11 +76,10 @@ class Service(ScimService):
 
     @staticmethod
     def error_of(exception: Exception) -> Error:
-        """Return the error. Where the library passes on the report of pydantic, say in one line which attribute is wrong."""
+        """Return the error. Where the library passes on the report of pydantic, say in one line which attribute is wrong, and how."""
         error = ScimService.error_of(exception)
         if isinstance(exception.__cause__, ValidationError):
-            first = exception.__cause__.errors(include_url=False)[0]
-            error.detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            error.detail = _wrong(exception.__cause__, ())
         return error
 
     def bulk_failure(self, outcome: dict[str, Any], exception: Exception) -> dict[str, Any]:
@@ -85,6 +87,21 @@ class Service(ScimService):
         if not isinstance(exception, SCIMException):
             raise exception
         return super().bulk_failure(outcome, exception)
+
+
+def _wrong(error: ValidationError, paths: Sequence[str]) -> str:
+    """Return which attribute is wrong, and how. `paths` are those of a PATCH: the library names only the last part of one, or none."""
+    first = first_faults(error)[0]
+    parts = [to_camel(part) if isinstance(part, str) and "_" in part else str(part) for part in place_of(first)]
+    if parts:
+        parts[0] = next((path for path in paths if path.lower().endswith(parts[0].lower())), parts[0])
+    elif first["msg"].startswith("required attribute"):
+        parts = [str(each["path"]) for each in first["input"]["Operations"] if str(each.get("path")).lower() in _REQUIRED][:1]
+    expected = expected_by(first)
+    detail = first["msg"] if expected == first["msg"] else f"expected {expected}"
+    # Nothing but the whole body has no name; other texts of the library name the attribute.
+    where = ".".join(parts) or ("body" if expected != first["msg"] else "")
+    return (f"{where}: {detail}" if where else detail).replace("written to ''", "of an operation without a path")
 
 
 def _resolves(path_class: Any, path: str) -> bool:
@@ -193,11 +210,16 @@ class Handler(AsyncScimHandler):
     async def patch_resource(
         self, resource_type: ResourceType, resource_id: str, patch_op: "PatchOp[Any]", conditions: Conditions
     ) -> Resource[Any]:
+        """Change a resource. Where the value of an attribute is wrong, the refusal names the path that the client has sent."""
         if resource_type.id != "Group":
             operations = [(None if each.path is None else str(each.path), each.value) for each in patch_op.operations or ()]
             self.storage.patched = patched_names(operations)
             try:
                 return await super().patch_resource(resource_type, resource_id, patch_op, conditions)
+            except InvalidValueException as error:
+                if not isinstance(error.__cause__, ValidationError):
+                    raise
+                raise InvalidValueException(detail=_wrong(error.__cause__, [path for path, _ in operations if path])) from None
             finally:
                 self.storage.patched = None
         row = await self.storage.groups.row(resource_id, lock=True)
