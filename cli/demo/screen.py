@@ -133,7 +133,9 @@ class Screen:
     def statistics(self, statistics: Mapping[str, Mapping[str, object]]) -> None:
         """Print the statistics of each service, side by side."""
         names = list(COUNTED_BY)
-        table = Table(title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
+        table = Table(
+            title="what each service counts", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+        )
         table.add_column("")
         for name in names:
             table.add_column("net" if name == "net_minor" else name, justify="right")

@@ -81,7 +81,7 @@ PAGES = (
     ("operator-catalogue", "operator", "/operator/catalogue"),
     ("operator-plan", "operator", "/operator/catalogue/plans/standard"),
     ("operator-requests", "operator", "/operator/requests"),
-    ("operator-request", "operator", "/operator/requests/acme/r1"),
+    ("operator-request", "operator", "/operator/requests/birch/r1"),
     ("operator-dead-letters", "operator", "/operator/dead-letters"),
     ("operator-dead-letter", "operator", "/operator/dead-letters/users/17"),
     ("operator-status", "operator", "/operator/status"),

@@ -62,7 +62,7 @@ def request(number: str, company: str, *items: dict[str, Any], state: str = "req
         "request": number, "state": state, "company": f"{company} AG", "message": "For the new team.", "items": list(items), "note": "",
         "contact": {"name": "Ann Müller", "email": "ann@acme.example", "phone": ""}, "valid_until": None, "currency": None, "quotes": [],
         "orders": [], "reductions": [], "history": [{"state": state, "at": at, "by": {"kind": "user", "id": "ann"}, "detail": {}}],
-        "approve_url": "", "tenant": "acme", "tenant_name": company, "requested_at": at, "changed_at": at, "url": "",
+        "approve_url": "", "tenant": "birch", "tenant_name": company, "requested_at": at, "changed_at": at, "url": "",
     }  # fmt: skip
     return found | more
 
@@ -123,9 +123,10 @@ class OperatorRest:
             "PUT invoicing /v1/catalog": self._apply,
             "GET invoicing /v1/plans/standard/versions": lambda request: reply({"items": self._versions(), "next": None}),
             "GET invoicing /v1/operator/requests": self._requests,
-            "GET invoicing /v1/tenants/acme/purchase-requests/([^/]+)": self._request,
-            "PUT invoicing /v1/tenants/acme/purchase-requests/r1/(estimate)": self._note,
-            "POST invoicing /v1/tenants/acme/purchase-requests/r1/(decline)": self._note,
+            "GET invoicing /v1/tenants/birch/licences": lambda request: reply({"currency": "CHF", "modules": self._bought()}),
+            "GET invoicing /v1/tenants/birch/purchase-requests/([^/]+)": self._request,
+            "PUT invoicing /v1/tenants/birch/purchase-requests/r1/(estimate)": self._note,
+            "POST invoicing /v1/tenants/birch/purchase-requests/r1/(decline)": self._note,
         }
         for service in ("users", "invoicing", "notifier"):
             found[f"GET {service} /v1/operator/dead-letters"] = lambda request, of=service: self._letters(of, request)
@@ -177,6 +178,9 @@ class OperatorRest:
             | by
             | {"version": 2, "holds_from": "2026-04-01", "changes": [{"field": "lab.monthly", "before": "7.00", "after": "7.50"}]},
         ]
+
+    def _bought(self) -> list[dict[str, Any]]:
+        return [{"module": name, "bought": 27, "unit_price_minor": 1200} for name in ("lab", "planning")]
 
     def _requests(self, request: httpx.Request) -> httpx.Response:
         state = request.url.params.get("state", "")

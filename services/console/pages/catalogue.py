@@ -34,7 +34,7 @@ async def _show(page: Page, form: Form | None, cursor: str = "", status: int = 2
     return page.render(
         "operator_catalogue.html",
         status,
-        modules=modules.need()["items"],
+        modules=sorted(modules.need()["items"], key=lambda each: not each["base"]),
         plans=plans.need()["items"],
         names={each["module"]: each["name"] for each in modules.need()["items"]},
         today=page.now.date().isoformat(),

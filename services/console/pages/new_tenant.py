@@ -112,8 +112,7 @@ async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 
         page.get("invoicing", "/v1/modules", limit=PLANS_MAX),
         page.get("invoicing", f"{path}/subscription"),
     )
-    names = {each["module"]: each["name"] for each in modules.need()["items"]}
-    offers = _offers(plans.need()["items"], names)
+    offers = _offers(plans.need()["items"], {each["module"]: each for each in modules.need()["items"]})
     chosen = next((each for each in offers if each.id == form["offer"]), offers[0] if offers else None)
     territories = Locale.parse(page.language).territories
     terms = {"monthly": page.gettext("monthly"), "annual": page.gettext("yearly")}
@@ -131,19 +130,30 @@ async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 
     )
 
 
-def _offers(plans: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Offer]:
-    """Return every plan with each of its terms."""
+def _offers(plans: Sequence[Mapping[str, Any]], known: Mapping[str, Any]) -> list[Offer]:
+    """Return every plan with each of its terms, base modules first."""
     found = []
     for plan in plans:
         least = {each["module"]: each["minimum"] for each in plan["limits"]}
         for term in ("monthly", "annual"):
             sold = [
-                {"module": price["module"], "name": names.get(price["module"], price["module"]), "price": price["amount_minor"]}
+                {
+                    "module": price["module"],
+                    "name": known[price["module"]]["name"],
+                    "base": known[price["module"]]["base"],
+                    "price": price["amount_minor"],
+                }
                 for price in plan["prices"]
-                if price["term"] == term
+                if price["term"] == term and price["module"] in known
             ]
             if sold:
-                found.append(Offer(plan, term, [each | {"least": least.get(each["module"], 1)} for each in sold]))
+                found.append(
+                    Offer(
+                        plan,
+                        term,
+                        [each | {"least": least.get(each["module"], 1)} for each in sorted(sold, key=lambda each: not each["base"])],
+                    )
+                )
     return found
 
 
