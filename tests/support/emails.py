@@ -106,6 +106,9 @@ DATA: dict[Kind, dict[str, Any]] = {
             {"module": "time", "add": 6, "reduce": 0, "unit_price_minor": 1100},
             {"module": "time", "add": 0, "reduce": 2, "unit_price_minor": None},
         ],
+        "discounts": [
+            {"discount": "d1", "module": None, "percent": "10", "amount_minor": None, "from_day": "2013-11-15", "until_day": None}
+        ],
         "valid_until": "2013-12-15",
         "currency": "EUR",
         "orders": [],

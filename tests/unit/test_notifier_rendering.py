@@ -550,6 +550,10 @@ def test_a_request_is_told_to_the_customer_and_to_the_vendor_in_different_texts(
         told = notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS, state=state)
         forms = [email(Stream.REQUESTS, replace(told, audience=each)).text for each in (Audience.ADMINISTRATORS, Audience.OPERATOR)]
         assert [[text in form for text in (customer, vendor)] for form in forms] == [[True, False], [False, True]]
+    estimate = replace(notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS), audience=Audience.REQUEST_CONTACT)
+    text = " ".join(email(Stream.REQUESTS, estimate).text.split())
+    assert "The estimate includes this discount: 10 % on the whole subscription." in text
+    assert "to you, as its contact." in text
 
 
 def test_the_e_mail_about_a_second_approval_says_who_can_give_it() -> None:

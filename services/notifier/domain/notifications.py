@@ -451,7 +451,7 @@ def _requested(payload: invoicing_v1.PurchaseRequestChanged, event_id: str) -> l
     its own: its quote has expired or was withdrawn, or its order was refused, and that has one."""
     if payload.state == "estimated" and payload.reason:
         return []
-    fields = {"request", "state", "items", "valid_until", "currency", "orders", "reductions"}
+    fields = {"request", "state", "items", "discounts", "valid_until", "currency", "orders", "reductions"}
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
         Notification(f"{audience}|{event_id}", audience, Stream.REQUESTS, Kind.PURCHASE_REQUEST, payload.at, data=data)

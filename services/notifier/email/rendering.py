@@ -125,6 +125,7 @@ def render(
         "at": at,
         "rows_max": ROWS_MAX,
         "for_vendor": for_vendor,
+        "for_contact": notifications[0].audience is Audience.REQUEST_CONTACT,
         "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators if each.email != recipient.email],
         "quotes": names.quotes,
