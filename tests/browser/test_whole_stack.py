@@ -221,3 +221,67 @@ async def test_A9_an_operator_uploads_the_catalogue_sets_up_a_company_that_buys_
         await opened.open("/operator/status")
         await expect(page.get_by_role("row")).to_have_count(5)
         assert await opened.violations() == []
+
+
+async def test_E4_A14_people_are_added_changed_together_imported_and_explained(
+    chromium: Browser, shared_stack: RunningStack, operator: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    await shared_stack.until_ready()
+    company = StackCompany(shared_stack, "browser-people", operator)
+    await company.open(projects=2, lab=1)
+    await company.call("PUT", "users", "/v1/operator/sources/hr/browser-people", {"tenants": [company.tenant]})
+    await company.add_person("zora")
+    people = f"/tenants/{company.tenant}/people"
+    async with window(chromium, shared_stack.addresses["services"]["console"]) as opened:
+        page = opened.page
+        await company.sign_in(opened)
+        await opened.open(people)
+        await page.get_by_role("link", name="Add a person").click()
+        await page.get_by_label("Name", exact=True).fill("Bruno <b>")
+        await page.get_by_label("Login").fill("bruno")
+        await page.get_by_label("Profile").last.select_option("staff")
+        await page.get_by_label("Invite the person by e-mail").uncheck()
+        await page.get_by_role("button", name="Show what happens").click()
+        await expect(page.locator("dialog .chips")).to_contain_text("over the limit")
+        assert await opened.violations() == []
+        await page.get_by_role("button", name="Add the person").click()
+        await expect(page.get_by_role("heading", name="Bruno <b>", level=1)).to_be_visible()
+        await expect(page.locator("tr.over")).to_contain_text("All licences were in use", timeout=CHANGE_SECONDS_MAX * 1000)
+        assert await opened.violations() == []
+
+        await opened.open(people)
+        await page.get_by_label("Select Zora").check()
+        await page.get_by_role("button", name="Deactivate").click()
+        await expect(page.get_by_text("1 person may no longer log in")).to_be_visible()
+        await expect(page.locator(".price")).to_contain_text("Laboratory")
+        await page.get_by_role("button", name="Deactivate 1 person").click()
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_text("1 person was changed")).to_be_visible()
+
+        file = tmp_path / "people.csv"
+        file.write_text("employee_id,start_date,login,name,department\n1,2026-01-02,eva,Eva Noll,Research\n2,soon,tim,Tim,Research\n")
+        await opened.open(f"{people}/import")
+        await page.get_by_label("File", exact=True).set_input_files(file)
+        await page.get_by_label("Source", exact=True).fill("hr/browser-people")
+        await page.get_by_role("button", name="Show what happens").click()
+        await expect(page.get_by_text("start_date: ")).to_be_visible()
+        await expect(page.get_by_role("row", name="Eva Noll")).to_be_visible()
+        await page.get_by_role("button", name="Apply the import").click()
+        await expect(page.get_by_text("1 person was changed.")).to_be_visible(timeout=CHANGE_SECONDS_MAX * 1000)
+        await opened.open(f"{people}/checks")
+        await expect(page.get_by_role("heading", name="Differences between sources")).to_be_visible()
+        await expect(page.get_by_role("row", name="Eva Noll")).to_contain_text("Neither the person nor the department has a profile.")
+
+        profiles = f"/tenants/{company.tenant}/profiles"
+        await opened.open(f"{profiles}/department")
+        await page.get_by_label("Department", exact=True).fill("Research")
+        await page.get_by_label("Profile", exact=True).select_option("staff")
+        await page.get_by_role("button", name="Show what happens").click()
+        await expect(page.get_by_text("1 person would require other modules.")).to_be_visible()
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("row", name="Research")).to_contain_text("Staff")
+        await opened.open(f"{people}?text=eva")
+        await page.get_by_role("link", name="Eva Noll").click()
+        await expect(page.get_by_role("heading", name="Timeline by source")).to_be_visible()
+        await expect(page.locator(".timeline").last).to_contain_text("Employment begins.")
+        assert await opened.violations() == []

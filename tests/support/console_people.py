@@ -149,6 +149,7 @@ class PeopleRest:
             f"GET {own}/people/([^/]+)/data": lambda user, request: reply({"person": self.people[user], "data": {}}),
             f"POST {own}/people": self._add,
             f"POST {own}/people/bulk-changes": self._bulk,
+            f"POST {own}/people/reactivate-refused": lambda request: reply({"total": 28}, 202),
             f"PATCH {own}/people/([^/]+)": self._patch,
             f"DELETE {own}/people/([^/]+)/overrides/(.+)": self._remove_override,
             f"POST {own}/people/([^/]+)/terminate": self._terminate,

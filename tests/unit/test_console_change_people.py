@@ -70,6 +70,8 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     assert (people["ann"]["status"], people["u1"]["status"]) == ("active", "inactive")
     assert (await browser.post(f"{PEOPLE}/bulk", action="nonsense", user="ann")).status_code == 404
     assert "Select people in the list first." in words(await browser.post(f"{PEOPLE}/bulk", action="activate"))
+    assert "/bulk/refused" in (await browser.get(f"{PEOPLE}?status=refused")).text
+    assert "The seats of 28 refused people are requested again." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
 
 
 async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:

@@ -62,3 +62,18 @@ async def apply(page: Managing) -> Response:
         return page.redirect(page.url("people"), page.why(refusal.problem), "bad")
     undo = bool(page.form["undo"])
     return page.render("bulk_result.html", action=action, opposite=OPPOSITE[action], found=found, texts=people_texts, undo=undo)
+
+
+@router.post("/refused")
+async def request_refused(page: Managing) -> Response:
+    """Request the seats of all refused people again, in the order of their refusal; a job of users does it."""
+    try:
+        asked = await page.send("POST", "users", "people/reactivate-refused")
+    except Refusal as refusal:
+        return page.redirect(page.url("people?status=refused"), page.why(refusal.problem), "bad")
+    text = page.ngettext(
+        "The seats of %(num)s refused person are requested again.",
+        "The seats of %(num)s refused people are requested again.",
+        asked["total"],
+    )
+    return page.redirect(page.url("people?status=refused"), text)

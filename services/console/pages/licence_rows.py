@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.console.pages.page import Page
-from services.console.rest.services import Part
+from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ACCOUNT_BUY
 
 UNDELIVERED_DAYS = 7
@@ -176,7 +176,7 @@ def _of_module(row: Row, renewal: str, page: Page) -> Iterator[Attention]:
 
 def _people(row: Row, page: Page, state: str) -> str:
     """Return the address of the list of these people, if this reader may see it."""
-    return page.url(f"people?seat_state={state}") if page.has_page("people") else ""
+    return page.url(f"people?module={url_part(row.module)}&state={state}") if page.has_page("people") else ""
 
 
 def _undelivered(count: int, page: Page) -> Attention:
