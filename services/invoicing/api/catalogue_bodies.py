@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from services.invoicing.api.requests import STEPS_MAX, Body, Currency, Line, Pricing, ascending
+from services.invoicing.api.requests import STEPS_MAX, Body, Currency, Line, Pricing, ascending, check_limits
 from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.policies import LICENCES_MAX
@@ -63,8 +63,7 @@ class SoldModule(Body):
     def _consistent(self) -> "SoldModule":
         if self.monthly is None and self.annual is None:
             raise ValueError("expected a price: monthly, annual, or both")
-        if self.maximum is not None and self.maximum < self.minimum:
-            raise ValueError("maximum: expected a number that is not below minimum")
+        check_limits(self.minimum, self.maximum)
         return self
 
 

@@ -2,23 +2,18 @@
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.invoicing.api.dependencies import Buyer, TenantId, TenantOperator, Wired, answer_in_time, decided_in_time
+from services.invoicing.api.dependencies import Buyer, TenantId, TenantOperator, Wired, decided_in_time
 from services.invoicing.api.requests import EndBody, EndingBody
 from services.invoicing.api.responses import SubscriptionView
-from services.invoicing.api.subscription import view_of
+from services.invoicing.api.subscription import Waiting, change_subscription, decided, view_of
 from services.invoicing.use_cases import endings
-from services.invoicing.wiring import Wiring
+from shared.database import UnitOfWork
 from shared.web import access, actor_of, answer, refusals
-from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.idempotency import IdempotencyKey
 from shared.web.prefer import Prefer
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
-
-
-async def _look(wiring: Wiring, tenant: str) -> SubscriptionView:
-    async with wiring.database.unit_of_work(tenant) as uow:
-        return await view_of(uow, tenant)
 
 
 @router.post(
@@ -40,22 +35,11 @@ async def post_ending(
     """Until the first day without the subscription (`ends_on`), everything works, and licences can be bought. Then nobody keeps a seat, one
     last document has what was not charged or credited yet, and nothing is renewed. Until then the ending can be taken back."""
 
-    async def act() -> Response:
-        reason = body.reason if body is not None else ""
-        await endings.end_subscription(uow, tenant, actor_of(principal), reason, clock=wiring.clock)
-        return answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
+    async def end(uow: UnitOfWork) -> None:
+        await endings.end_subscription(uow, tenant, actor_of(principal), body.reason if body is not None else "", clock=wiring.clock)
 
-    async def read(_: str) -> Response:
-        return answer(await view_of(uow, tenant))
-
-    async with wiring.database.unit_of_work(tenant) as uow:
-        response = await idempotent(uow, request, principal, key, act, read)
-
-    async def look() -> SubscriptionView | None:
-        found = await _look(wiring, tenant)
-        return found if not any(module.next_period for module in found.modules) else None
-
-    return await answer_in_time(wiring, prefer, response, look)
+    waiting = Waiting(prefer, lambda found: not any(module.next_period for module in found.modules))
+    return await change_subscription(wiring, request, tenant, principal, key, end, waiting)
 
 
 @router.delete(
@@ -71,12 +55,7 @@ async def delete_ending(wiring: Wired, tenant: TenantId, principal: Buyer, prefe
     async with wiring.database.unit_of_work(tenant) as uow:
         await endings.keep_subscription(uow, tenant, actor_of(principal), clock=wiring.clock)
         response = answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
-
-    async def look() -> SubscriptionView | None:
-        found = await _look(wiring, tenant)
-        return found if found.ends_on is None else None
-
-    return await answer_in_time(wiring, prefer, response, look)
+    return await decided(wiring, tenant, response, Waiting(prefer, lambda found: found.ends_on is None))
 
 
 @router.post(
@@ -98,18 +77,8 @@ async def post_end(
 ) -> Response:
     """Yesterday was the last day of the licences: the days from today on are credited at once. This cannot be taken back."""
 
-    async def act() -> Response:
+    async def end(uow: UnitOfWork) -> None:
         await endings.end_subscription(uow, tenant, actor_of(principal), body.reason, clock=wiring.clock, at_once=True)
-        return answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
 
-    async def read(_: str) -> Response:
-        return answer(await view_of(uow, tenant))
-
-    async with wiring.database.unit_of_work(tenant) as uow:
-        response = await idempotent(uow, request, principal, key, act, read)
-
-    async def look() -> SubscriptionView | None:
-        found = await _look(wiring, tenant)
-        return found if found.status == "ended" else None
-
-    return await answer_in_time(wiring, prefer, response, look)
+    waiting = Waiting(prefer, lambda found: found.status == "ended")
+    return await change_subscription(wiring, request, tenant, principal, key, end, waiting)

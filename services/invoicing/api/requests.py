@@ -135,6 +135,12 @@ class PriceBody(Body):
     )
 
 
+def check_limits(minimum: int, maximum: int | None) -> None:
+    """Raise ValueError if no number of licences fits both."""
+    if maximum is not None and maximum < minimum:
+        raise ValueError("maximum: expected a number that is not below minimum")
+
+
 class LimitsBody(Body):
     """How many licences of a module the plan allows."""
 
@@ -144,8 +150,7 @@ class LimitsBody(Body):
 
     @model_validator(mode="after")
     def _ordered(self) -> "LimitsBody":
-        if self.maximum is not None and self.maximum < self.minimum:
-            raise ValueError("maximum: expected a number that is not below minimum")
+        check_limits(self.minimum, self.maximum)
         return self
 
 

@@ -1,5 +1,8 @@
 """The subscription of a tenant."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing import store
@@ -17,9 +20,10 @@ from services.invoicing.domain.prices import NextStart
 from services.invoicing.use_cases import subscriptions
 from services.invoicing.use_cases.price_lists import coming_price_lists, next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
+from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound
-from shared.web import access, actor_of, answer, refusals
+from shared.web import Principal, access, actor_of, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer
 from shared.web.route import CheckedRoute
@@ -48,6 +52,48 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     return subscription_view(found, contract, modules, pools, plan, next_start, coming, ending.ends_on if ending is not None else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long the client waits (`Prefer`), and when seats has decided."""
+
+    prefer: str | None
+    decided: Callable[[SubscriptionView], bool]
+
+
+async def change_subscription(
+    wiring: Wiring,
+    request: Request,
+    tenant: str,
+    principal: Principal,
+    key: str | None,
+    change: Callable[[UnitOfWork], Awaitable[None]],
+    waiting: Waiting,
+) -> Response:
+    """Change the subscription once for an idempotency key, and answer with it."""
+
+    async def act() -> Response:
+        await change(uow)
+        return answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
+
+    async def read(_: str) -> Response:
+        return answer(await view_of(uow, tenant))
+
+    async with wiring.database.unit_of_work(tenant) as uow:
+        response = await idempotent(uow, request, principal, key, act, read)
+    return await decided(wiring, tenant, response, waiting)
+
+
+async def decided(wiring: Wiring, tenant: str, response: Response, waiting: Waiting) -> Response:
+    """Answer with the subscription as it is when seats has decided, if the client waits for it."""
+
+    async def look() -> SubscriptionView | None:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await view_of(uow, tenant)
+        return found if waiting.decided(found) else None
+
+    return await answer_in_time(wiring, waiting.prefer, response, look)
+
+
 @router.post(
     "",
     summary="Start a subscription",
@@ -67,22 +113,11 @@ async def start_subscription(
     """`status` is `pending` until seats has opened all pools."""
     await wait_for_tenant(wiring, tenant)
 
-    async def act() -> Response:
+    async def start(uow: UnitOfWork) -> None:
         await subscriptions.start_subscription(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        return answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
 
-    async def read(_: str) -> Response:
-        return answer(await view_of(uow, tenant))
-
-    async with wiring.database.unit_of_work(tenant) as uow:
-        response = await idempotent(uow, request, principal, key, act, read)
-
-    async def look() -> SubscriptionView | None:
-        async with wiring.database.unit_of_work(tenant) as uow:
-            found = await view_of(uow, tenant)
-        return found if found.status != "pending" else None
-
-    return await answer_in_time(wiring, prefer, response, look)
+    waiting = Waiting(prefer, lambda found: found.status != "pending")
+    return await change_subscription(wiring, request, tenant, principal, key, start, waiting)
 
 
 @router.post(

@@ -14,19 +14,6 @@ from shared.schemas.invoicing_v1 import QuoteApproved, QuoteIssued
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    place: int
-    order: str
-    quote: str
-    status: str
-    reason: str
-    detail: str
-    approved_at: datetime
-    approved_by: str
-    decided_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class NewOrder:
     order: str
     quote: str
@@ -35,6 +22,12 @@ class NewOrder:
     detail: str
     approved_at: datetime
     approved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order(NewOrder):
+    place: int
+    decided_at: datetime | None
 
 
 PENDING_MAX = 100  # orders of a tenant that are shown; seats decides an order in milliseconds
