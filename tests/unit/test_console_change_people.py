@@ -86,7 +86,9 @@ async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_els
     await browser.get(f"{PEOPLE}/u1/edit")
     await browser.post(f"{PEOPLE}/u1/edit", **(same | {"department": "", "job_title": "Lead"}), seen='"3"')
     assert sent(bench, "PATCH") == [("/u1", {"department": None, "job_title": "Lead"})]
-    people["u1"]["version"] = 9
+    people["u1"] |= {"version": 9, "profile": "staff:guests"}  # of two groups
+    assert '<option value="staff:guests" selected>' in (await browser.get(f"{PEOPLE}/u1/edit")).text
+    people["u1"]["profile"] = "staff"
     await browser.get(f"{PEOPLE}/u1/edit")
     stale = await browser.post(f"{PEOPLE}/u1/edit", **(same | {"name": "Zora S."}), seen='"3"')
     assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)

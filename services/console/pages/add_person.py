@@ -18,14 +18,17 @@ Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 TEXTS = ("name", "login", "email", "job_title", "department", "external_id")
 
 
-async def choices(page: Page) -> dict[str, Any]:
-    """Return what a form about a person offers: profiles, departments, kinds."""
+async def choices(page: Page, profile: str | None = None) -> dict[str, Any]:
+    """Return what a form about a person offers: profiles, departments, kinds. `profile` is the present one, which may be that of several
+    groups, and is offered as well: a form that is only saved must not change it."""
     profiles, mapping, modules = await page.together(
         page.get("users", "profiles", limit=LISTED_MAX),
         page.get("users", "department-mapping"),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     named = [(each["profile"], each["name"]) for each in profiles.value["items"]] if profiles.ok else []
+    if profile and profile not in dict(named):
+        named.append((profile, profile))
     return {
         "profiles": [("", page.gettext("that of the department")), *named],
         "departments": sorted(mapping.value, key=str.casefold)[:LISTED_MAX] if mapping.ok else [],

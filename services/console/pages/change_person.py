@@ -50,7 +50,7 @@ async def ask_data(page: Managing, user: str) -> Response:
     """Show the data as a form."""
     person, seen = await _person(page, user)
     form = Form.of(**{name: person[name] or "" for name in EDITED}, seen=seen)
-    return page.render("person_edit.html", person=person, form=form, **await choices(page))
+    return page.render("person_edit.html", person=person, form=form, **await choices(page, person["profile"]))
 
 
 @router.post("/edit")
@@ -66,7 +66,7 @@ async def edit(page: Managing, user: str) -> Response:
         await page.send("PATCH", "users", f"people/{url_part(user)}", body, etag=form["seen"] or seen)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return page.render("person_edit.html", 422, person=person, form=form, **await choices(page))
+        return page.render("person_edit.html", 422, person=person, form=form, **await choices(page, person["profile"]))
     return page.redirect(_home(page, user), page.gettext("The data were changed."))
 
 
@@ -97,6 +97,8 @@ async def set_access(page: Managing, user: str, action: str) -> Response:
     (done,) = (await bulk_people.change(page, action, [{"user": user}]))["people"]
     if done["outcome"] == "refused":
         return page.redirect(_home(page, user), done["detail"], "bad")
+    if done["outcome"] != "changed":
+        return page.redirect(_home(page, user), page.gettext("Nothing has changed."))
     text = page.gettext("The person was activated.") if action == "activate" else page.gettext("The person was deactivated.")
     return page.redirect(_home(page, user), text)
 
