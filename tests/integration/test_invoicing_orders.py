@@ -112,6 +112,8 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
 
     assert [await outcome(BUY), await outcome({"rights": ["account:read"]})] == ["waits", None]
     waiting = await bench.ok("POST", first["approve_url"], {}, tenant=tenant, **BUY)
+    waits = await bench.ok("GET", f"/v1/tenants/{tenant}/open-items", tenant=tenant, rights=["account:read"])
+    assert (waits["waiting_quotes"], waits["estimates"], waits["overdue_minor"], waits["ordering"]) == (1, 0, 0, "self_service")
     assert (waiting["state"], waiting["order"], waiting["gross_minor"]) == ("waiting_for_approval", None, 800)
     assert [await outcome(BUY), await outcome(BUY, subject="bo"), await outcome(BUY, subject="bot", kind="client")] == [
         "not_possible",
@@ -409,6 +411,7 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
     await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own)
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"})
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/purchase-settings"))["ordering_in_force"] == "by_request"
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/open-items"))["ordering"] == "by_request"
     direct: list[tuple[str, str, Any]] = [
         ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
         ("POST", "reductions", {"items": [{"module": "time", "total": 8}]}),

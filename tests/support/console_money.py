@@ -68,6 +68,8 @@ class MoneyRest:
     documents: dict[str, dict[str, Any]] = field(default_factory=documents)
     blocked: bool = False
     upcoming_kind: str | None = "invoice"
+    waits: dict[str, Any] = field(default_factory=lambda: {"waiting_quotes": 0, "estimates": 0, "overdue_invoices": 0, "overdue_minor": 0})
+    ordering: str = "self_service"
 
     def routes(self) -> Mapping[str, Answer]:
         return {
@@ -78,6 +80,9 @@ class MoneyRest:
                 "application/pdf", 'inline; filename="R-0003.pdf"', b"%PDF-1.7 invoice"
             ),
             f"GET {OWN}/invoices/i3/xml": lambda request: self._file("application/xml", 'attachment; filename="R-0003.xml"', b"<Invoice/>"),
+            f"GET {OWN}/open-items": lambda request: reply(
+                self.waits | {"currency": "CHF", "purchases_blocked": self.blocked, "ordering": self.ordering}
+            ),
             f"GET {OWN}/balance": lambda request: reply(self._balance()),
             f"GET {OWN}/payments": self._payments,
         }

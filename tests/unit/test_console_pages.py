@@ -50,16 +50,21 @@ async def test_T1_T3_E6_M3_M7_the_page_shows_base_licences_and_modules_in_two_se
 
 
 async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(bench: ConsoleBench) -> None:
-    bench.company.emails = [{"state": "failed"}]
+    bench.company.emails = [{"state": "failed", "to": "u1@acme.example"}]
+    bench.company.money.waits |= {"waiting_quotes": 1, "estimates": 2, "overdue_invoices": 1, "overdue_minor": 12_345}
     bench.company.ends_on = "2026-04-01"
     page = words(await bench.signed_in().get(LICENCES))
     titles = [
         "Projects: 3 people are over the limit · 9 Mar 2026 , 4 days left",
         "Laboratory: 3 people are over the limit",
         "The subscription ends on 1 Apr 2026",
+        "1 invoice is overdue CHF 123.45 is to be paid. Show the invoices",
         "Laboratory: the renewal puts 7 people over the limit",
         "Planning: 1 person was refused, and licences are free now",
+        "1 purchase waits for a second approver",
+        "2 estimates of the vendor wait for your approval",
         "1 e-mail could not be delivered",
+        "Check the e-mail addresses: u1@acme.example",
         "Licences 122 of 119",
     ]
     assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)
@@ -67,6 +72,35 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     assert "From 1 Apr 2026 there are 20 licences for 27 people." in page
     bench.company.modules["lab"].leavers = 7
     assert "the renewal puts" not in words(await bench.signed_in().get(LICENCES)), "T18: known leavers do not count"
+
+
+async def test_what_needs_attention_leads_to_the_page_where_something_can_be_done(bench: ConsoleBench) -> None:
+    bench.company.money.waits |= {"waiting_quotes": 1, "overdue_invoices": 1, "overdue_minor": 100}
+    bench.company.modules["lab"].waiting = 0
+    page = (await bench.signed_in().get(LICENCES)).text
+    for link in (
+        "people?module=projects&amp;state=flagged",
+        "people?module=planning&amp;state=refused",
+        "invoices?state=overdue",
+        "orders",
+    ):
+        assert f'href="/tenants/acme/{link}"' in page, link
+    without = (await bench.signed_in("bob", rights=("account:read",)).get(LICENCES)).text
+    assert "people?module" not in without, "a page that the reader may not see"
+
+
+async def test_A9_a_company_that_buys_by_request_is_led_to_a_request(bench: ConsoleBench) -> None:
+    bench.company.money.ordering = "by_request"
+    page = (await bench.signed_in().get(LICENCES)).text
+    assert "/tenants/acme/orders/request" in page
+    assert "/buy" not in page
+    assert "/next-period" not in page
+    bench.company.money.ordering = "self_service"
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    for why, link in (("by-request", "orders/request"), ("plan-without-extra-licences", "plan/change")):
+        bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = problem(409, why, "Refused.")
+        assert link in (await browser.post(f"{LICENCES}/lab/buy", how="add", number="1")).text
 
 
 async def test_M13_the_history_shows_the_numbers_before_and_after_with_time_and_person(bench: ConsoleBench) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.module_order import in_order
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.plan import plan_named
@@ -27,7 +28,9 @@ async def _ask(page: Page, form: Form, status: int = 200) -> Response:
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
     has = {each["module"] for each in found["modules"]}
     sold = [each for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
-    return page.render("plan_add_module.html", status, subscription=found, sold=sold, names=module_names(modules), form=form)
+    return page.render(
+        "plan_add_module.html", status, subscription=found, sold=in_order(sold, modules), names=module_names(modules), form=form
+    )
 
 
 @router.get("/add")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import in_order
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.plan import plan_named
@@ -32,7 +33,7 @@ async def _ask(page: Page, form: Form | None, status: int = 200) -> Response:
     )
     found = subscription.need()
     offered = [
-        (plan, term, [price for price in plan["prices"] if price["term"] == term])
+        (plan, term, in_order((price for price in plan["prices"] if price["term"] == term), modules))
         for plan in plans.need()["items"]
         for term in TERMS
         if plan["currency"] == found["currency"] and (plan["plan"], term) != (found["plan"], found["term"])

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.console.pages.module_order import in_order
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.route import PageRoute
@@ -33,6 +34,7 @@ async def show_invoices(page: Reading, state: Chosen = "", cursor: Chosen = "") 
         invoices=invoices.need(),
         balance=balance,
         upcoming=upcoming,
+        next_lines=in_order(upcoming.value["lines"], modules) if upcoming.ok else [],
         names=module_names(modules),
         state=state,
         cursor=cursor,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from services.console.pages.page import Page
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ACCOUNT_BUY
 
-UNDELIVERED_DAYS = 7
+ADDRESSES_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Attention:
     label: str = ""
     dialog: bool = False
     deadline: str | None = None
+    people: str = ""  # the address of the list of the people concerned
 
 
 def rows_of(licences: Mapping[str, Any], counts: Part) -> list[Row]:
@@ -97,21 +98,33 @@ def sections_of(rows: Sequence[Row], page: Page) -> list[Section]:
     return [section for section in found if section.rows]
 
 
-def attention_of(rows: Sequence[Row], licences: Mapping[str, Any], subscription: Part, emails: Part, page: Page) -> list[Attention]:
+def attention_of(
+    rows: Sequence[Row], licences: Mapping[str, Any], subscription: Part, emails: Part, open_items: Part, page: Page
+) -> list[Attention]:
     """Return what needs attention: the most urgent first."""
     found: list[Attention] = []
+    direct = buys_directly(open_items)
     for row in rows:
-        found += _over_limit(row, page)
+        found += _over_limit(row, page, direct=direct)
     if subscription.ok and subscription.value.get("ends_on"):
         found.append(_ending(subscription.value["ends_on"], page))
+    if open_items.ok:
+        found += _overdue(open_items.value, page)
     for row in rows:
-        found += _of_module(row, licences["period"]["end"], page)
+        found += _of_module(row, licences["period"]["end"], page, direct=direct)
+    if open_items.ok:
+        found += _to_approve(open_items.value, page)
     if emails.ok and emails.value["items"]:
-        found.append(_undelivered(len(emails.value["items"]), page))
+        found.append(_undelivered(emails.value["items"], page))
     return found
 
 
-def _over_limit(row: Row, page: Page) -> Iterator[Attention]:
+def buys_directly(open_items: Part) -> bool:
+    """Tell whether the tenant buys by itself. While it is not known, it may try: invoicing refuses what is not possible."""
+    return not open_items.ok or open_items.value["ordering"] != "by_request"
+
+
+def _over_limit(row: Row, page: Page, *, direct: bool) -> Iterator[Attention]:
     if not row.over:
         return
     title = page.ngettext(
@@ -120,21 +133,50 @@ def _over_limit(row: Row, page: Page) -> Iterator[Attention]:
     text = page.gettext("Who is still over the limit at the deadline loses access. Buy licences or deactivate people before.")
     if row.nearest_deadline is None:
         text = page.gettext("They keep access as long as nobody else can administer the product. Buy licences or deactivate people.")
-    url, label = _buy(row, page)
-    yield Attention("bad", "warning", title, text, url, label, dialog=True, deadline=row.nearest_deadline)
+    url, label = _buy(row, page, direct=direct)
+    people = _people(row, page, "flagged")
+    yield Attention("bad", "warning", title, text, url, label, dialog=direct, deadline=row.nearest_deadline, people=people)
 
 
-def _buy(row: Row, page: Page) -> tuple[str, str]:
-    return (page.url(f"licences/{row.module}/buy"), page.gettext("Buy licences")) if page.may(ACCOUNT_BUY) else ("", "")
+def _buy(row: Row, page: Page, *, direct: bool) -> tuple[str, str]:
+    """Return where licences are bought or, by request, asked for."""
+    if not page.may(ACCOUNT_BUY):
+        return "", ""
+    if not direct:
+        return page.url("orders/request"), page.gettext("Send a request")
+    return page.url(f"licences/{row.module}/buy"), page.gettext("Buy licences")
+
+
+def _overdue(open_items: Mapping[str, Any], page: Page) -> Iterator[Attention]:
+    if count := open_items["overdue_invoices"]:
+        title = page.ngettext("%(num)s invoice is overdue", "%(num)s invoices are overdue", count)
+        text = page.gettext("%(amount)s is to be paid.", amount=page.formats.money(open_items["overdue_minor"], open_items["currency"]))
+        if open_items["purchases_blocked"]:
+            text += " " + page.gettext("Nothing can be bought until then.")
+        yield Attention("bad", "invoices", title, text, page.url("invoices?state=overdue"), page.gettext("Show the invoices"))
+
+
+def _to_approve(open_items: Mapping[str, Any], page: Page) -> Iterator[Attention]:
+    quotes, estimates = open_items["waiting_quotes"], open_items["estimates"]
+    titles = (
+        page.ngettext("%(num)s purchase waits for a second approver", "%(num)s purchases wait for a second approver", quotes),
+        page.ngettext(
+            "%(num)s estimate of the vendor waits for your approval", "%(num)s estimates of the vendor wait for your approval", estimates
+        ),
+    )
+    for count, title in zip((quotes, estimates), titles, strict=True):
+        if count:
+            text = page.gettext("Nothing is bought before the approval.")
+            yield Attention("warning", "orders", title, text, page.url("orders"), page.gettext("Show the orders"))
 
 
 def _ending(ends_on: str, page: Page) -> Attention:
     title = page.gettext("The subscription ends on %(day)s", day=page.formats.day(ends_on))
     text = page.gettext("Until then everything works. After that day nobody can use the product.")
-    return Attention("bad", "clock", title, text)
+    return Attention("bad", "clock", title, text, page.url("plan"), page.gettext("Plan and subscription"))
 
 
-def _of_module(row: Row, renewal: str, page: Page) -> Iterator[Attention]:
+def _of_module(row: Row, renewal: str, page: Page, *, direct: bool) -> Iterator[Attention]:
     if row.flagged_at_renewal:
         title = page.ngettext(
             "%(name)s: the renewal puts %(num)s person over the limit",
@@ -148,7 +190,7 @@ def _of_module(row: Row, renewal: str, page: Page) -> Iterator[Attention]:
             next=page.formats.number(row.next_period),
             active=page.formats.number(row.next_period + row.flagged_at_renewal),
         )
-        can = page.may(ACCOUNT_BUY)
+        can = page.may(ACCOUNT_BUY) and direct
         url = page.url(f"licences/{row.module}/next-period") if can else ""
         yield Attention("warning", "clock", title, text, url, page.gettext("Change the number") if can else "", dialog=True)
     if row.refused and row.available:
@@ -163,15 +205,17 @@ def _of_module(row: Row, renewal: str, page: Page) -> Iterator[Attention]:
             "%(num)s licences are free. Reactivate the people who should have access.",
             row.available,
         )
-        yield Attention("info", "people", title, text, _people(row, page, "refused"), page.gettext("Show them"))
+        yield Attention("info", "people", title, text, people=_people(row, page, "refused"))
     elif row.refused:
         title = page.ngettext("%(name)s: %(num)s person was refused", "%(name)s: %(num)s people were refused", row.refused, name=row.name)
-        url, label = _buy(row, page)
-        yield Attention("warning", "people", title, page.gettext("No licence was free for them."), url, label, dialog=True)
+        url, label = _buy(row, page, direct=direct)
+        people = _people(row, page, "refused")
+        yield Attention("warning", "people", title, page.gettext("No licence was free for them."), url, label, dialog=direct, people=people)
     elif row.waiting:
         title = page.ngettext("%(name)s: %(num)s person waits", "%(name)s: %(num)s people wait", row.waiting, name=row.name)
-        url, label = _buy(row, page)
-        yield Attention("warning", "clock", title, page.gettext("They get access when a licence is free."), url, label, dialog=True)
+        url, label = _buy(row, page, direct=direct)
+        people, text = _people(row, page, "waiting"), page.gettext("They get access when a licence is free.")
+        yield Attention("warning", "clock", title, text, url, label, dialog=direct, people=people)
 
 
 def _people(row: Row, page: Page, state: str) -> str:
@@ -179,7 +223,11 @@ def _people(row: Row, page: Page, state: str) -> str:
     return page.url(f"people?module={url_part(row.module)}&state={state}") if page.has_page("people") else ""
 
 
-def _undelivered(count: int, page: Page) -> Attention:
-    title = page.ngettext("%(num)s e-mail could not be delivered", "%(num)s e-mails could not be delivered", count)
-    text = page.gettext("Somebody may not know of a deadline. Check the e-mail addresses.")
-    return Attention("warning", "mail", title, text)
+def _undelivered(emails: Sequence[Mapping[str, Any]], page: Page) -> Attention:
+    """Name the addresses, so that somebody can correct them."""
+    title = page.ngettext("%(num)s e-mail could not be delivered", "%(num)s e-mails could not be delivered", len(emails))
+    addresses = list(dict.fromkeys(each["to"] for each in emails))
+    named = ", ".join(addresses[:ADDRESSES_NAMED]) + (", …" if len(addresses) > ADDRESSES_NAMED else "")
+    text = page.gettext("Somebody may not know of a deadline. Check the e-mail addresses: %(addresses)s", addresses=named)
+    people = page.url(f"people?text={url_part(addresses[0])}&status=all") if page.has_page("people") else ""
+    return Attention("warning", "mail", title, text, people=people)

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from services.console.pages import cookies
 from services.console.pages.licence_refusals import refused_order, refused_reduction
-from services.console.pages.licence_rows import attention_of, rows_of, sections_of
+from services.console.pages.licence_rows import attention_of, buys_directly, rows_of, sections_of
 from services.console.pages.page import COMPUTED_SECONDS_MAX, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering.charts import Point, charts
@@ -92,10 +92,11 @@ async def stream_changes(tenant: str, page: Reading, seen: Chosen = "") -> Respo
 
 async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     """Return what the upper part of the page shows. All services are asked at the same time."""
-    licences, counts, subscription, emails, ordered, reduced = await page.together(
+    licences, counts, subscription, open_items, emails, ordered, reduced = await page.together(
         page.get("invoicing", "licences", forecast="true"),
         page.get("users", "statistics/modules"),
         page.get("invoicing", "subscription"),
+        page.get("invoicing", "open-items"),
         page.get("notifier", "emails", state="failed", limit=FAILED_EMAILS_MAX) if page.may(LOG_READ) else page.nothing(),
         page.get("invoicing", f"orders/{url_part(order)}") if order else page.nothing(),
         page.get("invoicing", f"reductions/{url_part(reduction)}") if reduction else page.nothing(),
@@ -117,7 +118,8 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         rows = rows_of(licences.value, counts)
         shown["seen"] = digest_of(licences.value)
         shown["sections"] = sections_of(rows, page)
-        shown["attention"] = attention_of(rows, licences.value, subscription, emails, page)
+        shown["direct"] = buys_directly(open_items)
+        shown["attention"] = attention_of(rows, licences.value, subscription, emails, open_items, page)
     return shown
 
 

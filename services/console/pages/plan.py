@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.module_order import in_order
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.route import PageRoute
@@ -47,6 +48,7 @@ async def show_plan(page: Reading) -> Response:
         plan=plan_named(plans, found["plan"]),
         plans=plans,
         names=names,
+        modules=in_order(found["modules"], modules),
         discounts=discounts,
         current=[each for each in current if each["subscription"] == found["subscription"]],
         scheduled=scheduled,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import in_order
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.plan import plan_named
@@ -31,7 +32,7 @@ async def _ask(page: Page, form: Form, status: int = 200) -> Response:
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
-    has = {each["module"]: each["licences"] for each in found["modules"]}
+    has = {each["module"]: each["licences"] for each in in_order(found["modules"], modules)}
     more = [each["module"] for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
     rows = [(module, has.get(module)) for module in (*has, *more)]
     return page.render("purchase_request_form.html", status, rows=rows, names=module_names(modules), form=form)
