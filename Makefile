@@ -15,7 +15,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --univ
 # If this were set, each of about a hundred processes of a run would compile the code again. `make clean` removes the compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo run status test test-docker check fmt rules schemas translations licences lock bench chaos model restore-drill clean
+.PHONY: help setup demo run status test test-docker check fmt rules schemas translations licences lock bench chaos chaos-scim model restore-drill clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench: $(STAMP) ## measure commands/s of one seats worker and people/s end to en
 
 chaos: $(STAMP) ## kill, pause and cut off at random, then compare with the log (SECONDS=60 SEED=n)
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-scim: $(STAMP) ## kill users and seats under the load of a SCIM client, then compare with the log (ARGS="--kills 8 --seed n")
+	@$(BIN)/python -m tests.chaos.scim $(ARGS)
 
 model: $(STAMP) ## compare random histories with the reference model (N=examples)
 	@SEATPOOL_EXAMPLES=$(or $(N),2000) $(BIN)/pytest -q tests/model $(ARGS)

@@ -37,7 +37,7 @@ async def run(
             harness = ChaosHarness(kafka, folder, broker, seed)
             began = time.monotonic()
             sent, drained = await _play(harness, seconds, rate, workers, settings)
-            report = await _judge(kafka, Counter(unsettled=0 if drained else 1))
+            report = await judge(kafka, Counter(unsettled=0 if drained else 1))
             elapsed = round(time.monotonic() - began, 1)
     finally:
         if keep is None:
@@ -91,7 +91,7 @@ async def _ends(kafka: KafkaSettings, topic: Topic) -> dict[int, int]:
     return {tp.partition: end for tp, end in found.items()}
 
 
-async def _judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
+async def judge(kafka: KafkaSettings, counts: Counter[str]) -> dict[str, Any]:
     """The independent checker for the laws, the replay for the rest."""
     history = LogReader(kafka)
     shown: list[str] = []
