@@ -48,9 +48,9 @@ def import_people(
 ) -> None:
     """Import people from CSV files: what the files say about a person replaces what the source said before.
 
-    Corrections need nothing special: a leaving that is no longer in the files did not happen. If any row of a person cannot be read, the
-    person is not changed, and the row is listed with file, line and reason. People who are missing from the files stay as they are, unless
-    you add `--complete --absent=leave`.
+    Corrections need nothing special: if the files no longer contain a leaving, the person has not left. If any row of a person cannot be
+    read, the person is not changed, and the row is listed with file, line and reason. People who are missing from the files stay as they
+    are, unless you add `--complete --absent=leave`.
 
     An import that would end the access of more than 5 people or 2 % (the greater number counts) stops before it changes anybody, and
     prints the command that confirms it.

@@ -292,7 +292,7 @@ def hand_over(
     person: Person,
     tenant: OfTenant,
     heir: Annotated[str | None, typer.Option(metavar="PERSON", callback=not_blank, help="Who takes over what the person owns.")] = None,
-    nobody: Annotated[bool, typer.Option("--nobody", help="Name no heir any more.")] = False,
+    nobody: Annotated[bool, typer.Option("--nobody", help="Remove the heir.")] = False,
     json: AsJson = False,
 ) -> None:
     """Show what a person owns in the product and who takes it over, or name the heir. The product hands the items over.
@@ -376,7 +376,7 @@ def set_values(
     values: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="The values; FIELD= removes one.")],
     json: AsJson = False,
 ) -> None:
-    """Set values of a person. If a source reports the person, they are overrides: they go before what sources state.
+    """Set values of a person. If a source reports the person, they are overrides: they take precedence over the sources.
 
     The fields are login, email, name, job_title, department, profile, kind, valid_to and may_log_in.
 

@@ -98,8 +98,8 @@ def end_subscription(
 ) -> None:
     """End the subscription at the end of its period.
 
-    Until then everything works, licences can be bought, and `seatpool subscription keep` takes the ending back. With the end, nobody
-    keeps a seat, one last document has what is not charged or credited yet, and nothing is renewed.
+    Until then everything works, licences can be bought, and `seatpool subscription keep` takes the ending back. At the end, all
+    seats end, and nothing is renewed. One last invoice or credit note contains what is not charged or credited yet.
 
     With `--now`, it ends at once, and the days that are left are credited. Then `--reason` is required.
 

@@ -40,7 +40,10 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     operator_email: str = Field(
         "", description="The e-mail address of the vendor's operators. It gets what only they can mend; if it is empty, nobody does."
     )
+    console_url: str = Field(
+        "", description="The address of the console, to whose pages e-mails link. If it is empty, e-mails name REST addresses."
+    )
     licences_page_url: str = Field(
         "",
-        description="URL of the page where licences are bought; `{tenant}` is replaced. If it is empty, e-mails name the REST address.",
+        description="URL of the page where licences are bought; `{tenant}` is replaced. If it is empty, it is the page of the console.",
     )

@@ -240,9 +240,15 @@ def email(
     tenant: TenantRow = TENANT,
     names: Names = NAMES,
     recipient: Recipient = BO,
-    licences_page: str = "",
+    links: Links = LINKS,
 ) -> Rendered:
-    return render(stream, tenant, recipient, notifications, names, replace(LINKS, licences_page=licences_page), AT)
+    return render(stream, tenant, recipient, notifications, names, links, AT)
+
+
+def with_console(address: str) -> Links:
+    return replace(
+        LINKS, console=f"{address}/tenants/acme", operator_console=f"{address}/operator", licences_page=f"{address}/tenants/acme/licences"
+    )
 
 
 EVERY = [

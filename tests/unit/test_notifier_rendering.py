@@ -12,14 +12,14 @@ import pytest
 from services.notifier.consumers.notifications import NOTIFIED
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, notifications_of, still_valid
 from services.notifier.email.message import LINK_PLACEHOLDER
-from services.notifier.email.rendering import CATALOGUES, ROWS_MAX, TEMPLATES, Names, Recipient, Words, render_alone, table
+from services.notifier.email.rendering import CATALOGUES, ROWS_MAX, TEMPLATES, Links, Names, Recipient, Words, render_alone, table
 from shared.buying import Buying, Plan, buying_of
 from shared.schemas import registry, seats_v1, users_v1
 from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import UnitPrice
 from shared.schemas.topics import INVOICING_EVENTS
 from tests.support import samples, translations
-from tests.support.emails import AT, DATA, EVERY, NAMES, OF_PEOPLE, TENANT, email, notification
+from tests.support.emails import AT, DATA, EVERY, LINKS, NAMES, OF_PEOPLE, TENANT, email, notification, with_console
 from tests.support.messaging import NOON
 from tests.support.seats_harness import SeatsHarness
 
@@ -75,12 +75,12 @@ MANY = [(stream, kinds) for stream, kinds in [
 ]]  # fmt: skip
 
 
-@pytest.mark.parametrize("page", ["", "https://vendor.example/licences"])
+@pytest.mark.parametrize("links", [LINKS, with_console("https://vendor.example")], ids=["REST", "console"])
 @pytest.mark.parametrize("allowed", [True, False])
 @pytest.mark.parametrize(("stream", "kinds"), [*((stream, (kind,)) for stream, kind in EVERY), *MANY], ids=str)
-def test_the_text_and_the_html_of_an_e_mail_say_the_same(stream: Stream, kinds: tuple[Kind, ...], allowed: bool, page: str) -> None:
+def test_the_text_and_the_html_of_an_e_mail_say_the_same(stream: Stream, kinds: tuple[Kind, ...], allowed: bool, links: Links) -> None:
     names = replace(NAMES, buying=Buying(allowed, "Standard", () if allowed else ("Large",)))
-    found = email(stream, *(notification(kind, stream) for kind in kinds), names=names, licences_page=page)
+    found = email(stream, *(notification(kind, stream) for kind in kinds), names=names, links=links)
     html = html_words(found.html)
     assert [piece for piece in pieces(found.text) if piece not in html] == []
     heading = re.search(r"<h1[^>]*>(.*?)</h1>", found.html, re.DOTALL)
@@ -573,3 +573,13 @@ def test_an_e_mail_about_a_discount_says_nothing_of_a_next_period_that_is_not_kn
     for kind in (Kind.DISCOUNT_GRANTED, Kind.DISCOUNT_WITHDRAWN):
         found = email(Stream.BILLING, notification(kind, Stream.BILLING, next_before=None, next_after=None))
         assert "next period" not in found.text + found.html
+
+
+def test_with_a_console_no_e_mail_asks_a_customer_for_a_rest_call() -> None:
+    """Tokens of SCIM connections have no page yet, and a link of an invitation is that of the product."""
+    for stream, kind in EVERY:
+        if kind not in (Kind.SCIM_ACCESS_ENDING, Kind.INVITED):
+            found = email(stream, notification(kind, stream), links=with_console("https://console.example"))
+            assert not re.search(r"\b(GET|POST|PUT|DELETE) http", found.text), (stream, kind)
+    told = email(Stream.BILLING, notification(Kind.APPROVAL_NEEDED, Stream.BILLING), links=with_console("https://console.example"))
+    assert "To approve it: https://console.example/tenants/acme/orders/quotes/q1" in told.text

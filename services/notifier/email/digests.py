@@ -190,9 +190,13 @@ class DigestSender:
 
     def _links(self, tenant_id: str) -> Links:
         settings = self.settings
+        address = settings.console_url.rstrip("/")
+        console = f"{address}/tenants/{tenant_id}" if address else ""
         return Links(
-            licences_page=settings.licences_page_url.replace("{tenant}", tenant_id),
-            actions=f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
+            console=console,
+            operator_console=f"{address}/operator" if address else "",
+            licences_page=settings.licences_page_url.replace("{tenant}", tenant_id) or (console and f"{console}/licences"),
+            actions=f"{console}/log" if console else f"{settings.notifier_url}/v1/tenants/{tenant_id}/actions",
             held_events=f"{settings.users_url}/v1/tenants/{tenant_id}/held-events",
             scim_connections=f"{settings.users_url}/v1/tenants/{tenant_id}/scim-connections",
             people=f"{settings.users_url}/v1/tenants/{tenant_id}/people",

@@ -88,6 +88,8 @@ class Names:
 class Links:
     """Addresses for the reader; each may be empty."""
 
+    console: str = ""  # the pages of the tenant; if it is empty, e-mails name REST calls
+    operator_console: str = ""
     licences_page: str = ""
     actions: str = ""
     quotes: str = ""
