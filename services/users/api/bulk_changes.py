@@ -64,7 +64,7 @@ class _NothingChangedError(Exception):
     """Rolls back the transaction in which people were changed for a preview."""
 
 
-@router.post("/bulk-changes", summary="Activate or deactivate several people")
+@router.post("/bulk-changes", summary="Change several people: activate or deactivate them")
 @costly
 async def change_people(
     tenant: TenantId,
