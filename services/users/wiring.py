@@ -19,6 +19,7 @@ from services.users.jobs.scim_tokens import ScimTokens
 from services.users.jobs.sign_in_links import SignInLinks
 from services.users.jobs.test_clock import Coordinator, Probe
 from services.users.jobs.unanswered_people import UnansweredPeople
+from services.users.scim.activity import Activity
 from services.users.scim.callers import Callers
 from services.users.scim.creations import Creations
 from services.users.settings import Settings
@@ -140,6 +141,7 @@ class Users:
             wrong_invitations=RateLimit(settings.wrong_secrets_per_minute),
             sign_in=self._sign_in(),
             scim_callers=Callers(self.database, self.clock),
+            scim_activity=Activity(self.database, self.clock),
             scim_creations=Creations(),
             profiles_max=settings.profiles_max,
             reevaluations_per_day=settings.reevaluations_per_day,

@@ -490,7 +490,7 @@ async def test_each_user_who_exists_all_the_time_is_seen_once_by_a_client_that_p
     while len(seen) < page["totalResults"]:
         with counted_statements(scim.users.database) as statements:
             page = await client.get(f"/Users?startIndex={len(seen) + 1}&count=200")
-        assert len(statements) <= 9, statements
+        assert len(statements) <= 9 + 2, statements  # two of them, each half minute, note that the connection was used
         seen += [each["id"] for each in page["Resources"]]
         if len(seen) % 1000 == 0 and len(seen) < PAGED:
             assert (await client.call("DELETE", f"/Users/{seen[-1]}")).status_code == 204

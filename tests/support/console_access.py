@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import httpx
+import orjson
 
+from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.console_people import HOSTILE, Answer, refusal, reply
 
 OWN = "/v1/tenants/acme"
+AT = "2026-03-05T08:00:00.000Z"
 
 
 def entry(type_: str, user: str | None = None, module: str | None = None, **more: Any) -> dict[str, Any]:
@@ -51,14 +55,173 @@ def actions() -> list[dict[str, Any]]:
     ]
 
 
+def roles() -> dict[str, dict[str, Any]]:
+    built_in = {
+        "owner": list(TENANT_RIGHTS),
+        "licence-manager": ["account:read", "account:buy", "users:read", "log:read"],
+        "people-manager": ["users:read", "users:manage", "log:read"],
+        "reader": ["account:read", "users:read"],
+    }
+    found = {role: {"role": role, "name": role, "rights": rights, "built_in": True, "version": 1} for role, rights in built_in.items()}
+    own = {"role": "auditor", "name": "Auditor", "rights": ["account:read", "log:read"], "built_in": False, "version": 1}
+    return found | {"auditor": own}
+
+
+def clients() -> dict[str, dict[str, Any]]:
+    secrets = [{"secret_id": "s1", "created_at": AT}]
+    rights = ["account:read", "users:read"]
+    return {"client-1": {"client": "client-1", "name": "Reporting", "rights": rights, "secrets": secrets, "created_at": AT, "version": 1}}
+
+
+def connection(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "connection": name, "source": f"scim/{name}", "on_full": "create", "deactivation": "suspends", "user_types": {}, "version": 1,
+        "tokens": [{"token": "t1", "created_at": AT, "expires_at": "2026-03-20T09:00:00.000Z"}], "would_end": 0, "people": 498,
+        "last_request_at": AT, "last_error": {"at": AT, "detail": "409 uniqueness"},
+    } | more  # fmt: skip
+
+
+def connections() -> dict[str, dict[str, Any]]:
+    return {
+        "okta": connection("okta", would_end=12),
+        "entra": connection("entra", tokens=[], last_request_at=None, last_error=None, people=0),
+    }
+
+
 @dataclass
 class AccessRest:
     """The log, roles and settings of `acme`."""
 
     entries: list[dict[str, Any]] = field(default_factory=actions)
+    roles: dict[str, dict[str, Any]] = field(default_factory=roles)
+    held: dict[str, list[str]] = field(default_factory=lambda: {"ann": ["owner"], "u1": ["auditor"]})
+    viewsets: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, dict[str, Any]] = field(default_factory=clients)
+    connections: dict[str, dict[str, Any]] = field(default_factory=connections)
+    provider: dict[str, Any] = field(default_factory=lambda: {"draft": None, "effective": None})
+    made: dict[str, str] = field(default_factory=dict)  # clients by Idempotency-Key
+    _numbers: "count[int]" = field(default_factory=lambda: count(2))
 
     def routes(self) -> Mapping[str, Answer]:
-        return {f"GET notifier {OWN}/actions": self._actions}
+        own = f"users {OWN}"
+        return {
+            f"GET notifier {OWN}/actions": self._actions,
+            f"GET {own}/roles": lambda request: reply({"items": list(self.roles.values()), "next": None}),
+            f"POST {own}/roles": self._add_role,
+            f"GET {own}/roles/([^/]+)": self._role,
+            f"PATCH {own}/roles/([^/]+)": self._change_role,
+            f"DELETE {own}/roles/([^/]+)": self._delete_role,
+            f"GET {own}/people/([^/]+)/roles": self._roles_of,
+            f"PUT {own}/people/([^/]+)/roles": self._give_roles,
+            f"GET {own}/clients": lambda request: reply({"items": list(self.clients.values()), "next": None}),
+            f"POST {own}/clients": self._add_client,
+            f"GET {own}/clients/([^/]+)": lambda client, request: self._one(self.clients, client),
+            f"DELETE {own}/clients/([^/]+)": self._revoke_client,
+            f"POST {own}/clients/([^/]+)/secrets": self._add_secret,
+            f"DELETE {own}/clients/([^/]+)/secrets/([^/]+)": self._remove_secret,
+            f"GET {own}/scim-connections": lambda request: reply({"items": list(self.connections.values()), "next": None}),
+            f"GET {own}/scim-connections/([^/]+)": lambda name, request: self._one(self.connections, name),
+            f"PUT {own}/scim-connections/([^/]+)": self._put_connection,
+            f"POST {own}/scim-connections/([^/]+)/tokens": self._create_token,
+            f"DELETE {own}/scim-connections/([^/]+)/tokens/([^/]+)": self._revoke_token,
+            f"GET {own}/identity-provider": lambda request: reply(self.provider),
+            f"PUT {own}/identity-provider": self._enter_provider,
+            f"POST {own}/identity-provider/test": lambda request: reply(
+                {"authorization_url": "https://login.acme.example/authorize?state=s1", "flow": "f1", "expires_at": AT}
+            ),
+            f"POST {own}/identity-provider/activate": self._activate,
+        }
+
+    @staticmethod
+    def _one(found: Mapping[str, dict[str, Any]], name: str) -> httpx.Response:
+        return reply(found[name], etag=f'"{found[name].get("version", 1)}"') if name in found else refusal(404, "not-found", "Unknown.")
+
+    def _role(self, role: str, request: httpx.Request) -> httpx.Response:
+        return self._one(self.roles, role)
+
+    def _add_role(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if "settings:manage" in body["rights"]:
+            return refusal(403, "wider-than-own", "The change is about settings:manage, which you do not have.")
+        self.roles["r1"] = {"role": "r1", "built_in": False, "version": 1} | body
+        return reply(self.roles["r1"], 201)
+
+    def _change_role(self, role: str, request: httpx.Request) -> httpx.Response:
+        self.roles[role] |= orjson.loads(request.content) | {"version": 2}
+        return reply(self.roles[role])
+
+    def _delete_role(self, role: str, request: httpx.Request) -> httpx.Response:
+        if any(role in each for each in self.held.values()):
+            return refusal(409, "role-in-use", "So many people hold the role.", people=1)
+        del self.roles[role]
+        return httpx.Response(204)
+
+    def _roles_of(self, user: str, request: httpx.Request) -> httpx.Response:
+        view = {
+            "user": user, "roles": self.held.get(user, []), "group_roles": [], "rights": [], "viewset": self.viewsets.get(user),
+            "unknown_departments": [], "may_sign_in": True, "sign_in": {"login": user, "email": f"{user}@acme.example"}, "version": 3,
+        }  # fmt: skip
+        return reply(view, etag='"3"')
+
+    def _give_roles(self, user: str, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        others = [each for name, each in self.held.items() if name != user]
+        if "owner" in self.held.get(user, []) and "owner" not in body["roles"] and not any("owner" in each for each in others):
+            return refusal(409, "last-owner", "This person is the last owner. Give the role to somebody else first.")
+        self.held[user], self.viewsets[user] = body["roles"], body["viewset"]
+        return self._roles_of(user, request)
+
+    def _add_client(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers["idempotency-key"]
+        if key in self.made:
+            return reply(self.clients[self.made[key]])
+        client = f"client-{next(self._numbers)}"
+        made = {"client": client, "secrets": [{"secret_id": "s1", "created_at": AT}], "created_at": AT, "version": 1}
+        self.clients[client], self.made[key] = made | orjson.loads(request.content), client
+        return reply(self.clients[client] | {"secret": f"secret-of-{client}"}, 201)
+
+    def _revoke_client(self, client: str, request: httpx.Request) -> httpx.Response:
+        del self.clients[client]
+        return httpx.Response(204)
+
+    def _add_secret(self, client: str, request: httpx.Request) -> httpx.Response:
+        secrets, name = self.clients[client]["secrets"], f"s{next(self._numbers)}"
+        if len(secrets) == 2:
+            return refusal(409, "too-many-secrets", "The client has two secrets already.", secrets=[each["secret_id"] for each in secrets])
+        self.clients[client]["secrets"] = [*secrets, {"secret_id": name, "created_at": AT}]
+        return reply({"secret_id": name, "secret": f"secret-{name}"}, 201)
+
+    def _remove_secret(self, client: str, secret: str, request: httpx.Request) -> httpx.Response:
+        self.clients[client]["secrets"] = [each for each in self.clients[client]["secrets"] if each["secret_id"] != secret]
+        return httpx.Response(204)
+
+    def _put_connection(self, name: str, request: httpx.Request) -> httpx.Response:
+        self.connections[name] = connection(name, tokens=[]) | self.connections.get(name, {}) | orjson.loads(request.content)
+        return reply(self.connections[name])
+
+    def _create_token(self, name: str, request: httpx.Request) -> httpx.Response:
+        made = {"token": f"t{next(self._numbers)}", "created_at": AT, "expires_at": "2027-03-05T09:00:00.000Z"}
+        self.connections[name]["tokens"] = [*self.connections[name]["tokens"], made]
+        return reply(made | {"secret": f"spscim_{made['token']}"}, 201)
+
+    def _revoke_token(self, name: str, token: str, request: httpx.Request) -> httpx.Response:
+        self.connections[name]["tokens"] = [each for each in self.connections[name]["tokens"] if each["token"] != token]
+        return httpx.Response(204)
+
+    def _enter_provider(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        if not body["issuer"].startswith("https://"):
+            fault = {"field": "body.issuer", "value": body["issuer"], "expected": "an address that begins with https://"}
+            return refusal(422, "invalid", "These fields are not valid: body.issuer.", errors=[fault])
+        has_secret = body.pop("client_secret", None) is not None
+        self.provider["draft"] = body | {"has_secret": has_secret, "entered_by": "ann", "entered_at": AT}
+        return reply(self.provider["draft"])
+
+    def _activate(self, request: httpx.Request) -> httpx.Response:
+        if orjson.loads(request.content) != {"flow": "f1", "state": "s1", "code": "c1"}:
+            return refusal(403, "identity-refused", "You cannot sign in with this account.")
+        self.provider = {"draft": None, "effective": self.provider["draft"]}
+        return reply(self.provider["effective"])
 
     def _actions(self, request: httpx.Request) -> httpx.Response:
         query = request.url.params

@@ -58,9 +58,10 @@ def staff() -> dict[str, dict[str, Any]]:
     soon = {"deadline": "2026-03-09T09:00:00.000Z"}
     warning = "All 12 licences of planning are in use. Deactivate a person or buy licences."
     found = [
-        person("ann", "Ann Müller", module("projects"), module("planning")),
+        person("ann", "Ann Müller", module("projects"), module("planning"), roles=["owner"]),
         person("u1", "Zora Schmid", module("lab", "flagged", "over_limit", **soon), module("projects"), status="over_limit",
-               values=VALUES, overrides={"department": "Research"}, job_title="Analyst", last_day="2026-06-30", hand_over=OWNED),
+               roles=["auditor"], values=VALUES, overrides={"department": "Research"},
+               job_title="Analyst", last_day="2026-06-30", hand_over=OWNED),
         person("u2", "Bruno Jovanović", module("planning", "refused", "pool_full", warning=warning), module("projects", "refused",
                "other_module_refused"), status="refused", department=None),
         person("u3", HOSTILE, module("projects", "waiting", "pool_full"), status="waiting"),
@@ -191,6 +192,8 @@ class PeopleRest:
         found = [each for each in self.people.values() if each["status"] not in hidden]
         if (status := query.get("status", "all")) != "all":
             found = [each for each in found if each["status"] == status]
+        if role := query.get("role"):
+            found = [each for each in found if role in each["roles"]]
         if text := query.get("text"):
             found = [each for each in found if text.casefold() in each["name"].casefold()]
         begin = int(query.get("cursor", "0"))

@@ -4,9 +4,11 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from services.console.pages import (
+    access,
     action_log,
     add_module,
     add_person,
+    api_clients,
     billing,
     bulk_people,
     buy_licences,
@@ -16,6 +18,7 @@ from services.console.pages import (
     check_people,
     dead_letters,
     home,
+    identity_provider,
     import_people,
     invoices,
     licences,
@@ -32,6 +35,7 @@ from services.console.pages import (
     quotes,
     reduce_licences,
     requests,
+    scim,
     settings,
     sign_in,
     static_files,
@@ -59,6 +63,10 @@ PAGES = (
     change_person,
     invoices,
     profiles,
+    access,
+    api_clients,
+    scim,
+    identity_provider,
     action_log,
     settings,
     billing,

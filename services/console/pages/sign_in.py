@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.console.pages import cookies
 from services.console.pages.addresses import page_of_console
 from services.console.pages.home import AnyReader
+from services.console.pages.identity_provider import CALLBACK, back_to_test
 from services.console.pages.page import Page, parse_form
 from services.console.pages.route import Forged, PageRoute
 from services.console.rest.problems import Problem, Refusal, Unavailable
@@ -17,8 +18,6 @@ from services.console.rest.services import url_part
 from services.console.sign_in.seals import FLOW, FORM
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-CALLBACK: Final = "/sign-in/callback"
 
 
 async def _anonymous(request: Request) -> Page:
@@ -174,6 +173,8 @@ async def complete_with_provider(
 ) -> Response:
     """Take what the identity provider sent back, and begin the session."""
     flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
+    if "test" in flow:  # of a new identity provider, by somebody who is signed in
+        return page.redirect(back_to_test(str(flow["test"]), state, "" if error else code))
     if error or not code or not flow.get("flow"):
         kind = "sign-in-cancelled" if error == "access_denied" else "provider-refused"
         return _show(page, 409, Problem(kind, 409, ""), next=_safe(str(flow.get("next", "/"))))

@@ -52,6 +52,15 @@ TEXTS: Final[Mapping[str, str]] = {
     "precondition-failed": N_("Somebody else has changed this meanwhile. Check the present values and try again."),
     "no-right": N_("Your roles do not allow this. Ask an administrator of your company."),
     "viewset": N_("Your roles show you only some departments, and this concerns all of them. Ask somebody who sees everybody."),
+    "wider-than-own": N_("You can only give, take and define what you may do yourself. Ask an owner."),
+    "role-in-use": N_("People hold this role. Take it from them first."),
+    "role-built-in": N_("Built-in roles cannot be changed. Add a role of your own instead."),
+    "too-many-roles": N_("The company has as many roles of its own as it can have. Delete one that nobody holds."),
+    "too-many-clients": N_("The company has as many API clients as it can have. Revoke one first."),
+    "too-many-secrets": N_("Two secrets are valid already. Revoke one first."),
+    "too-many-tokens": N_("Two tokens are valid already. Revoke one first."),
+    "identity-refused": N_("This account cannot be used to sign in: it does not belong to you, or its e-mail address is not verified."),
+    "provider-changed": N_("The identity provider was changed after this test began. Start the test again."),
     "link-not-valid": N_("This sign-in link is unknown, was already used or has expired. Request a new link."),
     "sign-in-refused": N_(
         "This person may not sign in: only people who are employed, are not blocked and hold a role can. Ask an administrator of your "

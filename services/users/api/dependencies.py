@@ -12,6 +12,7 @@ from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.roles import Authority
 from services.users.jobs.alarm import Alarm
 from services.users.jobs.test_clock import Coordinator
+from services.users.scim.activity import Activity
 from services.users.scim.callers import Callers
 from services.users.scim.creations import Creations
 from services.users.sign_in.identity_providers import IdentityProviders
@@ -120,6 +121,7 @@ class Context:
     wrong_invitations: RateLimit
     sign_in: SignIn
     scim_callers: Callers
+    scim_activity: Activity
     scim_creations: Creations
     profiles_max: int
     reevaluations_per_day: int

@@ -313,6 +313,11 @@ class NewScimTokenView(ScimTokenView):
     secret: str = Field(description="The token itself. It is shown only once.")
 
 
+class ScimErrorView(BaseModel):
+    at: Instant
+    detail: str = Field(description="Status and type of the error, for example `409 uniqueness`.")
+
+
 class ScimConnectionView(BaseModel):
     connection: str
     source: str = Field(description="The source of the people whom the connection reports.")
@@ -321,6 +326,9 @@ class ScimConnectionView(BaseModel):
     user_types: dict[str, str]
     tokens: list[ScimTokenView] = Field(description="The valid tokens, without their texts.")
     would_end: int = Field(description="The number of people who would lose access by requests that the guard has stopped.")
+    people: int = Field(description="The people whom this connection reports.")
+    last_request_at: Instant | None = Field(description="When the last request came, to half a minute; null: none yet.")
+    last_error: ScimErrorView | None = Field(description="The last request that was refused; null: none yet.")
     version: int
 
 

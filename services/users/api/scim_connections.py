@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Response
 
 from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId, authority_of, cause_of
 from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
-from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimGroupView, ScimTokenView
+from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimErrorView, ScimGroupView, ScimTokenView
 from services.users.domain.person import Cause
 from services.users.domain.roles import rights_of_roles
 from services.users.domain.scim_connections import ScimConnection, ScimToken
+from services.users.store import scim_activity, scim_stopped
 from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
-from services.users.store import scim_stopped
 from services.users.store.scim_groups import GroupRow
 from services.users.store.scim_users import View
 from services.users.use_cases import rights, scim_connections, scim_groups, scim_guard
@@ -36,6 +36,8 @@ def _token(token: ScimToken) -> ScimTokenView:
 
 async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimConnection) -> ScimConnectionView:
     tokens = await store.tokens(uow.connection, tenant, found.connection, context.clock.now())
+    seen = await scim_activity.get(uow.connection, tenant, found.connection)
+    failed = None if seen is None or seen.last_error_at is None else ScimErrorView(at=seen.last_error_at, detail=seen.last_error or "")
     return ScimConnectionView(
         connection=found.connection,
         source=found.source,
@@ -44,6 +46,9 @@ async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimCon
         user_types=found.user_types,
         tokens=[_token(token) for token in tokens],
         would_end=await scim_stopped.count(uow.connection, tenant, found.connection),
+        people=await scim_activity.count_people(uow.connection, tenant, found.connection),
+        last_request_at=seen.last_request_at if seen is not None else None,
+        last_error=failed,
         version=found.version,
     )
 

@@ -67,7 +67,7 @@ class ScimRoute(CheckedRoute):
         answer: Answer = super(CheckedRoute, self).get_route_handler()
         self.body_max = GROUP_BODY_MAX if self.path.startswith(f"{PREFIX}/Groups") else BODY_MAX
 
-        async def handle(request: Request) -> Response:
+        async def handled(request: Request) -> Response:
             try:
                 request.state.scim = await authenticate(request)
                 hold_place(request, self.endpoint, request.scope[HELD])
@@ -81,6 +81,14 @@ class ScimRoute(CheckedRoute):
                 log.warning("request_temporarily_failed", error=str(error))
                 detail = "A service that this request depends on is temporarily unavailable. Try again."
                 return _error(503, detail, {"retry-after": RETRY_AFTER_SECONDS})
+
+        async def handle(request: Request) -> Response:
+            response = await handled(request)
+            caller: Caller | None = getattr(request.state, "scim", None)
+            if caller is not None:
+                context: Context = request.app.state.context
+                await context.scim_activity.note(caller, response, is_read=request.method in _READING)
+            return response
 
         return handle
 

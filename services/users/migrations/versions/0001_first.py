@@ -515,6 +515,15 @@ CREATE TABLE scim_members (
 )"""
 
 # The users whose access a connection would have ended when the guard stopped it.
+_SCIM_ACTIVITY = """
+CREATE TABLE scim_activity (
+    tenant_id text NOT NULL,
+    connection text NOT NULL,
+    last_request_at timestamptz NOT NULL,
+    last_error_at timestamptz,
+    last_error text,
+    PRIMARY KEY (tenant_id, connection)
+)"""
 _SCIM_STOPPED = """
 CREATE TABLE scim_stopped (
     tenant_id text NOT NULL,
@@ -652,6 +661,7 @@ _OF_A_TENANT = (
     "scim_groups",
     "scim_members",
     "scim_stopped",
+    "scim_activity",
     "sessions",
     "identity_providers",
     "identities",
@@ -680,7 +690,7 @@ def upgrade() -> None:
         _MODULE_STATES,
         _REEVALUATIONS,
     )
-    scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED)
+    scim = (_SCIM_CONNECTIONS, _SCIM_TOKENS, _SCIM_USERS, _SCIM_GROUPS, _SCIM_MEMBERS, _SCIM_STOPPED, _SCIM_ACTIVITY)
     sign_in = (_SESSIONS, _OPERATORS, _SIGN_IN_REQUESTS, _SIGN_IN_LINKS, _IDENTITY_PROVIDERS, _IDENTITIES, _SIGN_IN_FLOWS)
     settings = (_PROFILES, _MAPPING, _EXPANSION_LIMITS, _POOLS, _SUBSCRIPTIONS, _CATALOGUE, _PLANS)
     for statement in (_TENANTS, _CLOCKS, *settings, *people, *scim, _SOURCES, *sign_in):

@@ -1,0 +1,113 @@
+"""SCIM connections: what an identity provider reports, with which tokens. A token is shown once, in the answer to the form that made it."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+
+from services.console.pages.api_clients import secret_page
+from services.console.pages.forms import Form
+from services.console.pages.page import Page, needs
+from services.console.pages.route import PageRoute
+from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
+from shared.schemas.rights import ROLES_MANAGE
+
+router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/access/scim", include_in_schema=False)
+
+Managing = Annotated[Page, Depends(needs(ROLES_MANAGE))]
+DAYS_MAX: Final = 730
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+
+
+@router.get("/new")
+async def ask_connection(page: Managing) -> Response:
+    """Ask for the name of a connection, and what it does."""
+    return page.render("access_scim_new.html", form=Form.of(on_full="create", deactivation="suspends"))
+
+
+@router.post("/new")
+async def add_connection(page: Managing) -> Response:
+    """Add a connection. It has no token at first."""
+    form = page.form
+    name = form["name"].lower()
+    if not _NAME.fullmatch(name):
+        form.errors["name"] = page.gettext("Enter small letters, digits and hyphens, for example okta.")
+    elif not (await page.get("users", f"scim-connections/{url_part(name)}")).missing:
+        form.errors["name"] = page.gettext("There is a connection with this name already.")
+    if form.ok:
+        try:
+            await page.send("PUT", "users", f"scim-connections/{url_part(name)}", _body(form))
+            text = page.gettext("The connection %(name)s was added. Now create a token for the identity provider.", name=name)
+            return page.redirect(page.url(f"access/scim/{url_part(name)}"), text)
+        except Refusal as refusal:
+            form.refuse(refusal.problem)
+    return page.render("access_scim_new.html", 422, form=form)
+
+
+def _body(form: Form) -> dict[str, Any]:
+    return {"on_full": form["on_full"], "deactivation": form["deactivation"]}
+
+
+async def _connection(page: Page, connection: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (await page.get("users", f"scim-connections/{url_part(connection)}")).need()
+    return found
+
+
+def _shown(page: Page, connection: Mapping[str, Any], form: Form, status: int = 200) -> Response:
+    return page.render("access_scim.html", status, connection=connection, form=form, days_max=DAYS_MAX, base_url=_base_url(page))
+
+
+def _base_url(page: Page) -> str:
+    return f"{page.wiring.settings.users_url}/scim/v2"
+
+
+@router.get("/{connection}")
+async def show_connection(page: Managing, connection: str) -> Response:
+    """Show a connection: its tokens, its settings, and how an identity provider is set up."""
+    found = await _connection(page, connection)
+    return _shown(page, found, Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=365, version=found["version"]))
+
+
+@router.post("/{connection}")
+async def change_connection(page: Managing, connection: str) -> Response:
+    """Change what the connection does, if nobody else has changed it since it was shown."""
+    form, found = page.form, await _connection(page, connection)
+    try:
+        body = _body(form) | {"user_types": found["user_types"]}
+        await page.send("PUT", "users", f"scim-connections/{url_part(connection)}", body, etag=f'"{form["version"]}"')
+    except Refusal as refusal:
+        form.refuse(refusal.problem)
+        return _shown(page, found, form, 422)
+    return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.gettext("The connection was changed."))
+
+
+@router.post("/{connection}/tokens")
+async def create_token(page: Managing, connection: str) -> Response:
+    """Create a token and show it. A form that was sent before creates none."""
+    form, found = page.form, await _connection(page, connection)
+    title = page.gettext("Token of %(name)s", name=found["connection"])
+    if form["seen"] != ",".join(each["token"] for each in found["tokens"]):
+        return secret_page(page, title, None)
+    text = page.gettext("Enter a whole number from 1 to %(most)s.", most=page.formats.number(DAYS_MAX))
+    days = form.integer("days", text, least=1, most=DAYS_MAX)
+    if form.ok:
+        try:
+            made = await page.send("POST", "users", f"scim-connections/{url_part(connection)}/tokens", {"expires_in_days": days})
+            return secret_page(page, title, made["secret"], address=_base_url(page))
+        except Refusal as refusal:
+            form.refuse(refusal.problem, {"expires_in_days": "days"})
+    again = Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=form["days"], version=found["version"])
+    again.errors, again.problem = form.errors, form.problem
+    return _shown(page, found, again, 422)
+
+
+@router.post("/{connection}/tokens/{token}/delete")
+async def revoke_token(page: Managing, connection: str, token: str) -> Response:
+    """Revoke a token. Requests with it are refused within 10 seconds."""
+    try:
+        await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}/tokens/{url_part(token)}")
+    except Refusal as refusal:
+        return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.why(refusal.problem), "bad")
+    return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.gettext("The token was revoked."))

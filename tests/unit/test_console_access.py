@@ -1,0 +1,194 @@
+"""The console's pages of roles and access, with the REST of users in memory."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console, problem
+
+ACCESS = "/tenants/acme/access"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def words(page: httpx.Response) -> str:
+    """Return what a reader sees of the page itself."""
+    body = page.text[page.text.index("<main") :]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def hidden(page: httpx.Response, name: str) -> str:
+    """Return the value of a hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page.text)
+    assert found is not None, name
+    return unescape(found[1])
+
+
+async def test_T24_roles_are_listed_with_what_they_allow_and_who_holds_them(bench: ConsoleBench) -> None:
+    text = words(await bench.signed_in().get(ACCESS))
+    assert "Owner Ann Müller everything" in text
+    assert "Auditor of your own Zora Schmid see licences, plan and invoices, read the action log" in text
+    assert "Reporting since 5 Mar 2026 client-1" in text
+    assert "okta stopped: 12 people would lose access 498 5 Mar 2026, 09:00 409 uniqueness" in text
+    assert "20 Mar 2026 , 15 days left" in text
+    assert "entra 0 none yet none no token" in text
+    german = words(await bench.signed_in().get(ACCESS, accept_language="de"))
+    assert "Inhaber Ann Müller alles" in german
+    bench.company.down = {"users"}
+    assert (await bench.signed_in().get(ACCESS)).status_code == 503
+
+
+async def test_a_role_is_given_and_taken_and_the_last_owner_is_not_taken_away(bench: ConsoleBench) -> None:
+    browser, held = bench.signed_in(), bench.company.access.held
+    found = await browser.get(f"{ACCESS}/roles/owner?text=zora")
+    assert f'href="{ACCESS}/people/u1?role=owner"' in found.text
+    last = await browser.get(f"{ACCESS}/people/ann")
+    refused = await browser.post(f"{ACCESS}/people/ann", roles=["reader"], sees="all", etag=hidden(last, "etag"))
+    assert (refused.status_code, "This is the last owner." in words(refused)) == (422, True)
+    assert 'value="reader" checked' in refused.text, "the input stays"
+    assert held["ann"] == ["owner"]
+    await browser.post(f"{ACCESS}/people/u1", roles=["owner", "auditor"], sees="all", etag='"3"')
+    done = await browser.post(f"{ACCESS}/people/ann", roles=["reader"], sees="list", departments="Research\r\n\r\nSales", etag='"3"')
+    assert "The roles were saved." in words(done)
+    assert (held["u1"], held["ann"]) == (["owner", "auditor"], ["reader"])
+    assert bench.company.access.viewsets["ann"] == ["Research", "Sales"]
+    empty = await browser.post(f"{ACCESS}/people/u1", roles=["reader"], sees="list", departments=" ", etag='"3"')
+    assert (empty.status_code, "Enter at least one department." in empty.text) == (422, True)
+
+
+async def test_a_role_wider_than_ones_own_rights_is_neither_offered_nor_made(bench: ConsoleBench) -> None:
+    browser = bench.signed_in("bob", rights=("roles:manage", "users:read", "account:read"))
+    page = await browser.get(f"{ACCESS}/roles/new")
+    assert re.findall(r'name="rights" value="([^"]+)"', page.text) == ["account:read", "users:read", "roles:manage"]
+    forged = await browser.post(f"{ACCESS}/roles/new", name="Wide", rights=["account:read", "settings:manage"])
+    assert (forged.status_code, "You can only give, take and define what you may do yourself." in words(forged)) == (422, True)
+    none = await browser.post(f"{ACCESS}/roles/new", name="None")
+    assert (none.status_code, "Choose at least one right." in none.text) == (422, True)
+    made = await browser.post(f"{ACCESS}/roles/new", name="Narrow", rights=["account:read"])
+    assert "The role Narrow was added." in words(made)
+
+
+async def test_an_own_role_is_changed_and_deleted_when_nobody_holds_it(bench: ConsoleBench) -> None:
+    browser, roles = bench.signed_in(), bench.company.access.roles
+    await browser.get(f"{ACCESS}/roles/auditor/edit")
+    changed = await browser.post(f"{ACCESS}/roles/auditor/edit", name="Revision", rights=["log:read"], etag='"1"')
+    assert "The role Revision was changed." in words(changed)
+    in_use = await browser.post(f"{ACCESS}/roles/auditor/delete")
+    assert "People hold this role." in words(in_use)
+    bench.company.access.held["u1"] = []
+    gone = await browser.post(f"{ACCESS}/roles/auditor/delete")
+    assert ("The role Revision was deleted." in words(gone), "auditor" in roles) == (True, False)
+    assert (await browser.get(f"{ACCESS}/roles/owner/edit")).status_code == 404, "built in"
+
+
+async def test_the_secret_of_a_client_is_shown_once_also_when_the_page_is_loaded_again(bench: ConsoleBench) -> None:
+    browser, clients = bench.signed_in(), bench.company.access.clients
+    form: dict[str, Any] = {"_key": hidden(await browser.get(f"{ACCESS}/clients/new"), "_key"), "name": "Export", "rights": ["users:read"]}
+    first = await browser.post(f"{ACCESS}/clients/new", **form)
+    client = list(clients)[-1]
+    assert (f"secret-of-{client}" in first.text, first.headers["cache-control"]) == (True, "no-store")
+    again = await browser.post(f"{ACCESS}/clients/new", **form)
+    assert ("secret-of" in again.text, "The secret is not shown again" in words(again), len(clients)) == (False, True, 2)
+    shown = await browser.get(f"{ACCESS}/clients/{client}")
+    assert "secret-of" not in shown.text
+
+
+async def test_a_secret_is_rotated_and_a_form_that_is_sent_again_makes_no_other(bench: ConsoleBench) -> None:
+    browser, client = bench.signed_in(), bench.company.access.clients["client-1"]
+    seen = hidden(await browser.get(f"{ACCESS}/clients/client-1"), "seen")
+    first = await browser.post(f"{ACCESS}/clients/client-1/secrets", seen=seen)
+    (_, new) = client["secrets"]
+    assert f"secret-{new['secret_id']}" in first.text
+    again = await browser.post(f"{ACCESS}/clients/client-1/secrets", seen=seen)
+    assert ("The secret is not shown again" in words(again), len(client["secrets"])) == (True, 2)
+    full = await browser.post(f"{ACCESS}/clients/client-1/secrets", seen=f"s1,{new['secret_id']}")
+    assert (full.status_code, "Two secrets are valid already." in words(full)) == (409, True)
+    await browser.post(f"{ACCESS}/clients/client-1/secrets/s1/delete")
+    assert [each["secret_id"] for each in client["secrets"]] == [new["secret_id"]]
+    assert "was revoked" in words(await browser.post(f"{ACCESS}/clients/client-1/delete"))
+    assert "client-1" not in bench.company.access.clients
+
+
+async def test_a_scim_connection_is_added_and_its_token_shown_once(bench: ConsoleBench) -> None:
+    browser, connections = bench.signed_in(), bench.company.access.connections
+    await browser.get(f"{ACCESS}/scim/new")
+    wrong = await browser.post(f"{ACCESS}/scim/new", name="Not this!", on_full="create", deactivation="suspends")
+    assert (wrong.status_code, "Enter small letters" in wrong.text) == (422, True)
+    taken = await browser.post(f"{ACCESS}/scim/new", name="okta", on_full="create", deactivation="suspends")
+    assert (taken.status_code, "There is a connection with this name already." in taken.text) == (422, True)
+    page = await browser.post(f"{ACCESS}/scim/new", name="hr-cloud", on_full="refuse", deactivation="leaves")
+    assert "There is no token, so the identity provider cannot report anybody." in words(page)
+    assert all(each in words(page) for each in ("Okta", "Microsoft Entra ID", "/scim/v2"))
+    first = await browser.post(f"{ACCESS}/scim/hr-cloud/tokens", seen="", days="90")
+    (token,) = connections["hr-cloud"]["tokens"]
+    assert f"spscim_{token['token']}" in first.text
+    again = await browser.post(f"{ACCESS}/scim/hr-cloud/tokens", seen="", days="90")
+    assert ("spscim_" in again.text, len(connections["hr-cloud"]["tokens"])) == (False, 1)
+    long = await browser.post(f"{ACCESS}/scim/hr-cloud/tokens", seen=token["token"], days="9999")
+    assert (long.status_code, "Enter a whole number from 1 to 730." in long.text) == (422, True)
+    await browser.post(f"{ACCESS}/scim/hr-cloud", on_full="create", deactivation="suspends", version="1")
+    assert connections["hr-cloud"]["on_full"] == "create"
+    await browser.post(f"{ACCESS}/scim/hr-cloud/tokens/{token['token']}/delete")
+    assert connections["hr-cloud"]["tokens"] == []
+
+
+async def test_an_identity_provider_is_used_after_the_test_sign_in_of_the_person_who_entered_it(bench: ConsoleBench) -> None:
+    browser, url = bench.signed_in(), f"{ACCESS}/identity-provider"
+    await browser.get(url)
+    form: dict[str, Any] = {
+        "client_id": "c",
+        "client_secret": "very-secret",
+        "claims": "email, sub",
+        "required": "yes",
+        "emergency_links": "yes",
+    }
+    wrong = await browser.post(url, issuer="http://login.acme.example", **form)
+    assert (wrong.status_code, 'id="e-issuer"' in wrong.text, "very-secret" in wrong.text) == (422, True, False)
+    entered = await browser.post(url, issuer="https://login.acme.example", **form)
+    assert ("One step is missing" in words(entered), "very-secret" in entered.text) == (True, False)
+    assert bench.company.access.provider["draft"]["match_claims"] == ["email", "sub"]
+    refused = await browser.get("/sign-in/callback?error=access_denied")
+    assert "One step is missing" not in words(refused), "no test was begun"
+    await browser.get(url)
+    started = await browser.post(f"{url}/test")
+    assert "https://login.acme.example/authorize?state=s1" in unescape(started.text)
+    done = await browser.get("/sign-in/callback?state=s1&code=c1")
+    assert "The identity provider is used from now on." in words(done)
+    assert bench.company.access.provider["effective"]["issuer"] == "https://login.acme.example"
+    again = await browser.get(f"{url}/complete?state=s1&code=c1")
+    assert "did not let you sign in" in words(again)
+
+
+async def test_a_right_that_is_lost_while_a_form_is_open_is_not_used(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    page = await browser.get(f"{ACCESS}/people/u1")
+    bench.company.answers["PUT users /v1/tenants/acme/people/u1/roles"] = problem(403, "no-right", "You need the right roles:manage.")
+    lost = await browser.post(f"{ACCESS}/people/u1", roles=["owner"], sees="all", etag=hidden(page, "etag"))
+    assert (lost.status_code, "Your roles do not allow this." in words(lost)) == (422, True)
+
+
+POSTS = (
+    "people/u1", "roles/new", "roles/auditor/delete", "clients/new", "clients/client-1/secrets", "clients/client-1/delete",
+    "scim/new", "scim/okta/tokens", "scim/okta", "identity-provider", "identity-provider/test", "identity-provider/delete",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_a_forged_form_or_a_reader_without_the_right_changes_no_access(bench: ConsoleBench, path: str) -> None:
+    browser = bench.signed_in()
+    await browser.get(ACCESS)
+    assert (await browser.post(f"{ACCESS}/{path}", _token="forged")).status_code == 403
+    reader = bench.signed_in("bob", rights=("account:read", "users:read"))
+    await reader.get("/tenants/acme/licences")
+    assert ACCESS not in reader.last
+    assert (await reader.post(f"{ACCESS}/{path}")).status_code == 403
+    assert not [each for each in bench.company.requests if "/acme/" in each.url.path and each.method != "GET"]
