@@ -103,6 +103,8 @@ async def test_discounts_that_make_no_sense_are_refused_by_field_and_only_the_op
         ({"amount_minor": 10**18}, "body.amount_minor"),
         ({"percent": "10", "module": "documents"}, "body.module"),
         ({"percent": "10", "from_day": "2013-11-14"}, "body.from_day"),
+        ({"percent": "10", "from_day": "9999-12-31"}, "body.from_day"),
+        ({"percent": "10", "from_day": "9998-12-31", "periods": 120}, "body.from_day"),
         ({"percent": "10", "until_day": "2013-11-15"}, "body.until_day"),
         ({"percent": "10", "until_day": "2014-11-15", "periods": 2}, "body"),
         ({"percent": "10", "periods": 0}, "body.periods"),
@@ -155,6 +157,7 @@ async def test_a_trial_that_makes_no_sense_is_refused_by_field(bench: Bench) -> 
         ({"trial_until": "2013-12-01", "billed_until": "2013-12-01"}, "body.billed_until"),
         ({"trial_until": "2013-12-01", "billing_day": 15}, "body.billing_day"),
         ({"trial_until": "2013-12-01", "discounts": [{"percent": "10", "from_day": "2013-11-30"}]}, "body.discounts.0.from_day"),
+        ({"discounts": [{"percent": "10", "from_day": "9999-12-31"}]}, "body.discounts.0.from_day"),
     ]
     for more, field in wrong:
         problem = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", body | more, 422)

@@ -293,7 +293,9 @@ class DiscountBody(Body):
     amount_minor: int | None = Field(
         None, ge=1, le=AMOUNT_MINOR_MAX, strict=True, description="The net amount for each period, in minor units of the currency."
     )
-    from_day: Day | None = Field(None, description="The first day; without it, today, or the first charged day of a new subscription.")
+    from_day: Day | None = Field(
+        None, lt=date(3000, 1, 1), description="The first day; without it, today, or the first charged day of a new subscription."
+    )
     until_day: Day | None = Field(None, description="The first day without the discount.")
     periods: int | None = Field(
         None,
