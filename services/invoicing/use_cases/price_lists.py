@@ -24,6 +24,8 @@ async def own_price_list(uow: UnitOfWork, contract: SubscriptionStarted, day: da
 async def next_price_list(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, begins_on: date) -> PlanDefined:
     """Return the list of the period that begins on this day, if the plan stays the same."""
     versions = await store.catalogue.versions(uow.connection, contract.plan)
+    if versions[-1].version == contract.plan_version:  # as for most renewals
+        return versions[-1]
     announced = await store.price_lists.announced(uow.connection, tenant_id, contract.plan)
     pools = await store.pools.reported(uow.connection, tenant_id)
     return RenewalLists(versions, contract.plan_version, contract.term, announced).at(begins_on, pools)
