@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -30,7 +30,7 @@ from shared.schemas import topics
 from shared.schemas.invoicing_v1 import InvoiceIssued
 from shared.schemas.seats_v1 import LicencesAdded
 from shared.settings import KafkaSettings
-from tests.bench.speed import percentile
+from tests.bench.speed import at_rate, percentile
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
 from tests.support.invoicing_process import environment_of, free_port, published_keys, start
 from tests.support.month_end import MODULES, begin_periods, copy_tenant
@@ -134,7 +134,7 @@ async def test_quotes_and_purchases(make_database: Callable[[str], str], make_ka
         async def quote(number: int) -> dict[str, Any]:
             return dict(await bench.ok("POST", f"/v1/tenants/{tenants[number % TENANTS]}/quotes", items))
 
-        quotes = await _at_rate(QUOTES_PER_SECOND, SECONDS, quote)
+        quotes = await at_rate(QUOTES_PER_SECOND, SECONDS, quote)
         # A quote fits until the next purchase of its tenant, so each tenant buys one thing after the other.
         turns = [asyncio.Lock() for _ in tenants]
 
@@ -147,7 +147,7 @@ async def test_quotes_and_purchases(make_database: Callable[[str], str], make_ka
                 assert decided["invoice"] is not None
 
         used = _cpu_seconds(process.pid)
-        purchases = await _at_rate(PURCHASES_PER_SECOND, SECONDS, buy)
+        purchases = await at_rate(PURCHASES_PER_SECOND, SECONDS, buy)
         used = _cpu_seconds(process.pid) - used
         documents = await _decision_to_document(bench)
     figures = {
@@ -170,21 +170,6 @@ async def _decision_to_document(bench: Bench) -> list[float]:
     decided = {sent.envelope.id: sent for sent in await bench.topic(topics.SEATS_EVENTS) if isinstance(sent.payload, LicencesAdded)}
     issued = [sent for sent in await bench.topic(topics.INVOICING_EVENTS) if isinstance(sent.payload, InvoiceIssued)]
     return [float(sent.written_ms - decided[sent.envelope.causation or ""].written_ms) for sent in issued]
-
-
-async def _at_rate(per_second: int, seconds: int, act: Callable[[int], Awaitable[object]]) -> list[float]:
-    """Begin an act so many times a second, whether or not the ones before have ended; return the milliseconds that each took."""
-
-    async def timed(number: int) -> float:
-        began = time.perf_counter()
-        await act(number)
-        return round((time.perf_counter() - began) * 1000, 1)
-
-    began, tasks = time.perf_counter(), []
-    for number in range(per_second * seconds):
-        await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
-        tasks.append(asyncio.create_task(timed(number)))
-    return await asyncio.gather(*tasks)
 
 
 async def work() -> None:

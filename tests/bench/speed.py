@@ -1,6 +1,8 @@
 """The speed of a measured run, and percentiles."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 
@@ -20,3 +22,18 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+async def at_rate(per_second: int, seconds: int, act: Callable[[int], Awaitable[object]]) -> list[float]:
+    """Begin an act so many times a second, whether or not the ones before have ended; return the milliseconds that each took."""
+
+    async def timed(number: int) -> float:
+        began = time.perf_counter()
+        await act(number)
+        return round((time.perf_counter() - began) * 1000, 1)
+
+    began, tasks = time.perf_counter(), []
+    for number in range(per_second * seconds):
+        await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
+        tasks.append(asyncio.create_task(timed(number)))
+    return await asyncio.gather(*tasks)

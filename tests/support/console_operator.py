@@ -163,7 +163,7 @@ class OperatorRest:
             fault = {"field": "body.modules.lab.name", "value": "", "expected": "at least one character"}
             return refusal(422, "invalid", "not valid", errors=[fault])
         if body.get("version", self.version) != self.version:
-            return refusal(409, "catalogue-changed", "The catalogue has changed meanwhile. Read it again.")
+            return refusal(409, "catalog-changed", "The catalogue has changed meanwhile. Read it again.")
         self.sent.append(("PUT", "dry run" if is_dry else "catalogue", body))
         before = {"field": "plans.standard.modules.lab.monthly", "before": "7.00", "after": "7.50"}
         differences = [before, {"field": "modules.lab.base", "before": None, "after": False}] if body["plans"] else []

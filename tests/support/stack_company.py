@@ -1,6 +1,7 @@
 """A company on the whole local stack for the tests in a browser, set up by REST, with people who sign in by link."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -33,8 +34,11 @@ class StackCompany:
         response = await wait_until(accepted, what=f"{method} {path}")
         return response.json() if response.content else None
 
-    async def open(self, projects: int, lab: int, *, at: str | None = None) -> None:
-        """Create the tenant with a subscription and an owner. `at`: on a test clock that begins then."""
+    async def open(
+        self, projects: int, lab: int, *, at: str | None = None, plan: str = "browser", modules: Mapping[str, int] | None = None
+    ) -> None:
+        """Create the tenant with a subscription and an owner. `at`: on a test clock that begins then. `modules`: the licences of another
+        plan, which exists."""
         today = at[:10] if at else SystemClock().now().date().isoformat()
         for module, name, base in (("projects", "Projects", True), ("lab", "Laboratory", False)):
             await self.call("PUT", "invoicing", f"/v1/modules/{module}", {"name": name, "base": base})
@@ -48,8 +52,9 @@ class StackCompany:
         await self.call("PUT", "users", "{tenant}/profiles/staff", {"name": "Staff", "modules": ["projects", "lab"]})
         address = {"company": "Acme ApS", "street": "1 Street", "postcode": "1000", "city": "Copenhagen", "country": "DK"}
         await self.call("PUT", "invoicing", "{tenant}/billing-details", address | {"email": f"billing@{self.tenant}.example"})
-        modules = [{"module": "projects", "licences": projects}, {"module": "lab", "licences": lab}]
-        subscription = {"plan": "browser", "term": "monthly", "period_start": today, "modules": modules}
+        wanted = modules or {"projects": projects, "lab": lab}
+        bought = [{"module": module, "licences": licences} for module, licences in wanted.items()]
+        subscription = {"plan": plan, "term": "monthly", "period_start": today, "modules": bought}
         await self.call("POST", "invoicing", "{tenant}/subscription", subscription)
 
     async def add_person(self, login: str) -> None:

@@ -177,7 +177,7 @@ async def test_a_dead_letter_shows_its_bytes_and_is_retried_or_discarded_with_a_
     assert "<script>" not in page.text[page.text.index("<main") :]
     rest.letters["users"][-1]["status"] = "done"
     late = await browser.post("/operator/dead-letters/users/19/retry")
-    assert (late.status_code, "already has the status done" in words(late)) == (409, True)
+    assert (late.status_code, "was processed or discarded already" in words(late)) == (409, True)
     answered = await browser.get("/operator/dead-letters/notifier/1000000000000001")
     assert "Seats has answered this command already." in words(answered)
     assert "/retry" not in answered.text
@@ -245,7 +245,7 @@ async def test_a_file_shows_its_differences_and_is_applied_only_to_the_catalogue
     text, last = content[1].replace("&#34;", '"'), browser.last
     rest.version = "fedcba9876543210"
     late = await browser.post("/operator/catalogue/apply", content=text)
-    assert (late.status_code, "has changed meanwhile" in words(late)) == (409, True)
+    assert (late.status_code, "Somebody else has changed the catalogue meanwhile." in words(late)) == (409, True)
     rest.version, browser.last = "0123456789abcdef", last
     assert "The catalogue was applied." in words(await browser.post("/operator/catalogue/apply", content=text))
     assert rest.sent[-1] == ("PUT", "catalogue", {"plans": {"standard": {"name": "Standard"}}, "version": "0123456789abcdef"})

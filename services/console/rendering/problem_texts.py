@@ -47,6 +47,12 @@ TEXTS: Final[Mapping[str, str]] = {
     "request-closed": N_("The request is closed already. Look at its present state."),
     "estimate-expired": N_("The estimate has expired. Ask the vendor for a new one, or send a new request."),
     "subscription-ended": N_("The subscription has ended, so nothing can be changed."),
+    "catalog-changed": N_("Somebody else has changed the catalogue meanwhile. Upload the file again, and check its differences."),
+    "parked-behind": N_("This message waits behind another dead letter of its tenant. Retry or discard the first one."),
+    "not-parked": N_("This dead letter was processed or discarded already. Reload the page."),
+    "genuine": N_(
+        "The owner of this topic wrote this message. Remove the cause and retry it, or confirm that you discard it all the same."
+    ),
     "clock-advancing": N_("The test clock is being advanced. Try again when it is ready."),
     "too-many-requests": N_("There were too many requests in a short time. Try again in a minute."),
     "precondition-failed": N_("Somebody else has changed this meanwhile. Check the present values and try again."),
