@@ -86,7 +86,8 @@ async def test_all_checks_of_scim2_tester_succeed(scim: ScimBench) -> None:
 
 
 async def test_okta_finds_nobody_creates_deactivates_reactivates_and_renames_a_user(scim: ScimBench) -> None:
-    client = await scim.client()
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
     assert (await client.found('userName eq "ann@acme.example"', startIndex="1", count="100"))["totalResults"] == 0
     okta = {
         "name": {"givenName": "Ann", "familyName": "Ash"},
@@ -104,6 +105,9 @@ async def test_okta_finds_nobody_creates_deactivates_reactivates_and_renames_a_u
     assert made["meta"]["location"] == f"http://users/scim/v2/Users/{made['id']}"
     again = await client.call("POST", "/Users", {"schemas": [USER], "userName": "ANN@acme.example"} | okta)
     assert (again.status_code, again.json()["scimType"]) == (409, "uniqueness")
+    connection = await rest.get(f"/v1/tenants/{tenant}/scim-connections/okta")
+    assert (connection["people"], connection["last_error"]["detail"]) == (1, "409 uniqueness")
+    assert connection["last_request_at"] is not None
     found = await client.found('userName eq "Ann@Acme.example"')
     assert [each["id"] for each in found["Resources"]] == [made["id"]]
     path = f"/Users/{made['id']}"

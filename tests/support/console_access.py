@@ -47,6 +47,11 @@ def actions() -> list[dict[str, Any]]:
         ),
         entry("person_changed", "u2", **change({"name": "Bruno", "roles": None}, {"name": HOSTILE, "roles": "owner,reader"})),
         entry("person_left", "gone", reason="left", actor={"kind": "source", "id": "hr/acme"}),
+        entry(
+            "clock_advancing",
+            actor={"kind": "client", "id": "users"},
+            **change({"clock": "2026-03-01T08:00:00.000Z"}, {"clock": "2026-03-08T08:00:00.000Z"}),
+        ),
         entry("role_defined", details={"role": "auditor"}, **change({"rights": None}, {"rights": "account:read,log:read"})),
         entry(
             "tenant_opened_by_operator", reason="ticket 4711", actor={"kind": "operator", "id": "vera"}, details={"operator": "Vera Vogt"}

@@ -1,5 +1,6 @@
 """Entries of the action log as plain sentences. `%(person)s`, `%(module)s` and so on are filled in by `sentence`."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -223,6 +224,9 @@ STATES: Final = {
     "open": N_("open"),
     "ended": N_("ended"),
 }
+SERVICES: Final = ("users", "seats", "invoicing", "notifier")
+_LISTS: Final = ("roles", "rights", "modules", "departments")
+_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 UNKNOWN: Final = N_("An entry of the type %(type)s.")
 
 
@@ -239,14 +243,33 @@ def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: st
     return Markup(gettext(SENTENCES.get(entry["type"], UNKNOWN))) % values  # noqa: S704 - the catalogue's text; the values are escaped
 
 
-def changes(entry: Mapping[str, Any], gettext: Gettext) -> list[tuple[str, str, str]]:
-    """Return what changed: the name of the field, and its value before and after."""
+def changes(entry: Mapping[str, Any], gettext: Gettext, moment: Gettext, named: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return what changed: the name of the field, and its value before and after. `moment` writes a time, `named` has names of modules,
+    roles and rights by their ids."""
     names = dict.fromkeys((*entry["from"], *entry["to"]))
+
+    def shown(name: str, value: Any) -> str:
+        text = _value(name, value, gettext)
+        if name in _LISTS:
+            return ", ".join(named.get(each.strip(), each.strip()) for each in text.split(","))
+        return moment(text) if _INSTANT.fullmatch(text) else text
+
     return [
-        (_field(name, gettext), _value(name, entry["from"].get(name), gettext), _value(name, entry["to"].get(name), gettext))
+        (_field(name, gettext), shown(name, entry["from"].get(name)), shown(name, entry["to"].get(name)))
         for name in names
         if entry["from"].get(name) != entry["to"].get(name)
     ]
+
+
+def actor(entry: Mapping[str, Any], gettext: Callable[..., str]) -> str:
+    """Return who did it, if it was no person: a service of Seatpool, an HR system, a SCIM connection, or another program by its id."""
+    kind, name = entry["actor"]["kind"], str(entry["actor"]["id"])
+    if kind == "system" or name in SERVICES:
+        return "Seatpool"
+    source = re.fullmatch(r"(hr|scim)[:/](.+)", name)
+    if source is None:
+        return name
+    return gettext("HR system %(name)s", name=source[2]) if source[1] == "hr" else gettext("SCIM connection %(name)s", name=source[2])
 
 
 def _field(name: str, gettext: Gettext) -> str:
@@ -266,4 +289,4 @@ def _value(name: str, value: Any, gettext: Gettext) -> str:
     text = str(value)
     if name.rpartition(".")[2] in ("state", "status") and text in STATES:
         return gettext(STATES[text])
-    return text.replace(",", ", ") if name in ("roles", "rights", "modules", "departments") else text
+    return text
