@@ -399,6 +399,21 @@ async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench:
     await bench.ok("PUT", f"{request}/estimate", {"items": [{"module": "time", "reduce": 1}], "discounts": [{"percent": "10"}]})
     await bench.ok("POST", f"{request}/approve", {}, **own)
     assert len((await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]) == 3
+    # A number of periods is counted from the approval: one that a renewal has charged meanwhile is not lost.
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    offer = {"items": [{"module": "time", "add": 1}], "discounts": [{"percent": "20", "periods": 1}], "valid_until": "2014-01-10"}
+    await bench.ok("PUT", f"{request}/estimate", offer)
+    days = [(each["from_day"], each["until_day"]) for each in (await bench.ok("GET", request, **own))["discounts"]]
+    assert days == [("2014-01-01", "2014-02-01")]
+    await bench.advance_clock(tenant, datetime(2014, 1, 2, 9, tzinfo=UTC))
+    shown = await bench.ok("GET", request, **own)
+    assert [(each["from_day"], each["until_day"]) for each in shown["discounts"]] == [("2014-02-01", "2014-03-01")]
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    (quote,) = (await bench.ok("GET", f"{path}/quotes?state=waiting_for_approval", **own))["items"]
+    await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    granted = (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]
+    assert [(each["from_day"], each["until_day"]) for each in granted if each["percent"] == "20"] == [("2014-02-01", "2014-03-01")]
 
 
 async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:

@@ -1,6 +1,5 @@
 """Purchases and reductions by request: request, estimate, approval (A9, A11)."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -13,7 +12,7 @@ from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
 from services.invoicing.store.purchase_requests import DECLINED, ESTIMATED, WITHDRAWN
 from services.invoicing.use_cases import purchase_requests as use_cases
-from services.invoicing.use_cases.discounts import offered_of
+from services.invoicing.use_cases.discounts import with_offered
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.ordering import ordering_of
 from services.invoicing.use_cases.purchase_settings import change_ordering
@@ -46,9 +45,11 @@ async def _view(uow: UnitOfWork, tenant: str, request: str, clock: Clock) -> Pur
     if found.state != ESTIMATED:
         return shown
     try:
-        situation = replace(await situation_of(uow, about, at), offered=await offered_of(uow, tenant, request))
+        situation = await with_offered(uow, tenant, request, await situation_of(uow, about, at))
         if found.valid_until is not None and local_day(at, situation.contract.time_zone) <= found.valid_until:
             price = await use_cases.todays_price(uow, tenant, situation, found.wanted, SYSTEM)
+            now = {each.discount: each for each in situation.offered}
+            shown = shown.model_copy(update={"discounts": tuple(now.get(each.discount, each) for each in shown.discounts)})
             return shown.with_price(price, situation.contract.currency, about.locale)
     except Conflict:
         pass  # for example while a renewal is pending

@@ -358,9 +358,8 @@ class PurchaseRequestView(BaseModel):
         contact = ContactView(name=found.contact_name, email=found.contact_email, phone=found.contact_phone)
         url = f"/v1/tenants/{tenant}/purchase-requests/{found.request}/approve"
         history = [StepView.model_validate_json(orjson.dumps(step)) for step in found.steps]
-        return cls(
-            **shown, **outcome, contact=contact, items=found.wanted, discounts=found.fixed_discounts, history=history, approve_url=url
-        )
+        discounts = tuple(each.content for each in found.offered_discounts)
+        return cls(**shown, **outcome, contact=contact, items=found.wanted, discounts=discounts, history=history, approve_url=url)
 
     def with_price(self, found: TodaysPrice, currency: str, locale: str) -> "PurchaseRequestView":
         """Return the estimate with its price for today."""

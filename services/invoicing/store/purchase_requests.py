@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, one, table_of
-from shared.schemas.base import Actor, format_instant
+from shared.schemas.base import Actor, Payload, format_instant
 from shared.schemas.invoicing_v1 import Discount, RequestItem
 
 REQUESTED: Final = "requested"
@@ -22,7 +22,16 @@ DECLINED: Final = "declined"  # by the vendor
 WITHDRAWN: Final = "withdrawn"  # by the customer
 EXPIRED: Final = "expired"  # nobody approved the estimate until its date
 _ITEMS = TypeAdapter(tuple[RequestItem, ...])
-_DISCOUNTS = TypeAdapter(tuple[Discount, ...])
+
+
+class OfferedDiscount(Payload):
+    """A discount of an estimate. With `periods`, its days are counted anew on the day of the approval."""
+
+    content: Discount
+    periods: int | None = None
+
+
+_DISCOUNTS = TypeAdapter(tuple[OfferedDiscount, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class PurchaseRequest(NewRequest):
         return _ITEMS.validate_json(self.items)
 
     @property
-    def fixed_discounts(self) -> tuple[Discount, ...]:
+    def offered_discounts(self) -> tuple[OfferedDiscount, ...]:
         return _DISCOUNTS.validate_json(self.discounts)
 
     @property
@@ -104,7 +113,7 @@ def items_json(items: Sequence[RequestItem]) -> str:
     return _ITEMS.dump_json(tuple(items)).decode()
 
 
-def discounts_json(discounts: Sequence[Discount]) -> str:
+def discounts_json(discounts: Sequence[OfferedDiscount]) -> str:
     return _DISCOUNTS.dump_json(tuple(discounts)).decode()
 
 

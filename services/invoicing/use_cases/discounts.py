@@ -13,6 +13,7 @@ from services.invoicing.domain.quote import Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
 from services.invoicing.settings import Settings
 from services.invoicing.store.discounts import NewDiscount, StoredDiscount
+from services.invoicing.store.purchase_requests import OfferedDiscount
 from services.invoicing.use_cases.issue_invoices import end_days
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish_fact
@@ -62,11 +63,25 @@ async def grant(uow: UnitOfWork, tenant_id: str, body: DiscountBody, actor: Acto
     return discount.discount
 
 
-async def offered_of(uow: UnitOfWork, tenant_id: str, request: str | None) -> tuple[Discount, ...]:
-    """Return the discounts that the estimate of a request fixes and that nobody has granted yet."""
+async def with_offered(uow: UnitOfWork, tenant_id: str, request: str | None, situation: Situation) -> Situation:
+    """Return the situation with the discounts that the estimate of a request fixes and that nobody has granted yet."""
     found = await store.purchase_requests.find(uow.connection, tenant_id, request) if request is not None else None
-    fixed = found.fixed_discounts if found is not None else ()
-    return tuple([each for each in fixed if await store.discounts.find(uow.connection, tenant_id, each.discount) is None])
+    offered = found.offered_discounts if found is not None else ()
+    granted = [await store.discounts.find(uow.connection, tenant_id, each.content.discount) for each in offered]
+    open_now = [as_of_now(each, situation) for each, row in zip(offered, granted, strict=True) if row is None]
+    return replace(situation, offered=tuple(open_now))
+
+
+def as_of_now(offered: OfferedDiscount, situation: Situation) -> Discount:
+    """Return the discount with the days that it has if the estimate is approved now: a period that has begun since the estimate is
+    charged already, so the number of periods is counted from the next one."""
+    discount, contract, period = offered.content, situation.contract, situation.account.period
+    if offered.periods is None or period is None or discount.from_day >= period.end:
+        return discount
+    today, term = local_day(situation.at, contract.time_zone), Term(contract.term)
+    again = dated(discount, Days(periods=offered.periods), today, period.end, contract.anchored_on, term)
+    assert isinstance(again, Discount)  # only given days can be wrong
+    return again
 
 
 async def grant_offered(

@@ -1,7 +1,6 @@
 """Orders: an approved quote is sent to seats, which decides about it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -15,7 +14,7 @@ from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.budget import exceeds_budget, note_purchase
-from services.invoicing.use_cases.discounts import grant_offered, offered_of
+from services.invoicing.use_cases.discounts import grant_offered, with_offered
 from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
@@ -41,8 +40,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     found = await still_open(uow, tenant_id, quote_id, at)
     await check_purchase(uow, tenant_id)
     quote, expects = found.issued, found.expects
-    offered = await offered_of(uow, tenant_id, quote.estimate)
-    situation = replace(await situation_of(uow, tenant, at), offered=offered)
+    situation = await with_offered(uow, tenant_id, quote.estimate, await situation_of(uow, tenant, at))
     refusal = approvable(situation, quote, expects)
     if refusal is not None:
         raise refuse(refusal)
@@ -55,7 +53,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     elif await _needs_second(uow, tenant_id, quote):
         await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
         return None
-    await grant_offered(uow, tenant_id, offered, actor, settings=settings, clock=clock)
+    await grant_offered(uow, tenant_id, situation.offered, actor, settings=settings, clock=clock)
     event = QuoteApproved(
         at=at,
         actor=actor,

@@ -37,9 +37,10 @@ from services.invoicing.store.purchase_requests import (
     REQUESTED,
     WITHDRAWN,
     NewRequest,
+    OfferedDiscount,
     PurchaseRequest,
 )
-from services.invoicing.use_cases.discounts import discounts_of, grant_offered, offered_of
+from services.invoicing.use_cases.discounts import discounts_of, grant_offered, with_offered
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.orders import approve_quote
 from services.invoicing.use_cases.publishing import publish
@@ -52,7 +53,7 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import Discount, PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
+from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
 from shared.schemas.seats_v1 import Policies, ReduceAt
 
 VALID_DAYS: Final = 30  # of an estimate, if the vendor gives no date
@@ -112,7 +113,7 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     items = [_priced(item, listed.get(item.module)) for item in items]
     await _check_modules(uow, situation, items)
     discounts = _discounts(situation, body, [item.module for item in items])
-    situation = replace(situation, offered=tuple(discounts))
+    situation = replace(situation, offered=tuple(each.content for each in discounts))
     await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
     await reduction_of_request(uow, tenant_id, situation, items)
     changed = replace(
@@ -129,7 +130,7 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
 
 
-def _discounts(situation: Situation, body: EstimateBody, modules: Sequence[str]) -> list[Discount]:
+def _discounts(situation: Situation, body: EstimateBody, modules: Sequence[str]) -> list[OfferedDiscount]:
     """Return the discounts that an estimate fixes, with their days. Raises Invalid, Conflict."""
     contract, period = situation.contract, situation.account.period
     if not body.discounts:
@@ -142,7 +143,8 @@ def _discounts(situation: Situation, body: EstimateBody, modules: Sequence[str])
         raise Conflict("too-many-discounts", f"A subscription can have {DISCOUNTS_MAX} discounts. Withdraw one that no longer holds first.")
     days: dict[str, date] = {"earliest": local_day(situation.at, contract.time_zone), "next_start": period.end}
     known = {*situation.pools, *modules}
-    return discounts_of(body.discounts, "body.discounts.{place}", known, anchor=contract.anchored_on, term=Term(contract.term), **days)
+    made = discounts_of(body.discounts, "body.discounts.{place}", known, anchor=contract.anchored_on, term=Term(contract.term), **days)
+    return [OfferedDiscount(content=each, periods=asked.periods) for each, asked in zip(made, body.discounts, strict=True)]
 
 
 def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
@@ -214,8 +216,7 @@ async def approve_request(
     assert found.valid_until is not None
     if local_day(at, situation.contract.time_zone) > found.valid_until:
         raise _expired(found.valid_until)
-    offered = await offered_of(uow, tenant_id, request)
-    situation = replace(situation, offered=offered)
+    situation = await with_offered(uow, tenant_id, request, situation)
     price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
     sender = Actor.model_validate(found.steps[0]["by"])
     outcome = {name: list(found.ordered.get(name, ())) for name in ("quotes", "orders", "reductions")}
@@ -227,7 +228,7 @@ async def approve_request(
         order = await approve_quote(uow, tenant_id, event.quote, actor, settings=settings, clock=clock)
         outcome["orders"] += [order] if order is not None else []
     if not price_now.quotes:  # else the first order grants them
-        await grant_offered(uow, tenant_id, offered, actor, settings=settings, clock=clock)
+        await grant_offered(uow, tenant_id, situation.offered, actor, settings=settings, clock=clock)
     body = await reduction_of_request(uow, tenant_id, situation, found.wanted)
     if body is not None:
         reduction = await offer_reduction(uow, tenant_id, body, flagged, settings=settings, clock=clock)

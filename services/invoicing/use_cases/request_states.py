@@ -30,7 +30,7 @@ async def publish_state(
         request=now.request,
         state=now.state,
         items=now.wanted,
-        discounts=now.fixed_discounts,
+        discounts=tuple(each.content for each in now.offered_discounts),
         valid_until=now.valid_until,
         changes=change_of(before.state, now.state),
         **more,

@@ -1,6 +1,5 @@
 """Quotes that wait for a second approver. At the start of each local day they are issued again, with the amount of that day."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,7 +9,7 @@ from services.invoicing.domain.approvals import Approval, requester_of
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
 from services.invoicing.store.quotes import EXPIRED, REPLACED, WAITING, StoredQuote
-from services.invoicing.use_cases.discounts import offered_of
+from services.invoicing.use_cases.discounts import with_offered
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import situation_of
@@ -66,8 +65,7 @@ async def reissue(uow: UnitOfWork, tenant_id: str, quote_id: str, *, clock: Cloc
         return
     at, old = time_of(tenant, clock), found.issued
     try:
-        offered = await offered_of(uow, tenant_id, old.estimate)
-        situation = replace(await situation_of(uow, tenant, at), offered=offered)
+        situation = await with_offered(uow, tenant_id, old.estimate, await situation_of(uow, tenant, at))
     except Conflict as refused:  # the subscription has ended meanwhile
         await _expire(uow, tenant_id, found, at, refused.type)
         return
