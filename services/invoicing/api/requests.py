@@ -526,7 +526,9 @@ class EstimateBody(Body):
     )
     note: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="What to say about it.")
     discounts: list[DiscountBody] = Field(
-        default_factory=list, max_length=10, description="The discounts that hold for the subscription from the approval on. `periods` are counted from the approval."
+        default_factory=list,
+        max_length=10,
+        description="They hold for the subscription from the approval on. `periods` are counted from it.",
     )
 
 
