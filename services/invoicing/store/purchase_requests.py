@@ -25,7 +25,7 @@ _ITEMS = TypeAdapter(tuple[RequestItem, ...])
 
 
 class OfferedDiscount(Payload):
-    """A discount of an estimate. With `periods`, its days are counted anew on the day of the approval."""
+    """A discount of an estimate. With `periods`, its days are counted from the day of the approval."""
 
     content: Discount
     periods: int | None = None
