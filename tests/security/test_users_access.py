@@ -79,6 +79,7 @@ async def test_T22_T23_T24_M1_every_route_needs_its_right(bench: Bench) -> None:
         ("GET", f"{prefix}/people/{{user}}"),
         ("GET", f"{prefix}/people/{{user}}/roles"),
         ("GET", f"{prefix}/people/{{user}}/why"),
+        ("GET", f"{prefix}/people/{{user}}/timelines"),
         ("GET", f"{prefix}/people/{{user}}/owned-items"),
         ("GET", f"{prefix}/reevaluations/{{reevaluation}}"),
         ("PUT", f"{prefix}/people/{{user}}/digests"),
