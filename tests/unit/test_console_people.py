@@ -76,7 +76,8 @@ async def test_the_list_is_shown_without_the_services_that_only_add_names(bench:
 async def test_the_export_has_everybody_who_matches_and_no_value_that_a_spreadsheet_takes_for_a_formula(bench: ConsoleBench) -> None:
     for number in range(250):
         bench.company.people.people[f"n{number}"] = person(f"n{number}", f"Person {number}")
-    bench.company.people.people["f"] = person("f", '=HYPERLINK("http://evil.example")')
+    for user, name in (("f", '=HYPERLINK("http://evil.example")'), ("g", "x;=1+1"), ("h", "\uff1d1+1")):
+        bench.company.people.people[user] = person(user, name)
     answer = await bench.signed_in().get(f"{PEOPLE}/export.csv?status=all")
     rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
     assert len(rows) == len(bench.company.people.people)
@@ -85,6 +86,7 @@ async def test_the_export_has_everybody_who_matches_and_no_value_that_a_spreadsh
     assert by_user["u1"]["deadline"] == "2026-03-09T09:00:00.000Z"
     assert by_user["u3"]["name"] == HOSTILE
     assert by_user["f"]["name"].startswith("'=")
+    assert (by_user["g"]["name"], by_user["h"]["name"]) == ("x;'=1+1", "'\uff1d1+1")
     assert "attachment" in answer.headers["content-disposition"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from services.notifier.action_log.export import _csv, cell
+from services.notifier.action_log.export import _csv
 from services.notifier.domain.action_log import RULES, actor_of, entries_of
 from services.notifier.domain.pool_numbers import CHANGES_POOLS, PoolNumbers, pools_changed
 from shared.schemas import invoicing_v1, registry, seats_v1, users_v1
@@ -17,6 +17,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS
+from shared.spreadsheets import cell
 from tests.chaos.simulate import simulate
 from tests.support.notifier import NOON, active, flagged, invoice_issued, person_added, pool_of, refused
 from tests.support.seats_harness import SeatsHarness

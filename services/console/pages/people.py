@@ -15,6 +15,7 @@ from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.services import Part
 from shared.schemas.rights import USERS_READ
+from shared.spreadsheets import cell
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people", include_in_schema=False)
 
@@ -130,7 +131,6 @@ def nearest_deadline(person: Mapping[str, Any]) -> str | None:
 
 
 def _csv_line(values: Sequence[str]) -> str:
-    """Return a line. A spreadsheet would take a value that begins like a formula for one."""
     line = io.StringIO()
-    csv.writer(line).writerow([f"'{each}" if each.startswith(("=", "+", "-", "@", "\t", "\r")) else each for each in values])
+    csv.writer(line).writerow([cell(each) for each in values])
     return line.getvalue()

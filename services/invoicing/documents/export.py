@@ -14,6 +14,7 @@ from typing import Any, Final
 from services.invoicing.domain.account import CREDIT_NOTE
 from shared.money import to_decimal
 from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.spreadsheets import cell
 
 CSV_COLUMNS: Final = (
     "number",
@@ -52,7 +53,6 @@ DATEV_COLUMNS: Final = (
 )
 DATEV_CURRENCY: Final = "EUR"
 DATEV_ENCODING: Final = "cp1252"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def csv_rows(found: Exported) -> bytes:
                 invoice.number,
                 invoice.kind,
                 found.tenant,
-                _text(found.company),
+                str(cell(found.company)),
                 found.vat_id or "",
                 invoice.issued_on.isoformat(),
                 invoice.due_on.isoformat(),
@@ -109,11 +109,6 @@ def csv_rows(found: Exported) -> bytes:
             )
         )
     return rows
-
-
-def _text(value: str) -> str:
-    """Return a name so that no spreadsheet reads it as a formula."""
-    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def _csv_row(values: Sequence[str]) -> bytes:

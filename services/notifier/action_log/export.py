@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -12,17 +11,13 @@ import orjson
 from services.notifier.action_log.entries import shown
 from services.notifier.store.action_log import LogFilter, actions
 from shared.database import Database
+from shared.spreadsheets import cell
 
 ROWS = 100  # of one query: a transaction of its own, so that a slow reader holds none open, and few enough that no other request waits long
 COLUMNS = (
     "at", "recorded_at", "actor_kind", "actor", "type", "user", "module", "from", "to", "reason", "details",
     "decision", "partition", "offset", "correlation", "id",
 )  # fmt: skip
-# A spreadsheet runs a cell that begins with one of these signs (also in full width) as a formula. Where lists are separated by semicolons
-# (Excel in German, French or Danish), a cell also begins behind each semicolon, and behind each line end or tab.
-_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
-_FORMULA = (*_SIGNS, "\t", "\r", "\n")
-_FORMULA_BEHIND = re.compile(rf"([;\t\r\n]\s*)(?=[{_SIGNS}])")
 
 
 async def rows(database: Database, tenant: str, wanted: LogFilter) -> AsyncIterator[list[dict[str, Any]]]:
@@ -80,11 +75,3 @@ def _cells(action: dict[str, Any]) -> list[str | int]:
 
 def _pairs(values: dict[str, Any]) -> str:
     return "; ".join(f"{field}={'' if value is None else value}" for field, value in values.items())
-
-
-def cell(value: str | int | None) -> str | int:
-    """Return the value of a cell. An apostrophe before it keeps a spreadsheet from running a text as a formula."""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    text = _FORMULA_BEHIND.sub(r"\1'", value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
