@@ -74,6 +74,18 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     assert "The seats of 28 refused people are requested again." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
 
 
+async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(PEOPLE)
+    await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann"], _key="k0")
+    await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=["ann"], _key="k1")
+    await browser.post(f"{PEOPLE}/u1/access/deactivate", _key="k2")
+    await browser.post(f"{PEOPLE}/bulk/refused", _key="k3")
+    asked = [each for each in bench.company.requests if each.method == "POST" and "/people/" in each.url.path]
+    keys = [each.headers["idempotency-key"] for each in asked]
+    assert (keys[0] != "k0", keys[1:]) == (True, ["k1", "k2", "k3"]), "a look has a key of its own"
+
+
 async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     browser = bench.signed_in()

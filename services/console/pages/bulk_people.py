@@ -20,9 +20,11 @@ OPPOSITE: Final = {"activate": "deactivate", "deactivate": "activate"}
 
 
 async def change(page: Page, action: str, people: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Any:
-    """Change people, or ask what it would lead to. Raises Refusal."""
-    body = {"action": action, "people": list(people)}
-    return await page.send("POST", "users", "people/bulk-changes", body, query={"dry_run": "true"} if dry_run else None)
+    """Change people, once for each form, or ask what it would lead to. Raises Refusal."""
+    body, path = {"action": action, "people": list(people)}, "people/bulk-changes"
+    if dry_run:
+        return await page.send("POST", "users", path, body, query={"dry_run": "true"})
+    return await page.send("POST", "users", path, body, key=page.form.key or None)
 
 
 def _action(page: Page) -> str:
@@ -68,7 +70,7 @@ async def apply(page: Managing) -> Response:
 async def request_refused(page: Managing) -> Response:
     """Request the seats of all refused people again, in the order of their refusal; a job of users does it."""
     try:
-        asked = await page.send("POST", "users", "people/reactivate-refused")
+        asked = await page.send("POST", "users", "people/reactivate-refused", key=page.form.key or None)
     except Refusal as refusal:
         return page.redirect(page.url("people?status=refused"), page.why(refusal.problem), "bad")
     text = page.ngettext(
