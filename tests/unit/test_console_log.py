@@ -55,6 +55,14 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     assert "Zora Schmid ist in Lab über der Grenze." in german
 
 
+async def test_people_who_were_erased_are_called_a_person(bench: ConsoleBench) -> None:
+    bench.company.people.people["u1"] |= {"name": "", "login": None, "email": None, "erased_at": "2026-03-05T09:00:00.000Z"}
+    bench.company.people.people["ann"] |= {"name": "", "login": None, "email": None, "erased_at": "2026-03-05T09:00:00.000Z"}
+    text = words(await bench.signed_in().get(LOG))
+    assert "A person is over the limit in Lab" in text
+    assert "None" not in text
+
+
 @pytest.mark.parametrize(
     ("query", "sent"),
     [

@@ -201,8 +201,9 @@ def _with_modules(changes: dict[str, Any] | None, licences: Mapping[str, Any]) -
 
 
 async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:
-    """Return the names of people whom this reader sees, by their ids."""
+    """Return the names of people whom this reader sees, by their ids. People without any, such as those who were erased, are left out."""
     wanted = list(dict.fromkeys(users))[:most] if page.may(USERS_READ) else []
     parts = await page.together(*(page.get("users", f"people/{url_part(user)}") for user in wanted))
     found = {user: part.value for user, part in zip(wanted, parts, strict=True) if part.ok}
-    return {user: person["name"] or person["login"] or person["email"] for user, person in found.items()}
+    names = {user: person["name"] or person["login"] or person["email"] for user, person in found.items()}
+    return {user: name for user, name in names.items() if name}
