@@ -40,9 +40,10 @@ async def test_T24_roles_are_listed_with_what_they_allow_and_who_holds_them(benc
     assert "Reporting since 5 Mar 2026 client-1" in text
     assert "okta stopped: 12 people would lose access 498 5 Mar 2026, 09:00 409 uniqueness" in text
     assert "20 Mar 2026 , 15 days left" in text
-    assert "entra 0 none yet none no token" in text
+    assert "entra 0 none yet no error no token" in text
     german = words(await bench.signed_in().get(ACCESS, accept_language="de"))
     assert "Inhaber Ann Müller alles" in german
+    assert "noch keine kein Fehler kein Token" in german
     bench.company.down = {"users"}
     assert (await bench.signed_in().get(ACCESS)).status_code == 503
 
