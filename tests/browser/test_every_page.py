@@ -85,3 +85,52 @@ async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back
         await page.keyboard.press("Escape")
         await page.wait_for_function("() => !document.querySelector('dialog[open]')")
         assert await page.evaluate("document.activeElement.closest('tr').id") == "row-planning"
+
+
+async def test_a_part_that_cannot_be_refreshed_stays_and_says_so_until_it_can(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page, url = opened.page, "**/operator/status/parts"
+        await sign_in(opened, session_of(served.bench, "operator"))
+        await page.route(url, lambda route: route.fulfill(status=503, body="<div>lost</div>", content_type="text/html"))
+        await opened.open("/operator/status")
+        refresh = "htmx.ajax('GET', '/operator/status/parts', {source: '#parts', target: '#parts', swap: 'outerHTML'})"
+        for _ in range(2):
+            await page.evaluate(refresh)
+        await page.wait_for_selector("#parts > .stale")
+        assert [await page.locator(each).count() for each in ("#parts > .stale", "#parts table")] == [1, 1]
+        assert await page.locator("#parts").get_attribute("hx-trigger") == "every 5s"
+        await page.unroute(url)
+        await page.evaluate(refresh)
+        await page.wait_for_function("() => !document.querySelector('.stale') && document.querySelector('#parts table')")
+        assert all("503" in each for each in opened.wrong), opened.wrong
+        opened.wrong.clear()
+
+
+async def test_a_dialog_has_the_focus_where_it_is_needed_and_gives_it_back_also_to_a_part_that_was_replaced(
+    chromium: Browser, served: Served
+) -> None:
+    async with window(chromium, served.origin) as opened:
+        page = opened.page
+        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.open("/tenants/acme/licences")
+        await page.locator("#buy-planning").press("Enter")
+        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        await page.locator("dialog input[name=number]").select_text()
+        box = await page.locator("dialog input[name=number]").bounding_box()
+        assert box is not None
+        await page.mouse.move(box["x"] + 5, box["y"] + 5)
+        await page.mouse.down()
+        await page.mouse.move(3, 3)
+        await page.mouse.up()
+        assert await page.locator("dialog[open]").count() == 1, "a selection that ends outside the dialog does not close it"
+        numbers = "htmx.ajax('GET', '/tenants/acme/licences/numbers', {source: '#numbers', target: '#numbers', swap: 'outerHTML'})"
+        await page.evaluate(f"document.getElementById('numbers').dataset.old = 'yes'; {numbers}")
+        await page.wait_for_function("() => !document.getElementById('numbers').dataset.old")
+        await page.keyboard.press("Escape")
+        await page.wait_for_function("() => document.activeElement.id === 'buy-planning'")
+        await page.evaluate(
+            "document.getElementById('dialog-content').innerHTML = '<h2 id=dialog-title tabindex=-1>T</h2><input autofocus><input id=w "
+            "aria-invalid=true>'; document.getElementById('dialog-content').dispatchEvent(new CustomEvent('htmx:afterSwap', "
+            "{bubbles: true, detail: {target: document.getElementById('dialog-content')}}))"
+        )
+        assert await page.evaluate("document.activeElement.id") == "w", "a wrong field comes first, and then the first field"

@@ -580,3 +580,24 @@ def test_the_console_is_reached_over_https_or_on_this_machine_only() -> None:
             Settings(console_url=url)
     assert Settings(console_url="https://console.example.com/").is_secure
     assert not Settings(console_url="http://127.0.0.1:8005").is_secure
+
+
+async def test_the_page_about_an_error_has_the_headers_of_every_page(bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("services.console.pages.licences.rows_of", broken)
+    page = await bench.signed_in().get(LICENCES)
+    assert page.status_code == 500
+    assert [page.headers.get(name) for name in ("x-frame-options", "x-content-type-options")] == ["DENY", "nosniff"]
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+async def test_what_opens_a_dialog_in_a_live_part_has_an_id_to_which_the_focus_returns(bench: ConsoleBench) -> None:
+    page = await bench.signed_in().get(LICENCES)
+    live = page.text[page.text.index('id="numbers"') : page.text.index("</main")]
+    links = re.findall(r"<a [^>]*>", live.partition('id="use"')[0])
+    ids = [found[1] if (found := re.search(r' id="([^"]+)"', link)) else link for link in links]
+    assert {"buy-lab", "next-lab"} <= set(ids)
+    assert len(ids) == len(set(ids))
+    assert not [each for each in ids if each.startswith("<")]

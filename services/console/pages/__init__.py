@@ -100,6 +100,6 @@ def make_app(wiring: Wiring) -> FastAPI:
         app.include_router(module.router)
     add_error_pages(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
-    app.add_middleware(SecurityHeaders, is_secure=wiring.settings.is_secure)
     app.add_middleware(Edge, failed=unhandled)
+    app.add_middleware(SecurityHeaders, is_secure=wiring.settings.is_secure)  # the last: around the page of an error as well
     return app

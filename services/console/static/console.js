@@ -3,12 +3,17 @@
   "use strict";
   var dialog = document.getElementById("dialog");
   var opener = null;
+  var pressed = null;
+
+  document.addEventListener("pointerdown", function (event) {
+    pressed = event.target;
+  });
 
   document.addEventListener("click", function (event) {
     var link = event.target.closest("a[data-dialog]");
     if (link && dialog && dialog.showModal && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
       event.preventDefault();
-      opener = link;
+      opener = dialog.contains(link) ? opener : link;
       htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-content", swap: "innerHTML" });
       return;
     }
@@ -16,8 +21,8 @@
     if (close && dialog && dialog.open) {
       event.preventDefault();
       dialog.close();
-    } else if (event.target === dialog) {
-      dialog.close();
+    } else if (event.target === dialog && pressed === dialog) {
+      dialog.close(); // not when a selection of text ends outside the dialog
     }
     var copy = event.target.closest("[data-copy]");
     if (copy && navigator.clipboard) {
@@ -33,7 +38,9 @@
       dialog.showModal();
     }
     dialog.setAttribute("aria-labelledby", "dialog-title");
-    var first = dialog.querySelector("[aria-invalid], [autofocus], #dialog-title");
+    var first = ["[aria-invalid]", "[autofocus]", "#dialog-title"].map(function (each) {
+      return dialog.querySelector(each);
+    }).find(Boolean);
     if (first) {
       first.focus();
       if (first.select) {
@@ -45,15 +52,37 @@
   if (dialog) {
     dialog.addEventListener("close", function () {
       document.getElementById("dialog-content").replaceChildren();
-      if (opener && document.contains(opener)) {
-        opener.focus();
+      var back = opener && (document.contains(opener) ? opener : opener.id && document.getElementById(opener.id));
+      if (back) {
+        back.focus();
       }
     });
   }
 
+  // A part that cannot be refreshed stays as it was, and says so; what asks for it again goes on.
+  function keep(part) {
+    if (!part.querySelector(":scope > .stale")) {
+      var sign = document.createElement("p");
+      sign.className = "missing stale";
+      sign.setAttribute("role", "status");
+      sign.textContent = document.body.dataset.stale;
+      part.prepend(sign);
+    }
+  }
+  document.addEventListener("htmx:sendError", function (event) {
+    if (event.detail.target.id !== "dialog-content") {
+      keep(event.detail.target);
+    }
+  });
+
   // A part that is replaced while somebody uses it keeps the focus on the same control.
   var focused = null;
-  document.addEventListener("htmx:beforeSwap", function () {
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (event.detail.xhr.status >= 400 && event.detail.target.id !== "dialog-content") {
+      event.detail.shouldSwap = false;
+      keep(event.detail.target);
+      return;
+    }
     focused = document.activeElement && document.activeElement.id;
   });
   document.addEventListener("htmx:afterSettle", function () {
