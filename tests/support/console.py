@@ -81,6 +81,7 @@ PAGES = (
     ("settings-policies", "administrator", "/tenants/acme/settings/policies/documents"),
     ("settings-charging", "administrator", "/tenants/acme/settings/charging"),
     ("settings-company", "administrator", "/tenants/acme/settings/company"),
+    ("settings-purchases", "administrator", "/tenants/acme/settings/purchases"),
     ("settings-billing", "administrator", "/tenants/acme/settings/billing"),
     ("not-found", "administrator", "/nope"),
     ("operator-tenants", "operator", "/operator/tenants"),

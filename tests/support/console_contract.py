@@ -80,6 +80,7 @@ class ContractRest:
             ),
             f"GET {OWN}/subscription/discounts": lambda request: reply({"items": self.discounts, "next": None}),
             f"GET {OWN}/purchase-settings": lambda request: reply(self._settings()),
+            f"PUT {OWN}/purchase-settings": self._set_rules,
             f"POST {OWN}/subscription/plan-changes": lambda request: self._offer(company, request),
             f"GET {OWN}/subscription/plan-changes/([^/]+)": lambda change, request: reply(self.changes[change]),
             f"POST {OWN}/subscription/plan-changes/([^/]+)/approve": self._approve,
@@ -87,6 +88,11 @@ class ContractRest:
             f"POST {OWN}/subscription/ending": ending,
             f"DELETE {OWN}/subscription/ending": kept,
         }
+
+    def _set_rules(self, request: httpx.Request) -> httpx.Response:
+        body = orjson.loads(request.content)
+        self.second_approver, self.monthly_budget_minor = body["second_approver"], body["monthly_budget_minor"]
+        return reply(self._settings())
 
     def _settings(self) -> dict[str, Any]:
         budget = self.monthly_budget_minor

@@ -172,3 +172,42 @@ async def test_a_test_clock_is_advanced_by_a_day_a_week_to_what_falls_due_and_to
         assert (clock["to"], "Being advanced to" in words(page)) == (to, True)
     assert (await bench.signed_in().get(url)).status_code == 404, "a real clock"
     assert (await browser.post(url, to="tomorrow")).status_code == 422
+
+
+async def test_A9_the_budget_and_the_second_approver_are_changed_in_settings_where_orders_and_refusals_lead(bench: ConsoleBench) -> None:
+    browser, url, rules = bench.signed_in(), f"{SETTINGS}/purchases", bench.company.contract
+    assert f'href="{SETTINGS}#purchases"' in (await browser.get("/tenants/acme/orders")).text
+    assert "One person approves each purchase." in words(await browser.get(SETTINGS))
+    page = await browser.get(url)
+    assert "CHF 300.00 of the budget are left this month. A purchase that adds CHF 400.00 to the price of a period is refused." in words(
+        page
+    )
+    form = fields(page)
+    without = await browser.post(url, **form | {"second_approver": "above_budget"})
+    assert (without.status_code, "Enter the budget above which a second person approves." in words(without)) == (422, True)
+    done = words(await browser.post(url, **form | {"second_approver": "above_budget", "budget": "1'000.50"}))
+    assert (rules.second_approver, rules.monthly_budget_minor) == ("above_budget", 100_050)
+    assert "The rules for purchases were changed." in done
+    assert "CHF 640.50 of the budget are left this month. A purchase that adds CHF 100.00 to the price of a period needs one" in done
+    stale = await browser.post(url, **form)
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (409, True)
+    assert fields(stale)["budget"] == "1’000.50"
+    wrong = await browser.post(url, **fields(stale) | {"budget": "1.000,50"})
+    assert (wrong.status_code, "Enter an amount such as 1’000.00, or nothing." in words(wrong)) == (422, True)
+    assert "Nothing was" not in words(await browser.post(url, **fields(stale) | {"budget": "", "second_approver": "always"}))
+    assert (rules.second_approver, rules.monthly_budget_minor) == ("always", None)
+    german = words(await bench.signed_in().get(url, accept_language="de"))
+    assert "Monatsbudget in CHF" in german
+    assert "Example" not in german
+    assert (await bench.signed_in(rights=("account:read", "account:buy")).get(url)).status_code == 403
+
+
+async def test_A9_a_purchase_above_the_budget_leads_to_the_rules_only_for_who_may_change_them(bench: ConsoleBench) -> None:
+    url = "/tenants/acme/licences/lab/buy"
+    bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = problem(409, "budget-exceeded", "Above the budget.")
+    for rights, leads in ((("account:read", "account:buy"), False), (("account:read", "account:buy", "settings:manage"), True)):
+        browser = bench.signed_in(rights=rights)
+        await browser.get(url)
+        refused = await browser.post(url, number="3", way="add")
+        assert "exceeds what is left of the monthly budget" in words(refused)
+        assert (f'href="{SETTINGS}#purchases"' in refused.text) is leads

@@ -10,14 +10,17 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from babel.numbers import get_decimal_symbol
 from starlette.datastructures import UploadFile
 
 from services.console.rest.problems import Problem
+from shared.money import minor_units
 
 TOKEN: Final = "_token"  # noqa: S105 - the name of a field
 KEY: Final = "_key"
 FIELDS_MAX: Final = 500
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+_SEPARATORS: Final = "'’.,\u0020\u00a0\u202f"
 _GROUPED = re.compile(r"(?<=[0-9])['’.,\s\u00a0\u202f](?=[0-9]{3}(?![0-9]))")
 
 
@@ -73,6 +76,21 @@ class Form:
             self.errors[name] = error
             return least
         return number
+
+    def amount(self, name: str, error: str, currency: str, locale: str, *, most: int) -> int:
+        """Return an amount in minor units, written as the locale writes it: 1,000.50 or 1.000,50. `error` is shown if it is none."""
+        point = get_decimal_symbol(locale)
+        others = "".join(each for each in _SEPARATORS if each != point)
+        shape = rf"(?P<whole>[0-9]{{1,16}}|[0-9]{{1,3}}(?:[{re.escape(others)}][0-9]{{3}}){{1,5}})(?:{re.escape(point)}(?P<part>[0-9]+))?"
+        found, places = re.fullmatch(shape, self[name]), minor_units(currency)
+        if found is None or len(found["part"] or "") > places:
+            self.errors[name] = error
+            return 0
+        amount = int("".join(filter(str.isdecimal, found["whole"])) + (found["part"] or "").ljust(places, "0"))
+        if amount > most:
+            self.errors[name] = error
+            return 0
+        return amount
 
     def refuse(self, problem: Problem, fields: Mapping[str, str] | None = None) -> None:
         """Show a service's refusal: beside the fields that it names, or above the form. `fields` maps a path of the request, such as

@@ -14,6 +14,7 @@ from services.console.pages.people import module_names
 from services.console.pages.route import PageRoute
 from services.console.rendering import policy_texts
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
+from services.console.rendering.purchase_texts import PurchaseTexts
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.policies import LICENCES_MAX
@@ -32,12 +33,13 @@ OF_SUBSCRIPTION: Final = {"charge_when": policy_texts.CHARGE_WHEN, "credit_when"
 @router.get("")
 async def show_settings(page: Reading) -> Response:
     """Show all settings with their present values."""
-    tenant, me, subscription, modules, billing = await page.together(
+    tenant, me, subscription, modules, billing, rules = await page.together(
         page.get("users", _tenant_path(page)),
         page.get("users", "/v1/me"),
         page.get("invoicing", "subscription"),
         page.get("invoicing", "/v1/modules", limit=200),
         page.get("invoicing", "billing-details"),
+        page.get("invoicing", "purchase-settings"),
     )
     names = module_names(modules)
     return page.render(
@@ -46,6 +48,8 @@ async def show_settings(page: Reading) -> Response:
         subscription=subscription,
         pools=_pools(page, subscription, names),
         billing=billing,
+        rules=rules,
+        purchases=PurchaseTexts(page.gettext, page.formats, subscription.value["currency"]) if subscription.ok else None,
         digests=me.value["digests"] if me.ok else None,
         language_name=_language_name(page, tenant.value["locale"]) if tenant.ok else "",
         country_name=Locale.parse(page.language).territories.get(billing.value["country"], "") if billing.ok else "",

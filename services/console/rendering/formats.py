@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 
-from shared.money import format_amount, format_count, format_percent
+from shared.money import format_amount, format_count, format_number, format_percent
 
 SECONDS_OF_A_DAY = 86_400
 
@@ -30,6 +30,10 @@ class Formats:
 
     def money(self, amount_minor: int, currency: str) -> str:
         return format_amount(amount_minor, currency, self.locale)
+
+    def amount(self, amount_minor: int, currency: str) -> str:
+        """Return the amount without its currency, as `Form.amount` reads it."""
+        return format_number(amount_minor, currency, self.locale)
 
     def number(self, count: int) -> str:
         return format_count(count, self.locale)

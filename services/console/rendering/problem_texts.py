@@ -14,7 +14,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "second-approver-needed": N_("Another person with the right to buy must approve this purchase."),
     "budget-exceeded": N_(
         "This purchase exceeds what is left of the monthly budget. Buy fewer licences, or ask somebody who may change settings to raise "
-        "the budget."
+        "the budget, or to require a second approver instead: Settings, Purchases."
     ),
     "by-request": N_("Your company adds and reduces licences by request. Ask the vendor."),
     "invoice-overdue": N_("An invoice is overdue. Nothing can be bought until it is paid. The licences that you have stay usable."),
