@@ -31,6 +31,20 @@ class Settings(CommonSettings):
         "forms that were open before have to be sent again.",
     )
 
+    scim_url: str = Field(
+        "",
+        description="Address at which identity providers reach SCIM, which the pages about SCIM show. By default /scim/v2 of "
+        "SEATPOOL_USERS_URL, which is right only where identity providers reach that address.",
+    )
+
+    @field_validator("scim_url")
+    @classmethod
+    def _check_scim_url(cls, given: str) -> str:
+        parts = urlsplit(given)
+        if given and (parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("expected an address such as https://users.example.com/scim/v2")
+        return given.rstrip("/")
+
     @field_validator("console_url")
     @classmethod
     def _check_url(cls, given: str) -> str:
@@ -56,6 +70,10 @@ class Settings(CommonSettings):
             log.warning("console_secret_key_missing", setting="SEATPOOL_CONSOLE_SECRET_KEY")
             found = [secrets.token_urlsafe(KEY_CHARACTERS_MIN)]
         return found
+
+    def scim_base_url(self) -> str:
+        """Return the address that an identity provider is set up with."""
+        return self.scim_url or f"{self.users_url}/scim/v2"
 
     @property
     def is_secure(self) -> bool:

@@ -550,11 +550,11 @@ class ConsoleBench:
 
 
 @asynccontextmanager
-async def console(company: Company | None = None) -> AsyncIterator[ConsoleBench]:
+async def console(company: Company | None = None, settings: Settings | None = None) -> AsyncIterator[ConsoleBench]:
     """Give the console and its company. Its clock stands still until a test moves it."""
     company = company or Company()
     clock = FixedClock(NOW)
-    settings = Settings(console_secret_key=SecretStr(KEY_OF_CONSOLE))
+    settings = settings or Settings(console_secret_key=SecretStr(KEY_OF_CONSOLE))
     verifier = Verifier(keys=lambda: KeySet([KEY]), clock=clock)
     async with wired(settings, clock=clock, transport=httpx.MockTransport(company.handle), verifier=verifier) as wiring:
         yield ConsoleBench(company, wiring, clock, httpx.ASGITransport(app=make_app(wiring)))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.console.settings import Settings
 from tests.support.console import ConsoleBench, console, problem
 
 ACCESS = "/tenants/acme/access"
@@ -117,6 +118,21 @@ async def test_a_secret_is_rotated_and_a_form_that_is_sent_again_makes_no_other(
     assert [each["secret_id"] for each in client["secrets"]] == [new["secret_id"]]
     assert "was revoked" in words(await browser.post(f"{ACCESS}/clients/client-1/delete"))
     assert "client-1" not in bench.company.access.clients
+
+
+async def test_the_address_of_scim_is_the_public_one_and_not_that_of_the_console() -> None:
+    inside = Settings(users_url="http://users:8000")
+    assert inside.scim_base_url() == "http://users:8000/scim/v2"
+    async with console(settings=Settings(users_url="http://users:8001", scim_url="https://users.example.com/scim/v2/")) as bench:
+        browser = bench.signed_in()
+        shown = [await browser.get(f"{ACCESS}/scim/okta")]
+        seen = ",".join(each["token"] for each in bench.company.access.connections["okta"]["tokens"])
+        shown.append(await browser.post(f"{ACCESS}/scim/okta/tokens", seen=seen, days="90"))
+        for page in shown:
+            assert "https://users.example.com/scim/v2<" in page.text
+            assert "http://users:" not in page.text
+    with pytest.raises(ValueError, match="expected an address such as"):
+        Settings(scim_url="users.example.com")
 
 
 async def test_a_scim_connection_is_added_and_its_token_shown_once(bench: ConsoleBench) -> None:

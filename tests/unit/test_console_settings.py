@@ -174,7 +174,7 @@ async def test_a_test_clock_is_advanced_by_a_day_a_week_to_what_falls_due_and_to
     assert (await browser.post(url, to="tomorrow")).status_code == 422
 
 
-async def test_A9_the_budget_and_the_second_approver_are_changed_in_settings_where_orders_and_refusals_lead(bench: ConsoleBench) -> None:
+async def test_the_budget_and_the_second_approver_are_changed_in_settings_where_orders_and_refusals_lead(bench: ConsoleBench) -> None:
     browser, url, rules = bench.signed_in(), f"{SETTINGS}/purchases", bench.company.contract
     assert f'href="{SETTINGS}#purchases"' in (await browser.get("/tenants/acme/orders")).text
     assert "One person approves each purchase." in words(await browser.get(SETTINGS))
@@ -202,7 +202,7 @@ async def test_A9_the_budget_and_the_second_approver_are_changed_in_settings_whe
     assert (await bench.signed_in(rights=("account:read", "account:buy")).get(url)).status_code == 403
 
 
-async def test_A9_a_purchase_above_the_budget_leads_to_the_rules_only_for_who_may_change_them(bench: ConsoleBench) -> None:
+async def test_a_purchase_above_the_budget_leads_to_the_rules_only_for_who_may_change_them(bench: ConsoleBench) -> None:
     url = "/tenants/acme/licences/lab/buy"
     bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = problem(409, "budget-exceeded", "Above the budget.")
     for rights, leads in ((("account:read", "account:buy"), False), (("account:read", "account:buy", "settings:manage"), True)):

@@ -1,4 +1,4 @@
-"""Settings of purchases: the monthly budget, and which purchases a second person approves (A9)."""
+"""Settings of purchases: the monthly budget, and which purchases a second person approves."""
 
 import hashlib
 from collections.abc import Mapping

@@ -60,7 +60,7 @@ def _shown(page: Page, connection: Mapping[str, Any], form: Form, status: int = 
 
 
 def _base_url(page: Page) -> str:
-    return f"{page.wiring.settings.users_url}/scim/v2"
+    return page.wiring.settings.scim_base_url()
 
 
 @router.get("/{connection}")
