@@ -25,6 +25,8 @@ _EXAMPLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PurchaseTexts:
+    """The words for one reader. Amounts are in `currency`."""
+
     gettext: Callable[..., str]
     formats: Formats
     currency: str
