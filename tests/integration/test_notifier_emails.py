@@ -243,6 +243,28 @@ async def test_a_permanently_refused_e_mail_fails_and_a_temporarily_refused_one_
     assert sent[0].attempts == 2
 
 
+async def test_failed_e_mails_count_for_30_days_or_until_a_later_one_reaches_the_recipient(notifier: Notifier) -> None:
+    addresses = ["p1@acme.example", "p2@acme.example"]
+    notifier.server.refusals = {each: ["550 5.1.1 no such user"] for each in addresses}
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), person_added("p1"), person_added("p2"))
+        await notifier.send(*(notifier.assigned(user, flagged()) for user in ("p1", "p2")))
+        await notifier.until_idle(wiring)
+        now = wiring.clock.now()
+
+        async def shown(days: int = 30, most: int = 10) -> list[store.Undelivered]:
+            async with notifier.database.unit_of_work("acme") as uow:
+                since = now - timedelta(days=days)
+                return list(await store.undelivered(uow.connection, "acme", since, most))
+
+        assert sorted(each.recipient for each in await shown()) == addresses
+        assert [(each.emails, each.recipients) for each in await shown(most=1)] == [(2, 2)]
+        assert await shown(days=-1) == []
+        await notifier.send(notifier.assigned("p1", flagged(), flagged("planning")))
+        await notifier.until_idle(wiring)
+        assert [each.recipient for each in await shown()] == ["p2@acme.example"]
+
+
 async def test_an_invited_person_gets_a_link_whose_token_is_stored_nowhere(notifier: Notifier) -> None:
     """An invitation that is over when its e-mail is to be sent is not sent. A reservation that was refused concerns the administrators."""
 

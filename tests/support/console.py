@@ -159,6 +159,7 @@ class Company:
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     reductions: dict[str, dict[str, Any]] = field(default_factory=dict)
     emails: list[dict[str, Any]] = field(default_factory=list)
+    undelivered: dict[str, Any] = field(default_factory=lambda: {"emails": 0, "recipients": 0, "addresses": []})
     status: str = "active"
     ends_on: str | None = None
     unconfirmed: set[str] = field(default_factory=set)
@@ -272,6 +273,7 @@ class Company:
             f"POST users {own}/operator-access": self._open,
             f"GET seats {own}/forecast": lambda request: reply({"pools": [], "events": self._events()}),
             f"GET notifier {own}/emails": lambda request: reply({"items": self.emails, "next": None}),
+            f"GET notifier {own}/emails/undelivered": lambda request: reply(self.undelivered),
             f"POST invoicing {own}/quotes": self._quote,
             f"POST invoicing {own}/subscription/modules": self._quote_module,
             f"GET invoicing {own}/quotes/([^/]+)": self._one_quote,

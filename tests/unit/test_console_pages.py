@@ -50,7 +50,7 @@ async def test_T1_T3_E6_M3_M7_the_page_shows_base_licences_and_modules_in_two_se
 
 
 async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(bench: ConsoleBench) -> None:
-    bench.company.emails = [{"state": "failed", "to": "u1@acme.example"}]
+    bench.company.undelivered = {"emails": 120, "recipients": 2, "addresses": ["u1@acme.example"]}
     bench.company.money.waits |= {"waiting_quotes": 1, "estimates": 2, "overdue_invoices": 1, "overdue_minor": 12_345}
     bench.company.ends_on = "2026-04-01"
     page = words(await bench.signed_in().get(LICENCES))
@@ -63,8 +63,8 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
         "Planning: 1 person was refused, and licences are free now",
         "1 purchase waits for a second approver",
         "2 estimates of the vendor wait for your approval",
-        "1 e-mail could not be delivered",
-        "Check the e-mail addresses: u1@acme.example",
+        "120 e-mails could not be delivered",
+        "Check the e-mail addresses: u1@acme.example, …",
         "Licences 122 of 119",
     ]
     assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)

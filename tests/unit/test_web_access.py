@@ -224,6 +224,7 @@ PERSON = "/v1/tenants/{tenant}/people/{user}"
 WITH_VIEWSET = {
     ("notifier", "GET", "/v1/tenants/{tenant}/actions"),
     ("notifier", "GET", "/v1/tenants/{tenant}/emails"),
+    ("notifier", "GET", "/v1/tenants/{tenant}/emails/undelivered"),
     ("notifier", "GET", "/v1/tenants/{tenant}/emails/{email}"),
     ("users", "GET", "/v1/tenants/{tenant}/department-mapping"),
     ("users", "GET", "/v1/tenants/{tenant}/profiles"),

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from services.console.pages.page import Page
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ACCOUNT_BUY
-
-ADDRESSES_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +112,8 @@ def attention_of(
         found += _of_module(row, licences["period"]["end"], page, direct=direct)
     if open_items.ok:
         found += _to_approve(open_items.value, page)
-    if emails.ok and emails.value["items"]:
-        found.append(_undelivered(emails.value["items"], page))
+    if emails.ok and emails.value["emails"]:
+        found.append(_undelivered(emails.value, page))
     return found
 
 
@@ -223,11 +221,11 @@ def _people(row: Row, page: Page, state: str) -> str:
     return page.url(f"people?module={url_part(row.module)}&state={state}") if page.has_page("people") else ""
 
 
-def _undelivered(emails: Sequence[Mapping[str, Any]], page: Page) -> Attention:
+def _undelivered(found: Mapping[str, Any], page: Page) -> Attention:
     """Name the addresses, so that somebody can correct them."""
-    title = page.ngettext("%(num)s e-mail could not be delivered", "%(num)s e-mails could not be delivered", len(emails))
-    addresses = list(dict.fromkeys(each["to"] for each in emails))
-    named = ", ".join(addresses[:ADDRESSES_NAMED]) + (", …" if len(addresses) > ADDRESSES_NAMED else "")
+    title = page.ngettext("%(num)s e-mail could not be delivered", "%(num)s e-mails could not be delivered", found["emails"])
+    addresses = found["addresses"]
+    named = ", ".join(addresses) + (", …" if found["recipients"] > len(addresses) else "")
     text = page.gettext("Somebody may not know of a deadline. Check the e-mail addresses: %(addresses)s", addresses=named)
     people = page.url(f"people?text={url_part(addresses[0])}&status=all") if page.has_page("people") else ""
     return Attention("warning", "mail", title, text, people=people)

@@ -29,7 +29,6 @@ Chosen = Annotated[str, Query(max_length=100)]
 HISTORY_DAYS: Final = 90
 CHANGES_SHOWN: Final = 8
 NAMED_MAX: Final = 8
-FAILED_EMAILS_MAX: Final = 100
 CHANGES: Final = (  # of the numbers, as the action log names them
     "licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_restored", "pool_opened",
     "pool_close_scheduled", "pool_closed", "period_started",
@@ -97,7 +96,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         page.get("users", "statistics/modules"),
         page.get("invoicing", "subscription"),
         page.get("invoicing", "open-items"),
-        page.get("notifier", "emails", state="failed", limit=FAILED_EMAILS_MAX) if page.may(LOG_READ) else page.nothing(),
+        page.get("notifier", "emails/undelivered") if page.may(LOG_READ) else page.nothing(),
         page.get("invoicing", f"orders/{url_part(order)}") if order else page.nothing(),
         page.get("invoicing", f"reductions/{url_part(reduction)}") if reduction else page.nothing(),
     )

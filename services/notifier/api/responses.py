@@ -71,6 +71,14 @@ class Email(BaseModel):
         return cls(**_fields(row))
 
 
+class UndeliveredEmails(BaseModel):
+    """The e-mails of the last 30 days that could not be sent, without those whose recipient got a later one."""
+
+    emails: int
+    recipients: int = Field(description="Number of addresses.")
+    addresses: Sequence[str] = Field(description="The first addresses, the newest failure first.")
+
+
 class EmailWithText(Email):
     text: str = Field(description="Plain text; empty when it has been deleted.")
     html: str

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, literal_column, select, tuple_, update
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, exists, func, literal_column, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,6 +77,15 @@ class ShownEmail(ListedEmail):
     body_html: str
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """An address to which e-mails failed, of all such addresses. Both totals are those of all of them."""
+
+    recipient: str
+    emails: int
+    recipients: int
+
+
 TABLE = table_of("emails", NewEmail, ClaimedEmail, ShownEmail)
 E = TABLE.c
 _TENANT, _STATE, _USER = (bindparam(name, type_=Text) for name in ("tenant", "of_state", "user"))
@@ -122,6 +131,32 @@ _LISTED = (
     )
     .order_by(E.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
+)
+# A failed e-mail no longer counts when a later one reached the same person, whatever the address is now, or the same address.
+_LATER_SENT = TABLE.alias("later")
+_TO, _TO_LATER = (func.coalesce(each.c.user_id, each.c.recipient) for each in (TABLE, _LATER_SENT))
+_REACHED = exists(
+    select(_LATER_SENT.c.seq)
+    .where(
+        _LATER_SENT.c.tenant_id == E.tenant_id,
+        _TO_LATER == _TO,
+        _LATER_SENT.c.state == literal_column("'sent'"),
+        _LATER_SENT.c.seq > E.seq,
+    )
+    .correlate(TABLE)
+)
+_UNDELIVERED = (
+    select(E.recipient, func.sum(func.count()).over(), func.count().over())
+    .where(
+        E.tenant_id == _TENANT,
+        E.state == literal_column("'failed'"),
+        E.queued_at >= bindparam("since", type_=DateTime(timezone=True)),
+        ~_REACHED,
+        _SEEN,
+    )
+    .group_by(E.recipient)
+    .order_by(func.max(E.seq).desc())
+    .limit(bindparam("most", type_=BigInteger))
 )
 _SHOWN = select(*columns_of(ShownEmail, TABLE)).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"), _SEEN)
 
@@ -179,6 +214,16 @@ async def emails(
     """Return a page of e-mails, newest first."""
     values = {"tenant": tenant_id, "of_state": state, "user": user, "before": before, "limit": limit} | _seen(view)
     return await many(connection, _LISTED, ListedEmail, **values)
+
+
+async def undelivered(
+    connection: AsyncConnection, tenant_id: str, since: datetime, most: int, view: View | None = None
+) -> Sequence[Undelivered]:
+    """Return the first addresses, the newest failure first, whose e-mails failed since then and got none afterwards."""
+    values = {"tenant": tenant_id, "since": since, "most": most} | _seen(view)
+    return [
+        Undelivered(recipient, int(emails), recipients) for recipient, emails, recipients in await connection.execute(_UNDELIVERED, values)
+    ]
 
 
 def _seen(view: View | None) -> dict[str, Any]:

@@ -130,6 +130,10 @@ CREATE INDEX emails_due ON emails (next_attempt_at) WHERE state IN ('queued', 's
 
 CREATE INDEX emails_listed ON emails (tenant_id, seq);
 
+CREATE INDEX emails_failed ON emails (tenant_id, queued_at) WHERE state = 'failed';
+
+CREATE INDEX emails_sent_to ON emails (tenant_id, coalesce(user_id, recipient), seq) WHERE state = 'sent';
+
 CREATE TABLE first_start (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     started_at timestamptz NOT NULL,
