@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest_asyncio
 
-from tests.support.console import ConsoleBench, console
+from tests.support.console import ConsoleBench, console, problem
 from tests.support.console_people import person
 from tests.unit.test_console_people import PEOPLE, words
 
@@ -198,3 +198,26 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     assert (people.held, people.sources[0]["duplicates_held"]) == ([], False)
     assert sent(bench, "POST") == []
     assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/checks")).status_code == 403
+
+
+async def test_a_preview_that_is_still_being_computed_is_asked_for_again(bench: ConsoleBench) -> None:
+    rest = "POST users /v1/tenants/acme/people/bulk-changes"
+    busy = problem(429, "too-many-requests", "Too many what-if questions.", headers={"retry-after": "3"})
+    browser, one = bench.signed_in(), f"{PEOPLE}/u1/access/deactivate"
+    await browser.get(PEOPLE)
+    bench.company.answers[rest] = busy
+    waits = await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann", "u1"])
+    assert (waits.status_code, "The preview is being computed" in words(waits)) == (200, True)
+    assert 'data-send-after="3"' in waits.text
+    again = dict(re.findall(r'name="(action)" value="([^"]*)"', waits.text)) | {
+        "user": re.findall(r'name="user" value="([^"]*)"', waits.text)
+    }
+    assert again == {"action": "deactivate", "user": ["ann", "u1"]}
+    page, dialog = await browser.get(one), await browser.get(one, hx_request="true")
+    assert (page.headers["refresh"], "The preview is being computed" in words(page)) == ("3", True)
+    assert f'hx-get="{one}" hx-trigger="load delay:3s" hx-target="#dialog-content"' in dialog.text
+    assert "refresh" not in dialog.headers
+    assert "Die Vorschau wird berechnet" in words(await browser.get(one, accept_language="de"))
+    del bench.company.answers[rest]
+    assert "Deactivate people" in words(await browser.post(f"{PEOPLE}/bulk", **again))
+    assert sent(bench, "POST") == []

@@ -83,7 +83,12 @@ async def show_access(page: Managing, user: str, action: str) -> Response:
     if action not in bulk_people.OPPOSITE:
         raise NotThere
     person, _ = await _person(page, user)
-    found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
+    try:
+        found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
+    except Refusal as refusal:
+        if refusal.problem.status == 429:
+            return bulk_people.computing(page, refusal.problem)
+        raise
     modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     names = module_names(modules)
     return page.render("person_access.html", person=person, action=action, found=found, names=names, texts=people_texts)

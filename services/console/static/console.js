@@ -104,6 +104,13 @@
     });
   });
 
+  // A preview that is still being computed is asked for again.
+  document.querySelectorAll("form[data-send-after]").forEach(function (form) {
+    window.setTimeout(function () {
+      form.requestSubmit();
+    }, Number(form.dataset.sendAfter) * 1000);
+  });
+
   // A form that was sent is not sent again by a second click.
   document.addEventListener("submit", function (event) {
     if (event.target.dataset.sent) {
