@@ -10,7 +10,7 @@ from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
-from services.console.rest.services import url_part
+from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS
 from shared.translations import N_
 
@@ -133,6 +133,10 @@ async def show_role(page: Managing, role: str, text: Annotated[str, Query(max_le
     )
 
 
+def _role_form(part: Part) -> Form:
+    return Form({"name": [part.value["name"]], "rights": list(part.value["rights"]), "etag": [part.etag or ""]})
+
+
 @router.get("/roles/{role}/edit")
 async def ask_change(page: Managing, role: str) -> Response:
     """Ask for another name or other rights of a role."""
@@ -140,8 +144,7 @@ async def ask_change(page: Managing, role: str) -> Response:
     found = part.need()
     if found["built_in"]:
         raise NotThere
-    form = Form({"name": [found["name"]], "rights": list(found["rights"]), "etag": [part.etag or ""]})
-    return _role_page(page, found, form)
+    return _role_page(page, found, _role_form(part))
 
 
 @router.post("/roles/{role}/edit")
@@ -156,6 +159,12 @@ async def change_role(page: Managing, role: str) -> Response:
             return page.redirect(page.url(f"access/roles/{url_part(role)}"), text)
         except Refusal as refusal:
             form.refuse(refusal.problem)
+            if refusal.problem.is_stale:
+                part = await page.get("users", f"roles/{url_part(role)}")
+                found = part.need()
+                rights = ", ".join(page.gettext(RIGHTS.get(right, right)) for right in found["rights"])
+                texts = {"name": (page.gettext("Name"), found["name"]), "rights": (page.gettext("Rights"), rights)}
+                form.go_on_from(_role_form(part), "etag", texts)
     return _role_page(page, found, form, 422)
 
 
@@ -178,17 +187,19 @@ async def delete_role(page: Managing, role: str) -> Response:
 async def ask_roles(page: Managing, user: str, role: Annotated[str, Query(max_length=100)] = "") -> Response:
     """Ask which roles a person shall have, and whom the person sees. `role` is suggested."""
     part = await page.get("users", f"people/{url_part(user)}/roles")
-    found = part.need()
-    viewset = found["viewset"]
-    form = Form(
+    return await _person_page(page, user, _person_form(part, role))
+
+
+def _person_form(part: Part, role: str = "") -> Form:
+    held, viewset = part.need(), part.need()["viewset"]
+    return Form(
         {
-            "roles": list(dict.fromkeys([*found["roles"], *([role] if role else [])])),
+            "roles": list(dict.fromkeys([*held["roles"], *([role] if role else [])])),
             "sees": ["all" if viewset is None else "own" if viewset == "own" else "list"],
             "departments": ["\n".join(viewset) if isinstance(viewset, list) else ""],
             "etag": [part.etag or ""],
         }
     )
-    return await _person_page(page, user, form)
 
 
 async def _person_page(page: Page, user: str, form: Form, status: int = 200) -> Response:
@@ -197,16 +208,30 @@ async def _person_page(page: Page, user: str, form: Form, status: int = 200) -> 
         page.get("users", f"people/{url_part(user)}/roles"),
         page.get("users", "department-mapping"),
     )
+    roles = await roles_of(page)
+    if form.problem is not None and form.problem.is_stale:
+        form.go_on_from(_person_form(held), "etag", _present_roles(page, held.value, roles))
     return page.render(
         "access_person.html",
         status,
         person=person.need(),
         held=held.need(),
         form=form,
-        roles=await roles_of(page),
+        roles=roles,
         rights=RIGHTS,
         known=sorted(mapping.value, key=str.casefold)[:LISTED_MAX] if mapping.ok else [],
     )
+
+
+def _present_roles(page: Page, held: Mapping[str, Any], roles: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Return the roles of a person, and whom the person sees, with their labels."""
+    viewset, names = held["viewset"], {role["role"]: role["name"] for role in roles}
+    sees = page.gettext("Everybody") if viewset is None else page.gettext("The own department") if viewset == "own" else ""
+    return {
+        "roles": (page.gettext("Roles"), ", ".join(names.get(role, role) for role in held["roles"]) or "–"),
+        "sees": (page.gettext("Whom the person sees"), sees or page.gettext("These departments")),
+        "departments": (page.gettext("Departments"), ", ".join(viewset) if isinstance(viewset, list) else "–"),
+    }
 
 
 @router.post("/people/{user}")

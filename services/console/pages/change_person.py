@@ -11,6 +11,7 @@ from services.console.pages.add_person import choices
 from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.person import written
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
@@ -45,11 +46,15 @@ async def _send(page: Page, user: str, method: str, path: str, body: Any = None,
     return page.redirect(_home(page, user), notice)
 
 
+def _data_form(person: Mapping[str, Any], seen: str) -> Form:
+    return Form.of(**{name: person[name] or "" for name in EDITED}, seen=seen)
+
+
 @router.get("/edit")
 async def ask_data(page: Managing, user: str) -> Response:
     """Show the data as a form."""
     person, seen = await _person(page, user)
-    form = Form.of(**{name: person[name] or "" for name in EDITED}, seen=seen)
+    form = _data_form(person, seen)
     return page.render("person_edit.html", person=person, form=form, **await choices(page, person["profile"]))
 
 
@@ -66,7 +71,16 @@ async def edit(page: Managing, user: str) -> Response:
         await page.send("PATCH", "users", f"people/{url_part(user)}", body, etag=form["seen"] or seen)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return page.render("person_edit.html", 422, person=person, form=form, **await choices(page, person["profile"]))
+        if refusal.problem.is_stale:
+            person, seen = await _person(page, user)
+        offered = await choices(page, person["profile"])
+        if refusal.problem.is_stale:
+            shown = {name: written(name, person[name], page) for name in EDITED} | {
+                "profile": dict(offered["profiles"])[person["profile"] or ""]
+            }
+            texts = {name: (page.gettext(people_texts.FIELDS[name]), shown[name]) for name in EDITED}
+            form.go_on_from(_data_form(person, seen), "seen", texts)
+        return page.render("person_edit.html", 422, person=person, form=form, **offered)
     return page.redirect(_home(page, user), page.gettext("The data were changed."))
 
 

@@ -32,6 +32,7 @@ class Form:
         self.files = dict(files or {})
         self.errors: dict[str, str] = {}
         self.problem: Problem | None = None  # a refusal that belongs to no field
+        self.present: dict[str, str] | None = None  # values that somebody else has changed meanwhile, by their labels
 
     @classmethod
     def of(cls, **values: object) -> "Form":
@@ -91,6 +92,16 @@ class Form:
             self.errors[name] = error
             return 0
         return amount
+
+    def go_on_from(self, present: "Form", mark: str, texts: Mapping[str, tuple[str, str]]) -> None:
+        """Let the form be sent again after somebody else has changed what it is about: the input stays, the field `mark` takes its present
+        value, and the page shows the present values that differ from the input. `texts` has the label and the present value of each field,
+        as a reader reads them."""
+        self._fields[mark] = present.all(mark)
+        self.present = dict(text for name, text in texts.items() if self._lines(name) != present._lines(name))
+
+    def _lines(self, name: str) -> set[str]:
+        return {line.strip() for value in self.all(name) for line in value.splitlines()} - {""}
 
     def refuse(self, problem: Problem, fields: Mapping[str, str] | None = None) -> None:
         """Show a service's refusal: beside the fields that it names, or above the form. `fields` maps a path of the request, such as

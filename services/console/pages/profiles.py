@@ -71,9 +71,12 @@ async def ask_profile(page: Managing, profile: Chosen = "") -> Response:
     """Show a profile as a form, or an empty one."""
     if not profile:
         return await _show(page, "", Form())
-    found = await _profile(page, profile)
+    return await _show(page, profile, _profile_form(await _profile(page, profile)))
+
+
+def _profile_form(found: Mapping[str, Any]) -> Form:
     fields = {"name": [found["name"]], "modules": list(found["modules"]), "seen": [f'"{found["version"]}"']}
-    return await _show(page, profile, Form(fields | ({"partial": ["yes"]} if found["partial"] else {})))
+    return Form(fields | ({"partial": ["yes"]} if found["partial"] else {}))
 
 
 @router.post("/edit")
@@ -92,9 +95,26 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or '"0"')
     except Refusal as refusal:
-        form.refuse(refusal.problem)
+        if refusal.problem.is_stale and not profile:
+            form.errors["profile"] = page.gettext("There is a profile with this id already.")
+        else:
+            form.refuse(refusal.problem)
+        if refusal.problem.is_stale and profile:
+            await _go_on(page, profile, form)
         return await _show(page, profile, form, status=422)
     return page.redirect(page.url("profiles"), page.gettext("The profile was saved. Its people are evaluated again now."))
+
+
+async def _go_on(page: Page, profile: str, form: Form) -> None:
+    """Show what somebody else has made of the profile."""
+    found, modules = await _profile(page, profile), await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    names = module_names(modules)
+    texts = {
+        "name": (page.gettext("Name"), found["name"]),
+        "modules": (page.gettext("Modules"), ", ".join(names.get(module, module) for module in found["modules"]) or "–"),
+        "partial": (page.gettext("Give what is available"), page.gettext("yes") if found["partial"] else page.gettext("no")),
+    }
+    form.go_on_from(_profile_form(found), "seen", texts)
 
 
 async def _show_department(page: Page, form: Form, preview: Any = None, status: int = 200) -> Response:

@@ -67,7 +67,21 @@ def _base_url(page: Page) -> str:
 async def show_connection(page: Managing, connection: str) -> Response:
     """Show a connection: its tokens, its settings, and how an identity provider is set up."""
     found = await _connection(page, connection)
-    return _shown(page, found, Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=365, version=found["version"]))
+    return _shown(page, found, _settings_form(found))
+
+
+def _settings_form(found: Mapping[str, Any]) -> Form:
+    return Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=365, version=found["version"])
+
+
+def _present(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    creates, suspends = found["on_full"] != "refuse", found["deactivation"] != "leaves"
+    full = page.gettext("Add the person without a licence") if creates else page.gettext("Answer with an error")
+    deactivated = page.gettext("The login is blocked") if suspends else page.gettext("The person has left")
+    return {
+        "on_full": (page.gettext("A new person, and no licence is free"), full),
+        "deactivation": (page.gettext("The identity provider deactivates a person"), deactivated),
+    }
 
 
 @router.post("/{connection}")
@@ -79,6 +93,9 @@ async def change_connection(page: Managing, connection: str) -> Response:
         await page.send("PUT", "users", f"scim-connections/{url_part(connection)}", body, etag=f'"{form["version"]}"')
     except Refusal as refusal:
         form.refuse(refusal.problem)
+        if refusal.problem.is_stale:
+            found = await _connection(page, connection)
+            form.go_on_from(_settings_form(found), "version", _present(page, found))
         return _shown(page, found, form, 422)
     return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.gettext("The connection was changed."))
 

@@ -147,9 +147,10 @@ async def change_policies(page: Managing, module: str) -> Response:
     """Change the policies that differ from the present ones."""
     (pool, name), form = await _pool(page, module), page.form
     if form["seen"] != _seen(pool["policies"]):
-        again = _policy_form(pool["policies"])
-        again.problem = Problem("precondition-failed", 412, "")
-        return _policy_page(page, pool, name, again, 409)
+        form.problem = Problem("precondition-failed", 412, "")
+        present = _present_policies(page, pool)
+        form.go_on_from(_policy_form(pool["policies"]), "seen", {field: text for field, text in present.items() if field in form})
+        return _policy_page(page, pool, name, form, 409)
     wanted = _wanted_policies(page, form)
     changed = {key: value for key, value in wanted.items() if value != pool["policies"].get(key)}
     if form.ok and not changed:
@@ -162,6 +163,27 @@ async def change_policies(page: Managing, module: str) -> Response:
     if not form.ok:
         return _policy_page(page, pool, name, form, 422)
     return page.redirect(page.url("settings#policies"), page.gettext("The policies of %(name)s were changed.", name=name))
+
+
+def _present_policies(page: Page, pool: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the label and the present value of each field of the form."""
+    texts = PolicyTexts(page.gettext, page.ngettext, page.formats, pool["licences"], pool["policies"])
+    by_name = {each.name: (each.title, each.value) for each in texts.all()}
+    grace = (page.gettext("Time over the limit"), texts.duration(pool["policies"].get("grace", "P7D")))
+    caps = {name: pool["policies"].get(name) for name in ("flag_cap", "expand_cap")}
+    numbers = {name: "–" if cap is None else page.formats.number(cap) for name, cap in caps.items()}
+    return {
+        "over_limit": by_name["over_limit"],
+        "grace": grace,
+        "grace_unit": grace,
+        "flag_cap": (page.gettext("People over the limit at once"), numbers["flag_cap"]),
+        "expand_cap": (page.gettext("Largest number of licences"), numbers["expand_cap"]),
+        "warn": by_name["warn_at"],
+        "warn_number": by_name["warn_at"],
+        "leaver": by_name["terminate_reduces_pool"],
+        "reduce_at": by_name["reduce_at"],
+        "reduce_below_use": by_name["reduce_below_use"],
+    }
 
 
 def _wanted_policies(page: Page, form: Form) -> dict[str, Any]:
@@ -223,9 +245,12 @@ def _company_page(page: Page, form: Form, status: int = 200) -> Response:
 @router.get("/company")
 async def ask_company(page: Managing) -> Response:
     """Ask for the settings of the company."""
-    part = await page.get("users", _tenant_path(page))
+    return _company_page(page, _company_form(await page.get("users", _tenant_path(page))))
+
+
+def _company_form(part: Part) -> Form:
     found = part.need()
-    form = Form.of(
+    return Form.of(
         etag=part.etag,
         name=found["name"],
         locale=found["locale"],
@@ -233,7 +258,17 @@ async def ask_company(page: Managing) -> Response:
         release_on_expiry="yes" if found["release_on_expiry"] else None,
         erase_after_months=found["erase_after_months"],
     )
-    return _company_page(page, form)
+
+
+def _present_company(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    releases = page.gettext("yes") if found["release_on_expiry"] else page.gettext("no")
+    return {
+        "name": (page.gettext("Name"), found["name"]),
+        "locale": (page.gettext("Language and country of e-mails"), _language_name(page, found["locale"])),
+        "contact_email": (page.gettext("Contact address"), found["contact_email"]),
+        "release_on_expiry": (page.gettext("Release the seats of a person whose login ends"), releases),
+        "erase_after_months": (page.gettext("Months after which people who have left are erased"), str(found["erase_after_months"])),
+    }
 
 
 @router.post("/company")
@@ -255,6 +290,9 @@ async def change_company(page: Managing) -> Response:
             await page.send("PATCH", "users", _tenant_path(page), body, etag=form["etag"])
         except Refusal as refusal:
             form.refuse(refusal.problem)
+            if refusal.problem.is_stale:
+                part = await page.get("users", _tenant_path(page))
+                form.go_on_from(_company_form(part), "etag", _present_company(page, part.value))
     if not form.ok:
         return _company_page(page, form, 422)
     return page.redirect(page.url("settings"), page.gettext("The settings were changed."))

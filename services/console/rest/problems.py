@@ -38,6 +38,11 @@ class Problem:
     retry_after_seconds: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether somebody else has changed it since the form was shown."""
+        return self.status == 412
+
     @classmethod
     def of(cls, response: httpx.Response) -> "Problem":
         """Return the problem of an answer. An answer that is none, for example that of a proxy, becomes one with the status alone."""

@@ -1,0 +1,90 @@
+"""Forms of the console about what somebody else has changed meanwhile: they show the present values, and can be sent again."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.console import ConsoleBench, console, problem
+from tests.unit.test_console_settings import fields, words
+
+OWN = "/tenants/acme"
+PERSON = {
+    "name": "Zora S.", "login": "u1", "email": "u1@acme.example", "job_title": "Analyst", "department": "Research", "profile": "staff",
+    "kind": "employee",
+}  # fmt: skip
+COMPANY = {"name": "Alpenrose", "locale": "de-CH", "contact_email": "it@acme.example", "erase_after_months": "24"}
+PROFILE: dict[str, Any] = {"step": "save", "name": "Everybody", "modules": ["projects"]}
+CONNECTION = {"on_full": "refuse", "deactivation": "suspends"}
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("path", "refused", "mark", "given", "shown"),
+    [
+        ("/people/u1/edit", "PATCH users /v1/tenants/acme/people/u1", "seen", PERSON, "Name Zora Schmid"),
+        ("/access/people/u1", "PUT users /v1/tenants/acme/people/u1/roles", "etag", {"roles": ["owner"], "sees": "all"}, "Roles Auditor"),
+        (
+            "/access/roles/auditor/edit",
+            "PATCH users /v1/tenants/acme/roles/auditor",
+            "etag",
+            {"name": "Revision", "rights": ["log:read"]},
+            "Name Auditor Rights see licences, plan and invoices, read the action log",
+        ),
+        ("/settings/company", "PATCH users /v1/tenants/acme", "etag", COMPANY, "Name Alpenrose AG"),
+        ("/profiles/edit?profile=staff", "PUT users /v1/tenants/acme/profiles/staff", "seen", PROFILE, "Name Staff Modules"),
+        (
+            "/access/scim/okta",
+            "PUT users /v1/tenants/acme/scim-connections/okta",
+            "version",
+            CONNECTION,
+            "Add the person without a licence",
+        ),
+    ],
+)
+async def test_a_form_that_was_refused_as_stale_shows_what_differs_and_is_saved_when_it_is_sent_again(
+    bench: ConsoleBench, path: str, refused: str, mark: str, given: dict[str, Any], shown: str
+) -> None:
+    browser = bench.signed_in()
+    await browser.get(OWN + path)
+    bench.company.answers[refused] = problem(412, "precondition-failed", "It was changed.")
+    stale = await browser.post(OWN + path, **given | {mark: '"0"' if mark != "version" else "0"})
+    text = words(stale)
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in text) == (422, True)
+    stored = text.partition("Stored now")[2]
+    assert shown in stored
+    assert "Analyst" not in stored, "only what differs"
+    found = re.search(rf'name="{mark}" value="([^"]+)"', stale.text)
+    assert found is not None
+    del bench.company.answers[refused]
+    again = await browser.post(OWN + path, **given | {mark: unescape(found[1])})
+    assert again.status_code == 200
+    last = [each for each in bench.company.requests if each.method in ("PATCH", "PUT")][-1]
+    assert last.headers["if-match"].strip('"') not in ("", "0")
+
+
+async def test_policies_that_somebody_else_has_changed_keep_the_input_and_are_saved_when_sent_again(bench: ConsoleBench) -> None:
+    browser, url = bench.signed_in(), f"{OWN}/settings/policies/lab"
+    form = fields(await browser.get(url))
+    bench.company.settings.policies["lab"] |= {"flag_cap": 7}
+    stale = await browser.post(url, **form | {"warn": "share", "warn_number": "80"})
+    assert (stale.status_code, fields(stale)["warn_number"]) == (409, "80")
+    assert "People over the limit at once 7" in words(stale).partition("Stored now")[2]
+    done = await browser.post(url, **fields(stale))
+    assert "The policies of Lab were changed." in words(done)
+    assert bench.company.settings.sent == [{"modules": {"lab": {"flag_cap": 5, "warn_at": "80%"}}}]
+
+
+async def test_a_new_profile_does_not_replace_one_with_the_same_id(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{OWN}/profiles/edit")
+    taken = await browser.post(f"{OWN}/profiles/edit", **PROFILE | {"profile": "staff"})
+    assert (taken.status_code, "There is a profile with this id already." in words(taken)) == (422, True)
