@@ -167,7 +167,7 @@ async def test_T8_a_quote_whose_basis_has_changed_is_replaced_by_a_new_one(bench
     ("language", "text"),
     [
         ("en", "Another person with the right to buy must approve the purchase too. Nothing is bought until then."),
-        ("de", "Eine weitere Person mit Kaufrecht muss dem Kauf ebenfalls zustimmen. Bis dahin wird nichts gekauft."),
+        ("de", "Eine weitere Person mit Kaufrecht muss den Kauf ebenfalls genehmigen. Bis dahin wird nichts gekauft."),
     ],
 )
 async def test_the_first_of_two_approvers_is_told_that_nothing_is_bought_yet(bench: ConsoleBench, language: str, text: str) -> None:

@@ -54,7 +54,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "period_scheduled": N_("The next period was scheduled."),
             "period_started": N_("A new period began for %(module)s."),
             "order_refused": N_("An order was refused, because the numbers had changed."),
-            "command_rejected": N_("A request was rejected, because it made no sense."),
+            "command_rejected": N_("A request was rejected because it was not valid."),
             "command_failed": N_("A request could not be decided because of an error."),
             "settle_failed": N_("Due items could not be applied because of an error."),
         },
