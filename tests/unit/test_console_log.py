@@ -94,7 +94,9 @@ async def test_a_filter_that_means_nobody_several_people_or_no_day_is_refused_be
     several = await browser.get(f"{LOG}?person=o&module=lab")
     assert "Which person do you mean?" in several.text
     assert f'href="{LOG}?person=u2&amp;module=lab"' in several.text
-    assert "Enter a date, for example" in (await browser.get(f"{LOG}?since=yesterday")).text
+    for query in ("since=yesterday", "since=0001-01-01", "since=1969-12-31", "until=9999-12-31", "until=3000-01-01"):
+        day = await browser.get(f"{LOG}?{query}")
+        assert (day.status_code, "Enter a date, for example" in day.text) == (422, True), query
     assert not [each for each in bench.company.requests if each.url.path.endswith("/actions")], "a wrong filter shows no entries"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import html
 import re
 import zlib
 from collections.abc import AsyncIterator
@@ -14,10 +15,13 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from services.console.pages import PAGES as MODULES
+from services.console.pages.addresses import page_at
 from services.console.pages.headers import CONTENT_SECURITY_POLICY
 from services.console.rendering import languages, static_files
 from services.console.rendering.languages import CATALOGUES, chosen
 from services.console.rendering.problem_texts import TEXTS
+from services.console.rest.services import Part
 from services.console.settings import Settings
 from services.console.sign_in.seals import FORM, Seals
 from shared.sealed import seal
@@ -601,3 +605,113 @@ async def test_what_opens_a_dialog_in_a_live_part_has_an_id_to_which_the_focus_r
     assert {"buy-lab", "next-lab"} <= set(ids)
     assert len(ids) == len(set(ids))
     assert not [each for each in ids if each.startswith("<")]
+
+
+def _shown_at(page: httpx.Response) -> str:
+    found = re.search(r'name="back" value="([^"]*)"', page.text)
+    assert found is not None
+    return html.unescape(found[1])
+
+
+async def test_the_language_can_be_changed_on_every_page_also_on_the_answer_to_a_form(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    people = "/tenants/acme/people?status=left&text=z%20y"
+    assert _shown_at(await browser.get(people)) == people
+    assert _shown_at(await bench.browser().get("/sign-in/link?secret=abc")) == "/sign-in/link?secret=abc"
+    filtered = await browser.get(people)
+    assert filtered.status_code == 200
+    answer = await browser.post("/tenants/acme/people/bulk", headers={"referer": f"http://127.0.0.1:8005{people}"})
+    assert _shown_at(answer) == people, "the page on which the form was"
+    for referer in ("", "http://127.0.0.1:8005/tenants/acme/people/bulk", "http://evil.example/tenants/acme/log"):
+        answer = await browser.post("/tenants/acme/people/bulk", headers={"referer": referer})
+        assert _shown_at(answer) == "/tenants/acme/people", "otherwise the page that owns it"
+    stranger = bench.browser()
+    await stranger.get("/sign-in")
+    by_link = await stranger.post("/sign-in/by-link", email="nobody", next="/")
+    assert (by_link.status_code, _shown_at(by_link)) == (422, "/sign-in")
+    assert (await stranger.post("/language", language="de", back=_shown_at(by_link))).status_code == 200
+
+
+async def test_a_kept_form_keeps_the_query_of_its_address_until_it_is_sent_or_dropped(bench: ConsoleBench) -> None:
+    browser, edit = bench.signed_in(), "/tenants/acme/profiles/edit?profile=staff"
+    for dropped in (True, False):
+        await browser.get(edit)
+        bench.company.sessions.clear()  # the token is refused from now on
+        await browser.post(edit, name="Everybody")
+        browser.http.cookies.delete("seatpool_session")
+        browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
+        for _ in range(2):
+            kept = await browser.get("/resume")
+            assert f'action="{edit}"' in kept.text, "also after it was shown, in another language"
+        if dropped:
+            assert (await browser.post("/resume")).url.path == "/tenants/acme/profiles"
+        else:
+            await browser.post(edit, _resumed="yes", name="Everybody")
+        assert (await browser.get("/resume")).url.path != "/resume", "it is gone"
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/tenants/acme/licences/lab/buy", "/tenants/acme/licences"),
+        ("/operator/tenants/birch/set-up", "/operator/tenants"),
+        ("/operator/requests/birch/r1", "/operator/requests"),
+        ("/operator/catalogue/apply", "/operator/catalogue"),
+        ("/nope", "/"),
+    ],
+)
+def test_the_page_to_which_a_form_belongs_exists(address: str, page: str) -> None:
+    pages = [route for module in MODULES for route in module.router.routes]
+    assert page_at(pages, address, 4) == page
+
+
+async def test_a_file_that_is_sent_after_the_session_ended_leads_to_the_sign_in(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get("/tenants/acme/people/import")
+    for file in (b"x" * 100_000, b"x"):
+        bench.company.sessions.clear()
+        page = await browser.post("/tenants/acme/people/import", files={"file": ("people.csv", file)}, source="hr/acme")
+        assert (page.status_code, page.url.path, page.url.params["next"]) == (200, "/sign-in", "/tenants/acme/people/import")
+        assert "a file cannot be kept" in words(page)
+        assert "too long" not in words(page)
+        bench.wiring.sessions.forget(browser.http.cookies["seatpool_session"])
+
+
+async def test_a_service_that_refuses_the_sign_out_keeps_nobody_signed_in_here(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    page = await browser.get(LICENCES)
+    bench.company.answers["POST users /v1/token/revoke"] = problem(429, "too-many-requests", "Too many requests.")
+    out = await browser.post("/sign-out", follow=False, _sign_out=_sign_out(page))
+    assert any(each.startswith('seatpool_session=""') for each in out.headers.get_list("set-cookie"))
+
+
+async def test_a_download_whose_session_has_ended_leads_to_the_sign_in(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(LICENCES)
+    bench.company.answers["GET notifier /v1/tenants/acme/actions"] = problem(401, "invalid-token", "The token has expired.")
+    assert (await browser.get("/tenants/acme/log/export.csv")).url.path == "/sign-in"
+
+
+async def test_an_export_of_people_goes_on_with_a_new_token_when_its_own_expires(
+    bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, people = bench.signed_in(), bench.company.people.people
+    people |= {f"x{n}": people["u1"] | {"user": f"x{n}", "name": f"Person {n}"} for n in range(250)}
+    get, asked = bench.wiring.services.get, []
+
+    async def late(token: str, service: str, path: str, *given: Any, **named: Any) -> Part:
+        part = await get(token, service, path, *given, **named)
+        if path.endswith("/people"):
+            asked.append(token)
+            bench.clock.seconds += 290
+        return part
+
+    monkeypatch.setattr(bench.wiring.services, "get", late)
+    page = await browser.get("/tenants/acme/people/export.csv?status=all")
+    assert "Person 249" in page.text
+    assert len(set(asked)) == 2, "each page of the list has a token that is valid"
+
+
+async def test_a_filter_that_is_too_long_is_no_page_that_does_not_exist(bench: ConsoleBench) -> None:
+    page = await bench.signed_in().get(f"/tenants/acme/people?text={'x' * 600}")
+    assert (page.status_code, "does not exist" in words(page)) == (400, False)

@@ -98,6 +98,7 @@ def make_app(wiring: Wiring) -> FastAPI:
 
     add_probes(app, ready)
     app.include_router(static_files.router)
+    app.state.pages = [route for module in PAGES for route in module.router.routes]
     for module in PAGES:
         app.include_router(module.router)
     add_error_pages(app)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.access import RIGHTS, ROLES
+from services.console.pages.forms import day_of
 from services.console.pages.licences import names_of
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
@@ -119,7 +120,7 @@ async def _asked(page: Page, chosen: Wanted) -> Asked:
     days = {}
     for name, value in (("since", chosen.since), ("until", chosen.until)):
         try:
-            days[name] = date.fromisoformat(value) if value else None
+            days[name] = day_of(value) if value else None
         except ValueError:
             errors[name], days[name] = page.gettext("Enter a date, for example 2026-03-31."), None
     since, until = days["since"], days["until"]

@@ -1,14 +1,13 @@
 """Change a person: data and overrides, access, leaving and its way back, replacement, hand-over, invitation, erasure."""
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages import bulk_people
 from services.console.pages.add_person import choices
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, day_of
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.person import written
@@ -142,7 +141,7 @@ async def terminate(page: Managing, user: str) -> Response:
     """Show what becomes of the licences, and let the person leave when that was seen."""
     form, (person, _) = page.form, await _person(page, user)
     try:
-        day = date.fromisoformat(form["last_day"])
+        day = day_of(form["last_day"])
     except ValueError:
         form.errors["last_day"] = page.gettext("Enter a day, for example 2026-03-31.")
         return page.render("person_terminate.html", 422, person=person, form=form, seen=None)

@@ -10,9 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from services.console.pages import cookies
+from services.console.pages.addresses import address_of, page_at
 from services.console.pages.forms import TOKEN
-from services.console.pages.page import NotAllowed, NotThere, Page, SignInNeeded, parse_form
-from services.console.pages.route import Forged, SentRequest
+from services.console.pages.page import NotAllowed, NotThere, Page, parse_form
+from services.console.pages.route import FileUnread, Forged, SentRequest, SignInNeeded
 from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
 from services.console.sign_in.seals import FORM
 from services.console.sign_in.sessions import Reader
@@ -42,6 +43,12 @@ async def _error(request: Request, status: int, **values: Any) -> Response:
 async def _not_there(request: Request, error: Exception) -> Response:
     """A page of another tenant is as unknown as one that does not exist."""
     return await _error(request, 404)
+
+
+async def _not_taken(request: Request, error: Exception) -> Response:
+    """A value in the path that is none names no page; one of the query, such as a filter that is too long, is refused by its page."""
+    assert isinstance(error, RequestValidationError)
+    return await _error(request, 404 if any(each["loc"][0] == "path" for each in error.errors()) else 400)
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
@@ -93,26 +100,31 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
         return page.finished(Response(status_code=204, headers={"hx-redirect": f"/sign-in?next={_back_to(request)}"}))
     if request.method != "POST":
         return page.redirect(f"/sign-in?next={_back_to(request)}")
-    kept = await _keep_form(page)
-    return page.redirect(f"/sign-in?next=/resume&why={'form' if kept else 'form-lost'}")
+    why = "file-lost" if isinstance(error, FileUnread) else await _keep_form(page)
+    back = "/resume" if why == "form" else quote(page_at(request.app.state.pages, address_of(request)), safe="/")
+    return page.redirect(f"/sign-in?next={back}&why={why}")
 
 
-async def _keep_form(page: Page) -> bool:
-    """Keep the input in the browser, so that it can be sent again. It is not believed: its token is checked after the sign-in."""
+async def _keep_form(page: Page) -> str:
+    """Keep the input in the browser, so that it can be sent again. It is not believed: its token is checked after the sign-in.
+
+    Return what became of it.
+    """
     form = await parse_form(SentRequest(page.request))
-    content = {"path": page.request.url.path, "fields": form.own_fields(), "token": form[TOKEN]}
-    sealed = None if form.files else page.wiring.seals.seal(content, FORM)
-    if sealed is not None:
-        page.set_cookie(cookies.FORM, sealed)
-    return sealed is not None
+    if form.files:
+        return "file-lost"
+    content = {"path": address_of(page.request), "fields": form.own_fields(), "token": form[TOKEN]}
+    sealed = page.wiring.seals.seal(content, FORM)
+    if sealed is None:
+        return "form-lost"
+    page.set_cookie(cookies.FORM, sealed)
+    return "form"
 
 
 def _back_to(request: Request) -> str:
-    path = request.url.path
+    path = address_of(request)
     if "hx-request" in request.headers and (shown := request.headers.get("hx-current-url", "")):
         path = "/" + shown.split("/", 3)[3] if shown.count("/") >= 3 else "/"
-    elif request.url.query:
-        path = f"{path}?{request.url.query}"
     return quote(path[:1000], safe="/")
 
 
@@ -126,7 +138,7 @@ def add_error_pages(app: FastAPI) -> None:
         (Refusal, _refused),
         (Refused, _refused),
         (Unavailable, _unavailable),
-        (RequestValidationError, _not_there),
+        (RequestValidationError, _not_taken),
         (HTTPException, _http),
     ):
         app.add_exception_handler(kind, handler)

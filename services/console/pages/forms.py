@@ -8,6 +8,7 @@ return page.render("buy.html", form=form)      # the macros show each value, and
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
 from babel.numbers import get_decimal_symbol
@@ -18,6 +19,8 @@ from shared.money import minor_units
 
 TOKEN: Final = "_token"  # noqa: S105 - the name of a field
 KEY: Final = "_key"
+RESUMED: Final = "_resumed"  # in a form that was kept while its reader signed in
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # times around a later or an earlier day may be none
 FIELDS_MAX: Final = 500
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 _SEPARATORS: Final = "'’.,\u0020\u00a0\u202f"
@@ -117,3 +120,11 @@ class Form:
                 placed = True
         if not placed:
             self.problem = problem
+
+
+def day_of(text: str) -> date:
+    """Return the day that a reader has entered, such as 2026-03-31. Raises ValueError, also for one that nothing can be done with."""
+    day = date.fromisoformat(text)
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(text)
+    return day

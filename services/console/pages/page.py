@@ -19,8 +19,9 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from services.console.pages import cookies
-from services.console.pages.forms import FIELDS_MAX, KEY, TOKEN, Form
-from services.console.pages.route import Forged
+from services.console.pages.addresses import page_shown
+from services.console.pages.forms import FIELDS_MAX, KEY, RESUMED, TOKEN, Form
+from services.console.pages.route import Forged, SignInNeeded
 from services.console.rendering import languages
 from services.console.rendering.formats import Formats, as_moment, locale_of
 from services.console.rendering.navigation import links_for
@@ -35,10 +36,6 @@ from shared import ids
 COMPUTED_SECONDS_MAX: Final = 12.0  # for a forecast or a what-if
 SIGN_OUT: Final = "_sign_out"
 _UPLOADED: Final = "multipart/form-data"
-
-
-class SignInNeeded(Exception):
-    """There is no session, or it has ended."""
 
 
 class NotAllowed(Exception):
@@ -118,6 +115,10 @@ class Page:
     def days_until(self, day: str) -> int:
         return max(0, (date.fromisoformat(day) - self.formats.today).days)
 
+    async def renew(self) -> None:
+        """Have a token that is valid for a while. For an answer that takes longer than one. Raises SignInNeeded and Unavailable."""
+        self._reader = await _reader(self.request, self.wiring, self.tenant)
+
     # The other services.
 
     def path(self, below: str) -> str:
@@ -192,6 +193,8 @@ class Page:
         form = await parse_form(self.request)
         if not self.wiring.seals.fits(form[TOKEN], self.cookie(cookies.BROWSER), self.reader.id if self._reader else ""):
             raise Forged
+        if RESUMED in form:
+            self.delete_cookie(cookies.FORM)
         self._form = form
         return form
 
@@ -256,6 +259,7 @@ class Page:
                 "notice": notice,
                 "navigation": links_for(self._reader, self.tenant) if self._reader else [],
                 "here": self.request.url.path,
+                "shown_at": page_shown(self.request),
                 "names_of_languages": languages.names(),
                 "token_field": TOKEN,
                 "key_field": KEY,

@@ -113,6 +113,7 @@ async def export_people(page: Reading, chosen: InWanted) -> Response:
             yield "".join(_csv_line(_values(each)) for each in found["items"])
             if found["next"] is None:
                 return
+            await page.renew()  # the list may take longer than a token is valid
             query = chosen.query() | {"cursor": found["next"], "limit": EXPORTED_AT_ONCE}
             found = (await page.get("users", "people", **query)).need()
 

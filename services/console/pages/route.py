@@ -26,6 +26,14 @@ def with_file(endpoint: F) -> F:
     return endpoint
 
 
+class SignInNeeded(Exception):
+    """There is no session, or it has ended."""
+
+
+class FileUnread(SignInNeeded):
+    """The same, and the file that was sent with a form was not read: only readers may send as much."""
+
+
 class Forged(Exception):
     """A form that was sent from another site, or without the token of its page."""
 
@@ -52,8 +60,9 @@ class PageRoute(APIRoute):
             if request.method in _SAFE:
                 return await answer(SentRequest(request, b""))
             _check_origin(request)
-            is_large = takes_file and await _has_session(request)
-            return await answer(SentRequest(request, await read_body(request, FILE_BYTES_MAX if is_large else FORM_BYTES_MAX)))
+            if takes_file and not await _has_session(request):
+                raise FileUnread
+            return await answer(SentRequest(request, await read_body(request, FILE_BYTES_MAX if takes_file else FORM_BYTES_MAX)))
 
         return handle
 

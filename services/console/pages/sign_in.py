@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.console.pages import cookies
-from services.console.pages.addresses import page_of_console
+from services.console.pages.addresses import page_at, page_of_console
+from services.console.pages.forms import RESUMED
 from services.console.pages.home import AnyReader
 from services.console.pages.identity_provider import CALLBACK, back_to_test
 from services.console.pages.page import Page, parse_form
@@ -18,6 +19,7 @@ from services.console.rest.services import url_part
 from services.console.sign_in.seals import FLOW, FORM
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
+PAGE_PARTS: Final = 4  # of the address of a page in the navigation, with the empty one before the first slash
 
 
 async def _anonymous(request: Request) -> Page:
@@ -198,7 +200,7 @@ async def sign_out(request: Request) -> Response:
     why = "signed-out"
     try:
         await page.wiring.sessions.end(secret)
-    except Unavailable:
+    except (Unavailable, Refusal):
         why = "signed-out-here"
     for cookie in (cookies.SESSION, cookies.FORM, cookies.NOTICE):
         page.delete_cookie(cookie)
@@ -209,15 +211,19 @@ async def sign_out(request: Request) -> Response:
 async def show_kept_form(page: AnyReader) -> Response:
     """Show the form that was sent after its session had ended. It is sent again only by its own reader, who presses the button."""
     kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
-    page.delete_cookie(cookies.FORM)
     if kept is None:
+        page.delete_cookie(cookies.FORM)
         return page.redirect("/")
     if not page.wiring.seals.fits(kept["token"], page.cookie(cookies.BROWSER), page.reader.id):
+        page.delete_cookie(cookies.FORM)
         text = page.gettext("A form was not sent, because somebody else has signed in. Its input was dropped.")
         return page.redirect("/", text, "warning")
-    return page.render("resume.html", path=kept["path"], fields=kept["fields"], back=_page_of(kept["path"]))
+    return page.render("resume.html", path=kept["path"], fields=kept["fields"], resumed=RESUMED)
 
 
-def _page_of(path: str) -> str:
-    """Return the page to which a form belongs: `/tenants/acme/licences` of `/tenants/acme/licences/lab/buy`."""
-    return quote("/".join(path.split("/")[:4]), safe="/")
+@router.post("/resume")
+async def drop_kept_form(page: AnyReader) -> Response:
+    """Drop the form, and show the page to which it belongs: `/tenants/acme/licences` of `/tenants/acme/licences/lab/buy`."""
+    kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
+    page.delete_cookie(cookies.FORM)
+    return page.redirect(page_at(page.request.app.state.pages, kept["path"], PAGE_PARTS) if kept else "/")

@@ -53,7 +53,7 @@ async def advance(page: Managing) -> Response:
     try:
         to = page.now + BY[page.form["by"]] if page.form["by"] in BY else as_moment(page.form["to"])
         await page.send("POST", "users", "clock", {"to": format_instant(to)}, key=page.form.key or None)
-    except ValueError:
+    except (ValueError, OverflowError):
         return await _shown(page, 422)
     except Refusal as refusal:
         return await _shown(page, 409, refusal)

@@ -132,6 +132,8 @@ class Services:
             raise Unavailable(service) from error
         if response.is_error:
             await response.aread()
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise SignedOut
             if response.status_code in _UNAVAILABLE:
                 raise Unavailable(service)
             raise Refusal(Problem.of(response))

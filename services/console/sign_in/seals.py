@@ -18,7 +18,6 @@ from shared.sealed import seal, unseal
 FORM: Final = "console form"
 NOTICE: Final = "console notice"
 FLOW: Final = "console sign-in"
-OPENED: Final = "console opened tenant"
 COOKIE_BYTES_MAX: Final = 3_800  # browsers keep 4,096 bytes of a cookie, with its name
 _MAC_BYTES: Final = 32
 _TEXT_BYTES_MAX: Final = 64 * 1024
