@@ -17,6 +17,7 @@ ROLES = "a person holds a limited number of roles"
 STEPS = "a price has at most 20 steps"
 CATALOGUE = "a request has at most 500 modules and 500 plans"
 BOUNDED = {
+    "UndeliveredEmails.addresses": "the first three, beside their number",
     # Requests limit what is stored.
     "ProfileView.modules": MODULES,
     "ModuleView.requires": MODULES,

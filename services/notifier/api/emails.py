@@ -40,7 +40,7 @@ async def list_emails(
     return Page(items=[Email.of(row) for row in rows], next=encode_cursor(rows[-1].seq) if len(rows) == limit else None)
 
 
-@router.get("/undelivered", summary="Count the e-mails that could not be sent lately")
+@router.get("/undelivered", summary="Get the number of e-mails that could not be sent lately")
 async def get_undelivered(wiring: Wired, tenant: TenantId, principal: LogReader) -> UndeliveredEmails:
     since = wiring.clock.now() - UNDELIVERED_SHOWN
     async with wiring.database.unit_of_work(tenant) as uow:
