@@ -69,6 +69,7 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     assert "changed since, so not undone" in undone
     assert (people["ann"]["status"], people["u1"]["status"]) == ("active", "inactive")
     assert (await browser.post(f"{PEOPLE}/bulk", action="nonsense", user="ann")).status_code == 404
+    assert (await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=f"ann {'9' * 5000}")).status_code == 200
     assert "Select people in the list first." in words(await browser.post(f"{PEOPLE}/bulk", action="activate"))
     assert "/bulk/refused" in (await browser.get(f"{PEOPLE}?status=refused")).text
     assert "The seats of 28 refused people are requested again." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
@@ -191,6 +192,8 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
         "2 more people differ whom your roles do not show.",
     ):
         assert said in text.replace("acme:", "acme :"), said
+    endless = await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="9" * 5000, step="apply")
+    assert (endless.status_code, people.held != []) == (200, True)
     stale = await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="40", step="apply")
     assert "Another number of people would lose access." in words(stale)
     await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="41", step="apply")

@@ -63,6 +63,7 @@ async def test_an_import_by_which_many_would_lose_access_is_confirmed_with_their
     assert people.import_status == "deleted"
     await browser.get(f"{IMPORT}/i1")
     await send(browser, GOOD)
+    assert "Too many people would lose access." in words(await browser.post(f"{IMPORT}/i1/apply", confirm="9" * 5000))
     await browser.post(f"{IMPORT}/i1/apply", confirm="41")
     assert people.import_status == "applying"
 

@@ -266,11 +266,11 @@ async def test_A9_A11_a_request_of_any_tenant_is_answered_with_an_estimate_or_de
         "module": ["lab", "planning"], "kind-lab": "add", "kind-planning": "reduce", "count-lab": "5", "count-planning": "2",
         "currency": "CHF", "valid_until": "2026-04-01", "note": "A pleasure.",
     }  # fmt: skip
-    for price in ("much", "1e99", "-1", "1.005"):
+    for price in ("much", "1e99", "-1", "1.005", "1.250"):
         wrong = await browser.post(f"{url}/estimate", **(fields | {"price-lab": price}))
         assert (wrong.status_code, "Enter a price such as 12.50, or nothing." in words(wrong)) == (422, True), price
-    assert "The estimate was sent to the customer." in words(await browser.post(f"{url}/estimate", **(fields | {"price-lab": "9,50"})))
-    items = [{"module": "lab", "add": 5, "unit_price_minor": 950}, {"module": "planning", "reduce": 2}]
+    assert "The estimate was sent to the customer." in words(await browser.post(f"{url}/estimate", **(fields | {"price-lab": "1,250"})))
+    items = [{"module": "lab", "add": 5, "unit_price_minor": 125_000}, {"module": "planning", "reduce": 2}]
     assert rest.sent == [("PUT", "estimate", {"items": items, "note": "A pleasure.", "valid_until": "2026-04-01"})]
     await browser.get(url)
     wrong = await browser.post(f"{url}/decline", reason="")

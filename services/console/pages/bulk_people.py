@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages.forms import whole_number
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.route import PageRoute
@@ -51,7 +52,8 @@ def _people(page: Page) -> list[dict[str, Any]]:
     found = []
     for each in page.form.all("user")[:PEOPLE_MAX]:
         user, _, revision = each.partition(" ")
-        found.append({"user": user} | ({"revision": int(revision)} if revision.isdecimal() else {}))
+        known = whole_number(revision)
+        found.append({"user": user} | ({"revision": known} if known is not None else {}))
     return found
 
 

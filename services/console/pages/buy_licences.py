@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, whole_number
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
@@ -72,9 +72,9 @@ async def approve(page: Buying, module: str, quote: str) -> Response:
         )
     except Refusal as refusal:
         licences, found = await module_of(page, module)
-        add = page.form["add"]
-        if refusal.problem.type in OUTDATED and add.isdecimal():
-            again = await _quote(page, module, int(add), "")
+        add = whole_number(page.form["add"])
+        if refusal.problem.type in OUTDATED and add:
+            again = await _quote(page, module, add, "")
             return page.render("licences_quote.html", 409, licences=licences, module=found, quote=again, renewed=True)
         form = Form.of(how="add", number=add or 1)
         form.refuse(refusal.problem)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.console.pages.forms import whole_number
 from services.console.pages.licences import names_of
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
@@ -86,8 +87,8 @@ async def confirm_duplicates(page: Managing) -> Response:
 @router.post("/held")
 async def decide_held(page: Managing) -> Response:
     """Apply the changes that wait, or discard them."""
-    source, number = page.form["source"], page.form["confirm"]
+    source = page.form["source"]
     if page.form["step"] == "discard":
         return await _send(page, "held-events/discard", {"source": source}, page.gettext("The changes were discarded. Nobody was changed."))
-    body = {"source": source, "confirm": int(number) if number.isdecimal() else 0}
+    body = {"source": source, "confirm": whole_number(page.form["confirm"]) or 0}
     return await _send(page, "held-events/confirm", body, page.gettext("The changes are being applied."))

@@ -9,9 +9,10 @@ return page.render("buy.html", form=form)      # the macros show each value, and
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
-from babel.numbers import get_decimal_symbol
+from babel.numbers import NumberFormatError, parse_decimal
 from starlette.datastructures import UploadFile
 
 from services.console.rest.problems import Problem
@@ -22,9 +23,37 @@ KEY: Final = "_key"
 RESUMED: Final = "_resumed"  # in a form that was kept while its reader signed in
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # times around a later or an earlier day may be none
 FIELDS_MAX: Final = 500
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_SEPARATORS: Final = "'’.,\u0020\u00a0\u202f"
-_GROUPED = re.compile(r"(?<=[0-9])['’.,\s\u00a0\u202f](?=[0-9]{3}(?![0-9]))")
+DIGITS_MAX: Final = 12
+_DIGITS = re.compile(rf"[0-9]{{1,{DIGITS_MAX}}}")
+_INTEGER = re.compile(rf"[+-]?[0-9]{{1,{DIGITS_MAX}}}")
+# The first group does not begin with a zero, and all separators are the same: 0.500 and 1,250.500 are no whole numbers.
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(['’.,\s\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3}){0,2})")
+
+_AMOUNT = re.compile(r"[0-9][0-9.,]{0,19}")
+_WITH_DECIMALS = re.compile(r"[0-9]+[.,][0-9]{1,2}")  # in no language is this a thousands separator
+_THOUSANDS = re.compile(r"(?<=[0-9])['’\s\u00a0\u202f](?=[0-9]{3}(?![0-9]))")  # in no language are these a decimal separator
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number of digits alone, such as one that the console has put into a form; None for everything else."""
+    return int(text) if _DIGITS.fullmatch(text) else None
+
+
+def minor_of(text: str, currency: str, locale: str) -> int | None:
+    """Return an amount that a reader has entered, in minor units; None for one that could mean two amounts. `1,250` has a thousands
+    separator where the language has it, or else three decimals, which only few currencies have."""
+    text = _THOUSANDS.sub("", text)
+    if not _AMOUNT.fullmatch(text):
+        return None
+    if _WITH_DECIMALS.fullmatch(text):
+        amount = Decimal(text.replace(",", "."))
+    else:
+        try:
+            amount = parse_decimal(text, locale=locale, strict=True)
+        except NumberFormatError:
+            return None
+    units = minor_units(currency)
+    return int(amount.scaleb(units)) if -int(amount.as_tuple().exponent) <= units else None
 
 
 class Form:
@@ -73,8 +102,10 @@ class Form:
         return value
 
     def integer(self, name: str, error: str, *, least: int, most: int) -> int:
-        """Return a whole number, also written as 1,000 or 1'000. `error` is shown if it is none or out of range."""
-        value = _GROUPED.sub("", self[name])
+        """Return a whole number, also written as 1,000 or 1'000, but not as 0.500. `error` is shown if it is none or out of range."""
+        value = self[name]
+        if grouped := _GROUPED.fullmatch(value):
+            value = value.replace(grouped[1], "")
         number = int(value) if _INTEGER.fullmatch(value) else None
         if number is None or not least <= number <= most:
             self.errors[name] = error
@@ -83,15 +114,8 @@ class Form:
 
     def amount(self, name: str, error: str, currency: str, locale: str, *, most: int) -> int:
         """Return an amount in minor units, written as the locale writes it: 1,000.50 or 1.000,50. `error` is shown if it is none."""
-        point = get_decimal_symbol(locale)
-        others = "".join(each for each in _SEPARATORS if each != point)
-        shape = rf"(?P<whole>[0-9]{{1,16}}|[0-9]{{1,3}}(?:[{re.escape(others)}][0-9]{{3}}){{1,5}})(?:{re.escape(point)}(?P<part>[0-9]+))?"
-        found, places = re.fullmatch(shape, self[name]), minor_units(currency)
-        if found is None or len(found["part"] or "") > places:
-            self.errors[name] = error
-            return 0
-        amount = int("".join(filter(str.isdecimal, found["whole"])) + (found["part"] or "").ljust(places, "0"))
-        if amount > most:
+        amount = minor_of(self[name], currency, locale)
+        if amount is None or amount > most:
             self.errors[name] = error
             return 0
         return amount

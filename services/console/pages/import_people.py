@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, whole_number
 from services.console.pages.page import NotAllowed, Page, needs
 from services.console.pages.people import LISTED_MAX, module_names
 from services.console.pages.person import written
@@ -159,8 +159,8 @@ async def show_import(page: Managing, import_id: str) -> Response:
 @router.post("/{import_id}/apply")
 async def apply(page: Managing, import_id: str) -> Response:
     """Let a background job change the people."""
-    number = page.form["confirm"]
-    body = {"confirm": int(number)} if number.isdecimal() else None
+    number = whole_number(page.form["confirm"])
+    body = {"confirm": number} if number is not None else None
     here = page.url(f"people/import/{url_part(import_id)}")
     try:
         await page.send("POST", "users", f"imports/{url_part(import_id)}/apply", body, seconds=CHECK_SECONDS_MAX)

@@ -1,7 +1,6 @@
 """Requests of all tenants for more or fewer licences, which an operator answers with an estimate or declines (A9, A11)."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
@@ -13,7 +12,6 @@ from services.console.pages.route import PageRoute
 from services.console.rendering.navigation import N_
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
-from shared.money import minor_units, to_decimal
 from shared.schemas.policies import LICENCES_MAX
 
 router = APIRouter(route_class=PageRoute, prefix="/operator/requests", include_in_schema=False)
@@ -28,7 +26,7 @@ STATES: Final = {
 }
 TONES: Final = {"requested": "warning", "estimated": "info", "approved": "good", "declined": "", "withdrawn": "", "expired": ""}
 SHOWN: Final = 50
-PRICE_MAX: Final = Decimal(10) ** 9
+PRICE_MAX: Final = 10**9 - 1  # in minor units
 
 
 @router.get("")
@@ -74,7 +72,7 @@ async def _show(page: Page, tenant: str, request: str, form: Form | None, status
     currency = found.need()["currency"] or (licences.value["currency"] if licences.ok else "EUR")
     known = {each["module"]: each for each in licences.value["modules"]} if licences.ok else {}
     if form is None:
-        form = Form.of(valid_until=None, **_suggested(found.value["items"], known, currency))
+        form = Form.of(valid_until=None, **_suggested(page, found.value["items"], known, currency))
     return page.render(
         "operator_request.html",
         status,
@@ -90,7 +88,7 @@ async def _show(page: Page, tenant: str, request: str, form: Form | None, status
     )
 
 
-def _suggested(items: Any, known: Mapping[str, Any], currency: str) -> dict[str, object]:
+def _suggested(page: Page, items: Any, known: Mapping[str, Any], currency: str) -> dict[str, object]:
     """Return the first values of the form: the numbers that were asked for, and the prices of today's list."""
     values: dict[str, object] = {}
     for each in items:
@@ -98,7 +96,7 @@ def _suggested(items: Any, known: Mapping[str, Any], currency: str) -> dict[str,
         price = each["unit_price_minor"]
         price = known.get(each["module"], {}).get("unit_price_minor") if price is None else price
         if each["add"] and price is not None:
-            values[f"price-{each['module']}"] = to_decimal(price, currency)
+            values[f"price-{each['module']}"] = page.formats.amount(price, currency)
     return values
 
 
@@ -122,16 +120,9 @@ def _count(page: Page, module: str) -> int:
 
 
 def _price(page: Page, module: str, currency: str) -> int:
-    """Return a price in minor units; 12,50 is the same as 12.50."""
-    field = f"price-{module}"
-    try:
-        price = Decimal(page.form[field].replace(",", ".")).scaleb(minor_units(currency))
-        if 0 <= price < PRICE_MAX and price == int(price):
-            return int(price)
-    except (InvalidOperation, ValueError, OverflowError):
-        pass
-    page.form.errors[field] = page.gettext("Enter a price such as %(example)s, or nothing.", example=to_decimal(1250, currency))
-    return 0
+    """Return a price in minor units, read as the reader's language writes it; 12,50 is the same as 12.50."""
+    error = page.gettext("Enter a price such as %(example)s, or nothing.", example=page.formats.amount(1250, currency))
+    return page.form.amount(f"price-{module}", error, currency, page.formats.locale, most=PRICE_MAX)
 
 
 @router.post("/{tenant}/{request}/decline")

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.dates import format_date, format_time, format_timedelta, get_datetime_format
 
 from shared.money import format_amount, format_count, format_number, format_percent
 
@@ -51,12 +51,8 @@ class Formats:
 
     def moment(self, at: datetime | str) -> str:
         """Return `1 Mar 2026, 09:00`."""
-        return str(format_datetime(self.local(as_moment(at)), format="medium", locale=self.locale)).rpartition(":")[0] + self._suffix(at)
-
-    def _suffix(self, at: datetime | str) -> str:
-        """Return what follows the seconds in this language, for example ` PM`."""
-        full = str(format_datetime(self.local(as_moment(at)), format="medium", locale=self.locale))
-        return full.rpartition(":")[2][2:]
+        together = str(get_datetime_format("medium", locale=self.locale))
+        return together.replace("{0}", self.clock(at)).replace("{1}", self.day(as_moment(at)))
 
     def clock(self, at: datetime | str) -> str:
         return str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
