@@ -118,6 +118,28 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "request-only", "profile": ""}))
     assert ("PUT", "ordering", {"ordering": "by_request"}) in rest.sent
     assert "This company has a subscription already." in words(await browser.get("/operator/tenants/acme/set-up"))
+    bench.company.status = "ended"
+    assert "Start the subscription" in words(await browser.get("/operator/tenants/acme/set-up")), "a new one may follow"
+
+
+async def test_a_set_up_keeps_the_billing_details_that_only_the_customer_has_entered(bench: ConsoleBench) -> None:
+    browser, rest = operator(bench), bench.company.operator
+    sell(bench)
+    own = {
+        "organisation_number": "CHE-1", "document_format": "xrechnung_cii", "buyer_reference": "R-17", "purchase_order": "PO-9",
+        "electronic_address": "0088:1", "copy_to_administrators": False, "postcode": "3000", "vat_id": "CHE-2",
+    }  # fmt: skip
+    known = {name: BOUGHT[name] for name in ("company", "street", "city", "country", "email")} | own
+    shown = known | {"version": "v1", "tax_category": "S", "tax_rate_percent": "8.1", "tax_reason": "", "tax_rule": "domestic"}
+    bench.company.answers["GET invoicing /v1/tenants/birch/billing-details"] = reply(shown)
+    url, asked = "/operator/tenants/birch/set-up", BOUGHT | {"template": "red-mark", "postcode": "3000", "vat_id": "CHE-2"}
+    await browser.get(url)
+    await browser.post(url, **asked)
+    assert [what for _, what, _ in rest.sent] == ["subscription", "profiles/everybody"], "nothing differs"
+    rest.sent.clear()
+    await browser.get(url)
+    await browser.post(url, **(asked | {"street": "2 Street", "vat_id": ""}))
+    assert rest.sent[0] == ("PUT", "billing-details", known | {"street": "2 Street", "vat_id": None})
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from babel import Locale
 from fastapi import APIRouter, Query, Response
 
+from services.console.pages import billing
 from services.console.pages.forms import Form
 from services.console.pages.operator import OperatorPage
 from services.console.pages.page import Page
@@ -171,7 +172,7 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
     plan, _, term = form["offer"].rpartition(" ")
     subscription = {"plan": plan, "term": term, "period_start": form["period_start"], "modules": modules, **template.subscription}
     try:
-        await page.send("PUT", "invoicing", f"{path}/billing-details", {name: form[name] or None for name in BILLING if form[name]})
+        await _set_billing_details(page, path)
         if template.ordering is not None:
             await page.send("PUT", "invoicing", f"{path}/ordering", {"ordering": template.ordering})
         await page.send("POST", "invoicing", f"{path}/subscription", subscription, key=form.key or None)
@@ -182,6 +183,16 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
         form.refuse(refusal.problem)
         return await _show_subscription(page, tenant, form, 422)
     return page.redirect("/operator/tenants", page.gettext("The subscription was started. The modules open in a moment."))
+
+
+async def _set_billing_details(page: Page, path: str) -> None:
+    """Set what the form asks for, and keep what only the customer enters. Nothing is sent if nothing differs."""
+    part = await page.get("invoicing", f"{path}/billing-details")
+    known = {} if part.missing else {name: part.need()[name] for name in (*billing.TEXTS, "copy_to_administrators")}
+    texts = {name: page.form[name] for name in BILLING if page.form[name] or known}
+    body = known | {name: text or (None if name in billing.MAY_BE_NULL else "") for name, text in texts.items()}
+    if body != known:
+        await page.send("PUT", "invoicing", f"{path}/billing-details", body)
 
 
 def _licences(page: Page, template: TenantTemplate) -> list[dict[str, Any]]:
