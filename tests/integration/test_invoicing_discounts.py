@@ -129,6 +129,7 @@ async def test_a_trial_costs_nothing_is_on_no_document_and_is_reminded_of_before
         "2013-11-25",
         {"start": "2013-11-15", "end": "2013-11-25"},
     )
+    assert (await bench.ok("GET", f"{path}/licences"))["following_renewal"] == "2013-12-25"
     quote, _ = await bench.buy(tenant, {"module": "time", "add": 2})
     assert (quote["net_minor"], quote["next_period"]["after"]["net_minor"]) == (0, 14_400)
     assert (await bench.ok("GET", f"{path}/invoices/upcoming"))["net_minor"] == 14_400

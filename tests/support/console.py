@@ -303,6 +303,7 @@ class Company:
             "currency": "CHF",
             "period": {"start": "2026-03-01", "end": "2026-04-01"},
             "next_invoice_on": "2026-04-01",
+            "following_renewal": None if self.ends_on else "2026-05-01",
             "next_period_net_minor": 205_200,
             "position": "3/17",
             "modules": [

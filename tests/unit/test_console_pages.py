@@ -26,7 +26,7 @@ from services.console.settings import Settings
 from services.console.sign_in.seals import FORM, Seals
 from shared.sealed import seal
 from tests.support import translations
-from tests.support.console import KEY_OF_CONSOLE, Company, ConsoleBench, Module, console, problem
+from tests.support.console import KEY_OF_CONSOLE, Company, ConsoleBench, Module, console, problem, reply
 
 LICENCES = "/tenants/acme/licences"
 STATIC = static_files.FOLDER
@@ -76,6 +76,38 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     assert "From 1 Apr 2026 there are 20 licences for 27 people." in page
     bench.company.modules["lab"].leavers = 7
     assert "the renewal puts" not in words(await bench.signed_in().get(LICENCES)), "T18: known leavers do not count"
+
+
+async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_possible(bench: ConsoleBench) -> None:
+    bench.company.ends_on = "2026-04-01"
+    browser = bench.signed_in()
+    page = await browser.get(LICENCES)
+    assert "Ends on 1 Apr 2026 in 27 days" in words(page)
+    assert "Next renewal" not in words(page)
+    assert "the last 90 days, and to the end of the subscription" in words(page)
+    assert ">renewal</text>" not in page.text
+    assert set(re.findall(r"licences/(\w+)/next-period", page.text)) == {"documents"}, "only there licences can be given up at once"
+    assert f"{LICENCES}/lab/buy" in page.text
+    bench.company.status = "ended"
+    page = await browser.get(LICENCES)
+    assert "The subscription has ended. The numbers are those of its end." in words(page)
+    for gone in ("Ends on", "Next renewal", "The subscription ends on"):
+        assert gone not in words(page)
+    assert "/buy" not in page.text
+    assert "/next-period" not in page.text
+
+
+async def test_the_chart_goes_to_the_renewal_after_next_that_invoicing_names(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    shown = (await browser.get(LICENCES)).text
+    assert "1 May" in shown
+    licences = orjson.loads(bench.company._licences(httpx.Request("GET", "http://x")).content)
+    licences |= {"period": {"start": "2026-03-01", "end": "2026-03-25"}, "following_renewal": "2026-04-25"}
+    bench.company.answers["GET invoicing /v1/tenants/acme/licences"] = reply(licences)
+    bench.company.requests.clear()
+    await browser.get(f"{LICENCES}/use")
+    (asked,) = [each.url.params["at"] for each in bench.company.requests if each.url.path.endswith("/forecast")]
+    assert asked.startswith("2026-04-25T22:00"), "a trial of 24 days is followed by a whole period"
 
 
 async def test_what_needs_attention_leads_to_the_page_where_something_can_be_done(bench: ConsoleBench) -> None:
@@ -272,6 +304,8 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     assert page.status_code == 200
     assert "30 of 27" in words(page)
     assert "The number of refused people and the deadlines cannot be shown now" in words(page)
+    assert "They keep access as long as nobody else can administer the product." not in words(page), "the deadline is only unknown"
+    assert "Who is still over the limit at the deadline loses access." in words(page)
     assert "The changes cannot be shown now" in words(page)
     assert "The forecast cannot be shown now" in words(page)
     bench.company.down = {"invoicing"}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.invoicing.domain.account import account
+from services.invoicing.domain.plan_change import period_after
 from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
 from shared.schemas.invoicing_v1 import ModuleLimits, QuoteIssued, UnitPrice
@@ -190,3 +191,20 @@ def test_B5_a_quote_counts_the_plan_that_begins_with_the_next_period(add: int, a
         following_period.cancelled_reduction_net_minor,
         quote.cancels_plan_change,
     ) == amounts
+
+
+@pytest.mark.parametrize(
+    ("begins", "trial_until", "term", "following", "end"),
+    [
+        (date(2026, 1, 31), None, "monthly", None, date(2026, 3, 31)),
+        (date(2026, 3, 1), date(2026, 3, 25), "monthly", None, date(2026, 4, 25)),
+        (date(2026, 3, 1), date(2026, 3, 25), "annual", None, date(2027, 3, 25)),
+        (date(2026, 1, 31), None, "monthly", "annual", date(2027, 2, 28)),
+    ],
+)
+def test_the_period_after_the_present_one_keeps_the_day_of_the_contract(
+    begins: date, trial_until: date | None, term: str, following: str | None, end: date
+) -> None:
+    contract = march(start=begins, trial_until=trial_until, term=term).contract
+    plan = FollowingPlan("c1", march().plans[-1], following) if following else None
+    assert period_after(contract, plan, contract.period_end).end == end

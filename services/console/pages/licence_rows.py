@@ -29,6 +29,8 @@ class Row:
     flagged_at_renewal: int | None
     unit_price_minor: int | None
     pending: int  # licences of orders that seats has not decided yet
+    keeps_access: bool  # nobody else can administer the product, so who is over the limit has no deadline
+    may_reduce: bool  # False: the subscription ends, so there is no next period
 
     @property
     def closes(self) -> bool:
@@ -71,13 +73,26 @@ class Attention:
     people: str = ""  # the address of the list of the people concerned
 
 
-def rows_of(licences: Mapping[str, Any], counts: Part) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """Whether this reader can have more licences now, and whether without a request to the vendor."""
+
+    may: bool
+    direct: bool
+
+
+def rows_of(licences: Mapping[str, Any], counts: Part, subscription: Part) -> list[Row]:
     """Return the modules in the order of the service: base modules first."""
     by_module = {each["module"]: each for each in counts.value["modules"]} if counts.ok else {}
-    return [_row(each, by_module.get(each["module"]), counts.ok) for each in licences["modules"]]
+    ends = subscription.ok and subscription.value["ends_on"] is not None
+    at_once = {each["module"] for each in subscription.value["modules"] if each["policies"].get("reduce_at") == "now"} if ends else set()
+    return [
+        _row(each, by_module.get(each["module"]), counts.ok, may_reduce=not ends or each["module"] in at_once)
+        for each in licences["modules"]
+    ]
 
 
-def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool) -> Row:
+def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool, *, may_reduce: bool) -> Row:
     own = ("module", "name", "base", "bought", "in_use", "active", "flagged", "held", "waiting", "available", "next_period")
     return Row(
         **{name: found[name] for name in own},
@@ -86,6 +101,8 @@ def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: boo
         refused=(counted["refused"] if counted else 0) if known else None,
         nearest_deadline=counted["nearest_deadline"] if counted else None,
         pending=sum(each["add"] for each in found["pending_orders"]),
+        keeps_access=counted is not None and counted["flagged"] > 0 and counted["nearest_deadline"] is None,
+        may_reduce=may_reduce,
     )
 
 
@@ -101,15 +118,16 @@ def attention_of(
 ) -> list[Attention]:
     """Return what needs attention: the most urgent first."""
     found: list[Attention] = []
-    direct = buys_directly(open_items)
+    direct, active = buys_directly(open_items), licences["status"] == "active"
+    buying = Buying(may=page.may(ACCOUNT_BUY) and active, direct=direct)
     for row in rows:
-        found += _over_limit(row, page, direct=direct)
-    if subscription.ok and subscription.value.get("ends_on"):
+        found += _over_limit(row, page, buying)
+    if active and subscription.ok and subscription.value["ends_on"]:
         found.append(_ending(subscription.value["ends_on"], page))
     if open_items.ok:
         found += _overdue(open_items.value, page)
     for row in rows:
-        found += _of_module(row, licences["period"]["end"], page, direct=direct)
+        found += _of_module(row, licences["period"]["end"], page, buying)
     if open_items.ok:
         found += _to_approve(open_items.value, page)
     if emails.ok and emails.value["emails"]:
@@ -122,25 +140,25 @@ def buys_directly(open_items: Part) -> bool:
     return not open_items.ok or open_items.value["ordering"] != "by_request"
 
 
-def _over_limit(row: Row, page: Page, *, direct: bool) -> Iterator[Attention]:
+def _over_limit(row: Row, page: Page, buying: Buying) -> Iterator[Attention]:
     if not row.over:
         return
     title = page.ngettext(
         "%(name)s: %(num)s person is over the limit", "%(name)s: %(num)s people are over the limit", row.over, name=row.name
     )
     text = page.gettext("Who is still over the limit at the deadline loses access. Buy licences or deactivate people before.")
-    if row.nearest_deadline is None:
+    if row.keeps_access:
         text = page.gettext("They keep access as long as nobody else can administer the product. Buy licences or deactivate people.")
-    url, label = _buy(row, page, direct=direct)
+    url, label = _buy(row, page, buying)
     people = _people(row, page, "flagged")
-    yield Attention("bad", "warning", title, text, url, label, dialog=direct, deadline=row.nearest_deadline, people=people)
+    yield Attention("bad", "warning", title, text, url, label, dialog=buying.direct, deadline=row.nearest_deadline, people=people)
 
 
-def _buy(row: Row, page: Page, *, direct: bool) -> tuple[str, str]:
+def _buy(row: Row, page: Page, buying: Buying) -> tuple[str, str]:
     """Return where licences are bought or, by request, asked for."""
-    if not page.may(ACCOUNT_BUY):
+    if not buying.may:
         return "", ""
-    if not direct:
+    if not buying.direct:
         return page.url("orders/request"), page.gettext("Send a request")
     return page.url(f"licences/{row.module}/buy"), page.gettext("Buy licences")
 
@@ -174,7 +192,7 @@ def _ending(ends_on: str, page: Page) -> Attention:
     return Attention("bad", "clock", title, text, page.url("plan"), page.gettext("Plan and subscription"))
 
 
-def _of_module(row: Row, renewal: str, page: Page, *, direct: bool) -> Iterator[Attention]:
+def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[Attention]:
     if row.flagged_at_renewal:
         title = page.ngettext(
             "%(name)s: the renewal puts %(num)s person over the limit",
@@ -188,7 +206,7 @@ def _of_module(row: Row, renewal: str, page: Page, *, direct: bool) -> Iterator[
             next=page.formats.number(row.next_period),
             active=page.formats.number(row.next_period + row.flagged_at_renewal),
         )
-        can = page.may(ACCOUNT_BUY) and direct
+        can = buying.may and buying.direct and row.may_reduce
         url = page.url(f"licences/{row.module}/next-period") if can else ""
         yield Attention("warning", "clock", title, text, url, page.gettext("Change the number") if can else "", dialog=True)
     if row.refused and row.available:
@@ -206,14 +224,15 @@ def _of_module(row: Row, renewal: str, page: Page, *, direct: bool) -> Iterator[
         yield Attention("info", "people", title, text, people=_people(row, page, "refused"))
     elif row.refused:
         title = page.ngettext("%(name)s: %(num)s person was refused", "%(name)s: %(num)s people were refused", row.refused, name=row.name)
-        url, label = _buy(row, page, direct=direct)
+        url, label = _buy(row, page, buying)
         people = _people(row, page, "refused")
-        yield Attention("warning", "people", title, page.gettext("No licence was free for them."), url, label, dialog=direct, people=people)
+        text = page.gettext("No licence was free for them.")
+        yield Attention("warning", "people", title, text, url, label, dialog=buying.direct, people=people)
     elif row.waiting:
         title = page.ngettext("%(name)s: %(num)s person waits", "%(name)s: %(num)s people wait", row.waiting, name=row.name)
-        url, label = _buy(row, page, direct=direct)
+        url, label = _buy(row, page, buying)
         people, text = _people(row, page, "waiting"), page.gettext("They get access when a licence is free.")
-        yield Attention("warning", "clock", title, text, url, label, dialog=direct, people=people)
+        yield Attention("warning", "clock", title, text, url, label, dialog=buying.direct, people=people)
 
 
 def _people(row: Row, page: Page, state: str) -> str:

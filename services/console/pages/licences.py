@@ -107,6 +107,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         "order": ordered,
         "reduction": reduced,
         "refused": "",
+        "ends_on": subscription.value["ends_on"] if subscription.ok else None,
         "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
     if ordered.ok and ordered.value["status"] == "refused":
@@ -114,7 +115,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     elif reduced.ok and reduced.value["status"] == "refused":
         shown["refused"] = refused_reduction(reduced.value, page)
     if licences.ok:
-        rows = rows_of(licences.value, counts)
+        rows = rows_of(licences.value, counts, subscription)
         shown["seen"] = digest_of(licences.value)
         shown["sections"] = sections_of(rows, page)
         shown["direct"] = buys_directly(open_items)
@@ -123,7 +124,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
 
 
 async def _use(page: Page, licences: Mapping[str, Any], module: str, history: Part, *, with_forecast: bool) -> dict[str, Any]:
-    """Return the chart of a module: 90 days, and to the renewal after next."""
+    """Return the chart of a module: 90 days, and to the renewal after next or the end of the subscription."""
     modules = licences["modules"]
     chosen = next((each for each in modules if each["module"] == module), modules[0] if modules else None)
     if chosen is None or not history.ok:
@@ -143,16 +144,8 @@ async def _use(page: Page, licences: Mapping[str, Any], module: str, history: Pa
 
 
 def _renewals(licences: Mapping[str, Any]) -> list[date]:
-    """Return the first days of the next two periods."""
-    start, end = date.fromisoformat(licences["period"]["start"]), date.fromisoformat(licences["period"]["end"])
-    months = 12 if licences["term"] == "annual" else 1
-    return [end, _months_later(end, months, start.day)]
-
-
-def _months_later(day: date, months: int, anchor: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
-    return min(date(year, month + 1, 1) + timedelta(days=max(day.day, anchor) - 1), following - timedelta(days=1))
+    """Return the first days of the next two periods; of a subscription that ends, only the day after its last one."""
+    return [date.fromisoformat(day) for day in (licences["period"]["end"], licences["following_renewal"]) if day is not None]
 
 
 async def _forecast(page: Page, until: date) -> Part:

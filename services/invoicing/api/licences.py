@@ -78,6 +78,9 @@ class LicencesView(BaseModel):
     currency: str
     period: PeriodView
     next_invoice_on: date
+    following_renewal: date | None = Field(
+        description="The first day of the period after the next one, with the scheduled plan and term. null: the subscription ends."
+    )
     next_period_net_minor: int | None = Field(description="null: the price list lacks one of the modules.")
     position: str | None = Field(description="The last decision of seats that the numbers reflect. null: seats does not answer now.")
     modules: tuple[ModuleLicencesView, ...]
@@ -95,6 +98,7 @@ class LicencesView(BaseModel):
             currency=contract.currency,
             period=PeriodView(start=found.subscription.period_start, end=found.subscription.period_end),
             next_invoice_on=found.subscription.period_end,
+            following_renewal=found.following_renewal,
             next_period_net_minor=found.next_period_net_minor,
             position=str(found.position) if found.position else None,
             modules=tuple(ModuleLicencesView.of(module) for module in found.modules),

@@ -9,16 +9,16 @@ from datetime import date
 from typing import Final
 
 from services.invoicing.domain.account import due_when
-from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day
+from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
 from services.invoicing.domain.discounts import left_of_price, percentages
 from services.invoicing.domain.ledger import Change as LedgerChange
 from services.invoicing.domain.ledger import Rate, by_number
 from services.invoicing.domain.policies import changes_of
-from services.invoicing.domain.prices import limits_of, prices_of
+from services.invoicing.domain.prices import FollowingPlan, limits_of, prices_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Change
-from shared.schemas.invoicing_v1 import PlanDefined, PlanPrice, ReductionItem, UnitPrice
+from shared.schemas.invoicing_v1 import PlanDefined, PlanPrice, ReductionItem, SubscriptionStarted, UnitPrice
 from shared.schemas.seats_v1 import OverLimit, Policies, ReduceBelowUse
 
 NOW: Final = "now"
@@ -255,3 +255,10 @@ def pool_at_start(licences: int, in_use: int, terms: PoolTerms) -> PoolAtStart:
 def anchor_with(term: str, start: date, billing_day: int) -> date:
     """Return the anchor of periods of another term that begin on `start`; the day of the month is kept where it can be."""
     return anchor_of(start, Term(term), billing_day) or start
+
+
+def period_after(contract: SubscriptionStarted, following: FollowingPlan | None, begin: date) -> Period:
+    """Return the period that begins on `begin`. `following`: the plan or term that is scheduled for it."""
+    term = contract.term if following is None else following.term
+    anchor = contract.anchored_on if term == contract.term else anchor_with(term, begin, contract.anchored_on.day)
+    return period_at(anchor, Term(term), begin)

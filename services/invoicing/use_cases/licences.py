@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from services.invoicing import store
+from services.invoicing.domain.plan_change import period_after
 from services.invoicing.domain.prices import NextStart, lowered, of_one_more, prices_of
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.subscriptions import Module, Subscription
@@ -49,6 +51,7 @@ class Licences:
     modules: Sequence[OfModule]
     position: Position | None
     next_period_net_minor: int | None  # None: the price list lacks one of the modules
+    following_renewal: date | None  # the first day of the period after the next one; None: the subscription ends
 
 
 def _before_it_opens(module: Module) -> Pool:
@@ -69,7 +72,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str, *, wit
         names = {module: fields.name for module, fields in (await store.catalogue.modules(c)).items()}
         reported, subscribed = await store.pools.reported(c, tenant_id), await store.subscriptions.modules(c, tenant_id)
         orders = await store.orders.pending(c, tenant_id)
-        following = await following_plan(uow, tenant_id, found.contract)
+        following, ending = await following_plan(uow, tenant_id, found.contract), await store.endings.find(c, tenant_id)
         discounts = await store.discounts.of_subscription(c, tenant_id, found.subscription)
     prices = prices_of(plan, found.contract.term)
     pending: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -99,7 +102,8 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str, *, wit
     net_minor = NextStart(next_list, found.contract.term, found.period_end, discounts, following).net_minor(numbers)
     if with_forecast and read is not None:
         modules = await _with_forecast(database, seats, tenant_id, modules)
-    return Licences(found, plan, modules, read.position if read else None, net_minor)
+    following_renewal = None if ending is not None else period_after(found.contract, following, found.period_end).end
+    return Licences(found, plan, modules, read.position if read else None, net_minor, following_renewal)
 
 
 async def _with_forecast(database: Database, seats: Seats, tenant_id: str, modules: Sequence[OfModule]) -> list[OfModule]:
