@@ -209,3 +209,11 @@ async def test_a_forged_form_or_a_reader_without_the_right_changes_no_access(ben
     assert ACCESS not in reader.last
     assert (await reader.post(f"{ACCESS}/{path}")).status_code == 403
     assert not [each for each in bench.company.requests if "/acme/" in each.url.path and each.method != "GET"]
+
+
+async def test_a_form_with_a_secret_is_not_kept_when_the_session_has_ended(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{ACCESS}/identity-provider")
+    bench.company.sessions.clear()
+    page = await browser.post(f"{ACCESS}/identity-provider", client_secret="very-secret")
+    assert "the input could not be kept" in words(page)

@@ -113,6 +113,8 @@ async def _keep_form(page: Page) -> str:
     form = await parse_form(SentRequest(page.request))
     if form.files:
         return "file-lost"
+    if any("secret" in name for name in form.own_fields()):
+        return "form-lost"  # a secret is in no page but the one where somebody types it
     content = {"path": address_of(page.request), "fields": form.own_fields(), "token": form[TOKEN]}
     sealed = page.wiring.seals.seal(content, FORM)
     if sealed is None:
