@@ -15,7 +15,7 @@ from shared.schemas.users_v1 import GraceEnding, HandOverDue, InvitationExpired,
 from tests.support.traces import traces
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
-from tests.support.wire import Sent
+from tests.support.wire import Sent, until_relayed
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -392,14 +392,14 @@ async def test_after_an_erasure_no_table_holds_the_person_and_a_repeated_import_
     for gone, kept in ((user, other), (other, user)):
         linked = await rest.call("POST", f"/v1/tenants/{tenant}/people/{gone}/link", {"to": kept})
         assert linked.json()["type"] == "urn:seatpool:problem:person-erased"
-    await wait_until(lambda: _is_sent(bench, tenant), what="the outbox to be empty")
+    await until_relayed(bench.users.database, tenant)
     assert await traces(bench.execute, ZOE) == []
     assert [event.user for event in await bench.events(tenant, PersonErased)] == [user]
     assert (await rest.call("PATCH", f"/v1/tenants/{tenant}/people/{user}", {"name": "Z"}, if_match="*")).status_code == 409
 
     report = await imported(bench, rest, tenant, reported("2026-01-31", name="Zoe Quill-Again"))
     assert (report["counts"]["unchanged"], report["counts"]["new"]) == (1, 0)
-    await wait_until(lambda: _is_sent(bench, tenant), what="the outbox to be empty")
+    await until_relayed(bench.users.database, tenant)
     assert await traces(bench.execute, [*ZOE, "Quill-Again"]) == []
 
 
@@ -455,10 +455,6 @@ async def test_leavers_are_erased_when_the_retention_of_their_tenant_ends(bench:
             assert (await person(rest, tenant, zoe["user"]))["name"] == name
     (event,) = await bench.events(tenant, PersonErased)
     assert event.at == datetime(2026, 5, 1, 22, tzinfo=UTC), "midnight in Copenhagen, two months after 2 March"
-
-
-async def _is_sent(bench: Bench, tenant: str) -> bool:
-    return not await bench.execute("SELECT 1 FROM outbox WHERE tenant = $1", tenant)
 
 
 async def _is_open(rest: Rest, tenant: str) -> bool:

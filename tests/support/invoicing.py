@@ -31,7 +31,7 @@ from shared.schemas.seats_v1 import Expected, ExpectedPool, PoolState
 from shared.settings import KafkaSettings
 from shared.web import Verifier
 from tests.support.wait import wait_until
-from tests.support.wire import P, Sent, Wire, background, execute
+from tests.support.wire import P, Sent, Wire, background, execute, until_relayed
 
 ROOT = Actor(kind="client", id="operator")
 KEY = OKPKey.generate_key("Ed25519", {"kid": "test"})
@@ -144,10 +144,12 @@ class Bench:
         return await self.wire.topic(topic, tenant)
 
     async def events(self, tenant: str | None, model: type[P]) -> list[P]:
+        await until_relayed(self.wiring.database, tenant)
         return await self.wire.events(topics.INVOICING_EVENTS, tenant, model)
 
     async def commands(self, tenant: str, model: type[P]) -> list[P]:
         """Return each command once: a relay that is killed between sending and deleting sends it again with the same id."""
+        await until_relayed(self.wiring.database, tenant)
         found = {r.envelope.id: r.payload for r in await self.topic(topics.SEATS_COMMANDS, tenant)}
         return [payload for payload in found.values() if isinstance(payload, model)]
 

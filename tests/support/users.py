@@ -32,7 +32,7 @@ from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until
-from tests.support.wire import P, Sent, Wire, background, execute
+from tests.support.wire import P, Sent, Wire, background, execute, until_relayed
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRET = "an-operator-secret"
@@ -133,6 +133,7 @@ class Bench:
         return await self.wire.topic(topic, tenant)
 
     async def commands(self, tenant: str) -> list[Sent]:
+        await until_relayed(self.users.database, tenant)
         return await self.topic(topics.SEATS_COMMANDS, tenant)
 
     async def needs(self, tenant: str) -> list[seats_v1.AssignSeats]:
@@ -146,6 +147,7 @@ class Bench:
         return await self.needs(tenant)
 
     async def events(self, tenant: str, model: type[P]) -> list[P]:
+        await until_relayed(self.users.database, tenant)
         return await self.wire.events(topics.USERS_EVENTS, tenant, model)
 
     async def send(self, payload: Payload, tenant: str | None, *, source: str = SOURCE, **wrong: Any) -> None:

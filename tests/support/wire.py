@@ -18,6 +18,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId, Position
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
+from tests.support.wait import wait_until
 
 FETCH_WAIT_MS = 50
 P = TypeVar("P", bound=Payload)
@@ -116,6 +117,15 @@ async def execute(database: Database, statement: str, *parameters: Any) -> Seque
     async with database.unit_of_work(None) as uow:
         result = await uow.connection.exec_driver_sql(statement, parameters)
         return list(result.all()) if result.returns_rows else []
+
+
+async def until_relayed(database: Database, tenant: str | None) -> None:
+    """Wait until each message that the service has committed for the tenant is in its topic."""
+
+    async def relayed() -> bool:
+        return not await execute(database, "SELECT 1 FROM outbox WHERE tenant IS NOT DISTINCT FROM $1 LIMIT 1", tenant)
+
+    await wait_until(relayed, what="an empty outbox")
 
 
 @asynccontextmanager
