@@ -1,6 +1,7 @@
 """Who gets the e-mails about money (A12): invoicing is asked when they are due."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from services.notifier.email.billed import DetailsUnavailable, FieldChange, by_c
 from services.notifier.store.recipients import PersonRow
 from shared.errors import Transient
 from shared.schemas.rights import ACCOUNT_BUY, ROLES_MANAGE, USERS_MANAGE
-from tests.support.emails import email, notification
+from tests.support.emails import NAMES, TENANT, email, notification
 
 OLD: dict[str, Any] = {
     "company": "Acme",
@@ -72,6 +73,16 @@ async def test_A12_a_change_names_each_field_before_and_after_to_the_old_and_the
     for form in (rendered := email(Stream.BILLING_DETAILS, *CHANGE)).text, rendered.html:
         for text in ("Invoice e-mail address", "old@acme.example", "new@acme.example", "VAT ID", "DK12345674"):
             assert text in form
+
+
+async def test_A12_codes_in_changed_billing_details_are_written_in_words() -> None:
+    codes = {"country": "DK", "document_format": "peppol_bis", "tax_category": "AE", "tax_rate_percent": "8.1"}
+    billed = await fetch("acme", CHANGE, asks({"billing-details/v2": NEW | {"before": OLD | dict.fromkeys(codes, "")} | codes}))
+    shown = {"en": ("Denmark", "Peppol BIS Billing", "reverse charge (AE)", "8.1"), "de": ("Dänemark", "Peppol BIS Billing", "(AE)", "8,1")}
+    for language, words in shown.items():
+        tenant, names = replace(TENANT, locale=language), replace(NAMES, changes=billed.changes or {})
+        text = email(Stream.BILLING_DETAILS, *CHANGE, tenant=tenant, names=names).text
+        assert [each for each in words if each not in text] == []
 
 
 async def test_A12_the_first_billing_details_are_confirmed_to_their_address() -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -226,6 +227,8 @@ class Words:
             "day_before": lambda value: self.day(date.fromisoformat(value) - timedelta(days=1)),
             "duration": self.duration,
             "number": lambda value: format_decimal(value, locale=self._locale),
+            "decimal": lambda text: format_decimal(Decimal(text), locale=self._locale, decimal_quantization=False),
+            "country": lambda code: self._locale.territories.get(code, code),
             "money": lambda minor, currency: format_amount(minor, currency, str(self._locale)),
             "table": table,
         }

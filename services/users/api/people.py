@@ -208,7 +208,8 @@ async def list_people(
         SortName | None,
         Query(
             description="The order: by one of these values, with `-` in the opposite order. Case and accents do not count, and people "
-            "without the value come first. Default: the order of arrival."
+            "without the value come first. For `name`, a person without one is sorted by login, e-mail address or external id. "
+            "Default: the order of arrival."
         ),
     ] = None,
     cursor: SortedCursor = None,

@@ -96,7 +96,7 @@ CREATE TABLE api_clients (
 # `login_key` is the login as it is compared (domain/logins). `texts` is what a list is searched for, in the form in which it is compared: a
 # search computes nothing for each person. The columns by which a list is filtered come first: PostgreSQL reads a row up to the last column
 # that a condition needs, which takes longer than the condition. `name_order` and `department_order` are what the list is sorted by, without
-# accents and in lower case; an index has room for 100 characters of any language.
+# accents and in lower case; an index has room for 100 characters of any language. Without a name, what is shown instead counts.
 # `login_key` and `email_key` are the login and the e-mail address as they are compared (domain/logins). `conflict` says why the person may
 # be one of `conflict_people`; `separated` are people who are not meant, as an administrator has decided. `confirmed_login` and
 # `confirmed_email` count for sign-in instead of the others, which nobody has confirmed, and what counts does so for `confirmed_rights`
@@ -115,7 +115,13 @@ CREATE TABLE people (
         )
     ) STORED,
     name_order text COLLATE "C" GENERATED ALWAYS AS (
-        left(regexp_replace(lower(normalize(name, NFKD) COLLATE "pg_c_utf8"), '[\\u0300-\\u036f]', '', 'g'), 100)
+        left(
+            regexp_replace(
+                lower(normalize(coalesce(nullif(name, ''), nullif(login, ''), nullif(email, ''), external_id), NFKD) COLLATE "pg_c_utf8"),
+                '[\\u0300-\\u036f]', '', 'g'
+            ),
+            100
+        )
     ) STORED,
     department_order text COLLATE "C" GENERATED ALWAYS AS (
         left(regexp_replace(lower(normalize(coalesce(department, ''), NFKD) COLLATE "pg_c_utf8"), '[\\u0300-\\u036f]', '', 'g'), 100)
