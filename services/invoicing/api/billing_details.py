@@ -5,7 +5,7 @@ from fastapi import APIRouter, Depends
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, Wired, wait_for_tenant
 from services.invoicing.api.requests import TAX_FIELDS, BillingDetailsBody
-from services.invoicing.api.responses import BillingDetailsVersionView, BillingDetailsView
+from services.invoicing.api.responses.billing_details import BillingDetailsVersionView, BillingDetailsView
 from services.invoicing.use_cases.billing_details import change_billing_details
 from shared.errors import Forbidden, NotFound
 from shared.schemas.rights import OPERATOR

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, Wired
 from services.invoicing.api.requests import ModuleBody, PlanBody
-from services.invoicing.api.responses import ListedPlanView, ModuleView, PlanVersionView, PlanView
+from services.invoicing.api.responses.catalogue import ListedPlanView, ModuleView, PlanVersionView, PlanView
 from services.invoicing.domain.calendar import local_day
 from services.invoicing.domain.price_lists import in_turn
 from services.invoicing.use_cases import catalogue

@@ -8,7 +8,8 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, SettingsManager, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.quotes import quote_view
 from services.invoicing.api.requests import PoliciesBody, SubscribedModule
-from services.invoicing.api.responses import ContractChangeView, QuoteView
+from services.invoicing.api.responses.contract_changes import ContractChangeView
+from services.invoicing.api.responses.quotes import QuoteView
 from services.invoicing.domain.policies import about_money
 from services.invoicing.use_cases.added_modules import quote_module
 from services.invoicing.use_cases.ordering import check_direct_buying

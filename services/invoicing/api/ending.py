@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from services.invoicing.api.dependencies import Buyer, TenantId, TenantOperator, Wired, decided_in_time
 from services.invoicing.api.requests import EndBody, EndingBody
-from services.invoicing.api.responses import SubscriptionView
+from services.invoicing.api.responses.subscription import SubscriptionView
 from services.invoicing.api.subscription import Waiting, change_subscription, decided, view_of
 from services.invoicing.use_cases import endings
 from shared.database import UnitOfWork

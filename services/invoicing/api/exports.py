@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import TenantId, Wired
-from services.invoicing.api.responses import DifferenceView, VerificationView
+from services.invoicing.api.responses.exports import DifferenceView, VerificationView
 from services.invoicing.documents.export import (
     DATEV_CURRENCY,
     DATEV_ENCODING,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, Wired, today_of
-from services.invoicing.api.responses import ChargeView, InvoiceView, RelatedView, UpcomingInvoiceView
+from services.invoicing.api.responses.invoices import ChargeView, InvoiceView, RelatedView, UpcomingInvoiceView
 from services.invoicing.domain.calendar import local_day
 from services.invoicing.use_cases.balance import REMINDER
 from services.invoicing.use_cases.upcoming import upcoming_invoice

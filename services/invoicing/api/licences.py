@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import TenantId, Wired
-from services.invoicing.api.responses import PeriodView
+from services.invoicing.api.responses.subscription import PeriodView
 from services.invoicing.store.pool_days import PoolDay
 from services.invoicing.use_cases.licences import Licences, OfModule, read_licences
 from services.invoicing.use_cases.use_history import use_history

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Query
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, Wired
-from services.invoicing.api.responses import OrderView, history_of
+from services.invoicing.api.responses.orders import OrderView
+from services.invoicing.api.responses.quotes import history_of
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound

@@ -9,7 +9,8 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, TenantOperator, Wired, today_of
 from services.invoicing.api.invoices import invoice_view
 from services.invoicing.api.requests import OverdueActionBody, PaymentBody, TakeBackBody
-from services.invoicing.api.responses import BalanceView, InvoiceView, OverdueInvoiceView, PaymentView
+from services.invoicing.api.responses.invoices import InvoiceView
+from services.invoicing.api.responses.payments import BalanceView, OverdueInvoiceView, PaymentView
 from services.invoicing.use_cases.balance import keep_credit, record_payment, take_back_payment
 from services.invoicing.use_cases.overdue import set_overdue_action
 from services.invoicing.wiring import Wiring

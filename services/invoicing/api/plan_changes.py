@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired
 from services.invoicing.api.requests import PlanChangeBody
-from services.invoicing.api.responses import PlanChangeView
+from services.invoicing.api.responses.contract_changes import PlanChangeView
 from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.plan_changes import PLAN, approve_plan, offer_plan, plan_forecast, withdraw_plan
 from shared.database import UnitOfWork

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, TenantId, TenantOperator, Wired
 from services.invoicing.api.requests import DeclineBody, EstimateBody, OrderingBody, PurchaseRequestBody
-from services.invoicing.api.responses import OrderingView, PurchaseRequestView, TenantRequestView
+from services.invoicing.api.responses.purchase_requests import OrderingView, PurchaseRequestView, TenantRequestView
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
 from services.invoicing.store.purchase_requests import DECLINED, ESTIMATED, WITHDRAWN

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from services.invoicing import store
 from services.invoicing.api.dependencies import TenantId, Wired, today_of
 from services.invoicing.api.requests import PurchaseSettingsBody
-from services.invoicing.api.responses import PurchaseSettingsView
+from services.invoicing.api.responses.purchase_settings import PurchaseSettingsView
 from services.invoicing.domain.budget import month_of
 from services.invoicing.use_cases.ordering import ordering_of
 from services.invoicing.use_cases.purchase_settings import change_purchase_settings

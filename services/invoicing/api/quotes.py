@@ -9,7 +9,8 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.orders import decided_order, order_view
 from services.invoicing.api.requests import QuoteBody
-from services.invoicing.api.responses import OrderView, QuoteView, history_of
+from services.invoicing.api.responses.orders import OrderView
+from services.invoicing.api.responses.quotes import QuoteView, history_of
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.orders import approve_quote, outcome_of_approval, withdraw_quote

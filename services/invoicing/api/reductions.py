@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.requests import ReductionBody
-from services.invoicing.api.responses import ReductionView
+from services.invoicing.api.responses.reductions import ReductionView
 from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.reductions import approve_reduction, forecast, offer_reduction
 from services.invoicing.wiring import Wiring

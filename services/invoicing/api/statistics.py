@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import TenantId, Wired
-from services.invoicing.api.responses import StatisticsView
+from services.invoicing.api.responses.statistics import StatisticsView
 from shared.web import access
 from shared.web.route import CheckedRoute
 

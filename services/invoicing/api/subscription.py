@@ -15,7 +15,7 @@ from services.invoicing.api.dependencies import (
     wait_for_tenant,
 )
 from services.invoicing.api.requests import SubscriptionBody
-from services.invoicing.api.responses import ResumedView, SubscriptionView, subscription_view
+from services.invoicing.api.responses.subscription import ResumedView, SubscriptionView, subscription_view
 from services.invoicing.domain.prices import NextStart
 from services.invoicing.use_cases import subscriptions
 from services.invoicing.use_cases.price_lists import coming_price_lists, next_price_list, own_price_list

@@ -1,0 +1,1 @@
+"""The bodies of responses, a module for each router."""

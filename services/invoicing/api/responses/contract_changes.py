@@ -1,0 +1,74 @@
+"""The bodies of responses about changes of a contract."""
+
+from datetime import date
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+from services.invoicing.store.contract_changes import ContractChange
+from shared.schemas.base import Actor, Change, Instant
+from shared.schemas.invoicing_v1 import (
+    PlanPrice,
+    ReductionItem,
+)
+from shared.schemas.seats_v1 import WouldFlag
+
+
+class ContractChangeView(BaseModel):
+    """A change of the running subscription, and what became of it."""
+
+    change: str
+    kind: str = Field(description="policies or plan")
+    status: str = Field(description="offered, pending (seats has not decided yet), scheduled, completed, withdrawn or refused")
+    reason: str
+    detail: dict[str, Any] = Field(description="For a refused change: what seats answered.")
+    changes: tuple[Change, ...] = Field(description="Each field that changes, before and after. A policy of a pool is `module.policy`.")
+    by: Actor
+    approved_at: Instant | None
+    decided_at: Instant | None
+    status_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: ContractChange) -> "ContractChangeView":
+        shown = {name: getattr(found, name) for name in ("change", "kind", "status", "reason", "by", "approved_at", "decided_at")}
+        url = f"/v1/tenants/{tenant}/subscription/changes/{found.change}"
+        return cls.model_validate(shown | found.content | {"detail": orjson.loads(found.detail), "status_url": url})
+
+
+class PlanChangeView(BaseModel):
+    """Another plan or term: what it costs and changes, and what became of it."""
+
+    change: str
+    status: str = Field(
+        description="offered (not approved yet), scheduled (for the next period), completed, withdrawn, or refused (it did not fit any "
+        "more when its period began)"
+    )
+    reason: str
+    detail: dict[str, Any] = Field(description="For a refused change: the modules that did not fit.")
+    plan: str
+    term: str
+    takes_effect: str = Field(description="now or period_end")
+    takes_effect_on: date
+    price: PlanPrice = Field(description="The difference for the rest of the period, and the price of the next period before and after.")
+    changes: tuple[Change, ...] = Field(description="Plan, term and the policies that the plan does not allow, before and after.")
+    closes: tuple[str, ...] = Field(description="Modules that the plan does not sell. They close when the change takes effect.")
+    reduces: tuple[ReductionItem, ...] = Field(description="Modules of which the plan allows fewer licences: `total` is its maximum.")
+    would_flag: tuple[WouldFlag, ...] | None = Field(
+        description="The people who would be flagged if nothing else changed. null: seats could not answer."
+    )
+    expires_at: Instant
+    approved_at: Instant | None
+    approve_url: str
+    withdraw_url: str
+    status_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: ContractChange, *, named: bool) -> "PlanChangeView":
+        """`named`: the people who would be flagged are named. A caller who sees only some departments gets their number alone."""
+        url = f"/v1/tenants/{tenant}/subscription/plan-changes/{found.change}"
+        terms, shown = found.content, {name: getattr(found, name) for name in ("change", "status", "reason", "expires_at", "approved_at")}
+        if terms["would_flag"] and not named:
+            terms["would_flag"] = [each | {"users": []} for each in terms["would_flag"]]
+        urls = {"approve_url": f"{url}/approve", "withdraw_url": f"{url}/withdraw", "status_url": url}
+        return cls.model_validate_json(orjson.dumps(terms | shown | urls | {"detail": orjson.loads(found.detail)}))

@@ -1,0 +1,53 @@
+"""The bodies of responses about reductions."""
+
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+from services.invoicing.store.reductions import StoredReduction
+from shared.schemas.base import Instant
+from shared.schemas.invoicing_v1 import (
+    Amounts,
+    ReductionItem,
+)
+from shared.schemas.seats_v1 import WouldFlag
+
+
+class ReductionView(BaseModel):
+    """A reduction: what it changes, who would be flagged, and what seats decided."""
+
+    reduction: str
+    status: str = Field(description="offered (not approved yet), pending (seats has not decided yet), completed or refused")
+    reason: str
+    detail: dict[str, Any] = Field(description="For a refused reduction, for example how many seats have to be freed first.")
+    takes_effect: str = Field(description="period_end, or now if the policy `reduce_at` of the pools is `now`")
+    items: tuple[ReductionItem, ...]
+    currency: str
+    next_period_before: Amounts | None = Field(
+        description="The price of the whole subscription for the next period, without the reduction."
+    )
+    next_period_after: Amounts | None
+    credit_net_minor: int = Field(description="What is credited for the rest of the period, if the reduction takes effect now.")
+    credit: str = Field(description="now (a credit note at the end of the day) or next_invoice")
+    would_flag: tuple[WouldFlag, ...] | None = Field(
+        description="The people who would be flagged if nothing else changed: deactivate those who no longer need access. "
+        "null: seats could not answer."
+    )
+    expires_at: Instant
+    approved_at: Instant | None
+    decided_at: Instant | None
+    approve_url: str
+    status_url: str
+
+    @classmethod
+    def of(cls, tenant: str, found: StoredReduction, *, named: bool) -> "ReductionView":
+        """`named`: the people who would be flagged are named. A caller who sees only some departments gets their number alone."""
+        terms, detail = found.terms, orjson.loads(found.detail)
+        url = f"/v1/tenants/{tenant}/reductions/{found.reduction}"
+        shown = {name: getattr(found, name) for name in ("reduction", "status", "reason", "expires_at", "approved_at", "decided_at")}
+        flagged = detail.pop("would_flag", terms["would_flag"])
+        if flagged is not None and not named:
+            flagged = [each | {"users": []} for each in flagged]
+        own = {"would_flag": flagged, "detail": detail, "approve_url": f"{url}/approve", "status_url": url}
+        return cls.model_validate_json(orjson.dumps(terms | shown | own))
