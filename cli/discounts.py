@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.console import out, run
-from cli.payments import minor_of
+from cli.payments import amount_of
 from cli.rest import Rest, addresses
 from shared.money import format_amount
 
@@ -56,7 +56,7 @@ async def _grant(tenant: str, body: dict[str, Any], amount: str | None) -> dict[
     async with Rest(addresses()) as rest:
         if amount is not None:
             currency = (await rest.get("invoicing", path))["currency"]
-            body["amount_minor"] = minor_of(amount, currency)
+            body["amount_minor"] = amount_of(amount, currency)
         made: dict[str, Any] = await rest.post("invoicing", f"{path}/discounts", body)
     return made
 

@@ -1,7 +1,6 @@
 """`seatpool quotes …` and `seatpool orders …`: what more licences cost, who approves it, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -10,7 +9,7 @@ import typer
 from cli.console import CliError, fail, out, run, show_rows
 from cli.rest import Rest, addresses
 from shared import ids
-from shared.money import format_amount, minor_units
+from shared.money import format_amount, minor_of
 
 WAIT = {"Prefer": "wait=10"}  # for seats
 BUDGET_MAX = 10**15
@@ -138,13 +137,10 @@ def _budget(given: str, currency: str) -> int | None:
     """Return the amount in minor units. Raises CliError."""
     if given == "none":
         return None
-    try:
-        amount = Decimal(given).scaleb(minor_units(currency))
-    except InvalidOperation as error:
-        raise CliError(f"{given!r} is not an amount", "Write it like 1000.00, or none.") from error
-    if not amount.is_finite() or amount != amount.to_integral_value() or not 0 <= amount <= BUDGET_MAX:
+    amount = minor_of(given, currency)
+    if amount is None or amount > BUDGET_MAX:
         raise CliError(f"{given!r} is not an amount in {currency}", "Write it like 1000.00, or none.")
-    return int(amount)
+    return amount
 
 
 def list_orders(tenant: str, status: str | None, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """`seatpool payments …` and `seatpool invoices …`: payments, documents and what is open of them."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -12,9 +11,7 @@ from rich.table import Table
 from cli.console import CliError, out, run
 from cli.rest import Rest, addresses
 from shared import ids
-from shared.money import format_amount, minor_units
-
-AMOUNT_MAX = 10**15
+from shared.money import format_amount, minor_of, minor_units
 
 
 def record(tenant: str, invoice: str, amount: str, paid_on: str, reference: str, as_json: bool) -> None:
@@ -129,17 +126,14 @@ def _show(found: Sequence[Mapping[str, Any]], columns: Sequence[str], rows: Sequ
     out.print(table)
 
 
-def minor_of(amount: str, currency: str) -> int:
+def amount_of(amount: str, currency: str) -> int:
     """Return an amount such as `150.00` in minor units. Raises CliError."""
-    places = minor_units(currency)
-    try:
-        found = Decimal(amount)
-    except InvalidOperation:
-        found = Decimal("nan")
-    if not found.is_finite() or not 0 < found <= AMOUNT_MAX or found.scaleb(places) != int(found.scaleb(places)):
+    found = minor_of(amount, currency)
+    if not found:
+        places = minor_units(currency)
         decimals = f"with at most {places} decimals" if places else "without decimals"
         raise CliError(f"the amount {amount} is not valid", f"Give a positive number {decimals} and a point, in {currency}.")
-    return int(found.scaleb(places))
+    return found
 
 
 async def _record(tenant: str, invoice: str, amount: str, paid_on: str, reference: str) -> dict[str, Any]:
@@ -149,7 +143,7 @@ async def _record(tenant: str, invoice: str, amount: str, paid_on: str, referenc
         found = await rest.get("invoicing", f"{path}/invoices/{invoice}")
         body = {
             "invoice": invoice,
-            "amount_minor": minor_of(amount, found["currency"]),
+            "amount_minor": amount_of(amount, found["currency"]),
             "currency": found["currency"],
             "paid_on": paid_on,
             "reference": reference,

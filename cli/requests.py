@@ -1,7 +1,6 @@
 """`seatpool requests …`: purchases and reductions by request, and the vendor's estimates."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -10,7 +9,7 @@ import typer
 from cli.console import CliError, out, run, show_rows
 from cli.rest import Rest, addresses
 from shared import ids
-from shared.money import format_amount, minor_units
+from shared.money import format_amount, minor_of
 
 
 def make(tenant: str, changes: Sequence[str], company: str, name: str, email: str, message: str, as_json: bool) -> None:
@@ -100,13 +99,10 @@ async def _estimate(tenant: str, request: str, prices: Sequence[str], valid_unti
 def _price(given: str, currency: str) -> tuple[str, int]:
     """Return module and price in minor units. Raises CliError."""
     module, _, price = given.partition("=")
-    try:
-        amount = Decimal(price).scaleb(minor_units(currency))
-    except InvalidOperation as error:
-        raise CliError(f"{given!r} is not MODULE=PRICE", "Write it like time=11.00.") from error
-    if not module or not amount.is_finite() or amount != amount.to_integral_value() or not 0 <= amount <= 10**12:
+    amount = minor_of(price, currency)
+    if not module or amount is None:
         raise CliError(f"{given!r} is not MODULE=PRICE in {currency}", "Write it like time=11.00.")
-    return module, int(amount)
+    return module, amount
 
 
 def approve(tenant: str, request: str, yes: bool, as_json: bool) -> None:

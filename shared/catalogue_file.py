@@ -7,6 +7,8 @@ from typing import Any, Final
 import yaml
 
 FILE_BYTES_MAX: Final = 1_000_000
+_BOOL: Final = "tag:yaml.org,2002:bool"
+_BOOLEANS: Final = {"true": True, "false": False}  # `yes` and `on` are booleans in old YAML only, and so they stay texts
 
 
 class UnreadableCatalogue(Exception):
@@ -19,7 +21,7 @@ class UnreadableCatalogue(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFile:
-    """The content, with all scalars as they are written, and the line of each field."""
+    """The content, with true and false as booleans and all other scalars as they are written, and the line of each field."""
 
     content: dict[str, Any]
     lines: Mapping[str, int]
@@ -58,7 +60,13 @@ def _value(node: yaml.Node, place: str, lines: dict[str, int]) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return [_value(each, f"{place}.{number}", lines) for number, each in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
-        return None if node.tag == "tag:yaml.org,2002:null" else node.value
+        return (
+            None
+            if node.tag == "tag:yaml.org,2002:null"
+            else _BOOLEANS.get(node.value.lower(), node.value)
+            if node.tag == _BOOL
+            else node.value
+        )
     found = dict[str, Any]()
     for key, value in node.value:
         line = key.start_mark.line + 1

@@ -4,14 +4,17 @@ Minor units are ISO 4217's. CLDR's digits, which babel formats with by default, 
 amount of 1250 IQD minor units is 1.250, not 1250), so they are not used for amounts.
 """
 
+import re
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.dates import format_date
-from babel.numbers import get_currency_symbol, list_currencies, parse_pattern
+from babel.numbers import get_currency_symbol, parse_pattern
 
+_AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 # ISO 4217, every currency that has not two.
 _MINOR_UNITS = (
     dict.fromkeys(
@@ -23,8 +26,25 @@ _MINOR_UNITS = (
 )
 
 
+@cache
+def _currencies() -> frozenset[str]:
+    """Return the currencies that are legal tender of a country, and those that only contracts use. Neither historical ones nor codes that
+    are no money (XXX, XTS, gold) are among them."""
+    kept = {code for periods in get_global("territory_currencies").values() for code, _, end, tender in periods if tender and end is None}
+    return frozenset(kept | _MINOR_UNITS.keys())
+
+
 def is_currency(code: str) -> bool:
-    return code in list_currencies()
+    """Tell whether this is the code of a currency that is in use."""
+    return code in _currencies()
+
+
+def minor_of(text: str, currency: str) -> int | None:
+    """Return an amount such as 12.50 in minor units; None: it is no amount of this currency."""
+    if not _AMOUNT.fullmatch(text):
+        return None
+    minor = Decimal(text).scaleb(minor_units(currency))
+    return int(minor) if minor == minor.to_integral_value() else None
 
 
 def minor_units(currency: str) -> int:

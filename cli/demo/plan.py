@@ -52,7 +52,7 @@ class TenantPlan(Table):
     street: str = "1 Main Street"
     postcode: str = "10000"
     city: str = "Capital"
-    vat_percent: Annotated[str, BeforeValidator(_no_float), Field(pattern=r"^\d{1,2}(\.\d{1,4})?$")] = "0"
+    vat_percent: Annotated[str, BeforeValidator(_no_float), Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,4})?$")] = "0"
     currency: Currency = "EUR"
     contact_email: EmailStr = "licences@example.com"
     buyer_reference: str = ""

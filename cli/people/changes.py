@@ -179,7 +179,7 @@ def _value(name: str, value: str) -> Any:
     if name in ("may_log_in", "administrator"):
         return {"true": True, "false": False}.get(value, value)
     if name == "priority":
-        return int(value) if value.lstrip("-").isdigit() else value
+        return int(value) if value.isascii() and value.removeprefix("-").isdigit() else value
     return value or (None if name in _REMOVABLE else "")
 
 

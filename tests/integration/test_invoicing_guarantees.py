@@ -624,7 +624,7 @@ async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -
     tiers = {"price": "2", "steps": [{"up_to": "10", "price": "3.00"}], "pricing": "volume", "included": "1"}
     sold: dict[str, Any] = {"filed": {"monthly": "12.50", "annual": "125", "minimum": "2"}, "extra": {"monthly": tiers}}
     plan = {"name": "Filed", "currency": "EUR", "holds_from": "2014-01-01", "modules": sold}
-    modules = {"extra": {"name": "Extra", "requires": ["filed"]}, "filed": {"name": "Filed", "base": "true"}}
+    modules = {"extra": {"name": "Extra", "requires": ["filed"]}, "filed": {"name": "Filed", "base": True}}
     body: dict[str, Any] = {"modules": modules, "plans": {"filed": plan}}
     before = await bench.ok("GET", "/v1/catalog")
     shown = await bench.ok("PUT", "/v1/catalog?dry_run=true", body)
@@ -642,7 +642,7 @@ async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -
         "included": 1,
     }
     again = await bench.ok("PUT", "/v1/catalog", {**after, "version": before["version"]})
-    assert (again["differences"], again["version"]) == ([], applied["version"]), "what is there already is no change"
+    assert (again["differences"], again["version"], again["applied"]) == ([], applied["version"], False), "what is there is no change"
     sold["filed"]["monthly"] = "13.00"
     assert (await bench.refused("PUT", "/v1/catalog", body | {"version": before["version"]}))["type"] == "catalog-changed"
     changed = await bench.ok("PUT", "/v1/catalog", body)

@@ -167,8 +167,8 @@ class OperatorRest:
         self.sent.append(("PUT", "dry run" if is_dry else "catalogue", body))
         before = {"field": "plans.standard.modules.lab.monthly", "before": "7.00", "after": "7.50"}
         differences = [before, {"field": "modules.lab.base", "before": None, "after": False}] if body["plans"] else []
-        running = [{"plan": "standard", "running": 3}]
-        return reply({"applied": not is_dry, "version": self.version, "differences": differences, "subscriptions": running})
+        applied, running = not is_dry and bool(differences), [{"plan": "standard", "running": 3}]
+        return reply({"applied": applied, "version": self.version, "differences": differences, "subscriptions": running})
 
     def _versions(self) -> list[dict[str, Any]]:
         by = {"at": "2026-03-01T09:00:00.000Z", "actor": {"kind": "client", "id": "vera"}}

@@ -115,11 +115,12 @@ async def apply_file(page: OperatorPage) -> Response:
     form = page.form
     try:
         content = orjson.loads(form["content"])
-        await page.send("PUT", "invoicing", "/v1/catalog", content)
+        done = await page.send("PUT", "invoicing", "/v1/catalog", content)
     except orjson.JSONDecodeError:
         form.errors["file"] = page.gettext("Choose the file with the catalogue.")
         return await _show(page, form, status=422)
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return await _show(page, form, status=409)
-    return page.redirect("/operator/catalogue", page.gettext("The catalogue was applied."))
+    text = page.gettext("The catalogue was applied.") if done["applied"] else page.gettext("The catalogue is already as the file says.")
+    return page.redirect("/operator/catalogue", text)

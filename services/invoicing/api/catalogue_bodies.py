@@ -1,10 +1,11 @@
 """The catalogue as one body: modules, and plans with the prices of each module."""
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StringConstraints, model_validator
 
 from services.invoicing.api.requests import STEPS_MAX, Body, Currency, Line, Pricing, ascending, check_limits
 from services.invoicing.domain.prices import PRICE_MINOR_MAX
@@ -13,13 +14,34 @@ from shared.schemas.policies import LICENCES_MAX
 from shared.web.rest import Day
 
 EXAMPLE = "a decimal number such as 12.00"
-Price = Annotated[Decimal, Field(ge=0, le=PRICE_MINOR_MAX, description=f"The price of one licence for a whole period: {EXAMPLE}.")]
-Number = Annotated[int, Field(ge=1, le=LICENCES_MAX)]
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def _decimal(value: object) -> object:
+    """Refuse what Python reads as a number and people do not write as one: 1_000, 1e3, other digits than 0 to 9."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _DECIMAL.fullmatch(value)):
+        raise ValueError(f"expected {EXAMPLE}")
+    return value
+
+
+def _whole(value: object) -> object:
+    """Read a number as a file has it: with the digits 0 to 9 alone."""
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
+
+
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_decimal, json_schema_input_type=Decimal),
+    Field(ge=0, le=PRICE_MINOR_MAX, description=f"The price of one licence for a whole period: {EXAMPLE}."),
+]
+FromFile = BeforeValidator(_whole, json_schema_input_type=int | str)
+Number = Annotated[int, FromFile, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
 class ModuleOfFile(Body):
     name: Line
-    base: bool = Field(False, description="True for a module that a person needs to be a user at all.")
+    base: StrictBool = Field(False, description="True for a module that a person needs to be a user at all.")
     requires: list[ModuleName] = Field(default_factory=list, max_length=50, description="Modules that this module requires.")
 
 
@@ -36,7 +58,9 @@ class Tariff(Body):
     price: Price = Field(description="The price of a licence above the last step.")
     steps: Annotated[list[StepOfFile], AfterValidator(ascending)] = Field(default_factory=list, max_length=STEPS_MAX)
     pricing: Pricing = "graduated"
-    included: Annotated[int, Field(ge=0, le=LICENCES_MAX, description="So many licences cost nothing, and count for the steps.")] = 0
+    included: Annotated[
+        int, FromFile, Field(ge=0, le=LICENCES_MAX, strict=True, description="So many licences cost nothing, and count for the steps.")
+    ] = 0
 
 
 def _tariff(value: object) -> object:
@@ -72,7 +96,7 @@ class PlanOfFile(Body):
 
     name: Line
     currency: Currency
-    allows_extra_licences: bool = True
+    allows_extra_licences: StrictBool = True
     ordering: Literal["self_service", "by_request"] = "self_service"
     holds_from: Day | None = Field(
         None,

@@ -37,7 +37,7 @@ class ConcernedView(BaseModel):
 class AppliedView(BaseModel):
     """The changes that the catalogue of a request makes."""
 
-    applied: bool = Field(description="false: this was a dry run, and nothing has changed.")
+    applied: bool = Field(description="false: nothing has changed, because this was a dry run or nothing differs.")
     version: str = Field(description="The version of the catalogue: before a dry run, after an application.")
     differences: list[DifferenceView]
     subscriptions: list[ConcernedView] = Field(
@@ -76,10 +76,10 @@ async def put_catalog(
     dry_run: Annotated[bool, Query(description="Only show what would change.")] = False,
 ) -> AppliedView:
     """Modules and plans are defined or changed as `PUT /v1/modules/{module}` and `PUT /v1/plans/{plan}` do it. The same body again changes
-    nothing."""
+    nothing, whatever `version` it has."""
     try:
         async with wiring.database.unit_of_work(None) as uow:
             found = await apply_catalogue(uow, body, actor_of(principal), wiring.clock.now(), dry_run=dry_run)
     except DryRun as dry:
         return AppliedView.of(dry.found, applied=False)
-    return AppliedView.of(found, applied=True)
+    return AppliedView.of(found, applied=bool(found.differences))

@@ -2,11 +2,11 @@
 
 import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, model_validator
 from stdnum import get_cc_module
 from stdnum.de import leitweg
 from stdnum.eu import vat as eu_vat
@@ -30,23 +30,25 @@ from shared.web.rest import Day
 
 def _currency(value: str) -> str:
     if not is_currency(value):
-        raise ValueError("expected a currency of ISO 4217 as three capital letters")
+        raise ValueError("expected a currency that is in use, as its code of ISO 4217: three capital letters, for example EUR")
     return value
 
 
-def _rate(value: str) -> str:
+_RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+
+
+def _rate(value: object) -> object:
     """Return the rate in its normal form, so that `25` and `25.0` are the same rate."""
-    try:
-        rate = Decimal(value)
-    except InvalidOperation as error:
-        raise ValueError("expected a decimal number") from error
-    if not 0 <= rate <= 100 or -int(rate.as_tuple().exponent) > 4:
-        raise ValueError("expected a percentage from 0 to 100 with at most 4 decimal places")
+    if not isinstance(value, str):
+        return value
+    rate = Decimal(value) if _RATE.fullmatch(value) else None
+    if rate is None or rate > 100 or -int(rate.as_tuple().exponent) > 4:
+        raise ValueError("expected a percentage from 0 to 100 with at most 4 decimal places, for example 12.5")
     return f"{rate.normalize():f}"
 
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
-Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
+Rate = Annotated[str, BeforeValidator(_rate, json_schema_input_type=str), StringConstraints(pattern=f"^{_RATE.pattern}$")]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=_PRINTABLE)]
 Text = Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, pattern=_PRINTABLE)]
@@ -282,14 +284,11 @@ class SubscribedModule(Body):
     policies: PoolPolicies = Policies(warn_at=WARN_AT)
 
 
-Percent = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,6})?$"), AfterValidator(_rate)]
-
-
 class DiscountBody(Body):
     """A discount: a percentage, or an amount for each period; of a module, or of the whole subscription."""
 
     module: ModuleName | None = Field(None, description="Without it, the discount is of the whole subscription.")
-    percent: Percent | None = Field(None, description="A decimal number above 0 and up to 100, for example 12.5.")
+    percent: Rate | None = Field(None, description="A decimal number above 0 and up to 100, for example 12.5.")
     amount_minor: int | None = Field(
         None, ge=1, le=AMOUNT_MINOR_MAX, strict=True, description="The net amount for each period, in minor units of the currency."
     )
@@ -346,7 +345,7 @@ class SubscriptionBody(Body):
     )
     charge_when: Literal["threshold", "now", "next_invoice"] = "threshold"
     credit_when: Literal["threshold", "next_invoice", "now"] = "threshold"
-    zero_invoices: bool = Field(False, description="Also issue documents whose lines are all zero.")
+    zero_invoices: StrictBool = Field(False, description="Also issue documents whose lines are all zero.")
     price_notice: Notice = "P30D"
     modules: list[SubscribedModule] = Field(min_length=1, max_length=100)
     discounts: list[DiscountBody] = Field(

@@ -38,7 +38,7 @@ DELIVERED_TO: Final = ("name", "addr_l1", "postcode", "city", "country_code")
 
 def _kvk(number: str) -> str:
     """Check a number of the Dutch register, which python-stdnum does not know."""
-    if not re.fullmatch(r"\d{8}", number):
+    if not re.fullmatch(r"[0-9]{8}", number):
         raise InvalidFormat
     return number
 
