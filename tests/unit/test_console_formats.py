@@ -1,6 +1,6 @@
 """How the console writes times for a reader, and reads the numbers and amounts that a reader enters."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -24,6 +24,16 @@ def test_a_moment_has_the_day_and_no_seconds_in_each_locale_of_a_tenant(language
         assert written.endswith(formats(locale_of(language, tenants)).clock(AT)), (tenants, written)
     assert formats("en_DK").moment(AT) == "17 Mar 2026, 20.07"
     assert formats("en_US").moment(AT).replace("\u202f", " ") == "Mar 17, 2026, 8:07 PM"
+
+
+def test_days_are_written_as_the_country_writes_them() -> None:
+    first, last = date(2026, 3, 1), date(2026, 3, 31)
+    written = {locale: (formats(locale).short_day(last), formats(locale).days(first, last)) for locale in ("en_GB", "en_US", "de")}
+    assert written == {
+        "en_GB": ("31 Mar", "1–31 Mar 2026"),
+        "en_US": ("Mar 31", "Mar 1\u2009–\u200931, 2026"),
+        "de": ("31. März", "1.–31. März 2026"),
+    }
 
 
 @pytest.mark.parametrize(

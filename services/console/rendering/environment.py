@@ -36,7 +36,7 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(translations()[language], newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {"static": static_files.url_of, "icon_sprite": static_files.url_of("icons.svg")}
-    for name in ("money", "number", "percent", "day", "short_day", "moment", "clock", "days_left", "span"):
+    for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span"):
         environment.filters[name] = _formatting(name)
     environment.tests["url"] = lambda value: str(value).startswith("/")
     return environment

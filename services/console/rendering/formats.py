@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time, format_timedelta, get_datetime_format
+from babel.dates import format_date, format_interval, format_skeleton, format_time, format_timedelta, get_datetime_format
 
 from shared.money import format_amount, format_count, format_number, format_percent
 
@@ -46,8 +46,12 @@ class Formats:
         return str(format_date(self._day(day), format="medium", locale=self.locale))
 
     def short_day(self, day: date | datetime | str) -> str:
-        """Return `1 Mar`, for axes and close columns."""
-        return str(format_date(self._day(day), format="d MMM", locale=self.locale))
+        """Return `1 Mar` (`Mar 1` in the United States), for axes."""
+        return str(format_skeleton("MMMd", self._day(day), locale=self.locale))
+
+    def days(self, first: date | str, last: date | str) -> str:
+        """Return `1–31 Mar 2026`."""
+        return str(format_interval(self._day(first), self._day(last), "yMMMd", locale=self.locale))
 
     def moment(self, at: datetime | str) -> str:
         """Return `1 Mar 2026, 09:00`."""
