@@ -108,6 +108,26 @@ async def test_T20_M13_an_entry_states_who_when_what_from_to_and_why(notifier: N
     assert by_type["seat_flagged"]["position"]["offset"] == 1
 
 
+async def test_entries_of_a_rare_type_are_found_without_the_rest_of_the_log(notifier: Notifier) -> None:
+    """The page of the licences asks for the changes of the numbers, which are few among the entries about people."""
+    entry = "n::text, 0, now(), 'system', 'rules', %s, 'x', '[]', '', '{}', 'c'"
+    columns = "event_id, part, at, actor_kind, actor_id, type, event_type, changes, reason, details, correlation"
+    of_type = entry % "CASE WHEN n % 1000 = 0 THEN 'licences_added' ELSE 'seat_granted' END"
+    await execute(
+        notifier.database,
+        f"INSERT INTO actions (tenant_id, {columns}) SELECT $1::text, {of_type} FROM generate_series(1, 5000) AS n",
+        notifier.tenant,
+    )
+    read = "SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_user_tables WHERE relname = 'actions'"
+    async with notifier.database.unit_of_work(notifier.tenant) as uow:
+        before = (await uow.connection.exec_driver_sql(read)).scalar_one()
+        wanted = LogFilter(types=("licences_added", "pool_closed"))
+        found = await actions(uow.connection, notifier.tenant, wanted, after=None, limit=3, oldest_first=False)
+        rows = (await uow.connection.exec_driver_sql(read)).scalar_one() - before
+    assert [row.event_id for row in found] == ["5000", "4000", "3000"]
+    assert rows < 10, "entries that were read for three"
+
+
 async def test_T20_licences_people_and_billing_are_logged_with_what_changed(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     items = (seats_v1.LicenceCount(module="time", quantity=6),)
     async with notifier.running(sending=False) as wiring:

@@ -169,6 +169,8 @@ CREATE TABLE actions (
 
 CREATE INDEX actions_listed ON actions (tenant_id, at, seq);
 
+CREATE INDEX actions_of_type ON actions (tenant_id, type, at, seq);
+
 CREATE INDEX actions_of_person ON actions (tenant_id, user_id, at, seq) WHERE user_id IS NOT NULL;
 
 CREATE INDEX actions_of_subject ON actions (tenant_id, subject, seq) WHERE subject IS NOT NULL;
