@@ -753,6 +753,16 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     assert (await bench.needs(tenant))[-1].modules == MAKERS
     assert (await rest.call("POST", f"{path}/bulk-changes", {"action": "activate", "people": []})).status_code == 422
 
+    guest = (await rest.post(path, {"login": "guest", "kind": "external"}))["user"]  # has never required a module (M6)
+    seen = await change("deactivate", (guest, None), (users["ann"], None), query="?dry_run=true")
+    assert [(each["outcome"], each["status"]) for each in seen.values()] == [("changed", "inactive")] * 2
+    blocked = (await change("deactivate", (guest, None)))[guest]["revision"]
+    await rest.post(f"{path}/{guest}/reactivate")
+    await rest.patch(f"{path}/{guest}", {"may_log_in": False})  # somebody else
+    assert outcomes(await change("activate", (guest, blocked))) == ["changed_meanwhile"]
+    last = (await rest.get(f"{path}/{guest}"))["version"]
+    assert outcomes(await change("activate", (guest, last), query="?dry_run=true")) == ["changed"]
+
 
 async def test_a_dry_run_of_a_profile_or_the_mapping_says_who_would_require_what_and_changes_nothing(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()

@@ -131,6 +131,6 @@ def _person(each: Changed, decided: Decisions) -> ChangedPerson:
         outcome=each.outcome,
         detail=each.detail,
         status=status,
-        revision=None if person is None else person.revision,
+        revision=each.revision,
         modules=[DecidedModuleView(**state) for state in decided.states.get(each.user, ())],
     )

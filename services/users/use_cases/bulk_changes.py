@@ -42,6 +42,15 @@ class Changed:
     person: Person | None = None
     detail: str = ""
 
+    @property
+    def revision(self) -> int | None:
+        return None if self.person is None else _revision(self.person)
+
+
+def _revision(person: Person) -> int:
+    """Return the revision of the person that a request names. Of somebody for whom seats was never asked, every change counts."""
+    return person.version if person.sent is None else person.revision
+
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
@@ -68,7 +77,7 @@ class Decisions:
 async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person, revision: int | None, cause: Cause) -> Changed:
     """Change one person, if there is anything to change. Call under the person's lock. Raises Refused."""
     status, allowed = before.standing.status, before.account.may_log_in
-    if revision is not None and (revision != before.revision or status is Status.LEFT):
+    if revision is not None and (revision != _revision(before) or status is Status.LEFT):
         return Changed(before.user, Outcome.CHANGED_MEANWHILE, before)
     if status is Status.LEFT:
         return Changed(before.user, Outcome.REFUSED, before, "The person has left. Hire the person again to give access.")
@@ -93,6 +102,7 @@ async def change_or_refuse(tenant: Tenant, uow: UnitOfWork, action: Action, befo
 async def decisions(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, action: Action, changed: Sequence[Changed]) -> Decisions:
     """Return what seats would decide about the people who were changed in a transaction that is rolled back."""
     people = [each.person for each in changed if each.outcome is Outcome.CHANGED and each.person is not None]
+    people = [person for person in people if person.sent is not None]  # for others, no seats are requested or given up
     if not people:
         return Decisions()
     answer = await seats.what_if(tenant.tenant, [_command(action, person) for person in people])
