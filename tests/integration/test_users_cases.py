@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonChanged as HrPersonChanged
+from shared.schemas.hr_v1 import PersonLeft as HrPersonLeft
 from shared.schemas.users_v1 import GraceEnding, HandOverDue, InvitationExpired, PersonChanged, PersonErased, PersonInvited
 from tests.support.traces import traces
 from tests.support.users import NOON, AskedSeats, Bench, Rest
@@ -365,11 +366,12 @@ async def imported(bench: Bench, rest: Rest, tenant: str, *people: dict[str, Any
 
 
 async def zoe_left(bench: Bench) -> tuple[str, Rest, str]:
-    """Zoë came by an import, changed her e-mail address and left; a message about her is a dead letter."""
+    """Zoë came by an import, another one changed her e-mail address, and she left by an event; a message about her is a dead letter."""
     tenant, rest = await bench.open_tenant()
     await imported(bench, rest, tenant, reported(None) | {"attributes": [reported(None)["attributes"][0] | {"email": f"old-{ZOE[2]}"}]})
-    await imported(bench, rest, tenant, reported("2026-01-31"))
-    (zoe,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]
+    await imported(bench, rest, tenant, reported(None))
+    await bench.send(HrPersonLeft(external_id=ZOE[0], effective_date=date(2026, 2, 1)), tenant, source=bench.source(tenant))
+    zoe = await bench.until_person(rest, tenant, ZOE[0], status="left")
     broken = f'{{"external_id": "{ZOE[0]}", "email": "{ZOE[2]}", "effective_date": "never"}}'.encode()
     await bench.send(HrPersonChanged(external_id=ZOE[0], effective_date=NOON.date()), tenant, source=bench.source(tenant), raw=broken)
 
@@ -384,6 +386,7 @@ async def test_after_an_erasure_no_table_holds_the_person_and_a_repeated_import_
     tenant, rest, user = await zoe_left(bench)
     exported = await rest.get(f"/v1/tenants/{tenant}/people/{user}/data")
     assert {word for word in ZOE if word in json.dumps(exported["data"], ensure_ascii=False)} == set(ZOE)
+    assert exported["data"]["guard_endings"][0]["external_id"] == ZOE[0]
     assert await traces(bench.execute, ZOE), "the search finds what is there"
     erased = await rest.post(f"/v1/tenants/{tenant}/people/{user}/erase", {})
     assert (erased["status"], erased["name"], erased["login"], erased["external_id"]) == ("left", "", None, user)

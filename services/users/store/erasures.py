@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.erasure import Erased, key_hash
 from services.users.domain.sources import Key
+from services.users.store.guard_endings import GUARD_ENDINGS
 from services.users.store.held_statements import HELD
 from services.users.store.identity_providers import IDENTITIES
 from services.users.store.imports import IMPORTS, STAGED
@@ -65,6 +66,8 @@ _DELETE_FACTS: Final = delete(FACTS).where(FACTS.c.tenant_id == _TENANT, FACTS.c
 _DELETE_TIMELINES: Final = delete(TIMELINES).where(TIMELINES.c.tenant_id == _TENANT, TIMELINES.c.user_id == _USER)
 _H: Final = HELD.c
 _DELETE_HELD: Final = delete(HELD).where(_H.tenant_id == _TENANT, _H.source == _SOURCE, _H.external_id == _EXTERNAL_ID)
+_G: Final = GUARD_ENDINGS.c
+_DELETE_ENDINGS: Final = delete(GUARD_ENDINGS).where(_G.tenant_id == _TENANT, _G.source == _SOURCE, _G.external_id == _EXTERNAL_ID)
 _DELETE_OF_PERSON: Final = tuple(
     delete(table).where(table.c.tenant_id == _TENANT, table.c.user_id == _USER) for table in (IDENTITIES, SESSIONS, TOKENS, ITEMS, HEIRS)
 )
@@ -119,6 +122,7 @@ async def erase(connection: AsyncConnection, tenant_id: str, user: str, keys: Co
         of_key = {"tenant": tenant_id, "of_source": key.source, "of_external_id": key.external_id}
         await connection.execute(_DELETE_FACTS, of_key)
         await connection.execute(_DELETE_HELD, of_key)
+        await connection.execute(_DELETE_ENDINGS, of_key)
         await connection.execute(_EMPTY_REPORTS, {"tenant": tenant_id, "quoted": _quoted(key.external_id)})
         row = {"tenant_id": tenant_id, "key_hash": key_hash(key), "user_id": user, "left_on": left_on}
         await connection.execute(_REMEMBER, row)

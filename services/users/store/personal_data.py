@@ -7,6 +7,7 @@ from sqlalchemy import Select, TableClause, Text, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.scim_connections import SOURCE_PREFIX
+from services.users.store.guard_endings import GUARD_ENDINGS
 from services.users.store.held_statements import HELD
 from services.users.store.identity_providers import IDENTITIES
 from services.users.store.imports import STAGED
@@ -14,43 +15,36 @@ from services.users.store.invitation_tokens import TOKENS
 from services.users.store.module_states import MODULE_STATES
 from services.users.store.owned_items import HEIRS, ITEMS
 from services.users.store.people import PEOPLE
+from services.users.store.scim_groups import MEMBERS
 from services.users.store.scim_users import SCIM_USERS
 from services.users.store.sessions import SESSIONS
 from services.users.store.timelines import FACTS, TIMELINES
 
 OF_PERSON: Final = (PEOPLE, TIMELINES, MODULE_STATES, HELD, STAGED, TOKENS, IDENTITIES, SESSIONS, ITEMS, HEIRS)  # with a column user_id
+OF_TIMELINES: Final = (FACTS, SCIM_USERS, MEMBERS, GUARD_ENDINGS)
 SECRET: Final = frozenset({"token_hash", "secret_hash"})
 
 _TENANT: Final = bindparam("tenant", type_=Text)
 _USER: Final = bindparam("user", type_=Text)
+_T: Final = TIMELINES.c
 
 
 def _rows(table: TableClause) -> Select[Any]:
     return select(func.to_jsonb(table.table_valued())).where(table.c.tenant_id == _TENANT, table.c.user_id == _USER)
 
 
-_OF_TIMELINE: Final = (TIMELINES.c.tenant_id == _TENANT) & (TIMELINES.c.user_id == _USER)
+def _rows_of_timelines(table: TableClause) -> Select[Any]:
+    """Select the rows about what a source calls by an external id, in a table of all sources or of SCIM connections."""
+    source, external_id = (
+        (SOURCE_PREFIX + table.c.connection, table.c.resource_id) if "connection" in table.c else (table.c.source, table.c.external_id)
+    )
+    own = (_T.tenant_id == table.c.tenant_id) & (_T.source == source) & (_T.external_id == external_id)
+    rows = select(func.to_jsonb(table.table_valued())).select_from(table.join(TIMELINES, own))
+    return rows.where(_T.tenant_id == _TENANT, _T.user_id == _USER)
+
+
 _SELECTS: Final[Mapping[str, Select[Any]]] = {table.name: _rows(table) for table in OF_PERSON} | {
-    "facts": select(func.to_jsonb(FACTS.table_valued()))
-    .select_from(
-        FACTS.join(
-            TIMELINES,
-            (TIMELINES.c.tenant_id == FACTS.c.tenant_id)
-            & (TIMELINES.c.source == FACTS.c.source)
-            & (TIMELINES.c.external_id == FACTS.c.external_id),
-        )
-    )
-    .where(_OF_TIMELINE),
-    "scim_users": select(func.to_jsonb(SCIM_USERS.table_valued()))
-    .select_from(
-        SCIM_USERS.join(
-            TIMELINES,
-            (TIMELINES.c.tenant_id == SCIM_USERS.c.tenant_id)
-            & (TIMELINES.c.source == SOURCE_PREFIX + SCIM_USERS.c.connection)
-            & (TIMELINES.c.external_id == SCIM_USERS.c.resource_id),
-        )
-    )
-    .where(_OF_TIMELINE),
+    table.name: _rows_of_timelines(table) for table in OF_TIMELINES
 }
 
 
