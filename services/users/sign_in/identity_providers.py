@@ -19,7 +19,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jws, jwt
 from joserfc.errors import BadSignatureError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key, KeySet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed, WrongAnswer
@@ -201,10 +201,23 @@ class IdentityProviders:
             return _decode(token, newer)
 
     async def _fetch_keys(self, url: str) -> KeySet:
-        try:
-            return KeySet.import_key_set(await self._http.get(url))  # type: ignore[arg-type]
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise WrongAnswer(f"the keys of {urlsplit(url).hostname} cannot be read") from error
+        answer = await self._http.get(url)
+        keys = [key for each in _listed(answer.get("keys")) if (key := _usable(each)) is not None]
+        if not keys:
+            raise WrongAnswer(f"the keys of {urlsplit(url).hostname} cannot be read")
+        return KeySet(keys)
+
+
+def _listed(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _usable(found: Any) -> Key | None:
+    """Return the key, or None for one that is of no known kind or is not valid: the others count (RFC 7517, section 5)."""
+    try:
+        return JWKRegistry.import_key(found)
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _decode(token: str, keys: KeySet) -> jwt.Token:
