@@ -1,14 +1,16 @@
 """What a quote costs, and when there is none."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from services.invoicing.domain.quote import Item, Refusal
-from shared.schemas.invoicing_v1 import PlanDefined, QuoteIssued, UnitPrice
+from services.invoicing.domain.prices import FollowingPlan
+from services.invoicing.domain.quote import Item, Refusal, approvable, price
+from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined, QuoteIssued, UnitPrice
 from shared.schemas.policies import LICENCES_MAX
-from tests.support.invoicing_harness import ROOT, InvoicingHarness
+from tests.support.invoicing_harness import ANN, ROOT, InvoicingHarness
 
 
 def refused(offer: QuoteIssued | Refusal | None) -> Refusal:
@@ -133,6 +135,42 @@ def test_T8_a_quote_that_no_longer_fits_is_refused_not_repriced() -> None:
     assert refusal.type == "quote-outdated"
     assert refusal.extra["actual"]["pools"] == [{"module": "time", "licences": 286, "next_period": 286}]  # type: ignore[index]
     assert harness.approve(other, expected_other) is None  # another module's licences are no business of it
+
+
+def test_T8_B9_a_credit_counts_for_one_approved_quote_only() -> None:
+    harness = InvoicingHarness(licences={"time": 5, "documents": 2}, credit_when="next_invoice")
+    harness.reduce("documents", 1)  # a credit of 20.00
+    first, expected_first = harness.quote(Item("time", add=1))
+    other, expected_other = harness.quote(Item("documents", add=1))
+    assert [(quote.net_minor, quote.credit_net_minor) for quote in (first, other)] == [(0, 1200), (0, 2000)]
+    undecided = replace(harness.situation, undecided=(first,))  # approved, and seats has not decided it
+    assert refused(approvable(undecided, other, expected_other)).type == "quote-outdated"
+    again = price(undecided, [Item("documents", add=1)], quote="again", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(again, QuoteIssued)
+    assert (again.net_minor, again.credit_net_minor) == (1200, 800)
+    assert approvable(undecided, again, expected_other) is None
+    assert harness.approve(first, expected_first) is None
+    refusal = refused(harness.approve(other, expected_other))
+    assert (refusal.type, refusal.extra) == ("quote-outdated", {"credit_net_minor": 2000, "left_net_minor": 800})
+    fresh, expects = harness.quote(Item("documents", add=1))
+    assert harness.approve(fresh, expects) is None
+    assert harness.invoices[-1].net_minor == fresh.net_minor == 1200
+
+
+def test_T8_T21_a_quote_that_does_not_say_that_it_cancels_a_plan_change_is_refused() -> None:
+    harness = InvoicingHarness(licences={"time": 5})
+    quote, expects = harness.quote(Item("time", add=1))
+    limits = (ModuleLimits(module="time", maximum=5),)
+    small = FollowingPlan("change", harness.plans[0].model_copy(update={"plan": "small", "limits": limits}), "monthly")
+    scheduled = replace(harness.situation, following=small)
+    refusal = refused(approvable(scheduled, quote, expects))
+    assert (refusal.type, refusal.extra) == ("quote-outdated", {"cancels_plan_change": "change"})
+    again = price(scheduled, [Item("time", add=1)], quote="again", actor=ANN, valid=timedelta(days=1))
+    assert isinstance(again, QuoteIssued)
+    assert approvable(scheduled, again, expects) is None
+    assert refused(approvable(harness.situation, again, expects)).extra == {"cancels_plan_change": None}  # it was withdrawn since
+    wide = replace(harness.situation, following=replace(small, plan=harness.plans[0]))
+    assert approvable(wide, quote, expects) is None
 
 
 def test_new_billing_details_with_the_same_tax_keep_a_quote_valid() -> None:

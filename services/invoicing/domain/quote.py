@@ -91,6 +91,7 @@ class Situation:
     following: FollowingPlan | None = None  # another plan or term begins with the next period
     next_lists: RenewalLists | None = None  # for the price list of the next period, if the plan stays the same; None: the present one
     offered: tuple[Discount, ...] = ()  # discounts that an estimate offers or fixes, beside those that the subscription has
+    undecided: tuple[QuoteIssued, ...] = ()  # approved quotes that seats has not decided yet
 
     @property
     def plan_of_next_period(self) -> PlanDefined:
@@ -102,6 +103,11 @@ class Situation:
     def discounts(self) -> tuple[Discount, ...]:
         fixed = {each.discount for each in self.offered}
         return (*(each for each in self.account.discounts if each.discount not in fixed), *self.offered)
+
+    def credits_minor(self, tax: Tax) -> int:
+        """Return the credits of a tax that a quote can count on: those that no approved quote counts on."""
+        promised = sum(quote.credit_net_minor for quote in self.undecided if _has_tax(quote, tax))
+        return max(0, self.account.credits_minor(tax) - promised)
 
     @property
     def next_start(self) -> NextStart:
@@ -184,7 +190,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
     tax, charge = tax_on(details, day), due_when(contract.charge_when, day, period.end)
     price_minor = sum(line.net_minor for line in lines)
     # Nobody pays while the vendor owes: what is charged now uses up the credits that wait.
-    credit_minor = max(0, min(price_minor, situation.account.credits_minor(tax))) if charge == NOW else 0
+    credit_minor = max(0, min(price_minor, situation.credits_minor(tax))) if charge == NOW else 0
     net_minor = price_minor - credit_minor
     taxes = tax_lines([(tax, net_minor)])
     tax_minor = sum(each.tax_minor for each in taxes)
@@ -252,11 +258,9 @@ def _cancelled_plan(situation: Situation, lines: Sequence[QuoteLine]) -> str | N
     following = situation.following
     if following is None or situation.ends_on is not None:
         return None
-    return (
-        None
-        if all(following.fits(line.module, situation.pools[line.module].licences + line.quantity) for line in lines)
-        else following.change
-    )
+    present = {module: pool.licences for module, pool in situation.pools.items()}  # a module that the order adds has none
+    fits = all(following.fits(line.module, present.get(line.module, 0) + line.quantity) for line in lines)
+    return None if fits else following.change
 
 
 def amounts(net_minor: int, tax: Tax) -> Amounts:
@@ -399,9 +403,8 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
         return Refusal("quote-expired", f"The quote was made for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
     if situation.plan.plan != quote.plan:  # a list of the same plan changes no price before a renewal
         return Refusal("price-list-changed", f"The plan has changed since the quote was made. {how}", {"plan": situation.plan.plan})
-    taxes = {(tax.category, tax.rate_percent) for tax in quote.taxes}
     tax = tax_on(situation.details, quote.priced_for)
-    if taxes != {(tax.category, tax.rate_percent)}:
+    if not _has_tax(quote, tax):
         return Refusal("tax-changed", f"The tax of the billing details has changed since the quote was made. {how}")
     if _of_lines(situation, day, quote.lines) != quote.discounts:
         return Refusal("discounts-changed", f"The discounts have changed since the quote was made. {how}")
@@ -412,4 +415,14 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
             f"The licences or the period have changed since the quote was made. {how}",
             {"expected": expects.model_dump(mode="json"), "actual": now.model_dump(mode="json")},
         )
+    if quote.credit_net_minor > (left := situation.credits_minor(tax)):
+        detail = f"Something else has used up a credit that the quote counts on. {how}"
+        return Refusal("quote-outdated", detail, {"credit_net_minor": quote.credit_net_minor, "left_net_minor": left})
+    if _cancelled_plan(situation, quote.lines) != quote.cancels_plan_change:
+        detail = f"A change of plan was scheduled or withdrawn since the quote was made. {how}"
+        return Refusal("quote-outdated", detail, {"cancels_plan_change": _cancelled_plan(situation, quote.lines)})
     return None
+
+
+def _has_tax(quote: QuoteIssued, tax: Tax) -> bool:
+    return {(each.category, each.rate_percent) for each in quote.taxes} == {(tax.category, tax.rate_percent)}

@@ -162,19 +162,24 @@ async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, it
     added = [item for item in items if item.add]
 
     options: dict[str, Any] = {"actor": actor, "valid": A_DAY}
+    quotes = list[QuoteIssued]()
     own = [Item(item.module, add=item.add, unit_price_minor=item.unit_price_minor) for item in added if item.module in situation.pools]
-    found = [price(situation, own, quote=ids.new_id(), **options)] if own else []
+    if own:
+        quotes.append(_or_refuse(price(situation, own, quote=ids.new_id(), **options)))
     for item in added:
         if item.module not in situation.pools:
             new = NewModule(item.module, item.add, Policies(warn_at=WARN_AT), known[item.module].requires, item.unit_price_minor)
-            found.append(price_new_module(situation, new, subscribed, quote=ids.new_id(), **options))
-    for each in found:
-        if isinstance(each, Refusal):
-            raise refuse(each)
-    quotes = [each for each in found if isinstance(each, QuoteIssued)]
+            then = replace(situation, undecided=(*situation.undecided, *quotes))  # a credit counts for one quote only
+            quotes.append(_or_refuse(price_new_module(then, new, subscribed, quote=ids.new_id(), **options)))
     lines = [line for quote in quotes for line in quote.lines]
     is_last_day = any(line.days <= 1 for line in lines)
     return TodaysPrice(quotes, None if is_last_day else round_half_up(sum(map(_of_a_day, lines), Fraction(0))))
+
+
+def _or_refuse(found: QuoteIssued | Refusal) -> QuoteIssued:
+    if isinstance(found, Refusal):
+        raise refuse(found)
+    return found
 
 
 def _of_a_day(line: QuoteLine) -> Fraction:
