@@ -80,7 +80,6 @@ async def check_file(page: OperatorPage) -> Response:
     text = ""
     if upload is not None:
         text = (await upload.read(FILE_BYTES_MAX + 1)).decode(errors="replace")
-        await upload.close()
     if not text.strip():
         form.errors["file"] = page.gettext("Choose the file with the catalogue.")
         return await _show(page, form, status=422)

@@ -110,8 +110,10 @@ async def _keep_form(page: Page) -> str:
 
     Return what became of it.
     """
-    form = await parse_form(SentRequest(page.request))
+    request = SentRequest(page.request)
+    form = await parse_form(request)
     if form.files:
+        await request.close()
         return "file-lost"
     if any("secret" in name for name in form.own_fields()):
         return "form-lost"  # a secret is in no page but the one where somebody types it

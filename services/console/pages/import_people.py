@@ -85,7 +85,6 @@ async def _read(page: Page) -> Company | None:
         form.errors["file"] = page.gettext("Choose a CSV file.")
         return None
     content = await upload.read()
-    await upload.close()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / (Path(upload.filename or "").name[:100] or "people.csv")
         try:

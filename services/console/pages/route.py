@@ -62,7 +62,11 @@ class PageRoute(APIRoute):
             _check_origin(request)
             if takes_file and not await _has_session(request):
                 raise FileUnread
-            return await answer(SentRequest(request, await read_body(request, FILE_BYTES_MAX if takes_file else FORM_BYTES_MAX)))
+            sent = SentRequest(request, await read_body(request, FILE_BYTES_MAX if takes_file else FORM_BYTES_MAX))
+            try:
+                return await answer(sent)
+            finally:
+                await sent.close()  # the files of its form
 
         return handle
 
