@@ -15,7 +15,7 @@ import stamina
 from cli.console import CliError, fail
 from cli.names import SERVICES
 from cli.settings import CliSettings
-from shared.settings import KafkaSettings
+from shared.settings import KafkaSettings, load
 from shared.text import CONTROL
 
 TIMEOUT_SECONDS = 30.0  # a handler waits 10 s at most (`?after=`, `Prefer: wait`), so a longer silence is a fault
@@ -40,7 +40,7 @@ class Addresses:
 
 
 def stack_file() -> Path:
-    return CliSettings().state_dir / "stack.json"
+    return load(CliSettings).state_dir / "stack.json"
 
 
 def read_stack(path: Path | None = None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
 
 def addresses(path: Path | None = None) -> Addresses:
     """Return the addresses of the settings, or else those of the running local stack."""
-    stack, settings = read_stack(path), CliSettings()
+    stack, settings = read_stack(path), load(CliSettings)
     session = settings.session.get_secret_value()
     urls = {service: getattr(settings, f"{service}_url") or stack.get("services", {}).get(service, "") for service in SERVICES}
     return Addresses(

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from cli.console import CliError, out, run
 from cli.rest import Rest, addresses
+from cli.settings import CliSettings
+from shared.settings import load
 
 
 def token(tenant: str, source: str, days: int, as_json: bool) -> None:
@@ -43,7 +45,7 @@ async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:
         if source not in {each["connection"] for each in known}:
             await rest.put("users", path, {})
         issued: dict[str, Any] = await rest.post("users", f"{path}/tokens", {"expires_in_days": days})
-        return issued | {"base_url": f"{rest.where.urls['users']}/scim/v2"}
+        return issued | {"base_url": load(CliSettings).scim_base_url(rest.where.urls["users"])}
 
 
 async def _list(tenant: str) -> list[dict[str, Any]]:

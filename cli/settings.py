@@ -3,6 +3,7 @@
 from pydantic import Field, SecretStr
 
 from deploy.local.settings import StateSettings
+from shared.settings import ScimSettings
 
 
 def _url(service: str) -> str:
@@ -10,7 +11,7 @@ def _url(service: str) -> str:
     return found
 
 
-class CliSettings(StateSettings):
+class CliSettings(StateSettings, ScimSettings):
     users_url: str = _url("users")
     seats_url: str = _url("seats")
     invoicing_url: str = _url("invoicing")

@@ -7,6 +7,7 @@ import ssl
 import sys
 from ipaddress import ip_network
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -68,6 +69,28 @@ class CommonSettings(_Settings):
             return ",".join(str(ip_network(each.strip())) for each in given.split(","))
         except ValueError as error:
             raise ValueError(f"expected addresses or networks, separated by commas: {error}") from error
+
+
+class ScimSettings(_Settings):
+    """Settings of what tells people how to set up an identity provider: the console and the command."""
+
+    scim_url: str = Field(
+        "",
+        description="Address at which identity providers reach SCIM, which the console and `seatpool scim` show. By default /scim/v2 of "
+        "SEATPOOL_USERS_URL, which is right only where identity providers reach that address.",
+    )
+
+    @field_validator("scim_url")
+    @classmethod
+    def _check_scim_url(cls, given: str) -> str:
+        parts = urlsplit(given)
+        if given and (parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("expected an address such as https://users.example.com/scim/v2")
+        return given.rstrip("/")
+
+    def scim_base_url(self, users_url: str) -> str:
+        """Return the address that an identity provider is set up with."""
+        return self.scim_url or f"{users_url}/scim/v2"
 
 
 class KafkaSettings(_Settings):

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import orjson
 from pydantic import SecretStr
@@ -50,6 +50,8 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 def type_words(annotation: Any) -> str:
     """`whole number`, `json | console`, `text or nothing`: for people who set variables, not for Python."""
+    if get_origin(annotation) is Annotated:  # with its checks, which are no words
+        return type_words(get_args(annotation)[0])
     if annotation is SecretStr:
         return "secret"
     if annotation in _WORDS:

@@ -6,7 +6,7 @@ import typer
 
 from cli.commands.options import AsJson, OfTenant, group, not_blank
 
-scim = group("Manage the SCIM connections of a tenant. The base URL of SCIM 2.0 is `<address of users>/scim/v2`.")
+scim = group("Manage the SCIM connections of a tenant. The base URL of SCIM is SEATPOOL_SCIM_URL, or else `<address of users>/scim/v2`.")
 
 
 @scim.command("token")

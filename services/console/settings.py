@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import structlog
 from pydantic import Field, SecretStr, field_validator
 
-from shared.settings import CommonSettings, own_port
+from shared.settings import CommonSettings, ScimSettings, own_port
 
 log = structlog.get_logger(__name__)
 
@@ -16,7 +16,7 @@ KEY_CHARACTERS_MIN = 32
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-class Settings(CommonSettings):
+class Settings(CommonSettings, ScimSettings):
     """Settings of the console."""
 
     port: int = own_port(8005)
@@ -30,20 +30,6 @@ class Settings(CommonSettings):
         "processes of the console. Of several, separated by commas, the first seals and all open. Without it, each start makes one, and "
         "forms that were open before have to be sent again.",
     )
-
-    scim_url: str = Field(
-        "",
-        description="Address at which identity providers reach SCIM, which the pages about SCIM show. By default /scim/v2 of "
-        "SEATPOOL_USERS_URL, which is right only where identity providers reach that address.",
-    )
-
-    @field_validator("scim_url")
-    @classmethod
-    def _check_scim_url(cls, given: str) -> str:
-        parts = urlsplit(given)
-        if given and (parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment):
-            raise ValueError("expected an address such as https://users.example.com/scim/v2")
-        return given.rstrip("/")
 
     @field_validator("console_url")
     @classmethod
@@ -70,10 +56,6 @@ class Settings(CommonSettings):
             log.warning("console_secret_key_missing", setting="SEATPOOL_CONSOLE_SECRET_KEY")
             found = [secrets.token_urlsafe(KEY_CHARACTERS_MIN)]
         return found
-
-    def scim_base_url(self) -> str:
-        """Return the address that an identity provider is set up with."""
-        return self.scim_url or f"{self.users_url}/scim/v2"
 
     @property
     def is_secure(self) -> bool:

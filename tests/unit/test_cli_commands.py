@@ -1,6 +1,7 @@
 """The command line against a made-up deployment: what it asks for, what it shows, how it fails."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -313,7 +314,9 @@ def test_the_secret_of_an_api_client_is_printed_when_it_is_made(deployment: Depl
     assert '"secrets"' in seatpool("clients", "list", "--tenant", "acme", "--json").output
 
 
-def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(deployment: Deployment) -> None:
+def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = "/v1/tenants/acme/scim-connections"
     known: list[dict[str, Any]] = []
     deployment.answers["GET", path] = lambda _: (200, {"items": known})
@@ -322,7 +325,11 @@ def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(depl
     deployment.answers["POST", f"{path}/okta/tokens"] = lambda _: (201, issued)
     assert seatpool("scim", "token", "--tenant", "acme", "--source", "okta").output.strip() == "spscim_abc"
     known.append({"connection": "okta", "on_full": "create", "deactivation": "suspends", "tokens": [issued]})
-    assert seatpool("scim", "token", "--tenant", "acme", "--source", "okta", "--json").exit_code == 0
+    base_urls = []
+    for public in ("", "https://users.example.com/scim/v2/"):
+        monkeypatch.setenv("SEATPOOL_SCIM_URL", public)
+        base_urls.append(json.loads(seatpool("scim", "token", "--tenant", "acme", "--source", "okta", "--json").output)["base_url"])
+    assert base_urls == [f"{deployment.url}/scim/v2", "https://users.example.com/scim/v2"]
     assert [method for method, *_ in deployment.asked].count("PUT") == 1
     assert "t1" in seatpool("scim", "list", "--tenant", "acme").output
     assert "no valid token t2" in seatpool("scim", "revoke", "t2", "--tenant", "acme", "--source", "okta").output

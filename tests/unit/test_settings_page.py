@@ -55,6 +55,11 @@ def test_the_command_prints_the_settings_of_the_stack_and_of_itself() -> None:
         assert re.search(rf"^{name}  ", printed, re.MULTILINE), name
 
 
+def test_a_type_is_written_in_words_and_without_its_checks() -> None:
+    classes = [getattr(importlib.import_module(module), name) for module, name in (target.split(":") for target in SETTINGS.values())]
+    assert {f"{page.env} {page.type}" for settings in classes for page in describe(settings) if re.search("[^\\w |-]", page.type)} == set()
+
+
 def test_a_description_names_variables_and_no_fields() -> None:
     """`database_url` is no word that an operator can set: the variable is SEATPOOL_DATABASE_URL."""
     classes = [getattr(importlib.import_module(module), name) for module, name in (target.split(":") for target in SETTINGS.values())]

@@ -60,7 +60,8 @@ def _shown(page: Page, connection: Mapping[str, Any], form: Form, status: int = 
 
 
 def _base_url(page: Page) -> str:
-    return page.wiring.settings.scim_base_url()
+    settings = page.wiring.settings
+    return settings.scim_base_url(settings.users_url)
 
 
 @router.get("/{connection}")
