@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from deploy.local import settings
 from deploy.local.kafka import ADMIN, MECHANISM, SECURE_PROPERTIES
 from deploy.local.stack import SERVICES, VARIABLES
 from shared import kafka_acls
-from shared.settings import KafkaSettings
+from shared.settings import CommonSettings, KafkaSettings
 from shared.settings_page import describe
 from shared.version import VERSION
 
@@ -91,6 +92,27 @@ def test_compose_starts_with_no_secret_of_its_own() -> None:
     optional = set(re.findall(r"\$\{(SEATPOOL_SELLER_\w+):?-\}", COMPOSE))
     assert required | optional == set(example)
     assert optional == {name for name in example if name.startswith("SEATPOOL_SELLER_")} - required, "no secret is optional"
+
+
+@pytest.mark.parametrize("proxy", ["", "10.1.2.3"])
+def test_compose_lets_users_believe_the_console_about_the_addresses_of_browsers(compose: dict[str, Any], proxy: str) -> None:
+    """Otherwise all readers of the console would share the limits of one address. The console believes the proxies in front of it."""
+
+    def filled_in(text: str) -> str:
+        given = text.replace("${SEATPOOL_TRUSTED_PROXIES:+,}", "," if proxy else "").replace("${SEATPOOL_TRUSTED_PROXIES:-}", proxy)
+        return given.replace("${SUBNET:-172.31.249}", "172.31.249")
+
+    services, (network,) = compose["services"], compose["networks"]["default"]["ipam"]["config"]
+    console = ip_address(filled_in(services["console"]["networks"]["default"]["ipv4_address"]))
+    trusted = {
+        name: CommonSettings(trusted_proxies=filled_in(services[name]["environment"]["SEATPOOL_TRUSTED_PROXIES"])).trusted_proxies
+        for name in ("users", "console")
+    }
+    behind = [f"{proxy}/32"] if proxy else []
+    assert trusted == {"users": ",".join([f"{console}/32", *behind]), "console": ",".join(behind)}
+    assert console in ip_network(filled_in(network["subnet"]))
+    assert console not in ip_network(filled_in(network["ip_range"])), "another part could get the address first"
+    assert str(console) != filled_in(network["gateway"])
 
 
 def test_compose_and_testcontainers_take_the_same_images(compose: dict[str, Any]) -> None:
