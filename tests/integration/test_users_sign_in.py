@@ -661,6 +661,18 @@ async def test_a_sign_in_works_once_and_only_in_the_browser_in_which_it_began(si
     state = parse_qs(urlsplit(unused["authorization_url"]).query)["state"][0]
     invented = await signing.client.post(path, json={"flow": unused["flow"], "state": state, "code": "invented"})
     assert (invented.status_code, invented.json()["type"]) == (409, "urn:seatpool:problem:sign-in-not-valid")
+    for error, status, type_ in (
+        ("access_denied", 409, "sign-in-not-valid"),
+        ("invalid_scope", 409, "identity-provider-refused"),
+        ("server_error", 503, "identity-provider-failed"),
+    ):
+        sent_back = await signing.started()
+        state = parse_qs(urlsplit(sent_back["authorization_url"]).query)["state"][0]
+        body = {"flow": sent_back["flow"], "state": state, "error": error}
+        refused, used = [await signing.client.post(path, json=body) for _ in range(2)]
+        assert (refused.status_code, refused.json()["type"]) == (status, f"urn:seatpool:problem:{type_}")
+        assert "was already completed" in used.json()["detail"]
+        assert (await signing.client.post(path, json=body | {"code": "c"})).status_code == 422
     body = {"flow": first["flow"], "state": back["state"], "code": back["code"]}
     answers = await asyncio.gather(*(signing.client.post(path, json=body) for _ in range(5)))
     assert sorted(each.status_code for each in answers) == [201] + [409] * 4

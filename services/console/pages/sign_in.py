@@ -184,6 +184,8 @@ async def complete_with_provider(
         session = await _call(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
     except Refusal as refusal:
         return _show(page, 409, refusal.problem, next=_safe(str(flow.get("next", "/"))))
+    except Unavailable:
+        return _show(page, 503, next=_safe(str(flow.get("next", "/"))), service_down=True)
     return await _signed_in(page, session)
 
 

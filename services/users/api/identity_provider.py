@@ -119,7 +119,7 @@ async def start_test(tenant: TenantId, body: StartTest, context: InContext) -> R
     summary="Let a tested identity provider be used",
 )
 async def activate(tenant: TenantId, body: CompletedSignIn, context: InContext, principal: RolesManager) -> Response:
-    """Send what the identity provider sent back after the test sign-in."""
+    """Send what the identity provider sent back after the test sign-in: `state`, and `code` or `error`."""
     flow, claims = await _completed(context, body, DRAFT, tenant)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
@@ -150,7 +150,8 @@ async def start_sign_in(body: StartSignIn, request: Request, context: InContext)
     summary="Start a session after a sign-in with an identity provider",
 )
 async def complete_sign_in(body: CompletedSignIn, request: Request, context: InContext) -> Response:
-    """Send `flow` from the cookie, and `state` and `code` from the address to which the identity provider sent the browser back."""
+    """Send `flow` from the cookie, and from the address to which the identity provider sent the browser back, `state` and `code`. If the
+    address has an `error` instead of a `code`, send that: the answer says what it means to the person."""
     now = context.clock.now()
     context.sign_in.limits.attempt(request, now)
     flow, claims = await _completed(context, body, EFFECTIVE, None)
@@ -162,6 +163,7 @@ async def complete_sign_in(body: CompletedSignIn, request: Request, context: InC
 
 # What a provider names where the person cancelled, or has to do or may do something there first (RFC 6749, OpenID Connect Core 1.0).
 _NOT_LET_IN = frozenset({"access_denied", "consent_required", "interaction_required", "login_required", "account_selection_required"})
+_IS_DOWN = frozenset({"server_error", "temporarily_unavailable"})
 
 
 async def _start(context: Context, tenant: str, state: str, redirect_uri: str) -> Response:
@@ -187,12 +189,20 @@ async def _completed(context: Context, body: CompletedSignIn, state: str, tenant
         raise NotFound("sign-in of this tenant")
     client, providers = use_cases.client_of(flow.provider, context.sign_in.secrets_keys), context.sign_in.providers
     try:
+        if body.code is None:
+            raise _error_of_provider(body.error or "")
         token = await providers.id_token(client, code=body.code, redirect_uri=flow.redirect_uri, verifier=flow.verifier)
         return flow, await providers.claims(client, token, flow.nonce)
     except RequestFailed as error:
         raise provider_failed(error) from error
     except TokenRefused as error:
         raise use_cases.token_refused(error, flow.provider.tenant_id) from error
+
+
+def _error_of_provider(code: str) -> RequestFailed:
+    """Return what an error means with which the provider sent the browser back. The browser can change its text, so no answer shows it."""
+    text = "it sent the browser back with an error"
+    return RequestFailed(text) if code in _IS_DOWN else WrongAnswer(text, code)
 
 
 def provider_failed(error: RequestFailed) -> Refused:

@@ -1,8 +1,8 @@
 """The bodies and forms of requests about signing in, tokens and operators."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import EmailStr, Field, SecretStr, StrictBool
+from pydantic import EmailStr, Field, SecretStr, StrictBool, model_validator
 
 from services.users.api.requests import Body
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
@@ -96,7 +96,14 @@ class StartSignIn(StartTest):
 class CompletedSignIn(Body):
     flow: Opaque = Field(description="The `flow` of the answer that started the sign-in, from the cookie of the browser.")
     state: Opaque = Field(description="The `state` in the address to which the browser came back.")
-    code: Annotated[str, Field(min_length=1, max_length=4000)] = Field(description="The `code` in that address.")
+    code: Annotated[str, Field(min_length=1, max_length=4000)] | None = Field(None, description="The `code` in that address.")
+    error: Opaque | None = Field(None, description="The `error` in that address, which an identity provider sends instead of a `code`.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.code is None) == (self.error is None):
+            raise ValueError("expected either `code` or `error`")
+        return self
 
 
 class NewOperator(Body):
