@@ -56,6 +56,22 @@ def actions() -> list[dict[str, Any]]:
         entry(
             "tenant_opened_by_operator", reason="ticket 4711", actor={"kind": "operator", "id": "vera"}, details={"operator": "Vera Vogt"}
         ),
+        entry(
+            "purchase_settings_changed",
+            details={"currency": "CHF"},
+            **change(
+                {"monthly_budget_minor": None, "second_approver": "none"},
+                {"monthly_budget_minor": 125_000, "second_approver": "above_budget"},
+            ),
+        ),
+        entry(
+            "policies_changed",
+            **change(
+                {"lab.grace": "P7D", "lab.over_limit": "reject", "zero_invoices": True},
+                {"lab.grace": "PT36H", "lab.over_limit": "flag", "zero_invoices": False},
+            ),
+        ),
+        entry("subscription_ending", **change({"subscription.ends_on": None}, {"subscription.ends_on": "2026-04-01"})),
         entry("something_of_a_later_version"),
     ]
 

@@ -61,7 +61,7 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     titles = [
         "Projects: 3 people are over the limit · 9 Mar 2026 , 4 days left",
         "Laboratory: 3 people are over the limit",
-        "The subscription ends on 1 Apr 2026",
+        "The subscription ends on 31 Mar 2026",
         "1 invoice is overdue CHF 123.45 is to be paid. Show the invoices",
         "Laboratory: the renewal puts 7 people over the limit",
         "Planning: 1 person was refused, and licences are free now",
@@ -82,7 +82,7 @@ async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_
     bench.company.ends_on = "2026-04-01"
     browser = bench.signed_in()
     page = await browser.get(LICENCES)
-    assert "Ends on 1 Apr 2026 in 27 days" in words(page)
+    assert "Ends on 31 Mar 2026 in 26 days" in words(page)
     assert "Next renewal" not in words(page)
     assert "the last 90 days, and to the end of the subscription" in words(page)
     assert ">renewal</text>" not in page.text

@@ -31,8 +31,8 @@ async def test_E7_E9_the_list_says_who_loses_access_when_how_many_can_be_added_a
     page = await bench.signed_in().get(PEOPLE)
     text = words(page)
     assert "Projects no licence is free 122 of 119 in use 3 over the limit Planning 3 more can be added 9 of 12 in use" in text
-    assert "Zora Schmid u1 Over the limit Lab over the limit · 9 Mar 2026 , 4 days left Projects has a seat" in text
-    assert "Bruno Jovanović u2 Refused Planning refused Projects refused" in text
+    assert "Zora Schmid u1 Over the limit Projects has a seat Lab over the limit · 9 Mar 2026 , 4 days left" in text
+    assert "Bruno Jovanović u2 Refused Projects refused Planning refused" in text
     assert "12 more people are hidden, because your roles show you only some departments. They count all the same." in text
     assert "Dora Left" not in text, "M5: people who have left are not listed"
     assert "<script>alert" not in page.text

@@ -33,7 +33,7 @@ async def test_M2_M3_the_plan_its_prices_and_what_changes_are_on_one_page(bench:
     assert "documents module 40 closes CHF 12.00" in page
     assert "12.5% Pilot &lt;b&gt; Lab 1 Jan 2026 to 30 Jun 2026" in page
     assert page.count("12.5%") == 1, "a discount that has ended is not shown"
-    assert "The trial ends on 20 Mar 2026 Nothing is charged for the time before that day." in page
+    assert "The trial ends on 19 Mar 2026 Nothing is charged for the time until then, that day included." in page
 
 
 async def test_B2_another_plan_is_changed_after_its_consequences_were_shown_and_can_be_withdrawn(bench: ConsoleBench) -> None:
@@ -122,9 +122,9 @@ async def test_T14_the_end_shows_people_and_money_before_and_can_be_taken_back(b
     long = await browser.post(f"{PLAN}/end", reason="x" * 201)
     assert (long.status_code, "Write at most 200 characters." in words(long), bench.company.ends_on) == (422, True, None)
     done = words(await browser.post(f"{PLAN}/end", reason="We move."))
-    assert "The subscription ends on 1 Apr 2026. Until then you can take this back." in done
+    assert "The subscription ends on 31 Mar 2026. Until then you can take this back." in done
     assert bench.company.contract.reason == "We move."
-    assert "Ends on 1 Apr 2026" in done
+    assert "Ends on 31 Mar 2026" in done
     assert "Change the plan or term" not in done
     bench.company.contract.keeps_at_once = False
     assert "The ending is being taken back." in words(await browser.post(f"{PLAN}/keep"))

@@ -20,7 +20,7 @@ async def bench() -> AsyncIterator[ConsoleBench]:
 async def test_A14_A19_the_page_lists_profiles_with_their_modules_and_the_departments_that_give_them(bench: ConsoleBench) -> None:
     page = await bench.signed_in().get(PROFILES)
     text = words(page)
-    assert "Staff staff Planning Projects no module is given" in text
+    assert "Staff staff Projects Planning no module is given" in text
     assert "Guests & &lt;i&gt; guests no modules, so no seat" in text
     assert "Research Staff People" in text
     assert "Sales &lt;b&gt; no profile People" in text

@@ -61,6 +61,24 @@ async def test_M8_M9_M12_E8_every_policy_is_said_in_plain_words_with_an_example_
     assert "Example" not in german
 
 
+async def test_T3_modules_are_listed_in_the_order_of_the_page_of_the_licences_on_every_page(bench: ConsoleBench) -> None:
+    """Base modules first, then by name; the catalogue and the services list them by their ids."""
+    browser = bench.signed_in()
+    bench.company.people.people["u1"]["modules"].sort(key=lambda each: each["module"] == "projects")
+    for url, pattern in (
+        (SETTINGS, r"<h3><bdi>(\w+)</bdi></h3>"),
+        ("/tenants/acme/profiles/edit", r'name="modules" value="(\w+)"'),
+        ("/tenants/acme/people", r'<option value="(projects|lab|planning)">'),
+        ("/tenants/acme/people/u1", r'<tr[^>]*><th scope="row"><bdi>(Projects|Lab|Planning)</bdi>'),
+        ("/tenants/acme/log", r'<option value="(projects|lab|planning)">'),
+    ):
+        found = [name.lower() for name in re.findall(pattern, (await browser.get(url)).text)]
+        assert found[0] == "projects", url
+        known = [name for name in found if name in ("projects", "lab", "planning")]
+        assert known == [name for name in ("projects", "lab", "planning") if name in known], url
+        assert len(known) > 1, url
+
+
 async def test_only_the_policies_that_differ_are_sent_and_stale_values_are_not_saved(bench: ConsoleBench) -> None:
     browser, url = bench.signed_in(), f"{SETTINGS}/policies/lab"
     page = await browser.get(url)

@@ -12,9 +12,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.console.pages.access import RIGHTS, ROLES
 from services.console.pages.forms import day_of
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import log_sentences, people_texts
+from services.console.rendering.policy_texts import PolicyTexts
 from services.console.rest.services import Part
 from shared.schemas.base import format_instant
 from shared.schemas.rights import LOG_READ, USERS_READ
@@ -148,8 +150,7 @@ async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query
         page.get("notifier", "actions", **asked.query, cursor=cursor, limit=SHOWN) if asked.is_clear else page.nothing(),
         page.get("invoicing", "/v1/modules", limit=200),
     )
-    listed = sorted(modules.value["items"], key=lambda each: not each.get("base")) if modules.ok else []
-    names = {each["module"]: each["name"] for each in listed}  # base modules first, as on the page of the licences
+    names = module_names(modules)
     return page.render(
         "log.html",
         200 if asked.is_clear else 422,
@@ -170,13 +171,15 @@ async def _entries(page: Page, actions: Part, modules: Mapping[str, str]) -> lis
     names = await names_of(page, users, NAMED_MAX)
     a_person = page.gettext("A person")
     named = {**modules, **{code: page.gettext(text) for code, text in {**ROLES, **RIGHTS}.items()}}
+    texts = PolicyTexts(page.gettext, page.ngettext, page.formats, 0, {})
+    words = log_sentences.Words(page.gettext, page.formats, texts.duration, named)
     return [
         entry
         | {
             "sentence": log_sentences.sentence(
                 entry, page.gettext, names.get(entry["user"] or "", a_person), modules.get(entry["module"] or "", entry["module"] or "–")
             ),
-            "changes": log_sentences.changes(entry, page.gettext, page.formats.moment, named),
+            "changes": log_sentences.changes(entry, words),
             "why": people_texts.REASONS.get(entry["reason"]) if entry["type"] in log_sentences.OF_SEATS else None,
             "by": names.get(entry["actor"]["id"], page.gettext("A person"))
             if entry["actor"]["kind"] == "user"

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
-from services.console.pages.module_order import in_order
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.plan import plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import whole_number
+from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Problem, Refusal

@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Query, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.operator import OperatorPage
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute, with_file
@@ -34,9 +35,9 @@ async def _show(page: Page, form: Form | None, cursor: str = "", status: int = 2
     return page.render(
         "operator_catalogue.html",
         status,
-        modules=sorted(modules.need()["items"], key=lambda each: not each["base"]),
+        modules=in_order(modules.need()["items"], modules),
         plans=plans.need()["items"],
-        names={each["module"]: each["name"] for each in modules.need()["items"]},
+        names=module_names(modules),
         today=page.now.date().isoformat(),
         next=plans.value["next"],
         cursor=cursor,
@@ -52,12 +53,11 @@ async def show_history(page: OperatorPage, plan: str, cursor: Cursor = "") -> Re
     versions, modules = await page.together(
         page.get("invoicing", path, cursor=cursor, limit=PLANS_SHOWN), page.get("invoicing", "/v1/modules", limit=MODULES_SHOWN)
     )
-    names = {each["module"]: each["name"] for each in modules.value["items"]} if modules.ok else {}
     return page.render(
         "operator_plan.html",
         plan=plan,
         versions=versions.need()["items"],
-        names=names,
+        names=module_names(modules),
         today=page.now.date().isoformat(),
         next=versions.value["next"],
         cursor=cursor,

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.console.pages import bulk_people
 from services.console.pages.add_person import choices
 from services.console.pages.forms import Form, day_of
+from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.person import written
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.forms import whole_number
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rendering.difference_texts import ADVICE, CONFLICTS, KINDS, SAYS

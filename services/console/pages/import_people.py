@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form, whole_number
+from services.console.pages.module_order import module_names
 from services.console.pages.page import NotAllowed, Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.person import written
 from services.console.pages.route import PageRoute, with_file
 from services.console.rendering import people_texts

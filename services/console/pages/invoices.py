@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.console.pages.module_order import in_order
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rest.services import url_part
 from shared.schemas.rights import ACCOUNT_READ

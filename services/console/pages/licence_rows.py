@@ -187,7 +187,7 @@ def _to_approve(open_items: Mapping[str, Any], page: Page) -> Iterator[Attention
 
 
 def _ending(ends_on: str, page: Page) -> Attention:
-    title = page.gettext("The subscription ends on %(day)s", day=page.formats.day(ends_on))
+    title = page.gettext("The subscription ends on %(day)s", day=page.formats.day(page.last_day(ends_on)))
     text = page.gettext("Until then everything works. After that day nobody can use the product.")
     return Attention("bad", "clock", title, text, page.url("plan"), page.gettext("Plan and subscription"))
 

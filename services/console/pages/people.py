@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
-from services.console.rest.services import Part
 from shared.schemas.rights import USERS_READ
 from shared.spreadsheets import cell
 
@@ -84,9 +84,11 @@ async def show_people(page: Reading, chosen: InWanted, cursor: Cursor = "") -> R
         page.get("users", "department-mapping"),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
+    listed = people.need()
+    items = [person | {"modules": in_order(person["modules"], modules)} for person in listed["items"]]
     return page.render(
         "people.html",
-        people=people.need(),
+        people=listed | {"items": items, "pools": in_order(listed["pools"], modules)},
         names=module_names(modules),
         profiles=profiles,
         departments=sorted(mapping.value, key=str.casefold)[:LISTED_MAX] if mapping.ok else [],
@@ -94,11 +96,6 @@ async def show_people(page: Reading, chosen: InWanted, cursor: Cursor = "") -> R
         cursor=cursor,
         texts=people_texts,
     )
-
-
-def module_names(modules: Part) -> Mapping[str, str]:
-    """Return the names of the modules by their ids; without an answer, none: the ids are shown then."""
-    return {each["module"]: each["name"] for each in modules.value["items"]} if modules.ok else {}
 
 
 @router.get("/export.csv")

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.pages.why_seats import decisions_of, latest
 from services.console.rendering import people_texts
@@ -38,7 +39,7 @@ async def show_person(page: Reading, user: str) -> Response:
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
         page.get("users", "profiles", limit=LISTED_MAX),
     )
-    person, names = found.need(), module_names(modules)
+    person, names = found.need() | {"modules": in_order(found.need()["modules"], modules)}, module_names(modules)
     decisions = decisions_of(why.value, user, names, page) if why.ok else []
     others = [*(person["conflict"]["people"] if person["conflict"] else ()), *person["in_conflict"]]
     return page.render(

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
-from services.console.pages.module_order import in_order
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
@@ -102,7 +102,7 @@ async def end(page: Buying) -> Response:
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return await _show_end(page, form, 409)
-    day = page.formats.day(found["ends_on"] or found["period"]["end"])
+    day = page.formats.day(page.last_day(found["ends_on"] or found["period"]["end"]))
     return page.redirect(page.url("plan"), page.gettext("The subscription ends on %(day)s. Until then you can take this back.", day=day))
 
 

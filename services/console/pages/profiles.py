@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotThere, Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
@@ -35,7 +36,7 @@ async def show_profiles(page: Reading, text: Chosen = "", cursor: Annotated[str,
     found = [each for each in departments if text.strip().casefold() in each[0].casefold()]
     return page.render(
         "profiles.html",
-        profiles=listed,
+        profiles=listed | {"items": [each | {"modules": in_order(each["modules"], modules)} for each in listed["items"]]},
         mapping=mapping,
         departments=found[:DEPARTMENTS_SHOWN],
         more=max(0, len(found) - DEPARTMENTS_SHOWN),
@@ -60,8 +61,9 @@ async def _profile(page: Page, profile: str) -> Mapping[str, Any]:
 
 async def _show(page: Page, profile: str, form: Form, preview: Any = None, status: int = 200) -> Response:
     """Show the form of a profile; of a new one, `profile` is empty."""
-    modules = (await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)).need()["items"]
-    names = {each["module"]: each["name"] for each in modules}
+    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    modules.need()
+    names = module_names(modules)
     names |= {module: module for module in form.all("modules") if module not in names}
     return page.render("profile_edit.html", status, profile=profile, form=form, preview=preview, names=names, texts=people_texts)
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.licences import names_of
+from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
-from services.console.pages.people import LISTED_MAX, module_names
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import url_part

@@ -9,8 +9,8 @@ from babel import Locale
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotAllowed, NotThere, Page, needs
-from services.console.pages.people import module_names
 from services.console.pages.route import PageRoute
 from services.console.rendering import policy_texts
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
@@ -41,12 +41,11 @@ async def show_settings(page: Reading) -> Response:
         page.get("invoicing", "billing-details"),
         page.get("invoicing", "purchase-settings"),
     )
-    names = module_names(modules)
     return page.render(
         "settings.html",
         tenant=tenant,
         subscription=subscription,
-        pools=_pools(page, subscription, names),
+        pools=_pools(page, subscription, modules),
         billing=billing,
         rules=rules,
         purchases=PurchaseTexts(page.gettext, page.formats, subscription.value["currency"]) if subscription.ok else None,
@@ -61,16 +60,16 @@ def _tenant_path(page: Page) -> str:
     return f"/v1/tenants/{url_part(page.tenant or '')}"
 
 
-def _pools(page: Page, subscription: Part, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _pools(page: Page, subscription: Part, modules: Part) -> list[dict[str, Any]]:
     """Return the modules of the subscription with their policies in plain words."""
-    modules = subscription.value["modules"] if subscription.ok else []
+    names = module_names(modules)
     return [
         {
             "module": each["module"],
             "name": names.get(each["module"], each["module"]),
             "policies": PolicyTexts(page.gettext, page.ngettext, page.formats, each["licences"], each["policies"]).all(),
         }
-        for each in modules
+        for each in (in_order(subscription.value["modules"], modules) if subscription.ok else ())
     ]
 
 

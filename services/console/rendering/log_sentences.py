@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from services.console.rendering.formats import Formats
 from services.console.rendering.navigation import N_
+from services.console.rendering.people_texts import KINDS as KINDS_OF_PEOPLE
+from services.console.rendering.policy_texts import CHARGE_WHEN, CREDIT_WHEN, OVER_LIMIT, REDUCE_AT, REDUCE_BELOW_USE
 
 Gettext = Callable[[str], str]
 
@@ -201,9 +205,26 @@ FIELDS: Final = {
     "legal_name": N_("Legal name"),
     "vat_id": N_("VAT ID"),
     "country": N_("Country"),
-    "subscription.ends_on": N_("End"),
+    "subscription.ends_on": N_("First day without the subscription"),
     "subscription.status": N_("Status"),
     "request.state": N_("State"),
+    "over_limit": N_("No licence is free"),
+    "grace": N_("Time over the limit"),
+    "flag_cap": N_("People over the limit at once"),
+    "expand_cap": N_("Largest number of licences"),
+    "warn_at": N_("Warning that licences run out"),
+    "terminate_reduces_pool": N_("A leaver's licence is given back"),
+    "reduce_at": N_("A reduction takes effect"),
+    "reduce_below_use": N_("You reduce below what is in use"),
+    "charge_when": N_("Licences are bought"),
+    "credit_when": N_("Licences are given back"),
+    "zero_invoices": N_("Documents over 0.00"),
+    "release_on_expiry": N_("Release the seats of a person whose login ends"),
+    "ordering": N_("How you buy"),
+    "overdue_action": N_("If invoices are overdue"),
+    "plan": N_("Plan"),
+    "term": N_("Term"),
+    "price": N_("Price of a period"),
 }
 STATES: Final = {
     "none": N_("no seat"),
@@ -224,9 +245,29 @@ STATES: Final = {
     "open": N_("open"),
     "ended": N_("ended"),
 }
+CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a field, by its last name
+    "state": STATES,
+    "status": STATES,
+    "kind": KINDS_OF_PEOPLE,
+    "over_limit": OVER_LIMIT,
+    "reduce_at": REDUCE_AT,
+    "reduce_below_use": REDUCE_BELOW_USE,
+    "charge_when": CHARGE_WHEN,
+    "credit_when": CREDIT_WHEN,
+    "second_approver": {
+        "none": N_("one person"),
+        "above_budget": N_("two people, above the monthly budget"),
+        "always": N_("always two people"),
+    },
+    "ordering": {"self_service": N_("directly, on these pages"), "by_request": N_("by request to the vendor")},
+    "term": {"monthly": N_("monthly"), "annual": N_("yearly")},
+    "clock": {"test": N_("test clock"), "real": N_("real time")},
+}
 SERVICES: Final = ("users", "seats", "invoicing", "notifier")
 _LISTS: Final = ("roles", "rights", "modules", "departments")
-_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+_NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT: Final = re.compile(_DAY.pattern + r"T[0-9:.]+Z")
 UNKNOWN: Final = N_("An entry of the type %(type)s.")
 
 
@@ -243,21 +284,24 @@ def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: st
     return Markup(gettext(SENTENCES.get(entry["type"], UNKNOWN))) % values  # noqa: S704 - the catalogue's text; the values are escaped
 
 
-def changes(entry: Mapping[str, Any], gettext: Gettext, moment: Gettext, named: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return what changed: the name of the field, and its value before and after. `moment` writes a time, `named` has names of modules,
-    roles and rights by their ids."""
-    names = dict.fromkeys((*entry["from"], *entry["to"]))
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a reader reads values. `named` has the names of modules, roles and rights by their ids; `duration` writes P7D as 7 days."""
 
-    def shown(name: str, value: Any) -> str:
-        text = _value(name, value, gettext)
-        if name in _LISTS:
-            return ", ".join(named.get(each.strip(), each.strip()) for each in text.split(","))
-        return moment(text) if _INSTANT.fullmatch(text) else text
+    gettext: Gettext
+    formats: Formats
+    duration: Gettext
+    named: Mapping[str, str]
 
+
+def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]]:
+    """Return what changed: the name of the field, and its value before and after."""
+    before, after = entry["from"], entry["to"]
+    currency = entry["details"].get("currency")
     return [
-        (_field(name, gettext), shown(name, entry["from"].get(name)), shown(name, entry["to"].get(name)))
-        for name in names
-        if entry["from"].get(name) != entry["to"].get(name)
+        (_field(name, words), _value(name, before.get(name), currency, words), _value(name, after.get(name), currency, words))
+        for name in dict.fromkeys((*before, *after))
+        if before.get(name) != after.get(name)
     ]
 
 
@@ -272,21 +316,31 @@ def actor(entry: Mapping[str, Any], gettext: Callable[..., str]) -> str:
     return gettext("HR system %(name)s", name=source[2]) if source[1] == "hr" else gettext("SCIM connection %(name)s", name=source[2])
 
 
-def _field(name: str, gettext: Gettext) -> str:
+def _field(name: str, words: Words) -> str:
     """Return the name of a field; `lab.licences` is the field `licences` of the module `lab`."""
     if (known := FIELDS.get(name)) is not None:
-        return gettext(known)
+        return words.gettext(known)
     module, _, last = name.rpartition(".")
-    shown = gettext(FIELDS[last]) if last in FIELDS else last.replace("_", " ")
-    return f"{module}: {shown}" if module else shown
+    shown = words.gettext(FIELDS[last]) if last in FIELDS else last.replace("_", " ")
+    return f"{words.named.get(module, module)}: {shown}" if module else shown
 
 
-def _value(name: str, value: Any, gettext: Gettext) -> str:
+def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
+    last, text = name.rpartition(".")[2], str(value)
     if value is None or value == "":
         return ""
     if isinstance(value, bool):
-        return gettext(N_("yes")) if value else gettext(N_("no"))
-    text = str(value)
-    if name.rpartition(".")[2] in ("state", "status") and text in STATES:
-        return gettext(STATES[text])
-    return text
+        return words.gettext(N_("yes")) if value else words.gettext(N_("no"))
+    if text in CODES.get(last, ()):
+        return words.gettext(CODES[last][text])
+    if last in _LISTS:
+        return ", ".join(words.named.get(each.strip(), each.strip()) for each in text.split(","))
+    if text.isdecimal() and currency and (last == "price" or last.endswith("_minor")):
+        return words.formats.money(int(text), currency)
+    if text.isdecimal() and last in _NUMBERS:
+        return words.formats.number(int(text))
+    if last == "grace":
+        return words.duration(text)
+    if _DAY.fullmatch(text):
+        return words.formats.day(text)
+    return words.formats.moment(text) if _INSTANT.fullmatch(text) else text
