@@ -1,6 +1,7 @@
 """Fixtures of the whole suite. tests/support/backing.py describes what they give, and where it comes from."""
 
 import asyncio
+import gc
 import itertools
 import secrets
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ STACK, OWN_STACK = "stack", "own stack"
 BROWSER = "browser"
 GROUPS_OF_FIXTURES = {"shared_stack": STACK, "make_stack": OWN_STACK, "chromium": BROWSER}
 T = TypeVar("T")
+gc.disable()  # until the tests are collected: see pytest_collection
 
 
 def pytest_report_header() -> list[str]:
@@ -54,6 +56,16 @@ def own_log_configuration() -> Iterator[None]:
 def statuses_are_documented() -> Iterator[None]:
     with every_status_documented():
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """Let the garbage collector never scan what all test files import and declare: it lives until the end."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

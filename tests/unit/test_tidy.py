@@ -13,6 +13,7 @@ import pytest
 
 from shared.observability.logs import SECRET_NAME
 from shared.schemas.topics import TOPICS
+from tests.support.syntax_trees import nodes_of
 
 pytestmark = pytest.mark.xdist_group("tidy")  # one process reads the tree once for all checks
 ROOT = Path(__file__).parents[2]
@@ -43,11 +44,15 @@ LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception", "bi
 @dataclass(frozen=True)
 class Source:
     path: str  # from the root, with slashes
-    tree: ast.Module
+    content: str
 
     @classmethod
     def read(cls, path: Path) -> "Source":
-        return cls(path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(), path))
+        return cls(path.relative_to(ROOT).as_posix(), path.read_text())
+
+    @property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return nodes_of(self.content)
 
 
 Found = Iterator[tuple[int, str]]  # line, what is wrong
@@ -55,7 +60,7 @@ Found = Iterator[tuple[int, str]]  # line, what is wrong
 
 def imported(source: Source) -> Iterator[tuple[int, str]]:
     """Every module that the file names; `from a import b` as `a.b` (b may be a module)."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -66,7 +71,7 @@ def imported(source: Source) -> Iterator[tuple[int, str]]:
 def docstrings(source: Source) -> set[int]:
     """Ids of the nodes that are documentation."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    bodies = [node.body for node in ast.walk(source.tree) if isinstance(node, kinds)]
+    bodies = [node.body for node in source.nodes if isinstance(node, kinds)]
     return {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
 
 
@@ -114,7 +119,7 @@ def check_clock_and_ids(source: Source) -> Found:
     """The wall clock is read in shared/clock.py and ids are made in shared/ids.py alone."""
     if source.path in CLOCK_AND_IDS or source.path.startswith(NO_PRODUCT_TIME):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute):
             name = ".".join(_dotted(node).split(".")[-2:])
             if name in CLOCK_CALLS:
@@ -129,7 +134,7 @@ def check_clock_and_ids(source: Source) -> Found:
 def check_no_float_near_money(source: Source) -> Found:
     if not MONEY.search(source.path):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, float):
             yield node.lineno, f"the float {node.value}"
         if isinstance(node, ast.Name) and node.id == "float":
@@ -142,7 +147,7 @@ def check_topics_are_objects(source: Source) -> Found:
         return
     documentation = docstrings(source)
     names = tuple(topic.name for topic in TOPICS)
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             text = node.value.strip("/")
             if text in names or text.startswith(tuple(f"{name}/" for name in names)):
@@ -150,7 +155,7 @@ def check_topics_are_objects(source: Source) -> Found:
 
 
 def check_function_length(source: Source) -> Found:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES_MAX:
@@ -158,13 +163,13 @@ def check_function_length(source: Source) -> Found:
 
 
 def check_no_print(source: Source) -> Found:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node.lineno, "print"
 
 
 def check_no_secret_in_a_log(source: Source) -> Found:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOG_METHODS):
             continue
         if not re.search(r"(^|\.|_)log(ger)?$", _dotted(node.func.value)):
@@ -226,7 +231,7 @@ SAMPLES: list[tuple[Callable[[Source], Found], str, str]] = [
 
 @pytest.mark.parametrize(("check", "path", "text"), SAMPLES)
 def test_each_check_finds_its_sample(check: Callable[[Source], Found], path: str, text: str) -> None:
-    assert list(check(Source(path, ast.parse(text))))
+    assert list(check(Source(path, text)))
 
 
 FINE: list[tuple[Callable[[Source], Found], str, str]] = [
@@ -243,7 +248,7 @@ FINE: list[tuple[Callable[[Source], Found], str, str]] = [
 
 @pytest.mark.parametrize(("check", "path", "text"), FINE)
 def test_no_check_finds_what_is_fine(check: Callable[[Source], Found], path: str, text: str) -> None:
-    assert not list(check(Source(path, ast.parse(text))))
+    assert not list(check(Source(path, text)))
 
 
 @pytest.mark.parametrize("path", ["tests/model/reference_model.py", "tests/chaos/checker.py"])

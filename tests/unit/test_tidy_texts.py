@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.syntax_trees import nodes_of, tree_of
+
 pytestmark = pytest.mark.xdist_group("tidy")  # one process reads the tree once for all checks
 ROOT = Path(__file__).parents[2]
 OWN = Path(__file__).relative_to(ROOT).as_posix()
@@ -39,20 +41,10 @@ class Text:
 
     @property
     def tree(self) -> ast.Module | None:
-        return _parsed(self.content) if self.path.endswith(".py") else None
+        return tree_of(self.content) if self.path.endswith(".py") else None
 
     def nodes(self) -> Iterator[ast.AST]:
-        return iter(_nodes(self.content) if self.tree is not None else ())
-
-
-@cache
-def _nodes(content: str) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(_parsed(content)))
-
-
-@cache
-def _parsed(content: str) -> ast.Module:
-    return ast.parse(content)
+        return iter(nodes_of(self.content) if self.path.endswith(".py") else ())
 
 
 def _functions(text: Text) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
