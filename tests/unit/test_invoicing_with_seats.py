@@ -29,6 +29,7 @@ from shared.schemas.seats_v1 import (
     Policies,
     PoolClosed,
     PoolExpanded,
+    PoolReduced,
     ReduceLicences,
     SchedulePeriod,
     ScheduleReduction,
@@ -102,6 +103,22 @@ def test_T11_T16_a_renewal_is_invoiced_by_the_licences_seats_names_after_the_red
     found = account(seats.facts)
     assert lines(found) == [[("recurring", "documents", 3, 6000), ("recurring", "time", 6, 7200)]]
     assert found.invoices[0].issued_on == local_day(found.invoices[0].at, seats.zone) == date(2013, 12, 1)
+
+
+def test_T11_M9_a_leaver_of_the_last_day_is_not_invoiced_for_the_new_period_that_seats_starts_late() -> None:
+    """Seats was down at midnight: in one decision on 2 December, the person leaves and the period begins, in this order."""
+    seats = Seats(licences={"time": 3, "documents": 1})
+    policies = Policies(terminate_reduces_pool=True, reduce_at="now")
+    seats.send(SetPolicy, module="time", policies=policies)
+    begin = start_of_day(date(2013, 12, 1), seats.zone)
+    seats.hire("ann", release=DatedRelease(at=begin, modules=(), leaver=True))
+    events = seats.send(ClockAdvanced, source="users", to=begin + timedelta(days=1, hours=8))
+    assert [(each.by, each.at) for each in events if isinstance(each, PoolReduced)] == [(1, begin + timedelta(days=1, hours=8))]
+    seats.at = begin + timedelta(days=2)
+    seats.end_days()
+    found = account(seats.facts)
+    assert lines(found) == [[("recurring", "documents", 1, 2000), ("recurring", "time", 2, 2400)]]
+    assert (found.waiting, found.charges, found.open_day) == ([], [], None)
 
 
 @pytest.mark.parametrize("at_once", [False, True])

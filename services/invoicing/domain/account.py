@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
 from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages, trial_of
-from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold
+from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold, same_decision
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate, by_number
 from services.invoicing.domain.money import Tax
@@ -218,8 +218,9 @@ class _Reading:
         self.account.licences = {module: min(number, self.fewer.get(module, number)) for module, number in decided.items()}
         self.ahead[self.plan_change] = {module: number - self.account.licences[module] for module, number in decided.items()}
         self.fewer = {}
-        # A period that was scheduled late begins after changes of its own days: those are charged apart, from their day on.
-        later = [(decision, module, change) for decision, module, change in self.later if change.day > start]
+        # A period that was scheduled late begins after changes of its own days: those are charged apart, from their day on. What one
+        # decision changes before it begins the period was due before: seats was down meanwhile.
+        later = [each for each in self.later if each[2].day > start and not same_decision(each[0], event_id)]
         at_start = dict(self.account.licences)
         for _, module, change in later:
             at_start[module] = at_start.get(module, 0) - change.quantity

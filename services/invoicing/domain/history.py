@@ -57,6 +57,11 @@ def decision_key(event_id: str) -> str:
     return DecisionId.parse(event_id).key
 
 
+def same_decision(one: str, other: str) -> bool:
+    """Return whether two events of seats are of one decision."""
+    return one.rpartition("/")[0] == other.rpartition("/")[0]
+
+
 @dataclass(slots=True)
 class History:
     """The events of one tenant by their keys, and the decisions of seats in the order of their log."""
