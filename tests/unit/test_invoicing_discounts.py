@@ -11,7 +11,7 @@ from services.invoicing.domain.plan_change import PoolTerms, WantedPlan, plan_of
 from services.invoicing.domain.quote import Item, Refusal, approvable
 from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
 from services.invoicing.domain.upcoming import upcoming
-from shared.schemas.invoicing_v1 import Discount, QuoteIssued
+from shared.schemas.invoicing_v1 import Discount, PriceStep, QuoteIssued
 from shared.schemas.seats_v1 import Policies
 from tests.support.invoicing_harness import InvoicingHarness
 
@@ -61,6 +61,16 @@ def test_an_amount_counts_once_and_not_for_what_is_added() -> None:
         ("invoice", "proration", 1, 0, 1200),
         ("invoice", "recurring", 11, 3000, 10200),
     ]
+
+
+def test_nothing_is_credited_of_a_period_that_an_amount_covers() -> None:
+    """Two licences at 0.23 and two at 0.08, less a third: 0.4133, of which the amount takes all. The lines round to 0.31 and 0.10."""
+    steps = {"steps": (PriceStep(up_to=2, amount_minor=23),), "pricing": "graduated"}
+    covered = discount(amount_minor=64), discount("33.3333", discount="d2")
+    harness = march(*covered, licences={"time": 4}, prices={"time": 8}, tariffs={"time": steps})
+    harness.end(at_once=True)
+    assert harness.invoices == []
+    assert [charge.net_minor for charge in harness.found.charges] == [0, 0]
 
 
 @pytest.mark.parametrize("whole", [True, False])

@@ -263,7 +263,7 @@ class _Reading:
         gross = [PeriodLine(module, *part) for module, licences in numbers.items() for part in prices[module].parts(licences)]
         openings: dict[str, list[Change]] = {module: [] for module in numbers}
         for line, cost in zip(gross, discounted(self.account.discounts, period.start, gross), strict=True):
-            rate = Rate(line.unit_price_minor, tax, cost.left, Fraction(cost.amount_minor, line.licences) if cost.amount_minor else 0)
+            rate = Rate(line.unit_price_minor, tax, cost.left, cost.off(line))
             opening = Change(period.start, line.licences, rate, _opening(period.start), price=by_number(prices[line.module]))
             openings[line.module].append(opening)
             lines.append(

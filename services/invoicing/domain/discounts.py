@@ -79,6 +79,13 @@ class Discounted:
     amount_minor: int
     net_minor: int
 
+    def off(self, line: PeriodLine) -> Fraction | int:
+        """Return what comes off the price of each licence beside the percentages. Where amounts cover the line, nothing is left of it, also
+        no part of a minor unit that rounding the lines has moved to another one."""
+        if self.amount_minor and not self.net_minor:
+            return line.unit_price_minor * self.left
+        return Fraction(self.amount_minor, line.licences) if self.amount_minor else 0
+
 
 def _rounded_once(amounts: Sequence[tuple[str, Fraction]]) -> list[int]:
     """Round so that the lines of each module add up to its exact amount, rounded half up once (money invariant 2)."""
