@@ -708,8 +708,12 @@ async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped
     assert [(each["source"], each["ended"], each["limit"]) for each in await told()] == [("scim/okta", 5, 5)]
     path = f"/v1/tenants/{tenant}/scim-connections/okta"
     assert (await rest.get(path))["would_end"] == 7
+    (stopped,) = (await rest.get(f"/v1/tenants/{tenant}/stopped-scim-requests"))["items"]
+    logins = {(await rest.get(f"/v1/tenants/{tenant}/people/{user}"))["login"] for user in stopped["people"]}
+    assert (stopped["connection"], stopped["would_end"], logins) == ("okta", 7, {f"p{number}" for number in range(5, 12)})
     assert (await rest.call("POST", f"{path}/confirm", {"confirm": 6})).json()["would_end"] == 7
     assert (await rest.call("POST", f"{path}/confirm", {"confirm": 7})).status_code == 204
+    assert (await rest.get(f"/v1/tenants/{tenant}/stopped-scim-requests"))["items"] == []
     assert [await block(user) for user in people[5:]] == [200] * 7
     scim.clock.at = NOON + timedelta(hours=2)
     more = [(await client.create(f"q{number}"))["id"] for number in range(6)]
@@ -732,6 +736,10 @@ async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: 
     refused = await rest.call("PUT", f"{groups}/{timers['id']}", {"role": "owner"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body.role")
     assert (await rest.call("PUT", f"{groups}/{timers['id']}", {"profile": "nothing"})).status_code == 422
+    seen = await rest.put(f"{groups}/{timers['id']}?dry_run=true", {"profile": "timers", "role": "reader"})
+    assert (seen["examined"], seen["complete"], seen["changed"]) == (2, True, 2)
+    assert {each["module"]: (each["before"], each["after"]) for each in seen["modules"]} == {"documents": (1, 0), "time": (1, 2)}
+    assert (await rest.get(f"{groups}/{timers['id']}"))["profile"] is None, "a look changes nothing"
     await rest.put(f"{groups}/{timers['id']}", {"profile": "timers", "role": "reader"})
     await rest.put(f"{groups}/{writers['id']}", {"profile": "writers"})
     listed = (await rest.get(groups))["items"]

@@ -9,7 +9,7 @@ import httpx
 import orjson
 
 from shared.schemas.rights import TENANT_RIGHTS
-from tests.support.console_people import HOSTILE, Answer, refusal, reply
+from tests.support.console_people import HOSTILE, PREVIEW, Answer, refusal, reply
 
 OWN = "/v1/tenants/acme"
 AT = "2026-03-05T08:00:00.000Z"
@@ -109,6 +109,18 @@ def connections() -> dict[str, dict[str, Any]]:
     }
 
 
+def group(name: str, members: int, **more: Any) -> dict[str, Any]:
+    return {"name": name, "members": members, "profile": None, "role": None} | more
+
+
+def groups() -> dict[str, dict[str, Any]]:
+    return {
+        "g1": group("Engineers", 212, profile="staff"),
+        "g2": group(HOSTILE, 0),
+        "g3": group("x" * 200, 3, role="auditor"),
+    }
+
+
 @dataclass
 class AccessRest:
     """The log, roles and settings of `acme`."""
@@ -120,6 +132,7 @@ class AccessRest:
     clients: dict[str, dict[str, Any]] = field(default_factory=clients)
     connections: dict[str, dict[str, Any]] = field(default_factory=connections)
     provider: dict[str, Any] = field(default_factory=lambda: {"draft": None, "effective": None})
+    groups: dict[str, dict[str, Any]] = field(default_factory=groups)  # of the connection okta
     made: dict[str, str] = field(default_factory=dict)  # clients by Idempotency-Key
     _numbers: "count[int]" = field(default_factory=lambda: count(2))
 
@@ -145,6 +158,12 @@ class AccessRest:
             f"PUT {own}/scim-connections/([^/]+)": self._put_connection,
             f"POST {own}/scim-connections/([^/]+)/tokens": self._create_token,
             f"DELETE {own}/scim-connections/([^/]+)/tokens/([^/]+)": self._revoke_token,
+            f"GET {own}/scim-connections/([^/]+)/groups": self._list_groups,
+            f"GET {own}/scim-connections/okta/groups/([^/]+)": self._one_group,
+            f"PUT {own}/scim-connections/okta/groups/([^/]+)": self._one_group,
+            f"GET {own}/stopped-scim-requests": self._stopped,
+            f"POST {own}/scim-connections/([^/]+)/confirm": self._confirm_stopped,
+            f"DELETE {own}/identity-provider": self._remove_provider,
             f"GET {own}/identity-provider": lambda request: reply(self.provider),
             f"PUT {own}/identity-provider": self._enter_provider,
             f"POST {own}/identity-provider/test": lambda request: reply(
@@ -217,6 +236,8 @@ class AccessRest:
         return httpx.Response(204)
 
     def _put_connection(self, name: str, request: httpx.Request) -> httpx.Response:
+        if request.headers.get("if-match", '"1"') != '"1"':
+            return refusal(412, "precondition-failed", "It was changed.")
         self.connections[name] = connection(name, tokens=[]) | self.connections.get(name, {}) | orjson.loads(request.content)
         return reply(self.connections[name])
 
@@ -227,6 +248,42 @@ class AccessRest:
 
     def _revoke_token(self, name: str, token: str, request: httpx.Request) -> httpx.Response:
         self.connections[name]["tokens"] = [each for each in self.connections[name]["tokens"] if each["token"] != token]
+        return httpx.Response(204)
+
+    def _list_groups(self, name: str, request: httpx.Request) -> httpx.Response:
+        if name not in self.connections:
+            return refusal(404, "not-found", "The service found no connection.")
+        found = [{"group": group} | each for group, each in self.groups.items()] if name == "okta" else []
+        return reply({"items": found, "next": None})
+
+    def _one_group(self, group: str, request: httpx.Request) -> httpx.Response:
+        if group not in self.groups:
+            return refusal(404, "not-found", "The service found no group of this connection.")
+        if request.method == "PUT":
+            body = orjson.loads(request.content)
+            if body["role"] == "people-manager":
+                fault = {"field": "body.role", "value": body["role"], "expected": "the id of a role other than owner, or null"}
+                return refusal(422, "invalid", "These fields are not valid: body.role.", errors=[fault])
+            if "dry_run" in request.url.params:
+                return reply(PREVIEW)
+            self.groups[group] |= body
+        return reply({"group": group} | self.groups[group])
+
+    def _stopped(self, request: httpx.Request) -> httpx.Response:
+        waiting = [each for each in self.connections.values() if each["would_end"]]
+        people = ["u1", "u2"]
+        items = [{"connection": each["connection"], "would_end": each["would_end"], "people": people, "since": AT} for each in waiting]
+        return reply({"items": items, "next": None})
+
+    def _confirm_stopped(self, name: str, request: httpx.Request) -> httpx.Response:
+        waiting = self.connections[name]["would_end"]
+        if orjson.loads(request.content)["confirm"] != waiting:
+            return refusal(409, "import-needs-confirmation", "This would end the access of so many people.", would_end=waiting)
+        self.connections[name]["would_end"] = 0
+        return httpx.Response(204)
+
+    def _remove_provider(self, request: httpx.Request) -> httpx.Response:
+        self.provider = {"draft": None, "effective": None}
         return httpx.Response(204)
 
     def _enter_provider(self, request: httpx.Request) -> httpx.Response:

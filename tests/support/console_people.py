@@ -175,6 +175,7 @@ class PeopleRest:
             f"DELETE {own}/imports/i1": self._discard_import,
             f"GET {own}/sources": lambda request: reply({"items": self.sources, "next": None}),
             f"GET {own}/held-events": lambda request: reply({"items": self.held, "next": None}),
+            f"GET {own}/held-events/(.+)": self._held,
             f"POST {own}/held-events/(confirm|discard)": self._decide_held,
             f"POST {own}/possible-duplicates/confirm": self._confirm_duplicates,
             f"GET {own}/differences": lambda request: reply(DIFFERENCES),
@@ -332,10 +333,15 @@ class PeopleRest:
         self.departments = orjson.loads(request.content)
         return reply(self.departments)
 
+    def _held(self, source: str, request: httpx.Request) -> httpx.Response:
+        found = next((each for each in self.held if each["source"] == source), None)
+        leavers = [f"4711-{number}" for number in range(41)]
+        return reply(found | {"external_ids": leavers}) if found else refusal(404, "not-found", "Nothing of this source waits.")
+
     def _decide_held(self, decision: str, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         if decision == "confirm" and body["confirm"] != self.held[0]["would_end"]:
-            return refusal(409, "version-conflict", "Another number of people would lose access.")
+            return refusal(409, "import-needs-confirmation", "This would end the access of so many people.", would_end=41)
         self.held.clear()
         return httpx.Response(204)
 

@@ -67,6 +67,18 @@ async def test_a_role_is_given_and_taken_and_the_last_owner_is_not_taken_away(be
     assert (empty.status_code, "Enter at least one department." in empty.text) == (422, True)
 
 
+async def test_the_pages_of_a_person_and_of_the_persons_roles_lead_to_each_other_for_readers_who_may_see_both(bench: ConsoleBench) -> None:
+    person, roles = "/tenants/acme/people/u1", f"{ACCESS}/people/u1"
+    browser = bench.signed_in()
+    assert f'href="{roles}"' in (await browser.get(person)).text
+    assert f'href="{person}"' in (await browser.get(roles)).text
+    manager = await bench.signed_in("bob", rights=("users:read", "users:manage")).get(person)
+    assert (f'href="{roles}"' in manager.text, "Deactivate" in words(manager)) == (False, True)
+    only_roles = await bench.signed_in("eve", rights=("users:read", "roles:manage")).get(person)
+    assert (f'href="{roles}"' in only_roles.text, "Deactivate" in words(only_roles)) == (True, False)
+    assert f'href="{person}"' not in (await bench.signed_in("kim", rights=("roles:manage",)).get(roles)).text
+
+
 async def test_a_role_wider_than_ones_own_rights_is_neither_offered_nor_made(bench: ConsoleBench) -> None:
     browser = bench.signed_in("bob", rights=("roles:manage", "users:read", "account:read"))
     page = await browser.get(f"{ACCESS}/roles/new")
@@ -85,10 +97,13 @@ async def test_an_own_role_is_changed_and_deleted_when_nobody_holds_it(bench: Co
     changed = await browser.post(f"{ACCESS}/roles/auditor/edit", name="Revision", rights=["log:read"], etag='"1"')
     assert "The role Revision was changed." in words(changed)
     in_use = await browser.post(f"{ACCESS}/roles/auditor/delete")
-    assert "People hold this role." in words(in_use)
+    assert (in_use.status_code, "People hold this role, or a SCIM group gives it." in words(in_use)) == (409, True)
     bench.company.access.held["u1"] = []
     gone = await browser.post(f"{ACCESS}/roles/auditor/delete")
     assert ("The role Revision was deleted." in words(gone), "auditor" in roles) == (True, False)
+    twice = await browser.post(f"{ACCESS}/roles/auditor/delete")
+    assert (twice.status_code, "The form is about something that no longer exists" in words(twice)) == (404, True)
+    assert (await browser.get(f"{ACCESS}/roles/owner/delete")).status_code == 404, "built in"
     assert (await browser.get(f"{ACCESS}/roles/owner/edit")).status_code == 404, "built in"
 
 
@@ -118,6 +133,42 @@ async def test_a_secret_is_rotated_and_a_form_that_is_sent_again_makes_no_other(
     assert [each["secret_id"] for each in client["secrets"]] == [new["secret_id"]]
     assert "was revoked" in words(await browser.post(f"{ACCESS}/clients/client-1/delete"))
     assert "client-1" not in bench.company.access.clients
+
+
+ASKED = {
+    "roles/auditor/delete": ("Delete the role?", "Auditor", "see licences, plan and invoices", "Nobody can get this role any more."),
+    "clients/client-1/delete": ("Revoke the API client?", "Reporting", "client-1", "see people", "ends after at most 5 minutes"),
+    "clients/client-1/secrets/s1/delete": ("Revoke the secret?", "Reporting", "s1", "This is the only secret."),
+    "scim/okta/tokens/t1/delete": ("Revoke the token?", "okta", "t1", "20 Mar 2026", "This is the only token."),
+    "identity-provider/delete": ("Remove the identity provider?", "https://login.acme.example", "People sign in by e-mail link"),
+}
+
+
+@pytest.mark.parametrize("path", ASKED)
+async def test_what_cannot_be_taken_back_is_asked_first_with_what_it_does(bench: ConsoleBench, path: str) -> None:
+    provider = {"issuer": "https://login.acme.example", "client_id": "c1", "entered_by": "ann", "entered_at": "2026-03-05T08:00:00.000Z"}
+    flags = {"match_claims": ["email"], "trust_email": False, "required": True, "emergency_links": True}
+    bench.company.access.provider["effective"] = provider | flags
+    browser, above = bench.signed_in(), f"{ACCESS}/{path.removesuffix('/delete')}".split("/secrets/")[0].split("/tokens/")[0]
+    await browser.get(above)
+    if path.startswith("roles"):
+        bench.company.access.held["u1"] = []
+        bench.company.people.people["u1"]["roles"] = []
+    assert f'href="{ACCESS}/{path}" data-dialog' in (await browser.get(above)).text
+    asked, dialog = await browser.get(f"{ACCESS}/{path}"), await browser.get(f"{ACCESS}/{path}", hx_request="true")
+    for text in ASKED[path]:
+        assert text in words(asked)
+    assert f'<form method="post" action="{ACCESS}/{path}"' in asked.text
+    assert f'href="{above}"' in asked.text, "the way back"
+    assert f'hx-post="{ACCESS}/{path}"' in dialog.text
+    assert not [each for each in bench.company.requests if each.method == "DELETE"], "a question changes nothing"
+    await browser.get(f"{ACCESS}/{path}")
+    done = await browser.post(f"{ACCESS}/{path}")
+    assert (done.status_code, [each.method for each in bench.company.requests].count("DELETE")) == (200, 1)
+    twice = await browser.post(f"{ACCESS}/{path}")
+    assert (twice.status_code, [each.method for each in bench.company.requests].count("DELETE")) == (404, 1)
+    reader = bench.signed_in("bob", rights=("account:read", "users:read", "users:manage"))
+    assert (await reader.get(f"{ACCESS}/{path}")).status_code == 403
 
 
 async def test_the_address_of_scim_is_the_public_one_and_not_that_of_the_console() -> None:
@@ -152,8 +203,49 @@ async def test_a_scim_connection_is_added_and_its_token_shown_once(bench: Consol
     assert (long.status_code, "Enter a whole number from 1 to 730." in long.text) == (422, True)
     await browser.post(f"{ACCESS}/scim/hr-cloud", on_full="create", deactivation="suspends", version="1")
     assert connections["hr-cloud"]["on_full"] == "create"
+    refused = await browser.post(f"{ACCESS}/scim/hr-cloud", on_full="create", deactivation="suspends", version="9")
+    assert 'name="days" type="text" value="365"' in refused.text, "the other form of the page keeps its number"
     await browser.post(f"{ACCESS}/scim/hr-cloud/tokens/{token['token']}/delete")
     assert connections["hr-cloud"]["tokens"] == []
+
+
+async def test_the_groups_of_a_connection_get_a_profile_and_a_role_after_a_look_at_what_that_does(bench: ConsoleBench) -> None:
+    browser, url, groups = bench.signed_in(), f"{ACCESS}/scim/okta/groups", bench.company.access.groups
+    assert f'href="{url}"' in (await browser.get(f"{ACCESS}/scim/okta")).text
+    listed = await browser.get(url)
+    assert "Engineers 212 Staff nothing Change" in words(listed)
+    assert "3 nothing Auditor Change" in words(listed)
+    assert "<script>alert" not in listed.text
+    page = await browser.get(f"{url}/g1")
+    assert re.findall(r'<option value="([^"]*)"', page.text) == [
+        "", "staff", "guests", "", "licence-manager", "people-manager", "reader", "auditor",
+    ], "no group makes owners"  # fmt: skip
+    form: dict[str, Any] = {"profile": "guests", "role": "auditor", "seen": hidden(page, "seen")}
+    seen = await browser.post(f"{url}/g1", step="preview", **form)
+    assert "would require other modules." in words(seen)
+    assert "The members get the role Auditor, also those who join the group later." in words(seen)
+    assert groups["g1"]["profile"] == "staff", "a look changes nothing"
+    saved = await browser.post(f"{url}/g1", step="save", **form)
+    assert ("The group was saved." in words(saved), groups["g1"]["profile"], groups["g1"]["role"]) == (True, "guests", "auditor")
+    stale = await browser.post(f"{url}/g1", step="save", **form | {"role": ""})
+    assert (stale.status_code, "Stored now" in words(stale), groups["g1"]["role"]) == (422, True, "auditor")
+    assert hidden(stale, "seen") == "guests/auditor", "the next attempt is based on what is stored now"
+    wrong = await browser.post(f"{url}/g3", step="preview", role="people-manager", seen="/auditor")
+    assert (wrong.status_code, 'id="e-role"' in wrong.text) == (422, True)
+    bench.company.answers["PUT users /v1/tenants/acme/scim-connections/okta/groups/g2"] = problem(429, "too-many-requests", "Busy.")
+    assert "The preview is being computed" in words(await browser.post(f"{url}/g2", step="preview", seen="/"))
+    assert "No groups yet" in words(await browser.get(f"{ACCESS}/scim/entra/groups"))
+    for unknown in (f"{ACCESS}/scim/nope/groups", f"{url}/nope", f"{url}/..%2Fg1"):
+        assert (await browser.get(unknown)).status_code == 404, unknown
+
+
+async def test_a_reader_who_may_not_see_profiles_changes_the_role_of_a_group_alone(bench: ConsoleBench) -> None:
+    bench.company.answers["GET users /v1/tenants/acme/profiles"] = problem(403, "no-right", "You need the right users:read.")
+    browser = bench.signed_in("kim", rights=("roles:manage",))
+    page = await browser.get(f"{ACCESS}/scim/okta/groups/g1")
+    assert ('name="profile" value="staff"' in page.text, "f-profile" in page.text) == (True, False)
+    await browser.post(f"{ACCESS}/scim/okta/groups/g1", step="save", profile="staff", role="reader", seen=hidden(page, "seen"))
+    assert bench.company.access.groups["g1"] == {"name": "Engineers", "members": 212, "profile": "staff", "role": "reader"}
 
 
 async def test_an_identity_provider_is_used_after_the_test_sign_in_of_the_person_who_entered_it(bench: ConsoleBench) -> None:
@@ -193,7 +285,8 @@ async def test_a_right_that_is_lost_while_a_form_is_open_is_not_used(bench: Cons
 
 POSTS = (
     "people/u1", "roles/new", "roles/auditor/delete", "clients/new", "clients/client-1/secrets", "clients/client-1/delete",
-    "scim/new", "scim/okta/tokens", "scim/okta", "identity-provider", "identity-provider/test", "identity-provider/delete",
+    "scim/new", "scim/okta/groups/g1",
+    "scim/okta/tokens", "scim/okta", "identity-provider", "identity-provider/test", "identity-provider/delete",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+import pytest
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console, problem
@@ -192,15 +193,40 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
         "2 more people differ whom your roles do not show.",
     ):
         assert said in text.replace("acme:", "acme :"), said
-    endless = await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="9" * 5000, step="apply")
-    assert (endless.status_code, people.held != []) == (200, True)
-    stale = await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="40", step="apply")
-    assert "Another number of people would lose access." in words(stale)
-    await browser.post(f"{PEOPLE}/checks/held", source="hr/acme", confirm="41", step="apply")
-    await browser.post(f"{PEOPLE}/checks/duplicates", source="hr/acme")
+    applying, duplicates = f"{PEOPLE}/checks/held/apply?source=hr/acme", f"{PEOPLE}/checks/duplicates?source=hr/acme"
+    asked = await browser.get(applying)
+    assert "Who would lose access 4711-0 , 4711-1 ," in words(asked)
+    assert "and 21 more 41 people lose access and give up their seats." in words(asked)
+    assert 'name="confirm" value="41"' in asked.text
+    assert "41 people keep access." in words(await browser.get(applying.replace("apply", "discard")))
+    endless = await browser.post(applying, confirm="9" * 5000)
+    assert (endless.status_code, people.held != []) == (409, True)
+    stale = await browser.post(applying, confirm="40")
+    assert (stale.status_code, "Another number of people would lose access now." in words(stale)) == (409, True)
+    assert 'name="confirm" value="41"' in stale.text, "the question is asked again with the present number"
+    await browser.post(applying, confirm="41")
+    twice = await browser.post(applying, confirm="41")
+    assert (twice.status_code, "The form is about something that no longer exists" in words(twice)) == (404, True)
+    assert "they take two seats" in words(await browser.get(duplicates))
+    await browser.post(duplicates)
     assert (people.held, people.sources[0]["duplicates_held"]) == ([], False)
     assert sent(bench, "POST") == []
     assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/checks")).status_code == 403
+
+
+async def test_requests_that_the_guard_of_scim_stopped_are_let_through_after_a_look_at_the_people(bench: ConsoleBench) -> None:
+    browser, url = bench.signed_in(), f"{PEOPLE}/checks/scim/okta"
+    listed = await browser.get(f"{PEOPLE}/checks")
+    assert "Requests of the SCIM connection okta were stopped 12 people would lose access." in words(listed)
+    assert (await browser.get(f"{PEOPLE}/checks/scim/entra")).status_code == 404, "nothing of it was stopped"
+    asked = await browser.get(url)
+    assert "Who would lose access Zora Schmid , Bruno" in words(asked)
+    assert ("and 10 more" in words(asked), 'name="confirm" value="12"' in asked.text) == (True, True)
+    stale = await browser.post(url, confirm="11")
+    assert (stale.status_code, "Another number of people would lose access now." in words(stale)) == (409, True)
+    done = await browser.post(url, confirm="12")
+    assert "The requests are let through when the identity provider repeats them." in words(done)
+    assert bench.company.access.connections["okta"]["would_end"] == 0
 
 
 async def test_a_preview_that_is_still_being_computed_is_asked_for_again(bench: ConsoleBench) -> None:
@@ -224,3 +250,34 @@ async def test_a_preview_that_is_still_being_computed_is_asked_for_again(bench: 
     del bench.company.answers[rest]
     assert "Deactivate people" in words(await browser.post(f"{PEOPLE}/bulk", **again))
     assert sent(bench, "POST") == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "address", "form"),
+    [
+        ("POST users /v1/tenants/acme/people", "/people/add", {"name": "Eve", "step": "preview"}),
+        ("POST users /v1/tenants/acme/people/u1/terminate", "/people/u1/terminate", {"last_day": "2026-03-31"}),
+        ("PUT users /v1/tenants/acme/profiles/staff", "/profiles/edit?profile=staff", {"name": "Staff", "step": "preview"}),
+        ("PUT users /v1/tenants/acme/department-mapping", "/profiles/department", {"department": "Sales", "step": "preview"}),
+    ],
+)
+async def test_every_preview_is_asked_for_again_with_the_input_until_it_is_computed(
+    bench: ConsoleBench, rest: str, address: str, form: dict[str, Any]
+) -> None:
+    busy = problem(429, "too-many-requests", "Too many what-if questions.", headers={"retry-after": "3"})
+    browser, url = bench.signed_in(), f"/tenants/acme{address}"
+    await browser.get(url)
+    bench.company.answers[rest] = busy
+    page = await browser.post(url, **form)
+    dialog = await browser.post(url, headers={"hx-request": "true"}, **form)
+    assert "The preview is being computed" in words(page)
+    assert f'<form method="post" action="{url}" class="actions" data-send-after="3">' in page.text
+    assert f'hx-post="{url}" hx-target="#dialog-content"' in dialog.text
+    assert 'hx-trigger="submit, load delay:3s"' in dialog.text
+    for shown in (page, dialog):
+        main = shown.text.partition("<main")[2] or shown.text
+        kept = dict(re.findall(r'type="hidden" name="([a-z]\w*)" value="([^"]*)"', main))
+        assert kept == form, "the input stays"
+    del bench.company.answers[rest]
+    computed = await browser.post(url, **form)
+    assert (computed.status_code, "The preview is being computed" in words(computed)) == (200, False)

@@ -50,6 +50,7 @@ BOUNDED = {
     "Taken.rejected": "a request has at most 1,000 events",
     "Taken.facts": "a request has at most 1,000 events",
     "HeldEventsDetail.external_ids": "the first 100",
+    "StoppedScimView.people": "the first 100",
     "UploadedPeople.invalid": "a request has at most 1,000 people",
     "ImportReport.absent": "the first 100",
     "ImportReport.invalid": "the first 100",

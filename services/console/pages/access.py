@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
@@ -162,22 +163,47 @@ async def change_role(page: Managing, role: str) -> Response:
             if refusal.problem.is_stale:
                 part = await page.get("users", f"roles/{url_part(role)}")
                 found = part.need()
-                rights = ", ".join(page.gettext(RIGHTS.get(right, right)) for right in found["rights"])
+                rights = ", ".join(rights_of(page, found))
                 texts = {"name": (page.gettext("Name"), found["name"]), "rights": (page.gettext("Rights"), rights)}
                 form.go_on_from(_role_form(part), "etag", texts)
     return _role_page(page, found, form, 422)
 
 
+async def _deletion(page: Page, role: str) -> tuple[Part, Question]:
+    part = await page.get("users", f"roles/{url_part(role)}")
+    found = part.need()
+    if found["built_in"]:
+        raise NotThere
+    question = Question(
+        page.gettext("Delete the role?"),
+        page.gettext("Delete the role"),
+        page.url(f"access/roles/{url_part(role)}"),
+        [page.gettext("Nobody can get this role any more. To have it again, you would have to add it again.")],
+        {page.gettext("Role"): found["name"], page.gettext("What it allows"): rights_of(page, found)},
+    )
+    return part, question
+
+
+def rights_of(page: Page, found: Mapping[str, Any]) -> list[str]:
+    """Return the rights of a role or a client in words."""
+    return [page.gettext(RIGHTS.get(right, right)) for right in found["rights"]]
+
+
+@router.get("/roles/{role}/delete")
+async def ask_deletion(page: Managing, role: str) -> Response:
+    """Ask whether the role shall be deleted."""
+    return ask(page, (await _deletion(page, role))[1])
+
+
 @router.post("/roles/{role}/delete")
 async def delete_role(page: Managing, role: str) -> Response:
     """Delete a role that nobody holds."""
-    part = await page.get("users", f"roles/{url_part(role)}")
-    name = part.need()["name"]
+    part, question = await _deletion(page, role)
     try:
         await page.send("DELETE", "users", f"roles/{url_part(role)}", etag=part.etag)
     except Refusal as refusal:
-        return page.redirect(page.url(f"access/roles/{url_part(role)}"), page.why(refusal.problem), "bad")
-    return page.redirect(page.url("access"), page.gettext("The role %(name)s was deleted.", name=name))
+        return ask(page, question, refusal)
+    return page.redirect(page.url("access"), page.gettext("The role %(name)s was deleted.", name=part.value["name"]))
 
 
 # --------------------------------------------------------------------------------------------------------------- people

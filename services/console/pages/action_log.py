@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.access import RIGHTS, ROLES
+from services.console.pages.filters import Filters
 from services.console.pages.forms import day_of
 from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
@@ -33,7 +33,7 @@ EVERYBODY: Final = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Filters):
     """The filters, as in the address of the page. `person` and `by` are ids or parts of names."""
 
     since: str = ""
@@ -42,15 +42,6 @@ class Wanted:
     person: str = ""
     by: str = ""
     module: str = ""
-
-    @property
-    def is_filtered(self) -> bool:
-        return any(getattr(self, name) for name in self.__dataclass_fields__)
-
-    def address(self, **other: str) -> str:
-        """Return the filters as the query of an address, with other values for some of them."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__} | other
-        return urlencode({name: value for name, value in given.items() if value})
 
 
 async def wanted(

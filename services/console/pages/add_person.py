@@ -60,7 +60,7 @@ async def add(page: Managing) -> Response:
         return await _show(page, form, status=422)
     try:
         if form["step"] != "add":
-            preview = await page.send("POST", "users", "people", _body(form), query={"dry_run": "true"})
+            preview = await page.preview("POST", "users", "people", _body(form))
             return await _show(page, form, preview)
         added = await page.send("POST", "users", "people", _body(form), key=form.key or None, wait_seconds=2)
     except Refusal as refusal:

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.access import RIGHTS
+from services.console.pages.access import RIGHTS, rights_of
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
-from services.console.pages.page import Page, needs
+from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -77,22 +78,78 @@ async def add_secret(page: Managing, client: str) -> Response:
     return secret_page(page, page.gettext("Secret of %(name)s", name=found["name"]), made["secret"], client=client)
 
 
+async def _secret_question(page: Page, client: str, secret: str) -> Question:
+    found = await _client(page, client)
+    kept = [each for each in found["secrets"] if each["secret_id"] != secret]
+    if len(kept) == len(found["secrets"]):
+        raise NotThere
+    (revoked,) = (each for each in found["secrets"] if each["secret_id"] == secret)
+    effect = (
+        page.gettext("A program that still uses this secret gets no more access tokens. The other secret stays valid.")
+        if kept
+        else page.gettext("This is the only secret. The program gets no more access tokens until you add another one and enter it there.")
+    )
+    return Question(
+        page.gettext("Revoke the secret?"),
+        page.gettext("Revoke the secret"),
+        page.url(f"access/clients/{url_part(client)}"),
+        [effect, page.gettext("It cannot be made valid again.")],
+        {
+            page.gettext("API client"): found["name"],
+            page.gettext("Secret"): secret,
+            page.gettext("Since"): page.formats.moment(revoked["created_at"]),
+        },
+    )
+
+
+@router.get("/{client}/secrets/{secret}/delete")
+async def ask_about_secret(page: Managing, client: str, secret: str) -> Response:
+    """Ask whether the secret shall be revoked."""
+    return ask(page, await _secret_question(page, client, secret))
+
+
 @router.post("/{client}/secrets/{secret}/delete")
 async def remove_secret(page: Managing, client: str, secret: str) -> Response:
     """Revoke a secret."""
+    question = await _secret_question(page, client, secret)
     try:
         await page.send("DELETE", "users", f"clients/{url_part(client)}/secrets/{url_part(secret)}")
     except Refusal as refusal:
-        return page.redirect(page.url(f"access/clients/{url_part(client)}"), page.why(refusal.problem), "bad")
-    return page.redirect(page.url(f"access/clients/{url_part(client)}"), page.gettext("The secret was revoked."))
+        return ask(page, question, refusal)
+    return page.redirect(question.back, page.gettext("The secret was revoked."))
+
+
+async def _client_question(page: Page, client: str) -> Question:
+    found = await _client(page, client)
+    return Question(
+        page.gettext("Revoke the API client?"),
+        page.gettext("Revoke the client"),
+        page.url(f"access/clients/{url_part(client)}"),
+        [
+            page.gettext("The program gets no more access tokens. What it can do with its last one ends after at most 5 minutes."),
+            page.gettext("This cannot be undone: a new client has another client id and another secret."),
+        ],
+        {
+            page.gettext("API client"): found["name"],
+            page.gettext("Client id"): found["client"],
+            page.gettext("What it allows"): rights_of(page, found),
+        },
+    )
+
+
+@router.get("/{client}/delete")
+async def ask_about_client(page: Managing, client: str) -> Response:
+    """Ask whether the client shall be revoked."""
+    return ask(page, await _client_question(page, client))
 
 
 @router.post("/{client}/delete")
 async def revoke_client(page: Managing, client: str) -> Response:
     """Revoke a client. Its last token ends after at most 5 minutes."""
-    found = await _client(page, client)
+    question = await _client_question(page, client)
     try:
         await page.send("DELETE", "users", f"clients/{url_part(client)}")
     except Refusal as refusal:
-        return page.redirect(page.url(f"access/clients/{url_part(client)}"), page.why(refusal.problem), "bad")
-    return page.redirect(page.url("access"), page.gettext("The API client %(name)s was revoked.", name=found["name"]))
+        return ask(page, question, refusal)
+    name = question.facts[page.gettext("API client")]
+    return page.redirect(page.url("access"), page.gettext("The API client %(name)s was revoked.", name=name))

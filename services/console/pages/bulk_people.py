@@ -11,14 +11,13 @@ from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
-from services.console.rest.problems import Problem, Refusal
+from services.console.rest.problems import Refusal
 from shared.schemas.rights import USERS_MANAGE
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/bulk", include_in_schema=False)
 
 Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 PEOPLE_MAX: Final = 100
-RETRY_SECONDS: Final = 2
 OPPOSITE: Final = {"activate": "deactivate", "deactivate": "activate"}
 
 
@@ -26,19 +25,8 @@ async def change(page: Page, action: str, people: Sequence[Mapping[str, Any]], *
     """Change people, once for each form, or ask what it would lead to. Raises Refusal."""
     body, path = {"action": action, "people": list(people)}, "people/bulk-changes"
     if dry_run:
-        return await page.send("POST", "users", path, body, query={"dry_run": "true"})
+        return await page.preview("POST", "users", path, body)
     return await page.send("POST", "users", path, body, key=page.form.key or None)
-
-
-def computing(page: Page, problem: Problem) -> Response:
-    """Show that seats is still busy. The preview is asked for again after its Retry-After; without scripts by a reload or a button."""
-    seconds = problem.retry_after_seconds or RETRY_SECONDS
-    posted = page.request.method == "POST"
-    fields = [(name, value) for name, values in page.form.own_fields().items() for value in values] if posted else None
-    response = page.render("computing.html", fields=fields, seconds=seconds)
-    if not posted and not page.is_partial:
-        response.headers["refresh"] = str(seconds)
-    return response
 
 
 def _action(page: Page) -> str:
@@ -65,12 +53,7 @@ async def show_preview(page: Managing) -> Response:
     if not people:
         return page.redirect(page.url("people"), page.gettext("Select people in the list first."), "warning")
     modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
-    try:
-        found = await change(page, action, people, dry_run=True)
-    except Refusal as refusal:
-        if refusal.problem.status == 429:
-            return computing(page, refusal.problem)
-        raise
+    found = await change(page, action, people, dry_run=True)
     return page.render("bulk_preview.html", action=action, found=found, names=module_names(modules), texts=people_texts, undo=False)
 
 

@@ -97,12 +97,7 @@ async def show_access(page: Managing, user: str, action: str) -> Response:
     if action not in bulk_people.OPPOSITE:
         raise NotThere
     person, _ = await _person(page, user)
-    try:
-        found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
-    except Refusal as refusal:
-        if refusal.problem.status == 429:
-            return bulk_people.computing(page, refusal.problem)
-        raise
+    found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
     modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     names = module_names(modules)
     return page.render("person_access.html", person=person, action=action, found=found, names=names, texts=people_texts)
@@ -146,21 +141,15 @@ async def terminate(page: Managing, user: str) -> Response:
     except ValueError:
         form.errors["last_day"] = page.gettext("Enter a day, for example 2026-03-31.")
         return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
-    confirmed = form["seen"] == day.isoformat()
+    path, body = f"people/{url_part(user)}/terminate", {"last_day": day.isoformat()}
     try:
-        answer = await page.send(
-            "POST",
-            "users",
-            f"people/{url_part(user)}/terminate",
-            {"last_day": day.isoformat()},
-            key=form.key or None,
-            query=None if confirmed else {"dry_run": "true"},
-        )
+        if form["seen"] == day.isoformat():
+            await page.send("POST", "users", path, body, key=form.key or None)
+            return page.redirect(_home(page, user), page.gettext("The last working day is set: %(day)s.", day=page.formats.day(day)))
+        answer = await page.preview("POST", "users", path, body)
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
-    if confirmed:
-        return page.redirect(_home(page, user), page.gettext("The last working day is set: %(day)s.", day=page.formats.day(day)))
     modules = module_names(await page.get("invoicing", "/v1/modules", limit=LISTED_MAX))
     return page.render("person_terminate.html", person=person, form=form, seen=answer, names=modules)
 

@@ -1,19 +1,22 @@
 """What about people has to be decided: conflicts, possible duplicates, changes that wait, and differences between the sources."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import whole_number
 from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
-from services.console.pages.page import Page, needs
+from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rendering.difference_texts import ADVICE, CONFLICTS, KINDS, SAYS
 from services.console.rest.problems import Refusal
+from services.console.rest.services import url_part
 from shared.schemas.rights import USERS_MANAGE
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/checks", include_in_schema=False)
@@ -22,16 +25,20 @@ Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 CONFLICTS_SHOWN: Final = 50
 DIFFERENCES_SHOWN: Final = 25
 COMPARING_SECONDS_MAX: Final = 12.0
+NAMED_MAX: Final = 20
+Source = Annotated[str, Query(max_length=300)]
+Step = Literal["apply", "discard"]
 
 
 @router.get("")
 async def show_checks(page: Managing, cursor: Annotated[str, Query(max_length=500)] = "") -> Response:
     """Show all of them. Comparing thousands of people with seats takes a moment."""
     sees_all = page.reader.principal.departments is None
-    conflicts, sources, held, differences, modules = await page.together(
+    conflicts, sources, held, stopped, differences, modules = await page.together(
         page.get("users", "people", status="conflict", limit=CONFLICTS_SHOWN),
         page.get("users", "sources", limit=LISTED_MAX) if sees_all else page.nothing(),
         page.get("users", "held-events", limit=LISTED_MAX) if sees_all else page.nothing(),
+        page.get("users", "stopped-scim-requests", limit=LISTED_MAX) if sees_all else page.nothing(),
         page.get("users", "differences", cursor=cursor, limit=DIFFERENCES_SHOWN, seconds=COMPARING_SECONDS_MAX),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
@@ -44,6 +51,7 @@ async def show_checks(page: Managing, cursor: Annotated[str, Query(max_length=50
         duplicates=[each for each in sources.value["items"] if each["duplicates_held"]] if sources.ok else [],
         sources=sources,
         held=held,
+        stopped=stopped,
         differences=differences,
         items=[_item(each, page) for each in differences.value["items"]] if differences.ok else [],
         names=module_names(modules),
@@ -70,26 +78,115 @@ def _item(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
     return {**each, "differences": shown}
 
 
-async def _send(page: Page, path: str, body: Mapping[str, Any], notice: str) -> Response:
+async def _decide(page: Page, question: Question, path: str, body: Mapping[str, Any], notice: str) -> Response:
     try:
         await page.send("POST", "users", path, body, key=page.form.key or None)
     except Refusal as refusal:
-        return page.redirect(page.url("people/checks"), page.why(refusal.problem), "bad")
-    return page.redirect(page.url("people/checks"), notice)
+        return ask(page, question, refusal)
+    return page.redirect(question.back, notice)
+
+
+def _duplicates(page: Page, source: str) -> Question:
+    return Question(
+        page.gettext("Are they new people?"),
+        page.gettext("They are new people"),
+        page.url("people/checks"),
+        [
+            page.gettext("The new people of this source take seats. Where no licence is free, the policy of the module decides."),
+            page.gettext("If some of them are people whom you have already, link those first: otherwise they take two seats."),
+        ],
+        {page.gettext("Source"): source},
+        danger=False,
+    )
+
+
+@router.get("/duplicates")
+async def ask_about_duplicates(page: Managing, source: Source) -> Response:
+    """Ask whether the new people of a source are new."""
+    return ask(page, _duplicates(page, source))
 
 
 @router.post("/duplicates")
-async def confirm_duplicates(page: Managing) -> Response:
+async def confirm_duplicates(page: Managing, source: Source) -> Response:
     """Let the new people of a source take seats."""
     notice = page.gettext("The new people take their seats now.")
-    return await _send(page, "possible-duplicates/confirm", {"source": page.form["source"]}, notice)
+    return await _decide(page, _duplicates(page, source), "possible-duplicates/confirm", {"source": source}, notice)
 
 
-@router.post("/held")
-async def decide_held(page: Managing) -> Response:
+async def _held(page: Page, source: str, step: str) -> Question:
+    found = (await page.get("users", f"held-events/{quote(source, safe='/')}", seconds=COMPARING_SECONDS_MAX)).need()
+    people, ended = found["external_ids"][:NAMED_MAX], found["would_end"]
+    applying = [
+        page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),
+        page.gettext("If one of them shall keep access, discard the changes, and correct them in the source."),
+    ]
+    discarding = [
+        page.gettext("The changes are deleted, and nobody is changed. They come back only if the source sends them again."),
+        page.ngettext("%(num)s person keeps access.", "%(num)s people keep access.", ended),
+    ]
+    is_applied = step == "apply"
+    return Question(
+        page.gettext("Apply the changes?") if is_applied else page.gettext("Discard the changes?"),
+        page.gettext("Apply them") if is_applied else page.gettext("Discard them"),
+        page.url("people/checks"),
+        applying if is_applied else discarding,
+        {page.gettext("Source"): source} | ({page.gettext("Who would lose access"): people} if people else {}),
+        others=max(0, ended - len(people)),
+        seen={"confirm": ended},
+    )
+
+
+@router.get("/held/{step}")
+async def ask_about_held(page: Managing, step: Step, source: Source) -> Response:
+    """Ask whether the changes of a source that wait shall be applied, or discarded."""
+    return ask(page, await _held(page, source, step))
+
+
+@router.post("/held/{step}")
+async def decide_held(page: Managing, step: Step, source: Source) -> Response:
     """Apply the changes that wait, or discard them."""
-    source = page.form["source"]
-    if page.form["step"] == "discard":
-        return await _send(page, "held-events/discard", {"source": source}, page.gettext("The changes were discarded. Nobody was changed."))
+    question = await _held(page, source, step)
+    if step == "discard":
+        notice = page.gettext("The changes were discarded. Nobody was changed.")
+        return await _decide(page, question, "held-events/discard", {"source": source}, notice)
     body = {"source": source, "confirm": whole_number(page.form["confirm"]) or 0}
-    return await _send(page, "held-events/confirm", body, page.gettext("The changes are being applied."))
+    return await _decide(page, question, "held-events/confirm", body, page.gettext("The changes are being applied."))
+
+
+async def _stopped(page: Page, connection: str) -> Question:
+    listed = (await page.get("users", "stopped-scim-requests", limit=LISTED_MAX)).need()["items"]
+    found = next((each for each in listed if each["connection"] == connection), None)
+    if found is None:
+        raise NotThere
+    people, ended = found["people"][:NAMED_MAX], found["would_end"]
+    names = await names_of(page, people, NAMED_MAX) if people else {}
+    return Question(
+        page.gettext("Let the identity provider end the access?"),
+        page.ngettext("End the access of %(num)s person", "End the access of %(num)s people", ended),
+        page.url("people/checks"),
+        [
+            page.gettext("The identity provider repeats its requests. Each of these people then loses access and gives up the seats."),
+            page.gettext("If that is wrong, correct the assignments at the identity provider: nothing happens until you confirm."),
+        ],
+        {
+            page.gettext("SCIM connection"): connection,
+            page.gettext("Who would lose access"): [names.get(each, page.gettext("A person")) for each in people],
+        },
+        others=max(0, ended - len(people)),
+        seen={"confirm": ended},
+    )
+
+
+@router.get("/scim/{connection}")
+async def ask_about_stopped(page: Managing, connection: str) -> Response:
+    """Ask whether the requests of a SCIM connection that the guard stopped are right."""
+    return ask(page, await _stopped(page, connection))
+
+
+@router.post("/scim/{connection}")
+async def confirm_stopped(page: Managing, connection: str) -> Response:
+    """Let the requests of a SCIM connection through when they are repeated."""
+    question = await _stopped(page, connection)
+    body = {"confirm": whole_number(page.form["confirm"]) or 1}
+    notice = page.gettext("The requests are let through when the identity provider repeats them.")
+    return await _decide(page, question, f"scim-connections/{url_part(connection)}/confirm", body, notice)

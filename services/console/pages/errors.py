@@ -1,7 +1,7 @@
 """What a page says when it cannot be shown: 404, 403, 500, a service that is down, and the way through the sign-in."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import structlog
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from services.console.pages import cookies
 from services.console.pages.addresses import address_of, page_at
 from services.console.pages.forms import TOKEN
-from services.console.pages.page import NotAllowed, NotThere, Page, parse_form
+from services.console.pages.page import NotAllowed, NotThere, Page, StillComputing, parse_form
 from services.console.pages.route import FileUnread, Forged, SentRequest, SignInNeeded
 from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
 from services.console.sign_in.seals import FORM
@@ -24,6 +24,7 @@ from shared.web.input_limits import cut
 from shared.web.problems import status_of
 
 log = structlog.get_logger(__name__)
+RETRY_SECONDS: Final = 2  # of a service that does not say when to ask again
 
 
 async def _page(request: Request) -> Page:
@@ -71,6 +72,19 @@ async def _refused(request: Request, error: Exception) -> Response:
         return await _error(request, status, problem=None if status == 404 else problem)
     assert isinstance(error, Refused)
     return await _error(request, status_of(error), problem=Problem(error.type, status_of(error), error.detail))
+
+
+async def _computing(request: Request, error: Exception) -> Response:
+    """Say that a preview is being computed. It is asked for again after the Retry-After of the service; without scripts by a reload or a
+    button."""
+    assert isinstance(error, StillComputing)
+    page, seconds = error.page, error.problem.retry_after_seconds or RETRY_SECONDS
+    posted = page.request.method == "POST"
+    fields = [(name, value) for name, values in page.form.own_fields().items() for value in values] if posted else None
+    response = page.render("computing.html", fields=fields, seconds=seconds, address=address_of(page.request))
+    if not posted and not page.is_partial:
+        response.headers["refresh"] = str(seconds)
+    return response
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
@@ -133,6 +147,7 @@ def _back_to(request: Request) -> str:
 
 
 def add_error_pages(app: FastAPI) -> None:
+    """Let the application answer each of these errors with a page."""
     for kind, handler in (
         (SignInNeeded, sign_in_needed),
         (SignedOut, sign_in_needed),
@@ -142,6 +157,7 @@ def add_error_pages(app: FastAPI) -> None:
         (Refusal, _refused),
         (Refused, _refused),
         (Unavailable, _unavailable),
+        (StillComputing, _computing),
         (RequestValidationError, _not_taken),
         (HTTPException, _http),
     ):

@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages import cookies
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
-from services.console.pages.page import Page, needs
+from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.sign_in.seals import FLOW
@@ -93,13 +94,36 @@ async def complete_test(
     return page.redirect(page.url("access/identity-provider"), page.gettext("The identity provider is used from now on."))
 
 
+async def _removal(page: Page) -> Question:
+    found = (await page.get("users", "identity-provider")).need()
+    known = found["effective"] or found["draft"]
+    if known is None:
+        raise NotThere
+    used = page.gettext("People sign in by e-mail link from now on. Nobody can sign in with a company account.")
+    unused = page.gettext("It is not in use yet, so nothing changes for anybody.")
+    return Question(
+        page.gettext("Remove the identity provider?"),
+        page.gettext("Remove the identity provider"),
+        page.url("access/identity-provider"),
+        [used if found["effective"] else unused, page.gettext("To use it again, enter it with its client secret, and test it again.")],
+        {page.gettext("Issuer"): known["issuer"], page.gettext("Client id"): known["client_id"]},
+    )
+
+
+@router.get("/delete")
+async def ask_removal(page: Managing) -> Response:
+    """Ask whether the identity provider shall be removed."""
+    return ask(page, await _removal(page))
+
+
 @router.post("/delete")
 async def delete_provider(page: Managing) -> Response:
     """Remove the identity provider. People then sign in by link."""
+    question = await _removal(page)
     try:
         await page.send("DELETE", "users", "identity-provider")
     except Refusal as refusal:
-        return await _shown(page, 409, refused=refusal)
+        return ask(page, question, refusal)
     return page.redirect(page.url("access"), page.gettext("The identity provider was removed. People sign in by e-mail link."))
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from services.console.rendering import languages
 from services.console.rendering.formats import Formats, as_moment, locale_of
 from services.console.rendering.navigation import links_for
 from services.console.rendering.problem_texts import text_of
-from services.console.rest.problems import Problem
+from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import CHANGE_SECONDS_MAX, READ_SECONDS_MAX, Part
 from services.console.sign_in.seals import NOTICE
 from services.console.sign_in.sessions import Reader, reader_id
@@ -44,6 +45,14 @@ class NotAllowed(Exception):
 
 class NotThere(Exception):
     """There is no such page, or it belongs to another tenant."""
+
+
+class StillComputing(Exception):
+    """A service is busy with a preview, and asks to be asked again."""
+
+    def __init__(self, page: "Page", problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.page, self.problem = page, problem
 
 
 @dataclass(slots=True)
@@ -165,6 +174,15 @@ class Page:
         headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
         found, token = self.wiring.services, self.reader.token
         return await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
+
+    async def preview(self, method: str, service: str, path: str, body: Any) -> Any:
+        """Ask what a change would lead to. Raises Refusal and Unavailable, and StillComputing, which becomes a page that asks again."""
+        try:
+            return await self.send(method, service, path, body, query={"dry_run": "true"})
+        except Refusal as refusal:
+            if refusal.problem.status != HTTPStatus.TOO_MANY_REQUESTS:
+                raise
+            raise StillComputing(self, refusal.problem) from refusal
 
     async def download(self, service: str, path: str, **query: Any) -> Response:
         """Return a file of a service, with its name and type, as it comes."""

@@ -5,11 +5,11 @@ import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
+from services.console.pages.filters import Filters
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
@@ -29,7 +29,7 @@ CSV_COLUMNS: Final = ("user", "external_id", "name", "login", "email", "job_titl
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Filters):
     """The filters and the order of the list, as in its address."""
 
     text: str = ""
@@ -46,16 +46,7 @@ class Wanted:
         status = self.status if self.status in (*people_texts.STATUSES, "all") else ""
         state = self.state if self.state in people_texts.STATES else ""
         sort = self.sort if self.sort in SORTS else "name"
-        return given | {"text": self.text.strip()[:100], "status": status, "seat_state": state, "sort": sort}
-
-    @property
-    def is_filtered(self) -> bool:
-        return any((self.text.strip(), self.status, self.module, self.state, self.profile, self.department))
-
-    def address(self, *, but: Sequence[str] = ()) -> str:
-        """Return the filters as the query of an address."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in but}
-        return urlencode({name: value for name, value in given.items() if value})
+        return given | {"text": self.text[:100], "status": status, "seat_state": state, "sort": sort}
 
 
 async def wanted(
@@ -68,7 +59,7 @@ async def wanted(
     sort: Chosen = "",
 ) -> Wanted:
     """Return the filters of the address."""
-    return Wanted(text, status, module, state, profile, department, sort)
+    return Wanted(text.strip(), status, module, state, profile, department, sort)
 
 
 InWanted = Annotated[Wanted, Depends(wanted)]

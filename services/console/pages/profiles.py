@@ -93,7 +93,7 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
     path = f"profiles/{url_part(name)}"
     try:
         if form["step"] != "save":
-            preview = await page.send("PUT", "users", path, body, query={"dry_run": "true"})
+            preview = await page.preview("PUT", "users", path, body)
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or '"0"')
     except Refusal as refusal:
@@ -150,7 +150,7 @@ async def save_department(page: Managing) -> Response:
         if form["step"] == "save":
             await page.send("PUT", "users", "department-mapping", mapping)
             return page.redirect(page.url("profiles"), page.gettext("The department was saved. Its people are evaluated again now."))
-        preview = await page.send("PUT", "users", "department-mapping", mapping, query={"dry_run": "true"})
+        preview = await page.preview("PUT", "users", "department-mapping", mapping)
     except Refusal as refusal:
         form.refuse(refusal.problem, {department: "profile"})
         return await _show_department(page, form, status=422)

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.api_clients import secret_page
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
-from services.console.pages.page import Page, needs
+from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -17,6 +18,7 @@ from shared.schemas.rights import ROLES_MANAGE
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/access/scim", include_in_schema=False)
 
 Managing = Annotated[Page, Depends(needs(ROLES_MANAGE))]
+DAYS: Final = 365
 DAYS_MAX: Final = 730
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
@@ -56,7 +58,7 @@ async def _connection(page: Page, connection: str) -> Mapping[str, Any]:
 
 
 def _shown(page: Page, connection: Mapping[str, Any], form: Form, status: int = 200) -> Response:
-    return page.render("access_scim.html", status, connection=connection, form=form, days_max=DAYS_MAX, base_url=_base_url(page))
+    return page.render("access_scim.html", status, connection=connection, form=form, days=DAYS, base_url=_base_url(page))
 
 
 def _base_url(page: Page) -> str:
@@ -72,7 +74,7 @@ async def show_connection(page: Managing, connection: str) -> Response:
 
 
 def _settings_form(found: Mapping[str, Any]) -> Form:
-    return Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=365, version=found["version"])
+    return Form.of(on_full=found["on_full"], deactivation=found["deactivation"], version=found["version"])
 
 
 def _present(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -116,16 +118,46 @@ async def create_token(page: Managing, connection: str) -> Response:
             return secret_page(page, title, made["secret"], address=_base_url(page))
         except Refusal as refusal:
             form.refuse(refusal.problem, {"expires_in_days": "days"})
-    again = Form.of(on_full=found["on_full"], deactivation=found["deactivation"], days=form["days"], version=found["version"])
+    again = Form.of(on_full=found["on_full"], deactivation=found["deactivation"], version=found["version"], days=form["days"])
     again.errors, again.problem = form.errors, form.problem
     return _shown(page, found, again, 422)
+
+
+async def _revocation(page: Page, connection: str, token: str) -> Question:
+    tokens = (await _connection(page, connection))["tokens"]
+    revoked = next((each for each in tokens if each["token"] == token), None)
+    if revoked is None:
+        raise NotThere
+    effect = (
+        page.gettext("An identity provider that still uses this token is refused within 10 seconds. The other token stays valid.")
+        if len(tokens) > 1
+        else page.gettext("This is the only token. The identity provider can report nobody until you create another one.")
+    )
+    return Question(
+        page.gettext("Revoke the token?"),
+        page.gettext("Revoke the token"),
+        page.url(f"access/scim/{url_part(connection)}"),
+        [effect, page.gettext("It cannot be made valid again.")],
+        {
+            page.gettext("Connection"): connection,
+            page.gettext("Token"): token,
+            page.gettext("Valid until"): page.formats.day(revoked["expires_at"]),
+        },
+    )
+
+
+@router.get("/{connection}/tokens/{token}/delete")
+async def ask_about_token(page: Managing, connection: str, token: str) -> Response:
+    """Ask whether the token shall be revoked."""
+    return ask(page, await _revocation(page, connection, token))
 
 
 @router.post("/{connection}/tokens/{token}/delete")
 async def revoke_token(page: Managing, connection: str, token: str) -> Response:
     """Revoke a token. Requests with it are refused within 10 seconds."""
+    question = await _revocation(page, connection, token)
     try:
         await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}/tokens/{url_part(token)}")
     except Refusal as refusal:
-        return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.why(refusal.problem), "bad")
-    return page.redirect(page.url(f"access/scim/{url_part(connection)}"), page.gettext("The token was revoked."))
+        return ask(page, question, refusal)
+    return page.redirect(question.back, page.gettext("The token was revoked."))

@@ -59,7 +59,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "no-right": N_("Your roles do not allow this. Ask an administrator of your company."),
     "viewset": N_("Your roles show you only some departments, and this concerns all of them. Ask somebody who sees everybody."),
     "wider-than-own": N_("You can only give, take and define what you may do yourself. Ask an owner."),
-    "role-in-use": N_("People hold this role. Take it from them first."),
+    "role-in-use": N_("People hold this role, or a SCIM group gives it. Take it from them first."),
     "role-built-in": N_("Built-in roles cannot be changed. Add a role of your own instead."),
     "too-many-roles": N_("The company has as many roles of its own as it can have. Delete one that nobody holds."),
     "too-many-clients": N_("The company has as many API clients as it can have. Revoke one first."),
@@ -84,6 +84,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "replacement-refused": N_(
         "The person was not replaced: the other person must have no seat in these modules yet, and must require them."
     ),
+    "import-needs-confirmation": N_("Another number of people would lose access now. Look at it again before you confirm it."),
     "last-owner": N_("This is the last owner. Make another person an owner first."),
     "no-conflict": N_("The person is in no conflict any more. Reload the page."),
     "import-running": N_("An import is not finished. Wait until it has ended, and try again."),

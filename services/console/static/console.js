@@ -25,8 +25,8 @@
       dialog.close(); // not when a selection of text ends outside the dialog
     }
     var copy = event.target.closest("[data-copy]");
-    if (copy && navigator.clipboard) {
-      navigator.clipboard.writeText(copy.getAttribute("data-copy"));
+    if (copy) {
+      copyText(copy);
     }
   });
 
@@ -92,6 +92,26 @@
         same.focus();
       }
     }
+  });
+
+  // A button that copies a text, and says beside it whether that worked. Without scripts it is not shown.
+  function copyText(button) {
+    var said = button.nextElementSibling;
+    var say = function (text) {
+      said.textContent = ""; // so that it is read out again
+      window.requestAnimationFrame(function () {
+        said.textContent = text;
+      });
+    };
+    var failed = say.bind(null, button.dataset.notCopied);
+    if (navigator.clipboard) {
+      navigator.clipboard.writeText(button.dataset.copy).then(say.bind(null, button.dataset.copied), failed);
+    } else {
+      failed();
+    }
+  }
+  document.querySelectorAll("[data-copy]").forEach(function (button) {
+    button.hidden = false;
   });
 
   // A box that checks all boxes of its table.

@@ -86,6 +86,7 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     sign_in_routers = (token, me, api_clients, operators, sessions, confirm_sign_in, sign_in_links, sign_in_pages, identity_provider)
     for module in (*sign_in_routers, tenants, profiles, roles, scim_connections, *people_routers, clock, statistics, idle, republish):
         app.include_router(module.router)
+    app.include_router(scim_connections.stopped_router)
     app.include_router(sessions.forms)
     app.include_router(dead_letters_router(dead_letters))
     app.include_router(service_status_router("users", context.database, [context.consumer]))

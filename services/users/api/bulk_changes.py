@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from services.users.api.dependencies import Context, InContext, PersonManager, TenantId, cause_of, locked_person
+from services.users.api.dependencies import Context, InContext, NothingChangedError, PersonManager, TenantId, cause_of, locked_person
 from services.users.api.requests import Body
 from services.users.api.responses import CostView, DecidedModuleView, ExpansionView
 from services.users.use_cases import bulk_changes
@@ -60,10 +60,6 @@ class BulkChangeView(BaseModel):
     cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
 
 
-class _NothingChangedError(Exception):
-    """Rolls back the transaction in which people were changed for a preview."""
-
-
 @router.post("/bulk-changes", summary="Change several people: activate or deactivate them")
 @costly
 async def change_people(
@@ -96,7 +92,7 @@ async def _preview(
     context: Context, tenant: str, action: Action, wanted: dict[str, int | None], principal: Principal
 ) -> tuple[list[Changed], Decisions]:
     changed: list[Changed] = []
-    with suppress(_NothingChangedError):
+    with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
             for user, revision in wanted.items():
@@ -106,7 +102,7 @@ async def _preview(
                     changed.append(Changed(user, Outcome.REFUSED, None, refusal.detail))
                     continue
                 changed.append(await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal)))
-            raise _NothingChangedError
+            raise NothingChangedError
     async with context.database.unit_of_work(tenant) as uow:
         return changed, await bulk_changes.decisions(found, uow, context.seats, action, changed)
 

@@ -52,6 +52,10 @@ TenantOperator = Annotated[Principal, Depends(access("operator"))]
 Operator = Annotated[Principal, Depends(operator())]
 
 
+class NothingChangedError(Exception):
+    """Rolls back the transaction in which something was changed for a preview."""
+
+
 class SignInLimits:
     """How often somebody may try to sign in. Known and unknown e-mail addresses are counted alike."""
 

@@ -17,6 +17,7 @@ from services.users.store import departments as departments_store
 from services.users.store import profiles as store
 from services.users.store.profiles import ProfileRow
 from services.users.use_cases import departments, preview_settings, profiles, tenants
+from services.users.use_cases.preview_settings import SettingsPreview
 from shared.database import UnitOfWork
 from shared.errors import Invalid
 from shared.schemas.base import Id
@@ -57,7 +58,11 @@ DryRun = Annotated[bool, Query(description="Change nothing, and answer who would
 
 
 async def _preview(tenant: Tenant, uow: UnitOfWork, context: Context, settings: Settings) -> Response:
-    found = await preview_settings.preview(tenant, uow, context.seats, settings)
+    return preview_answer(await preview_settings.preview(tenant, uow, context.seats, settings))
+
+
+def preview_answer(found: SettingsPreview) -> Response:
+    """Return the answer to `dry_run`."""
     view = SettingsPreviewView(
         examined=found.examined,
         complete=found.complete,

@@ -414,6 +414,15 @@ class HeldEventsView(BaseModel):
     since: Instant
 
 
+class StoppedScimView(BaseModel):
+    """Requests of one SCIM connection that the guard stopped."""
+
+    connection: str
+    would_end: int = Field(description="People who would lose access. `POST …/scim-connections/{connection}/confirm` repeats the number.")
+    people: list[str] = Field(description="The ids of the first 100 of them.")
+    since: Instant
+
+
 class HeldEventsDetail(HeldEventsView):
     external_ids: list[str] = Field(description="The first 100 people who would lose access.")
 

@@ -1,12 +1,22 @@
 """SCIM connections of a tenant, and their tokens."""
 
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Response
 
-from services.users.api.dependencies import InContext, Manager, RolesManager, TenantId, authority_of, cause_of
+from services.users.api.dependencies import InContext, Manager, NothingChangedError, RolesManager, TenantId, authority_of, cause_of
+from services.users.api.profiles import DryRun, preview_answer
 from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
-from services.users.api.responses import NewScimTokenView, ScimConnectionView, ScimErrorView, ScimGroupView, ScimTokenView
+from services.users.api.responses import (
+    NewScimTokenView,
+    ScimConnectionView,
+    ScimErrorView,
+    ScimGroupView,
+    ScimTokenView,
+    SettingsPreviewView,
+    StoppedScimView,
+)
 from services.users.domain.person import Cause
 from services.users.domain.roles import rights_of_roles
 from services.users.domain.scim_connections import ScimConnection, ScimToken
@@ -15,15 +25,20 @@ from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
 from services.users.store.scim_groups import GroupRow
 from services.users.store.scim_users import View
-from services.users.use_cases import rights, scim_connections, scim_groups, scim_guard
+from services.users.use_cases import preview_settings, rights, scim_connections, scim_groups, scim_guard
+from services.users.use_cases.preview_settings import Counted
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
 from shared.web import Cursor, IfMatch, Limit, Page, actor_of, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/scim-connections", tags=["scim"])
+
+stopped_router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/stopped-scim-requests", tags=["scim"])
+NAMED_MAX: Final = 100
 
 Name = Annotated[Id, Path(description="The name of the connection, for example okta. Its source is scim/<name>.")]
 Group = Annotated[Id, Path(description="The id of the group.")]
@@ -131,25 +146,75 @@ async def list_groups(
     return Page(items=[_group(row) for row in rows], next=encode_cursor(rows[-1].group_id) if len(rows) == limit else None)
 
 
-@router.put("/{connection}/groups/{group}", response_model=ScimGroupView, summary="Set what the members of a SCIM group get")
+async def _one_group(uow: UnitOfWork, tenant: str, connection: str, group: str, *, lock: bool) -> tuple[View, GroupRow]:
+    view = View(tenant, connection, (await scim_connections.require(tenant, uow, connection)).source)
+    row = await groups_store.get(uow.connection, view, group, lock=lock)
+    if row is None:
+        raise NotFound("group of this connection")
+    return view, row
+
+
+@router.get("/{connection}/groups/{group}", summary="Get a group of a SCIM connection")
+async def show_group(tenant: TenantId, connection: Name, group: Group, context: InContext, principal: RolesManager) -> ScimGroupView:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        _, row = await _one_group(uow, tenant, connection, group, lock=False)
+    return _group(row)
+
+
+@router.put(
+    "/{connection}/groups/{group}",
+    response_model=ScimGroupView,
+    responses={200: {"model": ScimGroupView | SettingsPreviewView, "description": "The group, or the answer to `dry_run`."}},
+    summary="Set what the members of a SCIM group get",
+)
+@costly
 async def put_group(
-    tenant: TenantId, connection: Name, group: Group, body: GroupMapping, context: InContext, principal: RolesManager
+    tenant: TenantId,
+    connection: Name,
+    group: Group,
+    body: GroupMapping,
+    context: InContext,
+    principal: RolesManager,
+    dry_run: DryRun = False,
 ) -> Response:
     """The members are evaluated again, those of a large group soon after."""
     authority = authority_of(principal)
-    async with context.database.unit_of_work(tenant) as uow:
-        found = await context.tenants.for_write(tenant, uow)
-        view = View(tenant, connection, (await scim_connections.require(tenant, uow, connection)).source)
-        row = await groups_store.get(uow.connection, view, group, lock=True)
-        if row is None:
-            raise NotFound("group of this connection")
-        rights.check_sees_everybody(authority)
-        moved = {role for role in (row.role, body.role) if role is not None}
-        rights.check_covered(authority, rights_of_roles(moved, found.settings.roles), "The role that the group gives has")
-        cause = Cause(actor_of(principal))
-        row = await scim_groups.put_mapping(found, uow, view, row, body.profile, body.role, cause)
+    counted = Counted()
+    with suppress(NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            view, row = await _one_group(uow, tenant, connection, group, lock=True)
+            rights.check_sees_everybody(authority)
+            moved = {role for role in (row.role, body.role) if role is not None}
+            rights.check_covered(authority, rights_of_roles(moved, found.settings.roles), "The role that the group gives has")
+            after = scim_groups.with_mapping(found, row, body.profile, body.role)
+            if dry_run:
+                counted = await preview_settings.count_members(found, uow, view, after)
+                raise NothingChangedError
+            await scim_groups.put_mapping(found, uow, view, row, after, Cause(actor_of(principal)))
+    if dry_run:
+        async with context.database.unit_of_work(tenant) as uow:
+            return preview_answer(await preview_settings.decided(found, uow, context.seats, counted))
     context.alarm.wake()
-    return answer(_group(row))
+    return answer(_group(after))
+
+
+@stopped_router.get("", summary="List the SCIM connections whose requests the guard stopped")
+async def list_stopped(
+    tenant: TenantId, context: InContext, principal: Manager, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Page[StoppedScimView]:
+    """The connections are in order of their names."""
+    (after,) = decode_cursor(cursor, str) or ("",)
+    items = []
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        for each in await scim_stopped.waiting(uow.connection, tenant, after, limit):
+            found = await scim_connections.require(tenant, uow, each.connection)
+            ids = await scim_stopped.ids(uow.connection, tenant, each.connection, NAMED_MAX)
+            people = await groups_store.people_of(uow.connection, View(tenant, each.connection, found.source), ids)
+            items.append(StoppedScimView(connection=each.connection, would_end=each.users, people=people, since=each.since))
+    return Page(items=items, next=encode_cursor(items[-1].connection) if len(items) == limit else None)
 
 
 @router.post("/{connection}/confirm", status_code=204, responses=refusals(409), summary="Confirm requests that the guard stopped")

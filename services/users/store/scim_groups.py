@@ -63,6 +63,7 @@ _OF_GROUP: Final = (_M.tenant_id == _TENANT) & (_M.connection == _CONNECTION) & 
 _LIST: Final = select(*columns_of(GroupRow, GROUPS)).where(_OWN)
 _GET: Final = _LIST.where(G.group_id == _GROUP)
 _LOCK: Final = _GET.with_for_update()
+_COUNT_WITH_ROLE: Final = select(func.count()).select_from(GROUPS).where(G.tenant_id == _TENANT, G.role == bindparam("of_role", type_=Text))
 _INSERT: Final = insert(GROUPS)
 _SAVED: Final = names_of(GroupRow, but=("group_id", "created_at"))
 _SAVE: Final = (
@@ -149,6 +150,11 @@ async def after(connection: AsyncConnection, view: View, group_id: str, limit: i
 async def count(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]]) -> int:
     statement = select(func.count()).select_from(GROUPS).where(_OWN, *chosen)
     return int((await connection.execute(statement, _given(view))).scalar_one())
+
+
+async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:
+    """Return how many groups of all connections of a tenant give this role."""
+    return int((await connection.execute(_COUNT_WITH_ROLE, {"tenant": tenant_id, "of_role": role})).scalar_one())
 
 
 def has_member(resource_id: str) -> ColumnElement[bool]:

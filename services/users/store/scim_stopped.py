@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import DateTime, Text, bindparam, delete, false, func, select, update
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, delete, false, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.row_classes import table_of
+from shared.database.row_classes import many, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,15 @@ class StoppedUser:
     resource_id: str
     at: datetime  # the tenant's time
     confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A connection whose requests wait for a confirmation: about how many users, and since when."""
+
+    connection: str
+    users: int
+    since: datetime
 
 
 STOPPED: Final = table_of("scim_stopped", StoppedUser, tenant_id=str)
@@ -30,6 +39,14 @@ _ADD: Final = _INSERT.on_conflict_do_update(
     index_elements=["tenant_id", "connection", "resource_id"], set_={"at": _INSERT.excluded.at, "confirmed": false()}
 )
 _COUNT: Final = select(func.count()).select_from(STOPPED).where(_OWN, _OPEN)
+_WAITING: Final = (
+    select(_S.connection, func.count().label("users"), func.min(_S.at).label("since"))
+    .where(_S.tenant_id == bindparam("tenant", type_=Text), _OPEN, _S.connection > bindparam("after", type_=Text))
+    .group_by(_S.connection)
+    .order_by(_S.connection)
+    .limit(bindparam("most", type_=BigInteger))
+)
+_IDS: Final = select(_S.resource_id).where(_OWN, _OPEN).order_by(_S.resource_id).limit(bindparam("most", type_=BigInteger))
 _CONFIRM: Final = update(STOPPED).where(_OWN, _OPEN).values(confirmed=True)
 _IS_CONFIRMED: Final = select(func.count()).select_from(STOPPED).where(_OWN, _ID, _S.confirmed)
 _REMOVE: Final = delete(STOPPED).where(_OWN, _ID)
@@ -43,6 +60,17 @@ async def add(connection: AsyncConnection, tenant_id: str, name: str, resource_i
 async def count(connection: AsyncConnection, tenant_id: str, name: str) -> int:
     """Return how many users wait for a confirmation."""
     return int((await connection.execute(_COUNT, {"tenant": tenant_id, "of_connection": name})).scalar_one())
+
+
+async def waiting(connection: AsyncConnection, tenant_id: str, after: str, most: int) -> list[Waiting]:
+    """Return the next connections of a tenant that have users who wait for a confirmation, in order of their names."""
+    return await many(connection, _WAITING, Waiting, tenant=tenant_id, after=after, most=most)
+
+
+async def ids(connection: AsyncConnection, tenant_id: str, name: str, most: int) -> list[str]:
+    """Return the first users who wait for a confirmation."""
+    given = {"tenant": tenant_id, "of_connection": name, "most": most}
+    return list((await connection.execute(_IDS, given)).scalars())
 
 
 async def confirm(connection: AsyncConnection, tenant_id: str, name: str) -> None:

@@ -1,4 +1,5 @@
-"""What other profiles or another department mapping would lead to: who would require other modules, and what seats would decide."""
+"""Preview other profiles, another department mapping or another profile of a SCIM group: who would require other modules, and what seats
+would decide."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +11,11 @@ from services.users.domain.person import Person, Tenant, command_of, with_standi
 from services.users.domain.required_modules import Settings
 from services.users.domain.status import Status
 from services.users.store import people as store
+from services.users.store import scim_groups as scim_groups_store
 from services.users.store.people import Filter
+from services.users.store.scim_groups import GroupRow, Mapped
+from services.users.store.scim_users import View
+from services.users.use_cases import scim_groups
 from services.users.use_cases.preview_person import Cost, cost_of, expansions_in
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared.database import UnitOfWork
@@ -47,9 +52,10 @@ class SettingsPreview:
 
 
 @dataclass
-class _Counted:
-    """Everybody who was examined so far. `asking`: the first people who would require other modules."""
+class Counted:
+    """Everybody who was examined so far; `complete`: all of them were. `asking`: the first people who would require other modules."""
 
+    complete: bool = True
     examined: int = 0
     changed: int = 0
     before: Counter[str] = field(default_factory=Counter)
@@ -69,13 +75,35 @@ class _Counted:
 
 async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, settings: Settings) -> SettingsPreview:
     """Return what these settings would lead to. Nothing is changed."""
-    changed, counted, arrival, more = replace(tenant, settings=settings), _Counted(), 0, True
+    changed, counted, arrival, more = replace(tenant, settings=settings), Counted(), 0, True
     while more and counted.examined < PEOPLE_MAX:
         chunk = await store.page(uow.connection, tenant.tenant, Filter(_STATUSES), arrival, AT_ONCE, tenant.today)
         for person in chunk:
             counted.add(person, with_standing(person, changed))
         arrival, more = (chunk[-1].arrival, len(chunk) == AT_ONCE) if chunk else (arrival, False)
         await asyncio.sleep(0)  # other requests are served meanwhile
+    counted.complete = not more
+    return await decided(tenant, uow, seats, counted)
+
+
+async def count_members(tenant: Tenant, uow: UnitOfWork, view: View, group: GroupRow) -> Counted:
+    """Return which members of a SCIM group would require other modules if it were as given. Roll back the transaction afterwards."""
+    await scim_groups_store.save(uow.connection, view, group)
+    ids = await scim_groups_store.member_ids(uow.connection, view, group.group_id, PEOPLE_MAX + 1)
+    users = await scim_groups_store.people_of(uow.connection, view, ids[:PEOPLE_MAX])
+    counted = Counted(complete=len(ids) <= PEOPLE_MAX)
+    for first in range(0, len(users), AT_ONCE):
+        people = await store.get_many(uow.connection, tenant.tenant, users[first : first + AT_ONCE], tenant.today)
+        mapped = await scim_groups_store.mapped_to(uow.connection, tenant.tenant, list(people))
+        for person in people.values():
+            if person.record is not None:
+                counted.add(person, with_standing(scim_groups.mapped(person, mapped.get(person.user, Mapped())), tenant))
+        await asyncio.sleep(0)  # other requests are served meanwhile
+    return counted
+
+
+async def decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counted: Counted) -> SettingsPreview:
+    """Return the preview of those who were counted."""
     pools = await seats.pools(tenant.tenant)
     modules = [
         ModulePreview(
@@ -88,11 +116,11 @@ async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, settin
         for module in sorted({*counted.before, *counted.after})
         if counted.before[module] != counted.after[module]
     ]
-    found = SettingsPreview(counted.examined, not more, counted.changed, modules)
+    found = SettingsPreview(counted.examined, counted.complete, counted.changed, modules)
     return await _decided(tenant, uow, seats, counted, found) if counted.changed else found
 
 
-async def _decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counted: _Counted, found: SettingsPreview) -> SettingsPreview:
+async def _decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counted: Counted, found: SettingsPreview) -> SettingsPreview:
     """Return the preview with what seats would decide, if the people are few enough to ask. Those who give up modules come first."""
     if counted.changed > COMMANDS_MAX or not found.complete:
         return replace(found, decided=False)

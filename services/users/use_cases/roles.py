@@ -8,7 +8,7 @@ from services.users.domain import person as rules
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.roles import BUILT_IN, OWNER
 from services.users.store import people as people_store
-from services.users.store import reevaluations
+from services.users.store import reevaluations, scim_groups
 from services.users.store import roles as store
 from services.users.store import tenants as tenants_store
 from services.users.store.reevaluations import ReevaluationKind
@@ -50,11 +50,14 @@ async def change_role(uow: UnitOfWork, tenant: StoredTenant, before: RoleRow, af
 
 
 async def delete_role(uow: UnitOfWork, tenant: StoredTenant, role: RoleRow, cause: Cause, at: datetime) -> None:
-    """Delete a role that nobody holds. Call under the tenant's lock. Raises Conflict, Forbidden."""
+    """Delete a role that nobody holds and no group gives. Call under the tenant's lock. Raises Conflict, Forbidden."""
     _check_definer(cause, role.rights)
     if holders := await people_store.count_with_role(uow.connection, tenant.tenant_id, role.role):
         detail = f"So many people hold the role {role.role}: {holders}. First take it from them (`GET …/people?role=` lists them)."
         raise Conflict("role-in-use", detail, people=holders)
+    if groups := await scim_groups.count_with_role(uow.connection, tenant.tenant_id, role.role):
+        detail = f"So many SCIM groups give the role {role.role}: {groups}. First give them another one (`PUT …/groups/{{group}}`)."
+        raise Conflict("role-in-use", detail, groups=groups)
     await store.remove(uow.connection, tenant.tenant_id, role.role)
     await tenants_store.save(uow.connection, replace(tenant, config_version=tenant.config_version + 1))
     uow.publish(RoleDeleted(at=at, actor=cause.actor, role=role.role), source=USERS, tenant=tenant.tenant_id, time=at)

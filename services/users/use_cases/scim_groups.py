@@ -31,8 +31,8 @@ AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a reque
 
 async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) -> list[Person]:
     """Return the people with the profiles and roles of their present groups. Call under their locks."""
-    mapped = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
-    now = [_with(person, mapped.get(person.user, Mapped())) for person in found]
+    groups = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
+    now = [mapped(person, groups.get(person.user, Mapped())) for person in found]
     first = [after for before, after in zip(found, now, strict=True) if _gets_rights(tenant, before, after)]
     if not first:
         return now
@@ -60,10 +60,11 @@ def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
     return replace(person, confirmed_login=login, confirmed_email=email, confirmed_rights=TENANT_RIGHTS)
 
 
-def _with(person: Person, mapped: Mapped) -> Person:
-    if (person.account.group_profiles, person.account.group_roles) == (mapped.profiles, mapped.roles):
+def mapped(person: Person, given: Mapped) -> Person:
+    """Return the person with what groups give."""
+    if (person.account.group_profiles, person.account.group_roles) == (given.profiles, given.roles):
         return person
-    return replace(person, account=replace(person.account, group_profiles=mapped.profiles, group_roles=mapped.roles))
+    return replace(person, account=replace(person.account, group_profiles=given.profiles, group_roles=given.roles))
 
 
 async def members_changed(tenant: Tenant, uow: UnitOfWork, view: View, members: Collection[str], cause: Cause) -> None:
@@ -84,20 +85,21 @@ async def people_changed(tenant: Tenant, uow: UnitOfWork, users: Collection[str]
     return {person.user: person for person in await people.save_all(tenant, uow, revisions, None)}
 
 
-async def put_mapping(
-    tenant: Tenant, uow: UnitOfWork, view: View, before: GroupRow, profile: str | None, role: str | None, cause: Cause
-) -> GroupRow:
-    """Let a locked group give its members a profile and a role. Raises Invalid."""
+def with_mapping(tenant: Tenant, before: GroupRow, profile: str | None, role: str | None) -> GroupRow:
+    """Return the group with another profile and role. Raises Invalid."""
     if profile is not None and profile not in tenant.settings.profiles:
         raise Invalid("body.profile", profile, "a profile of this tenant, or null")
     if role is not None and (role == OWNER or (role not in BUILT_IN and role not in tenant.settings.roles)):
         raise Invalid("body.role", role, "the id of a role other than owner, or null (`GET …/roles` lists them)")
-    after = replace(before, profile=profile, role=role)
+    return replace(before, profile=profile, role=role)
+
+
+async def put_mapping(tenant: Tenant, uow: UnitOfWork, view: View, before: GroupRow, after: GroupRow, cause: Cause) -> None:
+    """Let a locked group give its members what `after` says."""
     if after != before:
         await store.save(uow.connection, view, after)
-        changes = changes_between({"profile": before.profile, "role": before.role}, {"profile": profile, "role": role})
+        changes = changes_between({"profile": before.profile, "role": before.role}, {"profile": after.profile, "role": after.role})
         event = ScimGroupMapped(at=tenant.now, actor=cause.actor, changes=changes, connection=view.connection, group=before.display_name)
         uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
         members = await store.member_ids(uow.connection, view, before.group_id, AT_ONCE_MAX + 1)
         await members_changed(tenant, uow, view, members, cause)
-    return after
