@@ -520,15 +520,24 @@ TEXT_FILTERS = [
     ('displayName co "bergst" and active eq true', {"ann", "hr"}),
     ('displayName co "bergst" and userName co "r"', {"hr"}),
     ('displayName co "bergst" or userName co "dan"', {"ann", "hr", "dan.nn"}),
-    ('not (displayName co "bergst")', {"dan.nn"}),
+    ('not (displayName co "bergst")', {"dan.nn", "lea"}),
     ('displayName co ""', {"ann", "hr"}),
+    ("active eq true", {"ann", "dan.nn", "hr", "lea"}),
+    ("active ne true", set()),
+    ("emails.value eq null", {"ann", "dan.nn", "lea"}),
+    ("emails ne null", {"hr"}),
+    ("title eq null", {"lea"}),
+    ('title lt "C"', {"dan.nn"}),
+    ('name ge ""', set()),
+    ('not (name co "givenName")', {"ann", "dan.nn", "hr", "lea"}),
 ]
 
 
 async def test_filters_by_text_find_users_of_the_connection_and_of_other_sources(scim: ScimBench, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await scim.client()
     await client.create("ann", active=True, displayName="Bergstro\u0308m", title="Engineer")
-    await client.create("dan.nn", title="bergst")
+    await client.create("dan.nn", title="bergst", name={"givenName": "Dan"})
+    await scim.hr(client.tenant, "8", 1, login="lea")
     await scim.hr(client.tenant, "7", 1, login="hr", name="Eva Bergström-Holm", email="eva@bergst.example", job_title="Engineer")
     for limit in (1000, 0):
         monkeypatch.setattr(scim_users, "CANDIDATES_MAX", limit)
@@ -785,10 +794,11 @@ async def test_only_a_statement_about_active_lets_a_blocked_person_in_again(scim
     removed = await client.patch(path, {"op": "remove", "path": "active"})
     titled = await client.patch(path, {"op": "replace", "path": "title", "value": "Boss"})
     assert (removed[SEATS]["status"], titled[SEATS]["status"]) == ("inactive", "inactive")
+    assert [each["id"] for each in (await client.found("active eq false"))["Resources"]] == [user["id"]]
     assert (await client.patch(path, block | {"value": True}))[SEATS]["status"] == "active"
     assert (await client.patch(path, block | {"value": None}))[SEATS]["status"] == "active", "null states nothing"
     unstated = await client.create("bob", active=None, **{ENTERPRISE: {"department": "Makers"}})
-    assert unstated[SEATS]["status"] == "active", "null is unassigned (RFC 7643, section 2.5)"
+    assert (unstated["active"], unstated[SEATS]["status"]) == (True, "active"), "null is unassigned (RFC 7643, section 2.5)"
 
 
 async def test_an_address_that_no_identity_system_states_does_not_sign_in_with_the_first_role_of_a_group(scim: ScimBench) -> None:

@@ -18,7 +18,7 @@ from scim2_models.path import (
     ValuePath,
     coerce_value,
 )
-from sqlalchemy import Boolean, ColumnElement, Text, and_, case, cast, column, exists, false, func, literal, not_, null, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, case, cast, column, exists, false, func, literal, not_, null, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.users.domain.scim_connections import ENTERPRISE
@@ -32,8 +32,8 @@ Bool = ColumnElement[bool]
 _HAS_RESOURCE: Final = S.resource_id.is_not(None)
 # What a connection sees of people about whom it has stated nothing. The attributes that are not here are missing then.
 _OF_PERSON: Final = {
-    ("displayName",): P.name,
-    ("title",): P.job_title,
+    ("displayName",): func.nullif(P.name, ""),
+    ("title",): func.nullif(P.job_title, ""),
     ("active",): literal("true"),
     (ENTERPRISE, "department"): P.department,
 }
@@ -102,6 +102,11 @@ def _required(scim_filter: ScimFilter[Any]) -> Iterable[tuple[str, CompareOperat
 
 def _name(binding: AttributeBinding) -> str:
     return binding.urn.removeprefix(f"{USER}:")
+
+
+def _is_complex(binding: AttributeBinding) -> bool:
+    """Return whether the attribute has parts, and none of them is named."""
+    return not binding.is_multivalued and binding.sub_field_name is None and hasattr(binding.field_type, "model_fields")
 
 
 def _path(binding: AttributeBinding) -> tuple[str, ...]:
@@ -180,12 +185,14 @@ class _Conditions(FilterVisitor[Bool]):
                 key = case((_HAS_RESOURCE, S.user_name_key), else_=P.login_key)
                 return _compare(key, node.op, binding.comparable(expected))
             case "active" if isinstance(expected, bool | None):
-                return _compare(case((_HAS_RESOURCE, cast(_text(("active",)), Boolean)), else_=true()), node.op, expected)
+                return _compare(case((_HAS_RESOURCE, S.active), else_=true()), node.op, expected)
             case "meta.created" | "meta.lastModified" as name if isinstance(expected, datetime | None):
                 return _compare(_instant(name), node.op, _in_utc(expected))
             case "userName" | "active" | "meta.created" | "meta.lastModified" as name:
                 raise InvalidFilterException(detail=f"The value {expected!r} cannot be compared with {name}")
         path = _path(binding)
+        if (expected is None and binding.is_multivalued) or _is_complex(binding):
+            raise Untranslatable
         if not binding.is_multivalued:
             return _compare_text(_text(path), binding, node.op, expected)
         if len(path) == 1:
@@ -205,7 +212,7 @@ class _Conditions(FilterVisitor[Bool]):
         if binding.is_multivalued:
             head, sub = (path[:-1], path[-1]) if binding.sub_field_name else (path, None)
             return _any(head, lambda entry: _is_filled(entry(sub)) if sub else _has_any(entry(None)))
-        if binding.sub_field_name is None and binding.field_type is not None and hasattr(binding.field_type, "model_fields"):
+        if _is_complex(binding):
             return _has_any(_in_document(path))
         return _is_filled(_text(path))
 

@@ -172,7 +172,8 @@ class Users:
                 stored = await store.by_id(self.uow.connection, self._view, each.resource_id) if key in taken else None
                 others[number] = (await self.documents([stored]))[0] if stored is not None else _in_use(each.document["userName"])
                 continue
-            row = _row(each.resource_id, each.document, 1, self.tenant.now, self.tenant.now)
+            document = each.document if each.document.get("active") is not None else each.document | {"active": True}
+            row = _row(each.resource_id, document, 1, self.tenant.now, self.tenant.now)
             added[key] = replace(row, attempt=self.connection.on_full == OnFull.REFUSE), each
         if added:
             await store.add(self.uow.connection, self._view, [row for row, _ in added.values()])
