@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.users.store import catalogue, pools, tenants
+from services.users.store import people as people_store
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Payload
@@ -762,6 +763,24 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     assert outcomes(await change("activate", (guest, blocked))) == ["changed_meanwhile"]
     last = (await rest.get(f"{path}/{guest}"))["version"]
     assert outcomes(await change("activate", (guest, last), query="?dry_run=true")) == ["changed"]
+
+
+async def test_a_preview_locks_people_in_the_order_of_all_transactions_whatever_the_order_of_the_request(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    first, second = sorted([(await rest.post(path, {"login": login}))["user"] for login in ("ann", "bob")])
+    body = {"action": "deactivate", "people": [{"user": second}, {"user": first}]}
+
+    async def waits() -> bool:
+        rows = await bench.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        return bool(rows)
+
+    async with bench.users.database.unit_of_work(tenant) as uow:  # as decisions of seats about both lock them
+        await people_store.lock_many(uow.connection, tenant, [first], TODAY)
+        preview = asyncio.create_task(rest.post(f"{path}/bulk-changes?dry_run=true", body))
+        await wait_until(waits, what="the preview to wait for the first person")
+        await people_store.lock_many(uow.connection, tenant, [second], TODAY)
+    assert [each["user"] for each in (await preview)["people"]] == [second, first]
 
 
 async def test_a_dry_run_of_a_profile_or_the_mapping_says_who_would_require_what_and_changes_nothing(bench: Bench) -> None:

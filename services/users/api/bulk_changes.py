@@ -91,18 +91,20 @@ async def _change(context: Context, tenant: str, action: Action, user: str, revi
 async def _preview(
     context: Context, tenant: str, action: Action, wanted: dict[str, int | None], principal: Principal
 ) -> tuple[list[Changed], Decisions]:
-    changed: list[Changed] = []
+    """Lock the people in the order of their ids, as every transaction that locks several."""
+    by_user: dict[str, Changed] = {}
     with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
-            for user, revision in wanted.items():
+            for user, revision in sorted(wanted.items()):
                 try:
                     before = await locked_person(found, uow, user, principal)
                 except Refused as refusal:
-                    changed.append(Changed(user, Outcome.REFUSED, None, refusal.detail))
+                    by_user[user] = Changed(user, Outcome.REFUSED, None, refusal.detail)
                     continue
-                changed.append(await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal)))
+                by_user[user] = await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal))
             raise NothingChangedError
+    changed = [by_user[user] for user in wanted]
     async with context.database.unit_of_work(tenant) as uow:
         return changed, await bulk_changes.decisions(found, uow, context.seats, action, changed)
 
