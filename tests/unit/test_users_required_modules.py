@@ -83,7 +83,10 @@ def test_A7_a_person_without_a_login_is_inactive() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Ann", "aNN"), ("Stra\u00dfe", "STRASSE"), ("\u00e5", "A\u030a"), ("\uff21nn", "ann"), ("\ufb01nn", "finn"), (" ann ", "ann")],
+    [
+        *(("Ann", "aNN"), ("Stra\u00dfe", "STRASSE"), ("\u00e5", "A\u030a"), ("\uff21nn", "ann"), ("\ufb01nn", "finn"), (" ann ", "ann")),
+        *(("\u200bann", "ann"), ("ann \u200b", "ann"), ("e\u200d\u0301", "\u00e9"), ("an\u00adn\ufeff", "ann")),
+    ],
 )
 def test_logins_that_people_read_as_one_are_one(one: str, other: str) -> None:
     assert login_key(one) == login_key(other) != login_key(f"{other}a")
