@@ -18,6 +18,7 @@ from tests.support.documented import every_status_documented
 from tests.support.stack import RunningStack
 
 BACKING = pytest.StashKey[backing.Backing]()
+SHARED_STACK = pytest.StashKey[RunningStack]()
 SEATS_PARTITIONS = 4
 # The process of pytest in which a test runs: the tests of one group run one after the other. These groups take the longest and begin first.
 STACK, OWN_STACK = "stack", "own stack"
@@ -40,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    end_shared_stack(config)
     if owned := config.stash.get(BACKING, None):
         owned.stop()
 
@@ -170,11 +172,25 @@ def make_database(ask_backing: Callable[..., str]) -> Callable[[str], str]:
     return lambda service: ask_backing("database", service=service)
 
 
-@pytest.fixture(scope="session")
-def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("stack"), extra={"IDENTITY_PROVIDER": "1"}).start()
-    yield running
-    running.stop()
+@pytest.fixture
+def shared_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+    """Return one stack for all tests in a row that use it: nobody else needs what its processes do while they wait."""
+    stash = request.config.stash
+    if SHARED_STACK not in stash:
+        stash[SHARED_STACK] = RunningStack(tmp_path_factory.mktemp("stack"), extra={"IDENTITY_PROVIDER": "1"}).start()
+    return stash[SHARED_STACK]
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures of the test
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if "shared_stack" not in getattr(nextitem, "fixturenames", ()):
+        end_shared_stack(item.config)
+
+
+def end_shared_stack(config: pytest.Config) -> None:
+    if running := config.stash.get(SHARED_STACK, None):
+        del config.stash[SHARED_STACK]
+        running.stop()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ PLANS = Path(__file__).parents[2] / "examples" / "plans.yaml"
 CHANGE_SECONDS_MAX = 30  # a live change is there within 2 s; a busy machine takes longer
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def operator(shared_stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {await shared_stack.token(scope='operator', ttl_seconds='3600')}"}
     async with httpx.AsyncClient(headers=headers, timeout=30) as http:

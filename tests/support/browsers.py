@@ -45,9 +45,9 @@ class Window:
         await self.page.goto(self.origin + path)
         await self.page.wait_for_function("() => !document.querySelector('[hx-trigger^=load], .htmx-request')")
 
-    async def violations(self) -> list[str]:
-        """Return what axe finds on the page as it is."""
-        found: list[str] = await self.page.evaluate(_RUN_AXE, _RULES)
+    async def violations(self, *rules: str) -> list[str]:
+        """Return what axe finds on the page as it is, by these rules or by all."""
+        found: list[str] = await self.page.evaluate(_RUN_AXE, list(rules) or _RULES)
         return [f"{urlsplit(self.page.url).path}: {each}" for each in found]
 
 
