@@ -10,15 +10,7 @@ from shared.schemas.topics import SEATS_COMMANDS
 from shared.version import VERSION
 from shared.web.auth import operator
 from shared.web.route import CheckedRoute
-from shared.web.service_status import (
-    BROKER_SECONDS_MAX,
-    PATH,
-    SUMMARY,
-    DeadLettersStatus,
-    GroupStatus,
-    ServiceStatus,
-    UnsentStatus,
-)
+from shared.web.status_answers import BROKER_SECONDS_MAX, PATH, SUMMARY, DeadLettersStatus, GroupStatus, ServiceStatus, UnsentStatus
 
 router = APIRouter(route_class=CheckedRoute, tags=["seats"], dependencies=[Depends(operator())])
 
