@@ -146,6 +146,29 @@ async def test_a_change_that_seats_rejects_is_refused_and_leaves_the_policies(be
     assert await bench.events(tenant, invoicing_v1.PoliciesChanged) == []
 
 
+async def test_M12_a_policy_that_is_set_back_before_seats_has_answered_is_set_back(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}/subscription/policies"
+    bench.answering.clear()
+    expand, back = {"over_limit": "expand", "expand_cap": 20, "warn_at": None}, {"over_limit": "flag", "warn_at": "90%"}
+    first = await bench.ok("PATCH", path, {"modules": {"time": expand}}, tenant=tenant, **SET_AND_BUY)
+    second = await bench.ok("PATCH", path, {"modules": {"time": back}}, tenant=tenant, **SET_AND_BUY)
+    same = await bench.ok("PATCH", path, {"modules": {"time": back}}, tenant=tenant, **SET_AND_BUY)
+    assert [each["status"] for each in (first, second, same)] == ["pending", "pending", "completed"]
+    assert {each["field"]: (each["old"], each["new"]) for each in second["changes"]} == {
+        "time.over_limit": ("expand", "flag"),
+        "time.warn_at": (None, "90%"),
+    }
+    plan = {"plan": "fixed", "takes_effect": "period_end"}
+    waits = await bench.refused("PUT", f"/v1/tenants/{tenant}/subscription/plan", plan, tenant=tenant, **BUY)
+    assert (waits["type"], "change of policies" in waits["detail"]) == ("order-pending", True)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    assert bench.pools[tenant].policies["time"].over_limit == "flag"
+    shown = (await policies_of(bench, tenant))["time"]
+    assert (shown["over_limit"], shown["expand_cap"], shown["warn_at"]) == ("flag", 20, "90%")
+
+
 async def test_E10_a_module_is_added_to_a_running_subscription_and_charged_for_the_rest_of_the_period(bench: Bench) -> None:
     tenant = await subscribed(bench)
     path = f"/v1/tenants/{tenant}/subscription/modules"

@@ -90,6 +90,7 @@ _SET_STATUS = (
         detail=bindparam("new_detail"),
     )
 )
+_PENDING = _SELECT.where(_C.status == "pending", _C.kind == bindparam("of_kind")).order_by(_C.place)
 _SCHEDULED = _SELECT.where(_C.status == "scheduled").order_by(_C.place)
 
 
@@ -130,6 +131,11 @@ async def set_status(
     values = {"new_status": status, "at": at, "new_actor": actor.model_dump_json() if actor else None, "new_reason": reason}
     content = orjson.dumps(detail or {}).decode()
     await connection.execute(_SET_STATUS, {"tenant": tenant_id, "of_change": change, "new_detail": content} | values)
+
+
+async def pending(connection: AsyncConnection, tenant_id: str, kind: str) -> list[ContractChange]:
+    """Return the changes that seats has not answered completely, oldest first."""
+    return await many(connection, _PENDING, ContractChange, tenant=tenant_id, of_kind=kind)
 
 
 async def scheduled(connection: AsyncConnection, tenant_id: str) -> list[ContractChange]:

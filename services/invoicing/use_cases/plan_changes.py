@@ -21,6 +21,7 @@ from services.invoicing.store.contract_changes import ContractChange, NewChange
 from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
+from services.invoicing.use_cases.policies import POLICIES
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
@@ -148,7 +149,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
 
 
 async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> None:
-    """Refuse a change while another one is scheduled, or while seats has not answered an order at the former price."""
+    """Refuse a change while another one is scheduled, or while seats has not answered an order or a change of policies."""
     scheduled = await scheduled_plan(uow, tenant_id, contract)
     if scheduled is not None:
         raise Conflict(
@@ -159,6 +160,8 @@ async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionS
         )
     if await store.orders.pending(uow.connection, tenant_id):
         raise Conflict("order-pending", "seats has not decided an order yet. Try again when the order is decided.")
+    if await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
+        raise Conflict("order-pending", "seats has not answered a change of policies yet. Try again when the change is completed.")
 
 
 def _publish_scheduled(

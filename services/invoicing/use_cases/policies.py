@@ -14,7 +14,7 @@ from services.invoicing.domain.calendar import local_day
 from services.invoicing.domain.policies import changes_of, difference, merged, wrong_for_plan
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
-from services.invoicing.store.subscriptions import Module, Subscription
+from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
 from services.invoicing.use_cases.expand_caps import SET_POLICY, effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
@@ -67,7 +67,7 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await active_subscription(uow, tenant_id)
     plan = await own_price_list(uow, found.contract, local_day(at, found.contract.time_zone))
-    pools = _changed(await store.subscriptions.modules(uow.connection, tenant_id), body.modules, plan)
+    pools = _changed(await _decided(uow, tenant_id), body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
     changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
     of_pools = [each for pool in pools for each in changes_of(pool.module, pool.before, pool.after)]
@@ -113,8 +113,20 @@ async def send_policies_again(
     await send(uow, tenant_id, make, kind=kind, reference=reference, time=at, above=above, cause=cause)
 
 
-def _changed(modules: list[Module], given: Mapping[str, Policies], plan: PlanDefined) -> list[PoolPolicies]:
+async def _decided(uow: UnitOfWork, tenant_id: str) -> dict[str, Policies]:
+    """Return the policies of each open pool with the changes that seats has not answered yet, so that each of them can be set back."""
+    modules = await store.subscriptions.modules(uow.connection, tenant_id)
     known = {each.module: Policies.model_validate_json(each.policies) for each in modules if each.opened}
+    for change in await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
+        for module, command in change.content["commands"].items():
+            if module in known:
+                after = merged(known[module], Policies(**command["policies"]))
+                removed = dict.fromkeys(command["unset"])
+                known[module] = after.model_copy(update={**removed, "expand_cap": command["own_cap"]})
+    return known
+
+
+def _changed(known: Mapping[str, Policies], given: Mapping[str, Policies], plan: PlanDefined) -> list[PoolPolicies]:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise Conflict(
