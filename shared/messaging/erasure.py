@@ -1,8 +1,9 @@
 """Remove a person from the messages and answers that a service keeps: dead letters, and answers to creating POSTs.
 
 A message about the person holds one of the person's identifiers as a whole JSON string (an id, a login, an e-mail address), in any case of
-letters and under any id of a source. A message that holds the name alone may be about a namesake: it is emptied once it is done or
-discarded, and stays while an operator has to decide. Messages of seats and invoicing hold opaque ids only, and stay. So does
+letters and under any id of a source. A message that holds the name alone may be about a namesake: it is emptied if it is done or discarded
+when the person is erased. While an operator has to decide about it, it stays, because a namesake's message must not be lost; it is pruned
+like all others after the decision. Messages of seats and invoicing hold opaque ids only, and stay. So does
 `person_erased`: where it waits behind a dead letter, nobody is erased yet.
 """
 
