@@ -103,6 +103,13 @@ async def test_a_filter_that_means_nobody_several_people_or_no_day_is_refused_be
         day = await browser.get(f"{LOG}?{query}")
         assert (day.status_code, "Enter a date, for example" in day.text) == (422, True), query
     assert not [each for each in bench.company.requests if each.url.path.endswith("/actions")], "a wrong filter shows no entries"
+    bench.company.people.people["u3"]["name"] = bench.company.people.people["u2"]["name"] = "Kim Namesake"
+    chosen = await browser.get(f"{LOG}?person=u2")
+    assert 'name="person" value="Kim Namesake"' in chosen.text
+    assert '<input type="hidden" name="person_id" value="u2">' in chosen.text
+    again = await browser.get(f"{LOG}?person=Kim+Namesake&person_id=u2&module=lab")
+    assert again.status_code == 200, "the one who was chosen stays chosen when another filter changes"
+    assert (await browser.get(f"{LOG}?person=Kim+Namesake&person_id=u1")).status_code == 422, "another text means another person"
 
 
 async def test_the_log_goes_on_by_cursor_with_its_filters_and_says_when_it_is_empty(bench: ConsoleBench) -> None:

@@ -488,7 +488,7 @@ async def test_the_input_of_a_form_whose_session_ended_survives_the_sign_in(benc
     browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
     kept = await browser.get("/resume")
     assert "Your form was not sent" in words(kept)
-    assert "Number 3" in words(kept)
+    assert "How do you state the number? Licences to add Number 3 Send it now" in words(kept), "in the words of the form"
     quote = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
     assert "Buy for CHF 33.88" in words(quote)
 
@@ -574,7 +574,7 @@ async def test_the_language_is_that_of_the_choice_then_of_the_browser_then_of_th
     german = await browser.get(LICENCES, accept_language="de")
     assert "Lizenzen 122 von 119 genutzt" in words(german)
     assert "noch 4 Tage" in words(german)
-    assert '<html lang="de">' in german.text
+    assert '<html lang="de" dir="ltr">' in german.text
     english = await browser.post("/language", language="en", back=LICENCES, headers={"accept-language": "de"})
     assert english.url.path == LICENCES
     assert "122 of 119 in use" in words(english)

@@ -209,7 +209,9 @@ async def test_the_budget_and_the_second_approver_are_changed_in_settings_where_
     assert "CHF 640.50 of the budget are left this month. A purchase that adds CHF 100.00 to the price of a period needs one" in done
     stale = await browser.post(url, **form)
     assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (409, True)
-    assert fields(stale)["budget"] == "1’000.50"
+    assert fields(stale)["budget"] == "", "the input stays"
+    assert "Stored now" in words(stale)
+    assert "Monthly budget CHF 1’000.50 Who approves A purchase above the budget needs a second person." in words(stale)
     wrong = await browser.post(url, **fields(stale) | {"budget": "1.000,50"})
     assert (wrong.status_code, "Enter an amount such as 1’000.00, or nothing." in words(wrong)) == (422, True)
     assert "Nothing was" not in words(await browser.post(url, **fields(stale) | {"budget": "", "second_approver": "always"}))

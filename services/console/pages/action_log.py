@@ -34,7 +34,8 @@ EVERYBODY: Final = "all"
 
 @dataclass(frozen=True, slots=True)
 class Wanted(Filters):
-    """The filters, as in the address of the page. `person` and `by` are ids or parts of names."""
+    """The filters, as in the address of the page. `person` and `by` are ids or parts of names; with `person_id` and `by_id` they are the
+    name of that person, which others may have too."""
 
     since: str = ""
     until: str = ""
@@ -42,13 +43,24 @@ class Wanted(Filters):
     person: str = ""
     by: str = ""
     module: str = ""
+    person_id: str = ""
+    by_id: str = ""
 
 
 async def wanted(
-    since: Chosen = "", until: Chosen = "", kind: Chosen = "", person: Chosen = "", by: Chosen = "", module: Chosen = ""
+    since: Chosen = "",
+    until: Chosen = "",
+    kind: Chosen = "",
+    person: Chosen = "",
+    by: Chosen = "",
+    module: Chosen = "",
+    person_id: Chosen = "",
+    by_id: Chosen = "",
 ) -> Wanted:
     """Return the filters of the address."""
-    return Wanted(since.strip(), until.strip(), kind if kind in log_sentences.KINDS else "", person.strip(), by.strip(), module.strip())
+    kind, person, by = kind if kind in log_sentences.KINDS else "", person.strip(), by.strip()
+    ids = person_id if person else "", by_id if by else ""
+    return Wanted(since.strip(), until.strip(), kind, person, by, module.strip(), *ids)
 
 
 InWanted = Annotated[Wanted, Depends(wanted)]
@@ -68,14 +80,17 @@ class Found:
         return not self.several and not self.nobody
 
 
-async def _person(page: Page, text: str, *, is_person: bool) -> Found:
-    """Return the person with this id, or whose name has this text. An actor may be a program as well."""
+async def _person(page: Page, text: str, meant: str, *, is_person: bool) -> Found:
+    """Return the person with this id, or whose name has this text: of several the one that was meant before. An actor may be a program as
+    well."""
     automatic = page.gettext("automatic")
     if not text or (not is_person and text.casefold() in (RULES, automatic.casefold())):
         return Found(RULES if text else "", automatic if text else "")
     if not page.may(USERS_READ):
         return Found(text, text)
-    names = await names_of(page, [text])
+    names = await names_of(page, [each for each in (meant, text) if each])
+    if meant and names.get(meant) == text:
+        return Found(meant, text)
     if text in names:
         return Found(text, names[text])
     people = await page.get("users", "people", text=text[:100], status=EVERYBODY, limit=FOUND_MAX)
@@ -108,7 +123,8 @@ class Asked:
 
 
 async def _asked(page: Page, chosen: Wanted) -> Asked:
-    person, by = await _person(page, chosen.person, is_person=True), await _person(page, chosen.by, is_person=False)
+    person = await _person(page, chosen.person, chosen.person_id, is_person=True)
+    by = await _person(page, chosen.by, chosen.by_id, is_person=False)
     errors = {}
     days = {}
     for name, value in (("since", chosen.since), ("until", chosen.until)):

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Any, Final
 
-from babel import Locale
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
+from services.console.rendering import languages
 from services.console.rest.problems import Refusal
-from shared.countries import countries
 from shared.schemas.rights import ACCOUNT_BUY
 from shared.translations import N_
 
@@ -31,12 +30,11 @@ FORMATS: Final = {
 
 
 def _shown(page: Page, form: Form, status: int = 200) -> Response:
-    territories = Locale.parse(page.language).territories
     return page.render(
         "settings_billing.html",
         status,
         form=form,
-        countries=sorted(((code, territories.get(code, code)) for code in countries()), key=lambda each: each[1]),
+        countries=languages.names_of_countries(page.language),
         document_formats=[(code, page.gettext(text)) for code, text in FORMATS.items()],
     )
 

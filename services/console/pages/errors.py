@@ -33,7 +33,10 @@ async def _page(request: Request) -> Page:
     reader: Reader | None = None
     with suppress(Exception):  # the page about an error is shown whatever else fails
         reader = await wiring.sessions.reader(request.cookies.get(cookies.SESSION.name(wiring.settings), ""))
-    return Page(request, wiring, reader, reader.tenant if reader else None)
+    page = Page(request, wiring, reader, reader.tenant if reader else None)
+    with suppress(Exception):
+        await page.read_test_clock()
+    return page
 
 
 async def _error(request: Request, status: int, **values: Any) -> Response:

@@ -16,6 +16,7 @@ async def any_reader(request: Request) -> Page:
     wiring = request.app.state.wiring
     reader = await session_reader(request, wiring)
     page = Page(request, wiring, reader, reader.tenant)
+    await page.read_test_clock()
     if request.method == "POST":
         await page.read_form()
     return page

@@ -15,9 +15,9 @@ from services.console.pages.operator import OperatorPage
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate, template_named
+from services.console.rendering import languages
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
-from shared.countries import countries
 from shared.schemas.base import format_instant
 from shared.schemas.policies import LICENCES_MAX
 
@@ -115,7 +115,6 @@ async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 
     )
     offers = _offers(plans.need()["items"], {each["module"]: each for each in modules.need()["items"]})
     chosen = next((each for each in offers if each.id == form["offer"]), offers[0] if offers else None)
-    territories = Locale.parse(page.language).territories
     terms = {"monthly": page.gettext("monthly"), "annual": page.gettext("yearly")}
     return page.render(
         "operator_tenant_setup.html",
@@ -127,7 +126,7 @@ async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 
         offers=[(each.id, f"{each.plan['name']}, {terms[each.term]} ({each.plan['currency']})") for each in offers],
         chosen=chosen,
         subscription=subscription,
-        countries=sorted(((code, territories.get(code, code)) for code in countries()), key=lambda each: each[1]),
+        countries=languages.names_of_countries(page.language),
     )
 
 

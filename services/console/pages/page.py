@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
@@ -104,11 +104,12 @@ class Page:
         return found % values if values else found
 
     def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
-        return languages.translations()[self.language].ngettext(one, many, count) % {"num": count, **values}
+        found = languages.translations()[self.language].ngettext(one, many, count)
+        return found % {"num": self.formats.number(count), **values}
 
     @cached_property
     def formats(self) -> Formats:
-        """Return how numbers and dates are written. A page of a tenant with a test clock calls `at` first."""
+        """Return how numbers and dates are written. A page of a tenant with a test clock calls `read_test_clock` first."""
         reader = self._reader
         return Formats(
             locale_of(self.language, reader.locale if reader else "", self.request.headers.get("accept-language", "")),
@@ -123,6 +124,12 @@ class Page:
 
     def days_until(self, day: str) -> int:
         return max(0, (date.fromisoformat(day) - self.formats.today).days)
+
+    async def read_test_clock(self) -> None:
+        """Take over the time of a tenant with a test clock, which is not what the reader's session knew at its start."""
+        if self._reader is not None and self._reader.clock == "test":
+            me = await self.get("users", "/v1/me")
+            self.now = as_moment(me.value["tenant"]["now"]) if me.ok else self.now
 
     async def renew(self) -> None:
         """Have a token that is valid for a while. For an answer that takes longer than one. Raises SignInNeeded and Unavailable."""
@@ -333,8 +340,7 @@ def needs(*rights: str) -> Callable[[Request], Awaitable[Page]]:
         wiring: Wiring = request.app.state.wiring
         tenant = request.path_params.get("tenant")
         page = Page(request, wiring, await _reader(request, wiring, tenant), tenant)
-        if page.reader.clock == "test":
-            page.now = await _time_of_test_clock(page)
+        await page.read_test_clock()
         if request.method == "POST":
             await page.read_form()
         if not any(page.may(right) for right in rights):
@@ -357,12 +363,6 @@ def needs_operator() -> Callable[[Request], Awaitable[Page]]:
         return page
 
     return dependency
-
-
-async def _time_of_test_clock(page: Page) -> datetime:
-    """Return the tenant's time, which is not what the reader's session knew at its start."""
-    me = await page.get("users", "/v1/me")
-    return as_moment(me.value["tenant"]["now"]) if me.ok else page.now
 
 
 async def session_reader(request: Request, wiring: Wiring) -> Reader:

@@ -59,7 +59,10 @@ async def show_plan(page: Reading) -> Response:
 @router.post("/changes/{change}/withdraw")
 async def withdraw_change(page: Buying, change: str) -> Response:
     """Take a scheduled change of plan back."""
-    await page.send("POST", "invoicing", f"subscription/plan-changes/{url_part(change)}/withdraw", key=page.form.key or None)
+    try:
+        await page.send("POST", "invoicing", f"subscription/plan-changes/{url_part(change)}/withdraw", key=page.form.key or None)
+    except Refusal as refusal:
+        return page.redirect(page.url("plan"), page.why(refusal.problem), "bad")
     return page.redirect(page.url("plan"), page.gettext("The change of plan is withdrawn. The present plan goes on."))
 
 
@@ -109,7 +112,10 @@ async def end(page: Buying) -> Response:
 @router.post("/keep")
 async def keep(page: Buying) -> Response:
     """Take the ending back."""
-    found = await page.send("DELETE", "invoicing", "subscription/ending", wait_seconds=3)
+    try:
+        found = await page.send("DELETE", "invoicing", "subscription/ending", wait_seconds=3)
+    except Refusal as refusal:
+        return page.redirect(page.url("plan"), page.why(refusal.problem), "bad")
     if found["ends_on"] is not None:
         return page.redirect(page.url("plan"), page.gettext("The ending is being taken back. Reload the page in a moment."), "warning")
     return page.redirect(page.url("plan"), page.gettext("The subscription goes on. Each module has its former number again."))

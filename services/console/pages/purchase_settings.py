@@ -39,6 +39,15 @@ def _form_of(page: Page, found: Mapping[str, Any], currency: str) -> Form:
     return Form.of(second_approver=found["second_approver"], budget=shown, seen=_seen(found))
 
 
+def _present_texts(page: Page, found: Mapping[str, Any], currency: str) -> dict[str, tuple[str, str]]:
+    """Return the label and the present value of each field of the form."""
+    budget, who = found["monthly_budget_minor"], found["second_approver"]
+    return {
+        "budget": (page.gettext("Monthly budget"), page.gettext("no limit") if budget is None else page.formats.money(budget, currency)),
+        "second_approver": (page.gettext("Who approves"), page.gettext(SECOND_APPROVER.get(who, who))),
+    }
+
+
 def _shown(page: Page, currency: str, form: Form, status: int = 200) -> Response:
     texts = PurchaseTexts(page.gettext, page.formats, currency)
     return page.render("settings_purchases.html", status, form=form, currency=currency, texts=texts)
@@ -56,9 +65,9 @@ async def change_rules(page: Managing) -> Response:
     """Change the rules, if nobody else has changed them since they were shown."""
     (found, currency), form = await _present(page), page.form
     if form["seen"] != _seen(found):
-        again = _form_of(page, found, currency)
-        again.problem = Problem("precondition-failed", 412, "")
-        return _shown(page, currency, again, 409)
+        form.problem = Problem("precondition-failed", 412, "")
+        form.go_on_from(_form_of(page, found, currency), "seen", _present_texts(page, found, currency))
+        return _shown(page, currency, form, 409)
     budget = None
     if form["budget"]:
         example = page.formats.amount(100_000, currency)

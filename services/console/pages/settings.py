@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import orjson
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotAllowed, NotThere, Page, needs
 from services.console.pages.route import PageRoute
-from services.console.rendering import policy_texts
+from services.console.rendering import languages, policy_texts
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
 from services.console.rendering.purchase_texts import PurchaseTexts
 from services.console.rest.problems import Problem, Refusal
@@ -51,7 +51,7 @@ async def show_settings(page: Reading) -> Response:
         purchases=PurchaseTexts(page.gettext, page.formats, subscription.value["currency"]) if subscription.ok else None,
         digests=me.value["digests"] if me.ok else None,
         language_name=_language_name(page, tenant.value["locale"]) if tenant.ok else "",
-        country_name=Locale.parse(page.language).territories.get(billing.value["country"], "") if billing.ok else "",
+        country_name=dict(languages.names_of_countries(page.language)).get(billing.value["country"], "") if billing.ok else "",
         texts=policy_texts,
     )
 
@@ -76,7 +76,7 @@ def _pools(page: Page, subscription: Part, modules: Part) -> list[dict[str, Any]
 def _language_name(page: Page, locale: str) -> str:
     try:
         return str(Locale.parse(locale.replace("-", "_")).get_display_name(page.language) or locale)
-    except ValueError:
+    except (UnknownLocaleError, ValueError):
         return locale
 
 

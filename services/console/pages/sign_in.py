@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -14,7 +15,8 @@ from services.console.pages.home import AnyReader
 from services.console.pages.identity_provider import CALLBACK, back_to_test
 from services.console.pages.page import Page, parse_form
 from services.console.pages.route import Forged, PageRoute
-from services.console.rest.problems import Problem, Refusal, Unavailable
+from services.console.rendering.field_labels import shown_fields
+from services.console.rest.problems import Problem, Refusal, RestError, Unavailable
 from services.console.rest.services import url_part
 from services.console.sign_in.seals import FLOW, FORM
 
@@ -120,7 +122,9 @@ async def _signed_in(page: Page, session: Mapping[str, Any]) -> Response:
     page.set_cookie(cookies.BROWSER, page.cookie(cookies.BROWSER) or secrets.token_urlsafe(24))
     page.delete_cookie(cookies.FLOW)
     back = "/resume" if page.cookie(cookies.FORM) else _safe(str(flow.get("next", "/")))
-    reader = await page.wiring.sessions.reader(session["secret"])
+    reader = None
+    with suppress(RestError):  # the session has begun, and its secret is shown this once
+        reader = await page.wiring.sessions.reader(session["secret"])
     return page.redirect(f"/sign-in/confirm?next={quote(back)}" if reader is not None and reader.unconfirmed else back)
 
 
@@ -220,7 +224,8 @@ async def show_kept_form(page: AnyReader) -> Response:
         page.delete_cookie(cookies.FORM)
         text = page.gettext("A form was not sent, because somebody else has signed in. Its input was dropped.")
         return page.redirect("/", text, "warning")
-    return page.render("resume.html", path=kept["path"], fields=kept["fields"], resumed=RESUMED)
+    shown = shown_fields(kept["fields"], page.gettext)
+    return page.render("resume.html", path=kept["path"], fields=kept["fields"], shown=shown, resumed=RESUMED)
 
 
 @router.post("/resume")

@@ -41,10 +41,10 @@ async def _shown(page: Page, status: int = 200, refused: Refusal | None = None) 
     )
 
 
-def _renewal(page: Page, day: str) -> str:
-    """Return when the next period begins: at midnight of the tenant."""
+def _renewal(page: Page, day: str) -> str | None:
+    """Return when the next period begins: at midnight of the tenant. None if that has passed, as for a subscription that has ended."""
     begin = datetime.combine(datetime.fromisoformat(day).date(), time(), ZoneInfo(page.formats.time_zone))
-    return format_instant(begin)
+    return format_instant(begin) if begin > page.now else None
 
 
 @router.post("")

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from functools import cache
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
-from services.console.rendering import static_files
+from services.console.rendering import languages, static_files
 from services.console.rendering.formats import Formats
-from services.console.rendering.languages import translations
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 
@@ -20,7 +21,11 @@ class Renderer:
 
     def render(self, template: str, language: str, formats: Formats, values: Mapping[str, Any]) -> str:
         """Return the page. `formats` is behind the filters `money`, `number`, `day` and so on."""
-        return _environment(language).get_template(template).render(**values, formats=formats, language=language)
+        return (
+            _environment(language)
+            .get_template(template)
+            .render(**values, formats=formats, language=language, direction=languages.direction(language))
+        )
 
 
 @cache
@@ -34,12 +39,25 @@ def _environment(language: str) -> Environment:
         auto_reload=False,
         extensions=["jinja2.ext.i18n", "jinja2.ext.loopcontrols"],
     )
-    environment.install_gettext_translations(translations()[language], newstyle=True)  # type: ignore[attr-defined]
+    texts = languages.translations()[language]
+    environment.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["ngettext"] = _counting(texts)
     environment.globals |= {"static": static_files.url_of, "icon_sprite": static_files.url_of("icons.svg")}
     for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span"):
         environment.filters[name] = _formatting(name)
     environment.tests["url"] = lambda value: str(value).startswith("/")
     return environment
+
+
+def _counting(texts: NullTranslations) -> Any:
+    """Return `ngettext` of the templates, which writes its number as the reader's country does."""
+
+    @pass_context
+    def ngettext(context: Context, one: str, many: str, count: int, **values: Any) -> Markup:
+        number = context["formats"].number(count)
+        return Markup(texts.ngettext(one, many, count)) % {"num": number, **values}  # noqa: S704 - the catalogue's text; values are escaped
+
+    return ngettext
 
 
 def _formatting(name: str) -> Any:

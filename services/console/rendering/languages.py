@@ -1,14 +1,17 @@
 """The languages of the pages: English, and each one that has a catalogue, `translations/<language>.po`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from babel import Locale
 
-from shared.translations import ENGLISH, translations_in
+from shared.countries import NORTHERN_IRELAND, countries
+from shared.translations import ENGLISH, N_, translations_in
 
 CATALOGUES: Final = Path(__file__).parents[1] / "translations"
 DEFAULT: Final = ENGLISH
@@ -23,6 +26,20 @@ def translations() -> Mapping[str, NullTranslations]:
 def names() -> Mapping[str, str]:
     """Return the name of each language in that language, by its code."""
     return {code: (Locale.parse(code).get_display_name(code) or code).capitalize() for code in translations()}
+
+
+def direction(code: str) -> str:
+    """Return in which direction a language is written: ltr or rtl."""
+    return str(Locale.parse(code).text_direction)
+
+
+@cache
+def names_of_countries(code: str) -> Sequence[tuple[str, str]]:
+    """Return the countries with their names in a language, in the order of the names: Österreich stands beside Oman."""
+    named = Locale.parse(code).territories
+    found = [(country, named.get(country, country)) for country in countries()]
+    northern_ireland = (NORTHERN_IRELAND, translations()[code].gettext(N_("Northern Ireland")))
+    return sorted([*found, northern_ireland], key=lambda each: "".join(filter(str.isalnum, normalize("NFKD", each[1]))).casefold())
 
 
 def chosen(cookie: str, accepted: str, locale: str) -> str:

@@ -39,6 +39,14 @@ STATES: Final = {
     "not_subscribed": Shown(N_("not subscribed")),
     "released": Shown(N_("given up")),
 }
+NOTES: Final = {
+    "unknown_department": N_(
+        "The department is not listed under Profiles and departments, so this person has no profile and takes no seat."
+    ),
+    "unknown_profile": N_("A profile of this person is not defined, so its modules are not required."),
+    "command_rejected": N_("The last change could not be decided, because the request was not valid. Ask the vendor."),
+    "command_failed": N_("The last change could not be decided because of an error. Ask the vendor."),
+}
 KINDS: Final = {"employee": N_("Employee"), "external": N_("External"), "service": N_("Service account")}
 FIELDS: Final = {
     "name": N_("Name"),

@@ -87,6 +87,21 @@ TEXTS: Final[Mapping[str, str]] = {
     "import-needs-confirmation": N_("Another number of people would lose access now. Look at it again before you confirm it."),
     "last-owner": N_("This is the last owner. Make another person an owner first."),
     "no-conflict": N_("The person is in no conflict any more. Reload the page."),
+    "events-held": N_("Changes of this source still wait for a decision. Decide about them first: People, To decide."),
+    "import-applied": N_("This import has ended already. To change people again, start another one."),
+    "import-not-checked": N_("The import was not checked to its end. Upload the file again."),
+    "no-subscription": N_("There is no subscription yet, so nothing can be bought."),
+    "module-not-subscribed": N_("The subscription does not include this module any more. Reload the page."),
+    "only-source": N_("Nothing else is stated about this person, so there is nothing to separate."),
+    "sign-in-changed": N_("The login or the e-mail address has changed again. Check both, and confirm them then."),
+    "nothing-to-confirm": N_("There is nothing to confirm any more."),
+    "sign-in-not-valid": N_(
+        "You were not signed in: the sign-in was cancelled, was already completed, has expired, or began in another browser. Start again."
+    ),
+    "secrets-key-missing": N_("The client secret of the identity provider cannot be read now. Ask the vendor."),
+    "too-many-profiles": N_("The company has as many profiles as it can have. Change one that nobody needs instead."),
+    "subscription-exists": N_("This company has a subscription already."),
+    "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "import-running": N_("An import is not finished. Wait until it has ended, and try again."),
 }
 UNKNOWN: Final = N_("The request was refused, and the service did not say why. Try again.")

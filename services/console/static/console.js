@@ -11,7 +11,7 @@
 
   document.addEventListener("click", function (event) {
     var link = event.target.closest("a[data-dialog]");
-    if (link && dialog && dialog.showModal && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+    if (link && window.htmx && dialog && dialog.showModal && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
       event.preventDefault();
       opener = dialog.contains(link) ? opener : link;
       htmx.ajax("GET", link.getAttribute("href"), { target: "#dialog-content", swap: "innerHTML" });
@@ -59,19 +59,23 @@
     });
   }
 
-  // A part that cannot be refreshed stays as it was, and says so; what asks for it again goes on.
-  function keep(part) {
+  // A part that cannot be refreshed stays as it was, and says so; what asks for it again goes on. So does a dialog that cannot be sent.
+  function keep(part, text) {
     if (!part.querySelector(":scope > .stale")) {
       var sign = document.createElement("p");
       sign.className = "missing stale";
       sign.setAttribute("role", "status");
-      sign.textContent = document.body.dataset.stale;
+      sign.textContent = text || document.body.dataset.stale;
       part.prepend(sign);
     }
   }
   document.addEventListener("htmx:sendError", function (event) {
     if (event.detail.target.id !== "dialog-content") {
       keep(event.detail.target);
+    } else if (dialog.open) {
+      keep(event.detail.target, document.body.dataset.unsent);
+    } else {
+      window.location.assign(event.detail.pathInfo.requestPath); // the browser says why it cannot be opened
     }
   });
 

@@ -1,0 +1,139 @@
+"""The labels of the fields of all forms, for a form that is kept while its reader signs in again: its own page is not shown then."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from services.console.rendering.log_sentences import CODES
+from services.console.rendering.policy_texts import LEAVER, UNIT_NAMES
+from shared.translations import N_
+
+LABELS: Final = {
+    "absent": N_("People who are missing from it"),
+    "afterwards": N_("Afterwards, the replaced person"),
+    "budget": N_("Monthly budget"),
+    "buyer_reference": N_("Your reference"),
+    "charge_when": N_("Licences are bought"),
+    "choice": N_("Plan and term"),
+    "city": N_("City"),
+    "claims": N_("Claims that name the person"),
+    "client_id": N_("Client id"),
+    "clock": N_("With a test clock"),
+    "columns": N_("Columns"),
+    "company": N_("Company"),
+    "complete": N_("The file has everybody of this source"),
+    "contact_email": N_("Contact address"),
+    "copy_to_administrators": N_("Send a copy to the administrators who may buy"),
+    "count": N_("Licences"),
+    "country": N_("Country"),
+    "credit_when": N_("Licences are given back"),
+    "dates": N_("Dates"),
+    "days": N_("Valid for days"),
+    "deactivation": N_("The identity provider deactivates a person"),
+    "department": N_("Department"),
+    "departments": N_("Departments"),
+    "document_format": N_("Format of documents"),
+    "electronic_address": N_("Address for electronic invoices"),
+    "email": N_("E-mail address"),
+    "emergency_links": N_("Owners can sign in by an e-mail link all the same"),
+    "encoding": N_("Encoding"),
+    "end_dates": N_("End dates"),
+    "erase_after_months": N_("Months after which people who have left are erased"),
+    "expand_cap": N_("Largest number of licences"),
+    "external_id": N_("Your own id"),
+    "flag_cap": N_("People over the limit at once"),
+    "genuine": N_("Discard it although the owner of the topic wrote it"),
+    "grace": N_("Time over the limit"),
+    "grace_unit": N_("Unit"),
+    "how": N_("How do you state the number?"),
+    "invite": N_("Invite the person by e-mail"),
+    "issuer": N_("Issuer"),
+    "job_title": N_("Job title"),
+    "kind": N_("Kind"),
+    "kinds": N_("Kinds"),
+    "last_day": N_("Last working day"),
+    "leaver": N_("Somebody leaves"),
+    "licences": N_("Licences"),
+    "locale": N_("Language and country"),
+    "login": N_("Login"),
+    "message": N_("Message"),
+    "module": N_("Module"),
+    "modules": N_("Modules"),
+    "name": N_("Name"),
+    "note": N_("What you say about it"),
+    "number": N_("Number"),
+    "offer": N_("Plan and term"),
+    "on_full": N_("A new person, and no licence is free"),
+    "organisation_number": N_("Company number"),
+    "over_limit": N_("No licence is free"),
+    "owner_email": N_("E-mail address of the first owner"),
+    "owner_name": N_("First owner"),
+    "partial": N_("Give what is available"),
+    "period_start": N_("First day"),
+    "phone": N_("Telephone"),
+    "postcode": N_("Postcode"),
+    "price": N_("Price of a licence"),
+    "profile": N_("Profile"),
+    "purchase_order": N_("Purchase order"),
+    "reason": N_("Reason"),
+    "reduce": N_("Reduce by"),
+    "reduce_at": N_("A reduction takes effect"),
+    "reduce_below_use": N_("You reduce below what is in use"),
+    "release_on_expiry": N_("Release the seats of a person whose login ends"),
+    "required": N_("Everybody has to sign in with it"),
+    "reserve": N_("Reserve the licences of an invited person"),
+    "rights": N_("Rights"),
+    "role": N_("Role"),
+    "roles": N_("Roles"),
+    "second_approver": N_("Who approves"),
+    "sees": N_("Whom the person sees"),
+    "source": N_("Source"),
+    "street": N_("Street and number"),
+    "support_contact": N_("Your contact for the company"),
+    "sure": N_("Erase the data of this person for good"),
+    "template": N_("How the company gets licences"),
+    "tenant": N_("Short name"),
+    "time_zone": N_("Time zone"),
+    "trust_email": N_("Believe the e-mail address without “email_verified”"),
+    "valid_to": N_("Login works until"),
+    "valid_until": N_("Last day on which it can be approved"),
+    "vat_id": N_("VAT ID"),
+    "warn": N_("Warning that licences run out"),
+    "warn_number": N_("Percentage or number"),
+    "when": N_("When"),
+    "zero_invoices": N_("Issue invoices and credit notes over 0.00 as well"),
+    "add": N_("Add"),
+    "user": N_("People"),
+}
+# Fields that a reader does not enter: what the page knew, and which button was pressed.
+NOT_ENTERED: Final = (
+    "action", "back", "by", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
+    "next", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "undo", "version",
+)  # fmt: skip
+_VALUES: Final[Mapping[str, Mapping[str, str]]] = {
+    **CODES,
+    "leaver": LEAVER,
+    "grace_unit": UNIT_NAMES,
+    "how": {"add": N_("Licences to add"), "total": N_("New total")},
+    "sees": {"all": N_("Everybody"), "own": N_("The own department"), "list": N_("These departments")},
+    "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
+    "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
+    "when": {"period_end": N_("with the next period")},
+}
+_COUNTED: Final = ("user",)  # ids, of which the reader knows none
+
+
+def shown_fields(fields: Mapping[str, Sequence[str]], gettext: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Return the labels and the values of what a reader has entered. `licences-lab` is the field `licences` of the module `lab`."""
+    found = []
+    for field, given in fields.items():
+        name, _, module = field.partition("-")
+        values = [_value(name, each, gettext) for each in given if each]
+        if name in LABELS and values:
+            label = gettext(LABELS[name]) + (f" ({module})" if module else "")
+            found.append((label, str(len(values)) if name in _COUNTED else ", ".join(values)))
+    return found
+
+
+def _value(name: str, value: str, gettext: Callable[[str], str]) -> str:
+    known = _VALUES.get(name, {}).get(value)
+    return gettext(known) if known else gettext(N_("yes")) if value == "yes" else value

@@ -1,0 +1,105 @@
+"""All pages of the console share labels, languages, numbers, deadlines, and lists to choose from."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from services.console.rendering import languages
+from services.console.rendering.environment import TEMPLATES
+from services.console.rendering.field_labels import LABELS, NOT_ENTERED
+from services.console.rendering.static_files import FOLDER
+from tests.support.console import ConsoleBench, console, problem
+
+OWN = "/tenants/acme"
+
+
+@pytest_asyncio.fixture
+async def bench() -> AsyncIterator[ConsoleBench]:
+    async with console() as made:
+        yield made
+
+
+def words(text: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", text[text.index("<main") :]).replace("&#39;", "'").split())
+
+
+def test_every_field_of_a_form_has_a_label_for_the_page_of_a_kept_form() -> None:
+    patterns = (
+        r'm\.(?:field|select|textarea|checkbox)\((?:form|none), "([a-z_]+)',
+        r'<(?:input|button|select)\b[^>]*\bname="([a-z_]+)',
+        r'radios\("([a-z_]+)',
+    )
+    filters = r'\{% call m\.filters.*?\{% endcall %\}|<form method="get".*?</form>'
+    for path in TEMPLATES.glob("*.html"):
+        text = re.sub(filters, "", path.read_text(), flags=re.DOTALL)
+        named = {name for pattern in patterns for name in re.findall(pattern, text)}
+        unknown = {name for name in named if not name.startswith("_") and name not in LABELS and name not in NOT_ENTERED}
+        assert unknown == set(), f"{path.name}: add them to rendering/field_labels.py"
+
+
+def test_the_stylesheet_fits_languages_that_are_written_from_right_to_left() -> None:
+    text = (FOLDER / "console.css").read_text()
+    assert re.findall(r"(?:margin|padding|border)-(?:left|right)|text-align: (?:left|right)|[{; ](?:left|right):", text) == []
+    assert (languages.direction("en"), languages.direction("ar")) == ("ltr", "rtl")
+
+
+@pytest.mark.parametrize("code", list(languages.translations()))
+def test_countries_are_listed_by_their_names_and_none_is_missing(code: str) -> None:
+    found = languages.names_of_countries(code)
+    names = [name for _, name in found]
+    assert {"AT", "CH", "XI"} <= {country for country, _ in found}
+    assert names[-1] in ("Zypern", "Zimbabwe"), "not Österreich"
+    assert all(name != country for country, name in found if country in ("AT", "XI"))
+
+
+async def test_every_page_says_the_direction_of_its_language_and_writes_numbers_as_the_country_does(bench: ConsoleBench) -> None:
+    bench.company.modules["lab"].active = 12_000
+    page = await bench.signed_in().get(f"{OWN}/plan/end")
+    assert '<html lang="en" dir="ltr">' in page.text
+    assert "12’003 seats are lost" in words(page.text)
+
+
+async def test_the_time_of_a_test_clock_is_right_on_every_page_also_on_that_of_an_error(bench: ConsoleBench) -> None:
+    bench.clock.at += timedelta(minutes=3)  # the wall clock goes on, the company's stands still
+    browser = bench.signed_in(clock="test")
+    for url in (f"{OWN}/people", f"{OWN}/nope"):
+        assert "Test clock: it is 5 Mar 2026, 10:00 for this company." in " ".join((await browser.get(url)).text.split())
+
+
+async def test_a_deadline_that_has_passed_is_not_said_to_be_near(bench: ConsoleBench) -> None:
+    bench.company.access.connections["okta"]["tokens"][0]["expires_at"] = "2026-03-04T09:00:00.000Z"
+    page = words((await bench.signed_in().get(f"{OWN}/access/scim/okta")).text)
+    assert "4 Mar 2026 , has passed" in page
+
+
+async def test_a_form_that_is_only_saved_keeps_a_value_that_is_in_none_of_its_lists(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    assert bench.company.settings.billing is not None
+    bench.company.settings.billing["country"] = "XI"
+    assert '<option value="XI" selected>Northern Ireland</option>' in (await browser.get(f"{OWN}/settings/billing")).text
+    bench.company.people.departments["Sales"] = "a-profile-of-page-two"
+    page = (await browser.get(f"{OWN}/profiles/department?department=Sales")).text
+    assert '<option value="a-profile-of-page-two" selected>a-profile-of-page-two</option>' in page
+    page = (await browser.get(f"{OWN}/people?status=all&module=closed&profile=gone")).text
+    assert page.count('value="closed" selected') == page.count('value="gone" selected') == 1
+
+
+async def test_notes_about_a_person_are_in_the_language_of_the_reader(bench: ConsoleBench) -> None:
+    detail = "Department 'Lab' is not in the department mapping, so this person has no profile and takes no seat."
+    bench.company.people.people["u1"]["notes"] = [{"type": "unknown_department", "detail": detail}, {"type": "later", "detail": "New."}]
+    page = words((await bench.signed_in().get(f"{OWN}/people/u1", accept_language="de")).text)
+    assert "Die Abteilung steht nicht unter Profile und Abteilungen." in page
+    assert "New." in page
+
+
+async def test_a_session_that_has_begun_is_kept_although_users_stops_answering(bench: ConsoleBench) -> None:
+    bench.company.links["secret"] = [{"tenant": "acme", "tenant_name": "Alpenrose AG", "user": "ann", "login": "ann", "name": "Ann"}]
+    browser = bench.browser()
+    await browser.get("/sign-in/link?secret=secret")
+    bench.company.answers["POST users /v1/token"] = problem(503, "unavailable", "Later.")
+    assert (await browser.post("/sign-in/link", secret="secret")).status_code == 503, "the page that it leads to needs users"
+    del bench.company.answers["POST users /v1/token"]
+    assert (await browser.get(f"{OWN}/licences")).url.path == f"{OWN}/licences"
