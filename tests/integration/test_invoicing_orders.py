@@ -416,17 +416,28 @@ async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench:
     assert [(each["from_day"], each["until_day"]) for each in granted if each["percent"] == "20"] == [("2014-02-01", "2014-03-01")]
 
 
-async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
+def own(tenant: str) -> Any:
+    """Return the token of an administrator who may buy."""
+    return {"tenant": tenant, **BUY}
+
+
+def requests_of(tenant: str) -> str:
+    return f"/v1/tenants/{tenant}/purchase-requests"
+
+
+async def subscribed_by_request(bench: Bench) -> str:
+    """Return a tenant that buys by request, on the second day of its period."""
     await bench.price("dear", {"time": 1500, "documents": 2000})
-    tenant = await bench.subscribed(
-        datetime(2013, 12, 2, 9, tzinfo=UTC), {"time": 10, "documents": 5}, "2013-12-01", billed_until="2014-01-01", plan="dear"
-    )
-    own: Any = {"tenant": tenant, **BUY}
-    path = f"/v1/tenants/{tenant}/purchase-requests"
-    await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own)
+    at, licences = datetime(2013, 12, 2, 9, tzinfo=UTC), {"time": 10, "documents": 5}
+    tenant = await bench.subscribed(at, licences, "2013-12-01", billed_until="2014-01-01", plan="dear")
+    await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own(tenant))
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"})
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/purchase-settings"))["ordering_in_force"] == "by_request"
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/open-items"))["ordering"] == "by_request"
+    return tenant
+
+
+async def check_direct_buying_leads_to_a_request(bench: Bench, tenant: str) -> None:
     direct: list[tuple[str, str, Any]] = [
         ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
         ("POST", "reductions", {"items": [{"module": "time", "total": 8}]}),
@@ -434,10 +445,13 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
         ("POST", "subscription/plan-changes", {"term": "annual"}),
         ("PATCH", "subscription/policies", {"modules": {"time": {"over_limit": "expand", "expand_cap": 100}}}),
     ]
+    may_all: Any = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
     for method, what, body in direct:
-        may_all: Any = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
         refused = await bench.refused(method, f"/v1/tenants/{tenant}/{what}", body, **may_all)
-        assert (refused["type"], refused["instead"]) == ("by-request", f"POST {path}"), what
+        assert (refused["type"], refused["instead"]) == ("by-request", f"POST {requests_of(tenant)}"), what
+
+
+async def check_wrong_requests_are_refused(bench: Bench, tenant: str) -> None:
     wrong: list[Any] = [
         [],
         [{"module": "time"}],
@@ -450,64 +464,80 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
         [{"module": "time", "add": 1}, {"module": "time", "add": 1}],
     ]
     for items in wrong:
-        await bench.refused("POST", path, ASK | {"items": items}, 422, **own)
-    asked = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 1}, {"module": "documents", "reduce": 2}]}, **own)
+        await bench.refused("POST", requests_of(tenant), ASK | {"items": items}, 422, **own(tenant))
+    await bench.refused("POST", f"{requests_of(tenant)}/unknown/approve", {}, 404, **own(tenant))
+
+
+async def estimated(bench: Bench, tenant: str) -> str:
+    """Return a request that the vendor has answered with an estimate, which has a price of its own and can be approved for ten days."""
+    items = [{"module": "time", "add": 1}, {"module": "documents", "reduce": 2}]
+    asked = await bench.ok("POST", requests_of(tenant), ASK | {"items": items}, **own(tenant))
     assert (asked["state"], asked["contact"]["email"], asked["if_approved_today"]) == ("requested", "ann@acme.example", None)
-    request = f"{path}/{asked['request']}"
-    assert (await bench.refused("POST", f"{request}/approve", {}, **own))["type"] == "request-closed"
+    request = f"{requests_of(tenant)}/{asked['request']}"
+    assert (await bench.refused("POST", f"{request}/approve", {}, **own(tenant)))["type"] == "request-closed"
     offer = {"items": [{"module": "time", "add": 1, "unit_price_minor": 1200}, {"module": "documents", "reduce": 2}]}
-    await bench.refused("PUT", f"{request}/estimate", offer, 403, **own)
+    await bench.refused("PUT", f"{request}/estimate", offer, 403, **own(tenant))
     await bench.refused("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-01"}, 422)
     await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
-    shown = await bench.ok("GET", request, **own)
+    shown = await bench.ok("GET", request, **own(tenant))
     assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)
     assert shown["price"] == "If you approve it today, the rest of the period costs €11.61 net. With each later day, it costs €0.39 less."
-    # The estimate has a price of its own, and the amount is that of the day of the approval.
-    await bench.advance_clock(tenant, datetime(2013, 12, 12, 9, tzinfo=UTC))
-    shown = await bench.ok("GET", request, **own)
+    return str(asked["request"])
+
+
+async def check_approval_orders_at_the_amount_of_the_day(bench: Bench, tenant: str, name: str) -> None:
+    request = f"{requests_of(tenant)}/{name}"
+    shown = await bench.ok("GET", request, **own(tenant))
     assert shown["if_approved_today"] == {"net_minor": 774, "tax_minor": 194, "gross_minor": 968}
-    done = await bench.ok("POST", f"{request}/approve", {}, **own)
+    done = await bench.ok("POST", f"{request}/approve", {}, **own(tenant))
     (order,), (reduction,) = done["orders"], done["reductions"]
-    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{order}", **own, prefer="wait=10"))["status"] == "completed"
-    reduced = await bench.ok("GET", f"/v1/tenants/{tenant}/reductions/{reduction}", **own, prefer="wait=10")
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/orders/{order}", **own(tenant), prefer="wait=10"))["status"] == "completed"
+    reduced = await bench.ok("GET", f"/v1/tenants/{tenant}/reductions/{reduction}", **own(tenant), prefer="wait=10")
     assert (reduced["status"], reduced["items"][0]["total"]) == ("completed", 3)
     assert (await bench.statistics(tenant))["net_minor"] == 774
     assert [step["state"] for step in done["history"]] == ["requested", "estimated", "approved"]
-    assert (await bench.refused("POST", f"{request}/approve", {}, **own))["orders"] == [order]
-    # After its date an estimate cannot be approved, and the customer and the vendor are told that it has expired.
-    late = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 2}]}, **own)
+    assert (await bench.refused("POST", f"{request}/approve", {}, **own(tenant)))["orders"] == [order]
+
+
+async def expired_and_declined(bench: Bench, tenant: str) -> tuple[str, str]:
+    """Return an estimate that nobody approved until its date, and a request that the vendor declined."""
+    path = requests_of(tenant)
+    late = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 2}]}, **own(tenant))
     await bench.ok("PUT", f"{path}/{late['request']}/estimate", {"items": [{"module": "time", "add": 2, "unit_price_minor": 1000}]})
     dropped = await bench.ok("POST", path, ASK | {"items": [{"module": "time", "add": 3}]}, subject="website")
     assert (await bench.ok("POST", f"{path}/{dropped['request']}/decline", {"reason": "too many"}))["state"] == "declined"
     await bench.advance_clock(tenant, datetime(2014, 1, 12, 9, tzinfo=UTC))
-    assert (await bench.refused("POST", f"{path}/{late['request']}/approve", {}, **own))["type"] == "estimate-expired"
-    listed = await bench.ok("GET", f"{path}?state=expired", **own)
+    assert (await bench.refused("POST", f"{path}/{late['request']}/approve", {}, **own(tenant)))["type"] == "estimate-expired"
+    listed = await bench.ok("GET", f"{path}?state=expired", **own(tenant))
     assert [each["request"] for each in listed["items"]] == [late["request"]]
-    # The operator sees the requests of all tenants.
+    return late["request"], dropped["request"]
+
+
+async def check_the_operator_sees_the_requests_of_all_tenants(bench: Bench, tenant: str, requests: list[str]) -> None:
+    """`requests`: of the tenant, the newest first."""
     other = await bench.subscribed(NOVEMBER, {"time": 1}, "2013-11-01")
-    new = await bench.ok(
-        "POST", f"/v1/tenants/{other}/purchase-requests", ASK | {"items": [{"module": "time", "add": 3}]}, subject="website"
-    )
+    new = await bench.ok("POST", requests_of(other), ASK | {"items": [{"module": "time", "add": 3}]}, subject="website")
     first = await bench.ok("GET", "/v1/operator/requests?limit=2")
     second = await bench.ok("GET", f"/v1/operator/requests?limit=2&cursor={first['next']}")
-    shown_of_all = [each["request"] for page in (first, second) for each in page["items"]]
-    assert shown_of_all == [each["request"] for each in (new, dropped, late, asked)]
+    assert [each["request"] for page in (first, second) for each in page["items"]] == [new["request"], *requests]
     (waiting,) = (await bench.ok("GET", "/v1/operator/requests?state=requested"))["items"]
     assert (waiting["tenant"], waiting["request"], waiting["changed_at"]) == (other, new["request"], waiting["requested_at"])
     assert (await bench.ok("GET", waiting["url"]))["contact"] == waiting["contact"]
-    await bench.refused("GET", "/v1/operator/requests", None, 403, **own)
+    await bench.refused("GET", "/v1/operator/requests", None, 403, **own(tenant))
+
+
+async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_that_day(bench: Bench) -> None:
+    tenant = await subscribed_by_request(bench)
+    await check_direct_buying_leads_to_a_request(bench, tenant)
+    await check_wrong_requests_are_refused(bench, tenant)
+    asked = await estimated(bench, tenant)
+    await bench.advance_clock(tenant, datetime(2013, 12, 12, 9, tzinfo=UTC))
+    await check_approval_orders_at_the_amount_of_the_day(bench, tenant, asked)
+    late, dropped = await expired_and_declined(bench, tenant)
+    await check_the_operator_sees_the_requests_of_all_tenants(bench, tenant, [dropped, late, asked])
     events = await bench.events(tenant, invoicing_v1.PurchaseRequestChanged)
-    assert [event.state for event in events] == [
-        "requested",
-        "estimated",
-        "approved",
-        "requested",
-        "estimated",
-        "requested",
-        "declined",
-        "expired",
-    ]
+    of_late = ["requested", "estimated"]  # it expires after the last one was declined
+    assert [event.state for event in events] == ["requested", "estimated", "approved", *of_late, "requested", "declined", "expired"]
     assert all("acme.example" not in event.model_dump_json() and "Lund" not in event.model_dump_json() for event in events)
-    await bench.refused("POST", f"{path}/unknown/approve", {}, 404, **own)
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": None})
     assert (await quote_of(bench, tenant, time=1))["state"] == "open"
