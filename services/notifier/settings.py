@@ -34,8 +34,8 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     )
     invitation_page_url: str = Field(
         "",
-        description="URL of the page where an invitation is accepted; `{token}` is replaced. If it is empty, e-mails name the REST "
-        "address.",
+        description="URL of the page where an invitation is accepted; `{token}` is replaced. If it is empty, it is that of the console, or "
+        "e-mails name the REST address.",
     )
     operator_email: str = Field(
         "", description="The e-mail address of the vendor's operators. It gets what only they can mend; if it is empty, nobody does."

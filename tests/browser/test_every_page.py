@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 
 from tests.browser.conftest import Served
 from tests.support.browsers import Window, window
-from tests.support.console import PAGES, ConsoleBench
+from tests.support.console import PAGES, ConsoleBench, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -137,3 +137,35 @@ async def test_a_dialog_has_the_focus_where_it_is_needed_and_gives_it_back_also_
             "{bubbles: true, detail: {target: document.getElementById('dialog-content')}}))"
         )
         assert await page.evaluate("document.activeElement.id") == "w", "a wrong field comes first, and then the first field"
+
+
+async def test_a_dialog_asks_first_a_busy_preview_appears_by_itself_and_a_copy_button_says_that_it_has_copied(
+    chromium: Browser, served: Served
+) -> None:
+    rest, answers = "POST users /v1/tenants/acme/people", served.bench.company.answers
+    async with window(chromium, served.origin, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        page = opened.page
+        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.open("/tenants/acme/access/clients/client-1")
+        await page.get_by_text("Revoke the client").click()
+        await page.wait_for_selector("dialog[open] form button.danger")
+        assert await opened.violations() == []
+        await page.keyboard.press("Escape")
+        await opened.open("/tenants/acme/people")
+        answers[rest] = problem(429, "too-many-requests", "Too many what-if questions.", headers={"retry-after": "1"})
+        await page.get_by_text("Add a person").click()
+        await page.locator("dialog input[name=name]").fill("Eve")
+        await page.locator("dialog input[name=invite]").uncheck()
+        await page.get_by_text("Show what happens").click()
+        await page.wait_for_selector("dialog[open] .missing")
+        del answers[rest]
+        await page.wait_for_selector("dialog[open] #preview-head")
+        assert await page.locator("dialog input[name=name]").input_value() == "Eve"
+        await opened.open("/tenants/acme/access/clients/new")
+        await page.locator("input[name=name]").fill("Copied")
+        await page.locator("input[value='users:read']").check()
+        await page.locator("main form.stack button.primary").click()
+        await page.locator("[data-copy]").click()
+        await page.wait_for_function("() => document.querySelector('[data-copy] + [role=status]').textContent === 'Copied'")
+        secret = await page.locator("#secret").input_value()
+        assert (await page.evaluate("navigator.clipboard.readText()"), await opened.violations()) == (secret, [])

@@ -53,6 +53,12 @@ async def accept(bench: Bench, token: str) -> int:
     return (await bench.http.post("/v1/invitations/accept", json={"token": token})).status_code
 
 
+async def shown(bench: Bench, token: str) -> dict[str, Any]:
+    """Return what the link of the token shows."""
+    found: dict[str, Any] = (await bench.http.post("/v1/invitations/show", json={"token": token})).json()
+    return found
+
+
 async def in_state(rest: Rest, tenant: str, user: str, state: str | None) -> dict[str, Any]:
     async def there() -> dict[str, Any] | None:
         found = await person(rest, tenant, user)
@@ -85,13 +91,19 @@ async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench:
     await held(bench, tenant, user)
     await in_state(rest, tenant, user, "sent")
     first, second = await token_of(rest, tenant, user), await token_of(rest, tenant, user)
+    before = await shown(bench, first)
+    assert (before["state"], before["reserved"], before["login"]) == ("open", True, ANN["login"])
+    assert [each["module"] for each in before["modules"]] == ["documents", "time"]
+    assert before == await shown(bench, second), "a look changes nothing"
     assert sorted(await asyncio.gather(*(accept(bench, first) for _ in range(6)))) == [200] + [404] * 5
+    assert ((await shown(bench, first))["state"], (await shown(bench, first))["pending"]) == ("accepted", True)
     assert await accept(bench, second) == 404, "the first that is used ends the others"
     claim = (await bench.until_needs(tenant, 2))[-1]
     assert (claim.hold_until, claim.modules, claim.reason) == (None, ("documents", "time"), "invitation_accepted")
     await bench.answer(await bench.last_need(tenant, user))
     found = await in_state(rest, tenant, user, None)
     assert (found["status"], found["may_log_in"]) == ("active", True)
+    assert [each["state"] for each in (await shown(bench, second))["modules"]] == ["active", "active"]
     assert (await rest.call("POST", f"/v1/tenants/{tenant}/people/{user}/invite", {})).json()["type"].endswith("not-invitable")
 
 
@@ -113,7 +125,7 @@ async def test_an_invitation_that_is_sent_again_renews_link_and_reservation(benc
     again = await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite", {"days": 5})
     assert again["invitation"]["expires_at"] == format_instant(NOON + timedelta(days=5))
     assert (await bench.until_needs(tenant, 2))[-1].hold_until == NOON + timedelta(days=5)
-    assert await accept(bench, old) == 404
+    assert (await accept(bench, old), (await shown(bench, old))["state"]) == (404, "replaced")
     await held(bench, tenant, user)
     await in_state(rest, tenant, user, "sent")
     assert await accept(bench, await token_of(rest, tenant, user)) == 200
@@ -136,6 +148,12 @@ async def test_A6_an_invitation_on_a_full_pool_is_refused_with_the_limit_and_how
     assert f"POST /v1/tenants/{tenant}/quotes" in problem["how_to_buy"]
     assert (await rest.get(f"/v1/tenants/{tenant}/people"))["items"] == []
     without = await invited(bench, tenant, rest, reserve=False)
+    link = await token_of(rest, tenant, without["user"])
+    assert [each["module"] for each in (await shown(bench, link))["modules"]] == ["documents", "time"], "what accepting would require"
+    change = {"people": [{"user": without["user"]}]}
+    await rest.post(f"/v1/tenants/{tenant}/people/bulk-changes", change | {"action": "deactivate"})
+    assert (await shown(bench, link))["state"] == "withdrawn"
+    await rest.post(f"/v1/tenants/{tenant}/people/bulk-changes", change | {"action": "activate"})
     assert (without["status"], without["invitation"]["state"], without["modules"]) == ("invited", "sent", [])
     assert await bench.needs(tenant) == []
     assert await accept(bench, await token_of(rest, tenant, without["user"])) == 200
@@ -173,7 +191,7 @@ async def test_an_expired_invitation_is_shown_frees_what_it_reserved_and_can_be_
         await rest.post(f"/v1/tenants/{tenant}/clock", {"to": format_instant(start + timedelta(days=3))})
         await wait_until(lambda: _is_ready(rest, tenant), what="the clock to be ready")
     found = await in_state(rest, tenant, user, "expired")
-    assert found["status"] == "invited"
+    assert (found["status"], (await shown(bench, token))["state"]) == ("invited", "expired")
     (expired,) = await bench.events(tenant, InvitationExpired)
     assert (expired.user, expired.at) == (user, start + timedelta(days=2))
     assert await accept(bench, token) == 404

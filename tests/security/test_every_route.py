@@ -24,6 +24,7 @@ OPEN = {
     ("users", "POST", "/v1/token"),
     ("users", "POST", "/v1/token/revoke"),
     ("users", "POST", "/v1/invitations/accept"),
+    ("users", "POST", "/v1/invitations/show"),
     ("users", "POST", "/v1/sign-in/links"),
     ("users", "POST", "/v1/sign-in/links/use"),
     ("users", "POST", "/v1/sign-in/links/choose"),

@@ -12,7 +12,16 @@ from tests.support.users import Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 SIGN_IN = {"links", "links/use", "links/choose", "identity-provider", "identity-provider/complete"}
-OPEN = {"/livez", "/readyz", "/metrics", "/v1/token", "/v1/token/revoke", "/v1/invitations/accept", "/.well-known/jwks.json"}
+OPEN = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/v1/token",
+    "/v1/token/revoke",
+    "/v1/invitations/accept",
+    "/v1/invitations/show",
+    "/.well-known/jwks.json",
+}
 OPEN |= {f"/v1/sign-in/{last}" for last in SIGN_IN}
 ANY_TOKEN = {"/v1/me"}  # what a token is for
 TENANT_TABLES = {table.name for table in tables("users") if "tenant_id" in table.c}

@@ -28,6 +28,7 @@ from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
 from tests.support.console_access import AccessRest
 from tests.support.console_contract import ContractRest
+from tests.support.console_invitations import InvitationsRest
 from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
 from tests.support.console_orders import OrdersRest
@@ -39,6 +40,9 @@ DEADLINE = "2026-03-09T09:00:00.000Z"
 # Every page that a reader can open: a name, who reads it, and its address. They are photographed, and checked by axe, in both themes.
 PAGES = (
     ("sign-in", None, "/sign-in"),
+    ("invitation", None, "/invitation?token=open"),
+    ("invitation-accepted", None, "/invitation?token=waiting"),
+    ("invitation-expired", None, "/invitation?token=expired"),
     ("licences", "administrator", "/tenants/acme/licences"),
     ("licences-buy", "administrator", "/tenants/acme/licences/lab/buy"),
     ("licences-next-period", "administrator", "/tenants/acme/licences/lab/next-period"),
@@ -179,6 +183,7 @@ class Company:
     contract: ContractRest = field(default_factory=ContractRest)
     access: AccessRest = field(default_factory=AccessRest)
     ordering: OrdersRest = field(default_factory=OrdersRest)
+    invitations: InvitationsRest = field(default_factory=InvitationsRest)
     settings: SettingsRest = field(default_factory=SettingsRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
@@ -198,6 +203,8 @@ class Company:
             return given
         if path in ("/v1/token", "/v1/token/revoke") or path.startswith("/v1/sign-in"):
             return self._sign_in(path, request)
+        if path.startswith("/v1/invitations/"):
+            return self.invitations.handle(path.rpartition("/")[2], orjson.loads(request.content)["token"])
         claims = self._claims(request)
         if claims is None:
             return problem(401, "invalid-token", "The access token is not valid or has expired.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
 from services.notifier.email.billed import FieldChange
-from services.notifier.email.rendering import Links, Names, Recipient, Rendered, render
+from services.notifier.email.rendering import MARKER, Links, Names, Recipient, Rendered, render
 from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
 from shared.buying import Buying
@@ -247,7 +247,11 @@ def email(
 
 def with_console(address: str) -> Links:
     return replace(
-        LINKS, console=f"{address}/tenants/acme", operator_console=f"{address}/operator", licences_page=f"{address}/tenants/acme/licences"
+        LINKS,
+        console=f"{address}/tenants/acme",
+        operator_console=f"{address}/operator",
+        licences_page=f"{address}/tenants/acme/licences",
+        accept_page=f"{address}/invitation?token={MARKER}",
     )
 
 

@@ -209,6 +209,9 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     twice = await browser.post(applying, confirm="41")
     assert (twice.status_code, "The form is about something that no longer exists" in words(twice)) == (404, True)
     assert "they take two seats" in words(await browser.get(duplicates))
+    for unknown in ("..", ".", "", "nope", "a%2F..%2Fb", "%F0%9F%A6%8A"):
+        for path in ("held/apply", "held/discard", "duplicates"):
+            assert (await browser.get(f"{PEOPLE}/checks/{path}?source={unknown}")).status_code == 404, (path, unknown)
     await browser.post(duplicates)
     assert (people.held, people.sources[0]["duplicates_held"]) == ([], False)
     assert sent(bench, "POST") == []
@@ -218,6 +221,7 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
 async def test_requests_that_the_guard_of_scim_stopped_are_let_through_after_a_look_at_the_people(bench: ConsoleBench) -> None:
     browser, url = bench.signed_in(), f"{PEOPLE}/checks/scim/okta"
     listed = await browser.get(f"{PEOPLE}/checks")
+    assert f'href="{url}" data-dialog' in (await browser.get("/tenants/acme/access/scim/okta")).text
     assert "Requests of the SCIM connection okta were stopped 12 people would lose access." in words(listed)
     assert (await browser.get(f"{PEOPLE}/checks/scim/entra")).status_code == 404, "nothing of it was stopped"
     asked = await browser.get(url)

@@ -576,10 +576,9 @@ def test_an_e_mail_about_a_discount_says_nothing_of_a_next_period_that_is_not_kn
 
 
 def test_with_a_console_no_e_mail_asks_a_customer_for_a_rest_call() -> None:
-    """Tokens of SCIM connections have no page yet, and a link of an invitation is that of the product."""
-    for stream, kind in EVERY:
-        if kind not in (Kind.SCIM_ACCESS_ENDING, Kind.INVITED):
-            found = email(stream, notification(kind, stream), links=with_console("https://console.example"))
-            assert not re.search(r"\b(GET|POST|PUT|DELETE) http", found.text), (stream, kind)
-    told = email(Stream.BILLING, notification(Kind.APPROVAL_NEEDED, Stream.BILLING), links=with_console("https://console.example"))
-    assert "To approve it: https://console.example/tenants/acme/orders/quotes/q1" in told.text
+    of_scim = notification(Kind.CHANGES_STOPPED, Stream.PEOPLE, source="scim/okta")
+    for stream, kind, told in (*((stream, kind, notification(kind, stream)) for stream, kind in EVERY), (Stream.PEOPLE, "scim", of_scim)):
+        found = email(stream, told, links=with_console("https://console.example"))
+        assert not re.search(r"\b(GET|POST|PUT|DELETE) http", found.text), (stream, kind)
+    quote = email(Stream.BILLING, notification(Kind.APPROVAL_NEEDED, Stream.BILLING), links=with_console("https://console.example"))
+    assert "To approve it: https://console.example/tenants/acme/orders/quotes/q1" in quote.text

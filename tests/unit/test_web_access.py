@@ -24,7 +24,12 @@ from tests.support.apps import KEY, all_apps, bearer, forged
 
 APPS = all_apps()
 SIGN_IN = ("links", "links/use", "links/choose", "identity-provider", "identity-provider/complete")
-OPEN = {("users", "POST", "/v1/token"), ("users", "POST", "/v1/invitations/accept"), ("users", "GET", "/.well-known/jwks.json")}
+OPEN = {
+    ("users", "POST", "/v1/token"),
+    ("users", "POST", "/v1/invitations/accept"),
+    ("users", "POST", "/v1/invitations/show"),
+    ("users", "GET", "/.well-known/jwks.json"),
+}
 OPEN |= {("users", "POST", "/v1/token/revoke"), *(("users", "POST", f"/v1/sign-in/{last}") for last in SIGN_IN)}
 ANY_TOKEN = {("invoicing", "GET", "/v1/modules"), ("invoicing", "GET", "/v1/plans"), ("users", "GET", "/v1/me")}
 

@@ -83,6 +83,7 @@ BOUNDED = {
     "ImportDecisions.expansions": MODULES,
     "PeoplePage.pools": "one of each module of the subscription",
     "PersonView.modules": MODULES,
+    "OpenedInvitation.modules": MODULES,
     "PersonView.roles": ROLES,
     "PersonRolesView.roles": ROLES,
     "PersonRolesView.group_roles": ROLES,

@@ -20,6 +20,7 @@ from services.console.pages import (
     home,
     identity_provider,
     import_people,
+    invitation,
     invoices,
     licences,
     new_tenant,
@@ -52,6 +53,7 @@ from shared.web.app import Edge, add_probes
 PAGES = (
     home,
     sign_in,
+    invitation,
     preferences,
     licences,
     buy_licences,

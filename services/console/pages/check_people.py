@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -86,7 +85,10 @@ async def _decide(page: Page, question: Question, path: str, body: Mapping[str, 
     return page.redirect(question.back, notice)
 
 
-def _duplicates(page: Page, source: str) -> Question:
+async def _duplicates(page: Page, source: str) -> Question:
+    sources = (await page.get("users", "sources", limit=LISTED_MAX)).need()["items"]
+    if not any(each["source"] == source and each["duplicates_held"] for each in sources):
+        raise NotThere
     return Question(
         page.gettext("Are they new people?"),
         page.gettext("They are new people"),
@@ -103,18 +105,18 @@ def _duplicates(page: Page, source: str) -> Question:
 @router.get("/duplicates")
 async def ask_about_duplicates(page: Managing, source: Source) -> Response:
     """Ask whether the new people of a source are new."""
-    return ask(page, _duplicates(page, source))
+    return ask(page, await _duplicates(page, source))
 
 
 @router.post("/duplicates")
 async def confirm_duplicates(page: Managing, source: Source) -> Response:
     """Let the new people of a source take seats."""
     notice = page.gettext("The new people take their seats now.")
-    return await _decide(page, _duplicates(page, source), "possible-duplicates/confirm", {"source": source}, notice)
+    return await _decide(page, await _duplicates(page, source), "possible-duplicates/confirm", {"source": source}, notice)
 
 
 async def _held(page: Page, source: str, step: str) -> Question:
-    found = (await page.get("users", f"held-events/{quote(source, safe='/')}", seconds=COMPARING_SECONDS_MAX)).need()
+    found = (await page.get("users", f"held-events/{url_part(source)}", seconds=COMPARING_SECONDS_MAX)).need()
     people, ended = found["external_ids"][:NAMED_MAX], found["would_end"]
     applying = [
         page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),

@@ -39,7 +39,7 @@ def _safe(path: str) -> str:
     return "/" if path.startswith("/sign-in") else page_of_console(path)
 
 
-async def _call(page: Page, path: str, body: Mapping[str, Any]) -> Any:
+async def ask_users(page: Page, path: str, body: Mapping[str, Any]) -> Any:
     """Ask users, as the browser's address: users limits the attempts of each."""
     client = page.request.client.host if page.request.client else ""
     return await page.wiring.services.send(None, "POST", "users", path, body, headers={"x-forwarded-for": client} if client else {})
@@ -68,7 +68,7 @@ async def request_link(page: Anonymous) -> Response:
         page.form.errors["email"] = page.gettext("Enter your e-mail address, for example ann@example.com.")
         return _show(page, 422, email=email, next=back, form=page.form)
     try:
-        await _call(page, "/v1/sign-in/links", {"email": email})
+        await ask_users(page, "/v1/sign-in/links", {"email": email})
     except Refusal as refusal:
         if refusal.problem.status == 429:
             return _show(page, 429, refusal.problem, email=email, next=back)
@@ -92,7 +92,7 @@ async def show_button(page: Anonymous, secret: Annotated[str, Query(max_length=2
 async def use_link(page: Anonymous) -> Response:
     """Use the link. If there is only one person to sign in as, sign in at once."""
     try:
-        used = await _call(page, "/v1/sign-in/links/use", {"secret": page.form["secret"]})
+        used = await ask_users(page, "/v1/sign-in/links/use", {"secret": page.form["secret"]})
         if len(used["choices"]) == 1:
             return await _choose(page, used["ticket"], used["choices"][0])
     except Refusal as refusal:
@@ -112,7 +112,7 @@ async def choose(page: Anonymous) -> Response:
 
 async def _choose(page: Page, ticket: str, choice: Mapping[str, Any]) -> Response:
     body = {"ticket": ticket, "user": choice["user"]} | ({"tenant": choice["tenant"]} if choice["tenant"] else {})
-    return await _signed_in(page, await _call(page, "/v1/sign-in/links/choose", body))
+    return await _signed_in(page, await ask_users(page, "/v1/sign-in/links/choose", body))
 
 
 async def _signed_in(page: Page, session: Mapping[str, Any]) -> Response:
@@ -153,7 +153,7 @@ async def start_with_provider(page: Anonymous) -> Response:
     company, back = page.form["company"], _safe(page.form["next"])
     redirect_uri = page.wiring.settings.console_url + CALLBACK
     try:
-        started = await _call(page, "/v1/sign-in/identity-provider", {"tenant": company, "redirect_uri": redirect_uri})
+        started = await ask_users(page, "/v1/sign-in/identity-provider", {"tenant": company, "redirect_uri": redirect_uri})
     except Refusal as refusal:
         if refusal.problem.status in (404, 422):
             page.form.errors["company"] = page.gettext(
@@ -185,7 +185,7 @@ async def complete_with_provider(
         kind = "sign-in-cancelled" if error == "access_denied" else "provider-refused"
         return _show(page, 409, Problem(kind, 409, ""), next=_safe(str(flow.get("next", "/"))))
     try:
-        session = await _call(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
+        session = await ask_users(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
     except Refusal as refusal:
         return _show(page, 409, refusal.problem, next=_safe(str(flow.get("next", "/"))))
     except Unavailable:

@@ -201,7 +201,7 @@ class DigestSender:
             scim_connections=f"{settings.users_url}/v1/tenants/{tenant_id}/scim-connections",
             people=f"{settings.users_url}/v1/tenants/{tenant_id}/people",
             possible_duplicates=f"{settings.users_url}/v1/tenants/{tenant_id}/possible-duplicates",
-            accept_page=settings.invitation_page_url.replace("{token}", MARKER),
+            accept_page=(settings.invitation_page_url or (address and f"{address}/invitation?token={{token}}")).replace("{token}", MARKER),
             accept=f"{settings.users_url}/v1/invitations/accept",
             ending=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/ending",
             plan_changes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/subscription/plan-changes",

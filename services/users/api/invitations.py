@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.users.api.dependencies import InContext, TenantId, UserId
+from services.users.api.dependencies import Context, InContext, TenantId, UserId
 from services.users.api.requests import AcceptInvitation
-from services.users.api.responses import AcceptedInvitation, InvitationToken
+from services.users.api.responses import AcceptedInvitation, InvitationToken, InvitedModuleView, OpenedInvitation
 from services.users.use_cases import invitations
 from shared.errors import NotFound, Refused
 from shared.web import Principal, access, answer, refusals
@@ -33,6 +33,43 @@ async def make_token(tenant: TenantId, user: UserId, context: InContext, service
     return answer(InvitationToken(token=token, expires_at=expires_at), 201)
 
 
+def _check_rate(context: Context, request: Request) -> tuple[tuple[str, str], float]:
+    """Return the caller, for whom a wrong token counts, and the time. Raises Refused."""
+    caller = ("invitation", request.client.host if request.client is not None else "")
+    now = context.clock.now().timestamp()
+    if wait := context.wrong_invitations.wait_seconds(caller, now):
+        raise Refused("too-many-requests", f"The token was wrong too many times. Try again in {wait} seconds.", retry_after_seconds=wait)
+    return caller, now
+
+
+@router.post("/v1/invitations/show", responses=refusals(404, 429), summary="Show what the link of an invitation is about")
+async def show_invitation(body: AcceptInvitation, request: Request, context: InContext) -> OpenedInvitation:
+    """Nothing is changed, so programs that check e-mails can open the page of a link as often as they like. The token is the only thing
+    that is needed."""
+    caller, now = _check_rate(context, request)
+    async with context.database.unit_of_work(None) as uow:
+        shown = await invitations.show(context.tenants, uow, body.token)
+    if shown is None:
+        context.wrong_invitations.count(caller, now)
+        raise NotFound("invitation with this token", "Ask for a new invitation.")
+    person = shown.person
+    assert person.record is not None, "of whom nothing is known, there is nothing to show"
+    return OpenedInvitation(
+        tenant=shown.tenant.tenant,
+        tenant_name=shown.stored.name,
+        user=person.user,
+        name=person.record.name,
+        login=person.record.login or None,
+        state=shown.state,
+        expires_at=person.account.invited_until,
+        time_zone=shown.stored.time_zone,
+        reserved=person.account.hold_until is not None,
+        modules=[InvitedModuleView(module=each, name=shown.names.get(each, each), state=state) for each, state in shown.modules.items()],
+        pending=person.answered < person.revision,
+        may_sign_in=person.standing.may_sign_in,
+    )
+
+
 @router.post(
     "/v1/invitations/accept",
     response_model=AcceptedInvitation,
@@ -40,12 +77,9 @@ async def make_token(tenant: TenantId, user: UserId, context: InContext, service
     summary="Accept an invitation",
 )
 async def accept_invitation(body: AcceptInvitation, request: Request, context: InContext) -> Response:
-    """The token in the link is the only thing that is needed, and it can be used once. The answer to a wrong token is the same whether it
-    was used, is void, or never existed."""
-    address = request.client.host if request.client is not None else ""
-    caller, now = ("invitation", address), context.clock.now().timestamp()
-    if wait := context.wrong_invitations.wait_seconds(caller, now):
-        raise Refused("too-many-requests", f"The token was wrong too many times. Try again in {wait} seconds.", retry_after_seconds=wait)
+    """The token in the link is the only thing that is needed, and it can be used once. The answer to a token that is not valid is the same
+    whether it was used, has expired or never existed; `POST /v1/invitations/show` tells more to the person who has the link."""
+    caller, now = _check_rate(context, request)
     async with context.database.unit_of_work(None) as uow:
         accepted = await invitations.accept(context.tenants, uow, body.token)
         if accepted is None:

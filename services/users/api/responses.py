@@ -66,6 +66,29 @@ class InvitationToken(BaseModel):
     expires_at: Instant
 
 
+class InvitedModuleView(BaseModel):
+    module: str
+    name: str
+    state: str | None = Field(description="After the acceptance: the state of the module, for example active, waiting or refused.")
+
+
+class OpenedInvitation(BaseModel):
+    """An invitation as its link shows it."""
+
+    tenant: str
+    tenant_name: str
+    user: str
+    name: str
+    login: str | None
+    state: str = Field(description="open, accepted, expired, replaced (by a later invitation) or withdrawn (the person may not log in)")
+    expires_at: Instant | None
+    time_zone: str = Field(description="The time zone of the tenant.")
+    reserved: bool = Field(description="Licences are reserved until the invitation ends.")
+    modules: list[InvitedModuleView]
+    pending: bool = Field(description="A change of the person is being decided.")
+    may_sign_in: bool = Field(description="The person may sign in to the console.")
+
+
 class AcceptedInvitation(BaseModel):
     tenant: str
     user: str

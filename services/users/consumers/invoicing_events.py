@@ -6,6 +6,7 @@ from typing import Final
 
 from services.users.consumers.message_tenant import peek_tenant
 from services.users.store import catalogue, pools, reevaluations
+from services.users.store.catalogue import ModuleRow
 from services.users.use_cases import subscription
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import UnitOfWork
@@ -90,7 +91,8 @@ class InvoicingEvents:
 
     async def on_module_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.ModuleDefined]) -> None:
         cause = reevaluations.cause_of(ACTOR, message.envelope)
-        await subscription.module_defined(uow, message.payload.module, tuple(sorted(message.payload.requires)), cause)
+        event = message.payload
+        await subscription.module_defined(uow, ModuleRow(event.module, event.name, tuple(sorted(event.requires))), cause)
         self._wake()
 
     async def on_plan_defined(self, uow: UnitOfWork, message: Message[invoicing_v1.PlanDefined]) -> None:

@@ -23,6 +23,16 @@ class InvitationState(StrEnum):
     EXPIRED = "expired"
 
 
+class TokenState(StrEnum):
+    """The state of the link of an invitation. The last three end it for good."""
+
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"  # the person was blocked or has left
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    REPLACED = "replaced"  # the invitation was sent again, with another link
+
+
 @dataclass(frozen=True, slots=True)
 class InvitationTerms:
     """For how long an invitation lasts, and whether it reserves licences."""

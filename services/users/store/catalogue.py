@@ -1,7 +1,7 @@
-"""The vendor's catalogue: the modules that each module requires, and the plans. It belongs to no tenant."""
+"""The vendor's catalogue: the modules with those that each of them requires, and the plans. It belongs to no tenant."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
@@ -16,6 +16,7 @@ from shared.schemas.invoicing_v1 import PlanDefined
 @dataclass(frozen=True, slots=True)
 class ModuleRow:
     module: str
+    name: str
     requires: tuple[str, ...]
 
 
@@ -44,8 +45,13 @@ async def requires(connection: AsyncConnection) -> Mapping[str, tuple[str, ...]]
     return {row.module: row.requires for row in await many(connection, _ALL, ModuleRow)}
 
 
-async def save(connection: AsyncConnection, module: str, requires: tuple[str, ...]) -> None:
-    await connection.execute(_SAVE, {"module": module, "requires": requires})
+async def names(connection: AsyncConnection) -> Mapping[str, str]:
+    """Return the names of the modules."""
+    return {row.module: row.name for row in await many(connection, _ALL, ModuleRow)}
+
+
+async def save(connection: AsyncConnection, module: ModuleRow) -> None:
+    await connection.execute(_SAVE, asdict(module))
 
 
 async def save_plan(connection: AsyncConnection, plan: PlanDefined) -> None:

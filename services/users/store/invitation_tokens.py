@@ -1,10 +1,10 @@
-"""The tokens of invitations. Only their hashes are stored."""
+"""The tokens of invitations. Only their hashes are stored. Those of a person's last invitation stay when it ends, and say why."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import LargeBinary, Text, bindparam, delete, insert, select
+from sqlalchemy import LargeBinary, Text, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, one, table_of
@@ -16,19 +16,20 @@ class InvitationTokenRow:
     user_id: str
     token_hash: bytes
     created_at: datetime
+    ended: str | None = None
 
 
 TOKENS: Final = table_of("invitation_tokens", InvitationTokenRow)
 
 _ADD: Final = insert(TOKENS)
 _FIND: Final = select(*columns_of(InvitationTokenRow, TOKENS)).where(TOKENS.c.token_hash == bindparam("of_hash", type_=LargeBinary))
-_DELETE: Final = delete(TOKENS).where(
-    TOKENS.c.tenant_id == bindparam("tenant", type_=Text), TOKENS.c.user_id == bindparam("user", type_=Text)
-)
+_OF_PERSON: Final = (TOKENS.c.tenant_id == bindparam("tenant", type_=Text)) & (TOKENS.c.user_id == bindparam("user", type_=Text))
+_DELETE_ENDED: Final = delete(TOKENS).where(_OF_PERSON, TOKENS.c.ended.is_not(None))
+_END: Final = update(TOKENS).where(_OF_PERSON).values(ended=bindparam("why", type_=Text))
 
 
-async def add(connection: AsyncConnection, tenant_id: str, user: str, token_hash: bytes, at: datetime) -> None:
-    await connection.execute(_ADD, {"tenant_id": tenant_id, "user_id": user, "token_hash": token_hash, "created_at": at})
+async def add(connection: AsyncConnection, row: InvitationTokenRow) -> None:
+    await connection.execute(_ADD, asdict(row))
 
 
 async def find(connection: AsyncConnection, token_hash: bytes) -> InvitationTokenRow | None:
@@ -36,6 +37,8 @@ async def find(connection: AsyncConnection, token_hash: bytes) -> InvitationToke
     return await one(connection, _FIND, InvitationTokenRow, of_hash=token_hash)
 
 
-async def delete_of(connection: AsyncConnection, tenant_id: str, user: str) -> int:
-    """Delete the tokens of a person; return how many there were."""
-    return (await connection.execute(_DELETE, {"tenant": tenant_id, "user": user})).rowcount
+async def end(connection: AsyncConnection, tenant_id: str, user: str, why: str) -> int:
+    """End the tokens of a person, and forget those that had ended before; return how many were valid. Call under the person's lock."""
+    given = {"tenant": tenant_id, "user": user}
+    await connection.execute(_DELETE_ENDED, given)
+    return (await connection.execute(_END, given | {"why": why})).rowcount

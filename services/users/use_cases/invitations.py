@@ -8,18 +8,23 @@ reservation, it requests them, and the policies of the pools decide.
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from services.users.domain import invitations as domain
 from services.users.domain import person as rules
-from services.users.domain.invitations import InvitationTerms
+from services.users.domain.invitations import InvitationTerms, TokenState
+from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Cause, Person, Tenant, command_of
 from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.status import Status
+from services.users.store import catalogue, module_states
 from services.users.store import invitation_tokens as tokens
 from services.users.store import people as people_store
+from services.users.store import tenants as tenants_store
+from services.users.store.invitation_tokens import InvitationTokenRow
+from services.users.store.tenants import StoredTenant
 from services.users.use_cases import known_people, licences, people
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.seats_questions import SeatsQuestions
@@ -94,7 +99,7 @@ async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before:
     invited = replace(before, account=terms.invited(before.account, tenant.now))
     (after,) = await known_people.as_of_today(tenant, uow, [invited])
     await check(tenant, uow, seats, after)
-    await tokens.delete_of(uow.connection, tenant.tenant, before.user)
+    await tokens.end(uow.connection, tenant.tenant, before.user, TokenState.REPLACED)
     person = await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=replace(cause, reason="invited")), None)
     publish_unless_reserving(tenant, uow, person, cause.actor)
     return person
@@ -116,7 +121,7 @@ async def new_token(tenant: Tenant, uow: UnitOfWork, user: str) -> tuple[str, da
     if until is None or not domain.is_open(person.account, tenant.now):
         raise Conflict("invitation-closed", "The person has no open invitation: it was accepted, or it has expired.")
     token = secrets.token_urlsafe(32)
-    await tokens.add(uow.connection, tenant.tenant, user, _hash(token), tenant.now)
+    await tokens.add(uow.connection, InvitationTokenRow(tenant.tenant, user, _hash(token), tenant.now))
     return token, until
 
 
@@ -130,16 +135,62 @@ async def accept(tenants: Tenants, uow: UnitOfWork, token: str) -> tuple[str, st
     Call in the scope of the system, and roll back if the answer is None. Raises Conflict while the tenant's test clock is advancing.
     """
     found = await tokens.find(uow.connection, _hash(token))
-    if found is None:
+    if found is None or found.ended is not None:
         return None
     await uow.scope(found.tenant_id)
     tenant = await tenants.for_write(found.tenant_id, uow)
     before = await people_store.lock(uow.connection, tenant.tenant, found.user_id, tenant.today)
-    # Under the person's lock, the token may be gone: another request was first.
-    if before is None or await tokens.delete_of(uow.connection, tenant.tenant, before.user) == 0:
+    # Under the person's lock, the token may have ended: another request was first.
+    if before is None or await tokens.end(uow.connection, tenant.tenant, before.user, TokenState.ACCEPTED) == 0:
         return None
     person = await _claim(tenant, uow, before)
     return None if person is None else (tenant.tenant, person.user)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An invitation as its link shows it. `modules`: what the person gets, with the state of each after the acceptance."""
+
+    tenant: Tenant
+    stored: StoredTenant
+    person: Person
+    state: TokenState
+    modules: Mapping[str, ModuleState | None]
+    names: Mapping[str, str]
+
+
+async def show(tenants: Tenants, uow: UnitOfWork, token: str) -> Shown | None:
+    """Return what the link of an invitation is about; None if there is none. Nothing is changed. Call in the scope of the system."""
+    found = await tokens.find(uow.connection, _hash(token))
+    if found is None:
+        return None
+    names = await catalogue.names(uow.connection)
+    await uow.scope(found.tenant_id)
+    tenant = await tenants.for_read(found.tenant_id, uow)
+    stored = await tenants_store.get(uow.connection, tenant.tenant)
+    person = await people_store.get(uow.connection, tenant.tenant, found.user_id, tenant.today)
+    if person is None or person.record is None or stored is None:
+        return None
+    state = _state_of(person, found.ended, tenant)
+    modules: Mapping[str, ModuleState | None]
+    if state is TokenState.ACCEPTED:
+        seats = (await module_states.load(uow.connection, tenant.tenant, [person.user]))[person.user]
+        modules = {each: seats[each].state if each in seats else ModuleState.PENDING for each in person.standing.required.modules}
+    else:
+        after = rules.with_standing(replace(person, account=domain.accepted(person.account)), tenant)
+        modules = dict.fromkeys(after.standing.required.modules)
+    return Shown(tenant, stored, person, state, modules, names)
+
+
+def _state_of(person: Person, ended: str | None, tenant: Tenant) -> TokenState:
+    """Return what a link still does. `ended`: why its token has ended, if it has."""
+    if ended == TokenState.ACCEPTED and person.standing.status in (Status.INACTIVE, Status.LEFT):
+        return TokenState.WITHDRAWN
+    if ended is not None:
+        return TokenState(ended)
+    if not domain.is_open(person.account, tenant.now):
+        return TokenState.EXPIRED
+    return TokenState.OPEN if person.standing.status in _INVITABLE else TokenState.WITHDRAWN
 
 
 async def claim_invitation(tenant: Tenant, uow: UnitOfWork, user: str) -> bool:
@@ -147,7 +198,7 @@ async def claim_invitation(tenant: Tenant, uow: UnitOfWork, user: str) -> bool:
     before = await people_store.lock(uow.connection, tenant.tenant, user, tenant.today)
     if before is None or await _claim(tenant, uow, before) is None:
         return False
-    await tokens.delete_of(uow.connection, tenant.tenant, user)
+    await tokens.end(uow.connection, tenant.tenant, user, TokenState.ACCEPTED)
     return True
 
 
@@ -168,7 +219,7 @@ async def expire(tenant: Tenant, uow: UnitOfWork, limit: int) -> int:
     for before, after in zip(ended, expired, strict=True):
         assert before.account.invited_until is not None
         await people.save(tenant, uow, rules.revise(before, after, at=tenant.now, cause=cause), None)
-        await tokens.delete_of(uow.connection, tenant.tenant, before.user)
+        await tokens.end(uow.connection, tenant.tenant, before.user, TokenState.EXPIRED)
         event = InvitationExpired(at=tenant.now, actor=_SYSTEM, user=before.user, expires_at=before.account.invited_until)
         uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=before.user)
     return len(ended)

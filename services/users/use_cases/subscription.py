@@ -6,6 +6,7 @@ from services.users.domain.person import Tenant
 from services.users.domain.subscription import Pool, subscribed_modules
 from services.users.store import catalogue, pools, reevaluations
 from services.users.store import tenants as tenants_store
+from services.users.store.catalogue import ModuleRow
 from services.users.store.reevaluations import Cause, ReevaluationKind
 from services.users.store.tenants import Lock
 from shared.database import UnitOfWork
@@ -47,14 +48,14 @@ async def activated(tenant: Tenant, uow: UnitOfWork, decision_id: DecisionId, ca
         await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.POOL_OPENED, cause)
 
 
-async def module_defined(uow: UnitOfWork, module: str, requires: tuple[str, ...], cause: Cause) -> None:
-    """Record which modules a module of the catalogue requires. If it changes, people with that module are evaluated again. Call in the
-    scope of no tenant."""
+async def module_defined(uow: UnitOfWork, module: ModuleRow, cause: Cause) -> None:
+    """Record a module of the catalogue. If it requires other modules than before, people with it are evaluated again. Call in the scope of
+    no tenant."""
     known = await catalogue.requires(uow.connection)
-    await catalogue.save(uow.connection, module, requires)
-    if known.get(module, ()) != requires:
-        tenants = await pools.tenants_of(uow.connection, module)
-        await reevaluations.add_many(uow.connection, tenants, ReevaluationKind.CATALOGUE, cause, module)
+    await catalogue.save(uow.connection, module)
+    if known.get(module.module, ()) != module.requires:
+        tenants = await pools.tenants_of(uow.connection, module.module)
+        await reevaluations.add_many(uow.connection, tenants, ReevaluationKind.CATALOGUE, cause, module.module)
 
 
 async def apply(tenant: str, uow: UnitOfWork) -> None:

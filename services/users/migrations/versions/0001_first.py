@@ -211,6 +211,7 @@ CREATE TABLE invitation_tokens (
     user_id text NOT NULL,
     token_hash bytea NOT NULL,
     created_at timestamptz NOT NULL,
+    ended text CHECK (ended IN ('accepted', 'expired', 'replaced')),
     PRIMARY KEY (token_hash)
 )"""
 
@@ -256,6 +257,7 @@ CREATE TABLE subscriptions (
 _CATALOGUE = """
 CREATE TABLE catalogue_modules (
     module text PRIMARY KEY,
+    name text NOT NULL,
     requires text[] NOT NULL
 )"""
 _PLANS = """
