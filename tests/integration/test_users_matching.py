@@ -101,6 +101,19 @@ async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench
     assert (await company.rest.call("PUT", path, {"position": 1, "match_by": ["login"]})).status_code == 200, "the order is the same"
 
 
+async def test_the_report_of_another_source_that_ends_a_conflict_links_the_person_in_conflict(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann"), "2": person("cat")})
+    await company.report(company.second, {"7": person("ann")})
+    await company.report(company.second, {"8": person("ann")})
+    assert (await company.everybody())["8"]["conflict"]["reason"] == "same_source"
+    await company.report(company.first, {"1": person("bob"), "2": person("ann")})
+    found = await company.everybody()
+    assert [(each["source"], each["external_id"]) for each in found["2"]["timelines"]] == [(company.first, "2"), (company.second, "8")]
+    assert (sorted(found), found["2"]["status"]) == (["1", "2"], "active")
+    assert (await bench.events(company.tenant, PersonLinked))[-1].external_id == "8"
+
+
 async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
     """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
     company = await Company.open(bench)

@@ -99,7 +99,10 @@ async def apply_statements(
     change = Changing(tenant, uow, known, matched, leavers=leavers)
     senders = {Key(each.source, each.external_id): each for each in received}
     for key in matched.links:
-        senders[key].run(partial(change.publish_link, key))
+        if key in senders:
+            senders[key].run(partial(change.publish_link, key))
+        else:  # of another source, whose conflict these statements end
+            change.publish_link(key)
     if together:
         for user, step in {known.users[step.key]: step for step in steps}.items():
             change.person(user, step.received)
