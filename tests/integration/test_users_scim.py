@@ -776,6 +776,10 @@ async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: 
     assert (await modules(yan), await groups_of("yan")) == (["documents"], [])
     assert (await client.call("DELETE", f"/Groups/{timers['id']}")).status_code == 204
     assert (await modules(user), await groups_of("zoe")) == (["documents"], [])
+    own = (await rest.post(f"/v1/tenants/{tenant}/roles", {"name": "Auditor", "rights": ["log:read"]}))["role"]
+    await rest.put(f"{groups}/{(await client.create_group('Empty'))['id']}", {"role": own})
+    in_use = await rest.call("DELETE", f"/v1/tenants/{tenant}/roles/{own}", if_match='"1"')
+    assert (in_use.status_code, in_use.json().get("groups")) == (409, 1), "who joins the group later gets the role"
     await rest.put(f"{groups}/{writers['id']}", {})
     assert (await modules(user), await modules(yan)) == (["documents", "time"], []), "the department decides again"
 

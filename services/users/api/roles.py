@@ -106,7 +106,7 @@ async def change_role(
 
 @router.delete("/roles/{role}", status_code=204, responses=refusals(409, 412, 428), summary="Delete a role (If-Match)")
 async def delete_role(tenant: TenantId, role: RoleId, context: InContext, principal: RolesManager, if_match: IfMatch = None) -> Response:
-    """A role that people hold cannot be deleted."""
+    """A role that people hold, or that a SCIM group gives, cannot be deleted."""
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
         known = await roles.own_role(uow, tenant, role)
