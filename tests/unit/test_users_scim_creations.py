@@ -85,3 +85,24 @@ async def test_connections_do_not_wait_for_each_other() -> None:
     assert await together(fast, "bob", caller=ENTRA, creations=creations) == ["BOB"]
     slow.go_on.set()
     assert await waiting == "ANN"
+
+
+async def test_several_requests_at_a_time_are_stored_together_also_the_next_ones_of_their_clients() -> None:
+    stored, creations = Stored(), Creations()
+
+    async def client(number: int) -> None:
+        for turn in range(4):
+            await create(creations, stored, f"{number}.{turn}")
+
+    clients = [asyncio.create_task(client(number)) for number in range(8)]
+    await asyncio.sleep(0)
+    stored.go_on.set()
+    await asyncio.gather(*clients)
+    assert [len(names) for names in stored.transactions] == [1, 8, 8, 8, 7]
+
+
+async def test_one_request_at_a_time_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.users.scim.creations.MOMENT_SECONDS", 3600)
+    stored, creations = Stored(), Creations()
+    stored.go_on.set()
+    assert [await create(creations, stored, name) for name in ("ann", "bob", "cas")] == ["ANN", "BOB", "CAS"]
