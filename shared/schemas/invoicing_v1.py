@@ -390,6 +390,8 @@ class SecondApprovalNeeded(InvoicingEvent):
     gross_minor: int
     charge: str  # now | next_invoice
     expires_at: Instant
+    last_day: date | None = None  # the last one on which a quote that is issued again can be approved: then its period ends
+    reminds: bool = False  # the last day is near. The quotes of the days between are no news for anybody
 
 
 class QuoteExpired(InvoicingEvent):

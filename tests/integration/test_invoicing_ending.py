@@ -61,7 +61,7 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     assert await end(bench, tenant) == shown, "ending it again changes nothing"
     assert (await call(bench, "GET", tenant, "licences"))["following_renewal"] is None
     quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
-    assert quote["notes"] == ["The subscription still ends on 2013-12-01. The licences can be used until then."]
+    assert quote["notes"] == ["The subscription still ends on December 1, 2013. The licences can be used until then."]
     assert (quote["net_minor"], quote["next_period"]["added_net_minor"], order["status"]) == (640, 0, "completed")
     await change(bench, tenant, seats_v1.PoolExpanded, "time", 1)
     await change(bench, tenant, seats_v1.PoolReduced, "documents", -1, reduce_at="now")

@@ -149,10 +149,18 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     for quote in (late, dropped):
         await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, subject="bo")
     await bench.ok("POST", dropped["withdraw_url"], {}, tenant=tenant, **BUY)
+    for day in (28, 29, 30):
+        await bench.advance_clock(tenant, datetime(2013, 11, day, 9, tzinfo=UTC))
+    told = (await bench.events(tenant, invoicing_v1.SecondApprovalNeeded))[len(asked) + 2 :]
+    assert [(each.lines[0].days, each.reminds, str(each.last_day)) for each in told] == [
+        (days, days == 2, "2013-11-30") for days in (3, 2, 1)
+    ], "one reminder, before the last day"
+    for quote in (late["quote"], told[1].quote):
+        assert (await bench.ok("GET", f"/v1/tenants/{tenant}/quotes/{quote}", tenant=tenant, **BUY))["replaced_by"] == told[2].quote
     await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
     (expired,) = await bench.events(tenant, invoicing_v1.QuoteExpired)
-    assert (expired.quote, expired.reason, expired.requested_by.id) == (late["quote"], "period_changed", "ann")
-    assert await ids_of(bench, tenant, "quotes", state="expired") == [late["quote"]]
+    assert (expired.quote, expired.reason, expired.requested_by.id) == (told[2].quote, "period_changed", "ann")
+    assert await ids_of(bench, tenant, "quotes", state="expired") == [told[2].quote]
     assert await ids_of(bench, tenant, "quotes", state="waiting_for_approval") == []
     assert [event.waited for event in await bench.events(tenant, invoicing_v1.QuoteWithdrawn)] == [True]
 

@@ -23,6 +23,7 @@ from services.console.pages import make_app
 from services.console.settings import Settings
 from services.console.wiring import Wiring, wired
 from shared.clock import FixedClock
+from shared.schemas.base import format_instant
 from shared.schemas.rights import TENANT_RIGHTS
 from shared.web.auth import Verifier
 from tests.support.apps import KEY, forged
@@ -446,6 +447,7 @@ class Company:
             "estimate": None,
             "new_module": None,
             "order": None,
+            "replaced_by": None,
             "your_approval": "waits" if self.needs_second else "orders",
             "history": [{"state": "open", "at": "2026-03-05T08:00:00.000Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
         } | more
@@ -467,7 +469,13 @@ class Company:
         self.quotes[quote] |= {"state": "activated", "your_approval": None}
         order = f"o{next(self._numbers)}"
         module = self.modules.setdefault(line["module"], Module(line["module"].capitalize(), False, 0, 0))
-        self.orders[order] = {"order": order, "status": "pending", "module": line["module"], "add": line["quantity"]}
+        self.orders[order] = {
+            "order": order,
+            "status": "pending",
+            "decided_at": None,
+            "module": line["module"],
+            "add": line["quantity"],
+        }
         module.pending.append({"order": order, "add": line["quantity"]})
         if self.decides:
             self.decide(order)
@@ -483,7 +491,7 @@ class Company:
             module.next_period = module.bought
         cleared = min(module.flagged, max(0, module.bought - module.active - module.held))
         module.flagged, module.active = module.flagged - cleared, module.active + cleared
-        found["status"] = "completed"
+        found |= {"status": "completed", "decided_at": format_instant(NOW)}
 
     def _reduce(self, request: httpx.Request) -> httpx.Response:
         (item,) = orjson.loads(request.content)["items"]
@@ -497,6 +505,7 @@ class Company:
         self.reductions[reduction] = {
             "reduction": reduction,
             "status": "offered",
+            "decided_at": None,
             "takes_effect": "period_end",
             "items": [{"module": name, "before": before, "total": total}],
             "currency": "CHF",
@@ -511,7 +520,7 @@ class Company:
         found = self.reductions[reduction]
         (item,) = found["items"]
         self.modules[item["module"]].next_period = item["total"]
-        found["status"] = "completed"
+        found |= {"status": "completed", "decided_at": format_instant(NOW)}
         return reply(found, 202)
 
 

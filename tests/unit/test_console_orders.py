@@ -1,6 +1,7 @@
 """The pages about orders, quotes and requests, with the REST of invoicing in memory."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -66,6 +67,10 @@ async def test_a_quote_is_approved_or_withdrawn_on_its_page_and_shows_who_did_it
     assert "requested 5 Mar 2026, 09:00 Ann Müller" in page
     done = await browser.post(f"{ORDERS}/quotes/{quote}/approve")
     assert "The licences were added and can be used now." in words(done)
+    address = done.url.raw_path.decode()
+    assert "?order=" in address
+    bench.clock.at += timedelta(minutes=10)
+    assert "The licences were added" not in words(await browser.get(address)), "a bookmark or a late reload shows no old result"
     other = await quoted(bench)
     await browser.get(f"{ORDERS}/quotes/{other}")
     gone = words(await browser.post(f"{ORDERS}/quotes/{other}/withdraw"))
@@ -82,7 +87,7 @@ async def test_two_people_approve_and_each_sees_what_their_own_approval_does(ben
     waits = words(await browser.post(f"{ORDERS}/quotes/{quote}/approve"))
     assert "Your approval is recorded." in waits
     assert "Waits for a second approver" in waits
-    assert "another person with the right to buy has to approve it" in waits
+    assert "You have approved this purchase. Another person with the right to buy has to approve it too." in waits
     assert "Approve for" not in waits
     assert "Waits for a second approver" in words(await browser.get(ORDERS))
     bench.company.answers[f"POST {REST}/quotes/{quote}/approve"] = problem(
@@ -90,6 +95,14 @@ async def test_two_people_approve_and_each_sees_what_their_own_approval_does(ben
     )
     again = await browser.post(f"{ORDERS}/quotes/{quote}/approve")
     assert (again.status_code, "Another person with the right to buy must approve this purchase." in words(again)) == (409, True)
+    bench.company.quotes[quote]["approvals"][0]["by"]["id"] = "bob"
+    assert "You have requested this purchase." in words(await browser.get(f"{ORDERS}/quotes/{quote}"))
+    bench.company.quotes[quote] |= {"state": "open", "approvals": []}
+    over = await browser.get(f"{ORDERS}/quotes/{quote}")
+    assert "exceeds what is left of your company's monthly budget, and nobody can approve it" in words(over)
+    assert "settings#purchases" in over.text
+    bench.company.quotes[quote] |= {"state": "replaced", "your_approval": None, "replaced_by": "q9"}
+    assert f"{ORDERS}/quotes/q9" in (await browser.get(f"{ORDERS}/quotes/{quote}")).text, "a link of an e-mail leads to the newest quote"
 
 
 @pytest.mark.parametrize("why", ["quote-expired", "quote-outdated", "price-list-changed"])

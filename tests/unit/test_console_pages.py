@@ -285,7 +285,7 @@ async def test_A9_a_refused_order_or_reduction_says_why_and_what_to_do(
     bench: ConsoleBench, kind: str, reason: str, detail: dict[str, Any], says: str
 ) -> None:
     found = bench.company.orders if kind == "order" else bench.company.reductions
-    found["r1"] = {"status": "refused", "reason": reason, "detail": detail}
+    found["r1"] = {"status": "refused", "reason": reason, "detail": detail, "decided_at": "2026-03-05T09:00:00.000Z"}
     assert says in words(await bench.signed_in().get(f"{LICENCES}?{kind}=r1"))
 
 

@@ -191,6 +191,16 @@ def test_B5_T21_a_quote_shows_the_whole_next_period_and_what_it_cancels() -> Non
     assert said(quote) == [f"{more} your reduction."]
     harness.next_period["time"] = 0
     assert said(offer(harness, Item("time", add=1)))[0].endswith("DKK 36.00 because the purchase cancels the closing.")
+    german = [note.replace("\N{NO-BREAK SPACE}", " ") for note in notes_of(quote, "de-AT")]
+    assert german == [
+        "DKK 24,00 mehr für den nächsten Zeitraum: DKK 12,00 für die Lizenz, DKK 12,00, weil der Kauf Ihre Reduzierung aufhebt."
+    ]
+    assert said(quote) == [note.replace("\N{NO-BREAK SPACE}", " ") for note in notes_of(quote, "ja")], "other languages get English"
+    ending = quote.model_copy(update={"next_period": None, "ends_on": date(2026, 4, 1), "cancels_closing": ("docs",)})
+    assert notes_of(ending, "fr") == [
+        "docs devait fermer à la fin de la période. L’achat le conserve.",
+        "L’abonnement se termine toujours le 1 avril 2026. Les licences restent utilisables jusque-là.",
+    ]
 
 
 def test_a_change_at_the_first_instant_of_a_period_is_part_of_its_opening() -> None:

@@ -139,6 +139,10 @@ def test_the_PDF_states_reverse_charge_and_test_invoices() -> None:
     assert "Pleasepay" not in text
     assert "Reversecharge:VATistobeaccountedforbytherecipient." in text
     assert "notataxdocument" in text
+    _, _, credit = read(invoice(kind="credit_note", test=True))
+    assert "Thisisarehearsal:nobodyowesanything.Arealcreditnotewouldcredit€39.00." in credit
+    assert "Weoweyou" not in credit
+    assert "Weoweyou€39.00" in read(invoice(kind="credit_note"))[2]
 
 
 def test_a_long_invoice_has_numbered_pages_and_repeats_its_header() -> None:

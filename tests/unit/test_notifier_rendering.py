@@ -560,6 +560,8 @@ def test_the_e_mail_about_a_second_approval_says_who_can_give_it() -> None:
     for approved_by, who in (("anna", "but not the one who requested it (anna)"), ("u1", "who has already approved it (Bo Berg)")):
         needed = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, approved_by={"kind": "user", "id": approved_by})
         assert who in email(Stream.BILLING, needed).text
+    reminder = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, replaces="q0", last_day="2013-11-30")
+    assert "It can be approved until 30 November 2013. Then the period ends" in " ".join(email(Stream.BILLING, reminder).text.split())
 
 
 def test_rules_for_purchases_that_the_plan_decides_are_shown_so() -> None:

@@ -29,6 +29,7 @@ Chosen = Annotated[str, Query(max_length=100)]
 HISTORY_DAYS: Final = 90
 CHANGES_SHOWN: Final = 8
 NAMED_MAX: Final = 8
+NEWS: Final = timedelta(minutes=10)  # so long the page of an order or a reduction says how it went
 CHANGES: Final = (  # of the numbers, as the action log names them
     "licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_restored", "pool_opened",
     "pool_close_scheduled", "pool_closed", "period_started",
@@ -100,6 +101,8 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         page.get("invoicing", f"orders/{url_part(order)}") if order else page.nothing(),
         page.get("invoicing", f"reductions/{url_part(reduction)}") if reduction else page.nothing(),
     )
+    order, ordered = (order, ordered) if _is_news(ordered, page) else ("", page.no_part())
+    reduction, reduced = (reduction, reduced) if _is_news(reduced, page) else ("", page.no_part())
     shown: dict[str, Any] = {
         "licences": licences,
         "counts": counts,
@@ -121,6 +124,13 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         shown["direct"] = buys_directly(open_items)
         shown["attention"] = attention_of(rows, licences.value, subscription, emails, open_items, page)
     return shown
+
+
+def _is_news(result: Part, page: Page) -> bool:
+    """Tell whether an order or a reduction in the address is still worth a message: a page that is loaded again later, or that was kept as
+    a bookmark, shows no old result as if it had just happened."""
+    decided_at = result.value["decided_at"] if result.ok else None
+    return decided_at is None or page.now - as_moment(decided_at) < NEWS
 
 
 async def _use(page: Page, licences: Mapping[str, Any], module: str, history: Part, *, with_forecast: bool) -> dict[str, Any]:

@@ -86,10 +86,11 @@ async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath, principal: R
         assert stored is not None
         history = history_of(stored.issued, await store.quotes.steps(uow.connection, tenant, quote))
         about = await store.tenants.find(uow.connection, tenant)
+        newest = await store.quotes.newest(uow.connection, tenant, quote) if found.state == store.quotes.REPLACED else None
         outcome = None
         if about is not None and principal.may(ACCOUNT_BUY):
             outcome = await outcome_of_approval(uow, tenant, stored, actor_of(principal), time_of(about, wiring.clock))
-    return found.model_copy(update={"history": history, "your_approval": outcome})
+    return found.model_copy(update={"history": history, "your_approval": outcome, "replaced_by": newest})
 
 
 @router.post("/{quote}/withdraw", summary="Withdraw a quote", responses=refusals(409))

@@ -9,7 +9,7 @@ from typing import Any
 from services.invoicing.documents.e_invoice import e_invoice
 from services.invoicing.documents.party import Party
 from services.invoicing.documents.payment_code import payment_code
-from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, LANGUAGES, TEXTS
+from services.invoicing.documents.translations import CREDIT_NOTE_TEXTS, texts_in
 from services.invoicing.domain.account import CREDIT_NOTE
 from services.invoicing.domain.formats import Format, has_xml
 from shared.money import (
@@ -19,7 +19,6 @@ from shared.money import (
     format_number,
     format_percent,
     format_short_day,
-    locale_of,
     minor_units,
 )
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine
@@ -110,11 +109,9 @@ def _shown(
     corrected: Sequence[tuple[str, date]],
     document_format: Format,
 ) -> dict[str, Any]:
-    language = LANGUAGES.get(locale_of(locale).language, locale_of(locale).language)
-    language, locale = (language, locale) if language in TEXTS else ("en", "en")
-    texts = TEXTS[language]
+    language, locale, texts = texts_in(locale)
     if invoice.kind == CREDIT_NOTE:
-        texts = texts | {name: texts[instead] for name, instead in CREDIT_NOTE_TEXTS.items()}
+        texts = {**texts, **{name: texts[instead] for name, instead in CREDIT_NOTE_TEXTS.items()}}
     writer = _Writer(invoice, locale, texts, modules, {charge.charge: charge for charge in charges})
     categories = list(dict.fromkeys(tax.category for tax in invoice.taxes))
     return {
@@ -186,7 +183,7 @@ def _payment(writer: _Writer, seller: Party) -> list[str]:
     invoice, texts = writer.invoice, writer.texts
     gross, due = writer.amount(invoice.gross_minor), format_day(invoice.due_on, writer.locale)
     if invoice.kind == CREDIT_NOTE:
-        return [texts["credit_terms"].format(gross=gross)]
+        return [texts["test_credit_terms" if invoice.test else "credit_terms"].format(gross=gross)]
     if invoice.gross_minor == 0:
         return [texts["settled"]]
     if invoice.test:

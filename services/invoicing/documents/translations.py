@@ -1,4 +1,9 @@
-"""The words of an invoice in each language that invoices are written in. Every other locale gets English."""
+"""The words of documents, and of the sentences beside the amounts of quotes, in each language that documents are written in. Every other
+locale gets English."""
+
+from collections.abc import Mapping
+
+from shared.money import locale_of
 
 _EN = {
     "title": "Invoice",
@@ -58,6 +63,18 @@ _EN = {
     "note_O": "Not subject to VAT.",
     "test": "Made on a test clock, as a rehearsal: this is not a tax document, and nothing is to be paid.",
     "test_terms": "Nothing is to be paid. A real invoice would ask for {gross} by {due}.",
+    "test_credit_terms": "This is a rehearsal: nobody owes anything. A real credit note would credit {gross}.",
+    "quote_credit": "{net} now: {charge} less a credit of {credit}.",
+    "quote_more": "{total} more for the next period: {added} for {licences}, {back} because the purchase cancels {cancelled}.",
+    "quote_licence": "the licence",
+    "quote_licences": "the licences",
+    "quote_reduction": "your reduction",
+    "quote_closing": "the closing",
+    "quote_plan_change": "the scheduled change of plan",
+    "quote_kept": "{module} was to close at the end of the period. The purchase keeps it.",
+    "quote_ends": "The subscription still ends on {day}. The licences can be used until then.",
+    "estimate_today": "If you approve it today, the rest of the period costs {net} net.",
+    "estimate_later": "With each later day, it costs {less} less.",
 }
 _DA = {
     "title": "Faktura",
@@ -117,6 +134,18 @@ _DA = {
     "note_O": "Ikke momspligtig.",
     "test": "Lavet på et testur, til afprøvning: dette er ikke et bilag, og der skal ikke betales noget.",
     "test_terms": "Der skal ikke betales noget. På en rigtig faktura ville {gross} forfalde den {due}.",
+    "test_credit_terms": "Dette er en prøve: ingen skylder noget. En rigtig kreditnota ville kreditere {gross}.",
+    "quote_credit": "{net} nu: {charge} minus en kredit på {credit}.",
+    "quote_more": "{total} mere for næste periode: {added} for {licences}, {back} fordi købet ophæver {cancelled}.",
+    "quote_licence": "licensen",
+    "quote_licences": "licenserne",
+    "quote_reduction": "din reduktion",
+    "quote_closing": "lukningen",
+    "quote_plan_change": "det planlagte planskift",
+    "quote_kept": "{module} skulle lukke ved periodens slutning. Købet beholder modulet.",
+    "quote_ends": "Abonnementet slutter stadig den {day}. Licenserne kan bruges indtil da.",
+    "estimate_today": "Hvis du godkender det i dag, koster resten af perioden {net} uden moms.",
+    "estimate_later": "For hver senere dag koster det {less} mindre.",
 }
 _DE = {
     "title": "Rechnung",
@@ -176,6 +205,18 @@ _DE = {
     "note_O": "Nicht steuerbar.",
     "test": "Auf einer Testuhr erstellt, zur Probe: kein Steuerbeleg, es ist nichts zu zahlen.",
     "test_terms": "Es ist nichts zu zahlen. Bei einer echten Rechnung wären {gross} bis zum {due} zu zahlen.",
+    "test_credit_terms": "Dies ist eine Probe: Niemand schuldet etwas. Eine echte Rechnungskorrektur würde {gross} gutschreiben.",
+    "quote_credit": "{net} jetzt: {charge} abzüglich einer Gutschrift von {credit}.",
+    "quote_more": "{total} mehr für den nächsten Zeitraum: {added} für {licences}, {back}, weil der Kauf {cancelled} aufhebt.",
+    "quote_licence": "die Lizenz",
+    "quote_licences": "die Lizenzen",
+    "quote_reduction": "Ihre Reduzierung",
+    "quote_closing": "die Schließung",
+    "quote_plan_change": "den geplanten Planwechsel",
+    "quote_kept": "{module} sollte zum Ende des Zeitraums schließen. Der Kauf behält das Modul.",
+    "quote_ends": "Das Abonnement endet weiterhin am {day}. Bis dahin können die Lizenzen genutzt werden.",
+    "estimate_today": "Wenn Sie heute zustimmen, kostet der Rest des Zeitraums {net} netto.",
+    "estimate_later": "Mit jedem späteren Tag kostet er {less} weniger.",
 }
 _NO = {
     "title": "Faktura",
@@ -235,6 +276,18 @@ _NO = {
     "note_O": "Ikke merverdiavgiftspliktig.",
     "test": "Laget på en testklokke, til prøve: dette er ikke et bilag, og ingenting skal betales.",
     "test_terms": "Ingenting skal betales. En ekte faktura ville be om {gross} innen {due}.",
+    "test_credit_terms": "Dette er en prøve: ingen skylder noe. En ekte kreditnota ville kreditere {gross}.",
+    "quote_credit": "{net} nå: {charge} minus en kreditt på {credit}.",
+    "quote_more": "{total} mer for neste periode: {added} for {licences}, {back} fordi kjøpet opphever {cancelled}.",
+    "quote_licence": "lisensen",
+    "quote_licences": "lisensene",
+    "quote_reduction": "reduksjonen deres",
+    "quote_closing": "lukkingen",
+    "quote_plan_change": "det planlagte planbyttet",
+    "quote_kept": "{module} skulle lukkes ved slutten av perioden. Kjøpet beholder modulen.",
+    "quote_ends": "Abonnementet avsluttes fortsatt {day}. Lisensene kan brukes til da.",
+    "estimate_today": "Hvis dere godkjenner det i dag, koster resten av perioden {net} uten MVA.",
+    "estimate_later": "For hver senere dag koster det {less} mindre.",
 }
 _SV = {
     "title": "Faktura",
@@ -294,6 +347,18 @@ _SV = {
     "note_O": "Omfattas inte av moms.",
     "test": "Skapad på en testklocka, på prov: detta är inget underlag och inget ska betalas.",
     "test_terms": "Inget ska betalas. En riktig faktura skulle begära {gross} senast den {due}.",
+    "test_credit_terms": "Detta är ett prov: ingen är skyldig något. En riktig kreditfaktura skulle kreditera {gross}.",
+    "quote_credit": "{net} nu: {charge} minus en kredit på {credit}.",
+    "quote_more": "{total} mer för nästa period: {added} för {licences}, {back} eftersom köpet upphäver {cancelled}.",
+    "quote_licence": "licensen",
+    "quote_licences": "licenserna",
+    "quote_reduction": "er minskning",
+    "quote_closing": "stängningen",
+    "quote_plan_change": "det planerade planbytet",
+    "quote_kept": "{module} skulle stängas vid periodens slut. Köpet behåller modulen.",
+    "quote_ends": "Abonnemanget upphör fortfarande den {day}. Licenserna kan användas till dess.",
+    "estimate_today": "Om ni godkänner det i dag kostar resten av perioden {net} exklusive moms.",
+    "estimate_later": "För varje senare dag kostar det {less} mindre.",
 }
 _FR = {
     "title": "Facture",
@@ -353,6 +418,18 @@ _FR = {
     "note_O": "Non soumis à la TVA.",
     "test": "Établi avec une horloge de test, à titre d’essai : ce n’est pas une pièce comptable et rien n’est à payer.",
     "test_terms": "Rien n’est à payer. Une vraie facture demanderait {gross} au plus tard le {due}.",
+    "test_credit_terms": "Ceci est un essai : personne ne doit rien. Un véritable avoir créditerait {gross}.",
+    "quote_credit": "{net} maintenant : {charge} moins un crédit de {credit}.",
+    "quote_more": "{total} de plus pour la période suivante : {added} pour {licences}, {back} car l’achat annule {cancelled}.",
+    "quote_licence": "la licence",
+    "quote_licences": "les licences",
+    "quote_reduction": "votre réduction",
+    "quote_closing": "la fermeture",
+    "quote_plan_change": "le changement de formule prévu",
+    "quote_kept": "{module} devait fermer à la fin de la période. L’achat le conserve.",
+    "quote_ends": "L’abonnement se termine toujours le {day}. Les licences restent utilisables jusque-là.",
+    "estimate_today": "Si vous l’approuvez aujourd’hui, le reste de la période coûte {net} HT.",
+    "estimate_later": "Chaque jour de plus, il coûte {less} de moins.",
 }
 CREDIT_NOTE_TEXTS = {
     "title": "credit_note",
@@ -364,3 +441,10 @@ CREDIT_NOTE_TEXTS = {
 TEXTS = {"en": _EN, "da": _DA, "de": _DE, "no": _NO, "sv": _SV, "fr": _FR}
 LANGUAGES = {"nb": "no", "nn": "no"}  # a locale's language → the one of its texts
 assert all(texts.keys() == _EN.keys() for texts in TEXTS.values()), "a language lacks a text"
+
+
+def texts_in(locale: str) -> tuple[str, str, Mapping[str, str]]:
+    """Return the language of the texts for a locale, the locale in which its amounts and days are written, and the texts."""
+    found = locale_of(locale).language
+    language = LANGUAGES.get(found, found)
+    return (language, locale, TEXTS[language]) if language in TEXTS else ("en", "en", TEXTS["en"])

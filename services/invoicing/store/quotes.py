@@ -158,6 +158,13 @@ async def steps(connection: AsyncConnection, tenant_id: str, quote_id: str) -> l
     return await many(connection, _STEPS, QuoteStep, tenant=tenant_id, of_quote=quote_id)
 
 
+async def newest(connection: AsyncConnection, tenant_id: str, quote_id: str) -> str:
+    """Return the quote that stands for this one now. One that waits for its second approver is another one on each day."""
+    while replaced := [each for each in await steps(connection, tenant_id, quote_id) if each.state == REPLACED]:
+        quote_id = detail_of(replaced[-1])["quote"]
+    return quote_id
+
+
 def detail_of(step: QuoteStep) -> Mapping[str, Any]:
     found: Mapping[str, Any] = orjson.loads(step.detail)
     return found

@@ -106,8 +106,7 @@ async def still_open(uow: UnitOfWork, tenant_id: str, quote_id: str, at: datetim
         case store.quotes.OPEN | store.quotes.WAITING:
             return found
         case store.quotes.REPLACED:
-            (*_, step) = await store.quotes.steps(uow.connection, tenant_id, quote_id)
-            new, day = store.quotes.detail_of(step)["quote"], found.issued.priced_for
+            new, day = await store.quotes.newest(uow.connection, tenant_id, quote_id), found.issued.priced_for
             raise Conflict("quote-replaced", f"The quote was made for {day}. Approve the quote of today instead: {new}.", quote=new)
         case store.quotes.EXPIRED:
             day = found.issued.priced_for

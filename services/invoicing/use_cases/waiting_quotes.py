@@ -23,6 +23,7 @@ from shared.schemas.invoicing_v1 import QuoteExpired, QuoteIssued, SecondApprova
 REISSUE: Final = "reissue_quote"  # kind of the due action; its reference is the quote
 PRICES_CHANGED: Final = "price_list_changed"
 A_DAY: Final = timedelta(days=1)
+REMINDER_DAYS: Final = 2  # those who can approve get one reminder, when a waiting quote has so many days left
 
 
 async def wait_for_second(
@@ -31,6 +32,7 @@ async def wait_for_second(
     """Let a quote wait for its second approver, at most until the end of its local day. `replaced`: it is issued again in place of this
     quote, with the approval that was given."""
     quote, c = found.issued, uow.connection
+    left = quote.lines[0].days
     until = start_of_day(add_days(quote.priced_for, 1), zone)
     at = quote.at if replaced is not None else approval.at
     actor = SYSTEM if replaced is not None else approval.by
@@ -52,6 +54,8 @@ async def wait_for_second(
         gross_minor=quote.gross_minor,
         charge=quote.charge,
         expires_at=until,
+        last_day=add_days(quote.priced_for, left - 1),
+        reminds=replaced is not None and left <= REMINDER_DAYS < replaced.lines[0].days,
     )
     publish(uow, tenant_id, event, subject=quote.quote)
 

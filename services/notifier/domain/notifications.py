@@ -429,6 +429,7 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
             "gross_minor",
             "charge",
             "expires_at",
+            "last_day",
         },
     ),
     invoicing_v1.QuoteExpired: (Kind.QUOTE_EXPIRED, {"requested_by"}),
@@ -468,6 +469,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             kind, fields = Kind.BILLING_DETAILS, {"version"}
         case invoicing_v1.QuoteWithdrawn(waited=False):
             return []  # nobody waited for it
+        case invoicing_v1.SecondApprovalNeeded(replaces=str(), reminds=False):
+            return []  # the same purchase with the amount of another day
         case invoicing_v1.SubscriptionEnding(at_once=True):
             return []  # the e-mail about the end itself follows
         case invoicing_v1.SubscriptionEnding():

@@ -5,10 +5,10 @@ from datetime import date
 import orjson
 from pydantic import BaseModel, Field
 
+from services.invoicing.api.quote_notes import todays_price_of
 from services.invoicing.api.responses.quotes import StepView
 from services.invoicing.domain.quote import TodaysPrice
 from services.invoicing.store.purchase_requests import PurchaseRequest, TenantRequest
-from shared.money import format_amount
 from shared.schemas.base import Instant
 from shared.schemas.invoicing_v1 import (
     Amounts,
@@ -85,14 +85,12 @@ class PurchaseRequestView(BaseModel):
             gross_minor=sum(quote.gross_minor for quote in found.quotes),
         )
         less = found.less_each_day_minor
-        shown = format_amount(today.net_minor, currency, locale)
-        later = f" With each later day, it costs {format_amount(less, currency, locale)} less." if less is not None else ""
         return self.model_copy(
             update={
                 "currency": currency,
                 "if_approved_today": today,
                 "less_each_day_minor": less,
-                "price": f"If you approve it today, the rest of the period costs {shown} net.{later}",
+                "price": todays_price_of(today.net_minor, less, currency, locale),
                 "next_period": found.quotes[0].next_period if len(found.quotes) == 1 else None,
             }
         )

@@ -85,6 +85,9 @@ class QuoteView(BaseModel):
     withdraw_url: str
     order: str | None = Field(description="The order, after the quote was approved.")
     history: list[StepView] | None = Field(None, description="What happened to the quote; null in lists and answers to other requests.")
+    replaced_by: str | None = Field(
+        None, description="The quote of today that stands in place of one that is replaced; null in lists and answers to other requests."
+    )
     your_approval: str | None = Field(
         None,
         description="What your approval would do: orders, waits (for a second approver), or not_possible (you requested or approved the "
