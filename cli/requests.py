@@ -1,15 +1,20 @@
 """`seatpool requests …`: purchases and reductions by request, and the vendor's estimates."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import typer
 
 from cli.console import CliError, out, run, show_rows
+from cli.payments import amount_of
 from cli.rest import Rest, addresses
 from shared import ids
 from shared.money import format_amount, minor_of
+
+_DISCOUNT = re.compile(r"(?:([a-z0-9-]+)=)?([0-9]+(?:\.[0-9]+)?)(%)?(?:x([0-9]{1,3}))?")
 
 
 def make(tenant: str, changes: Sequence[str], company: str, name: str, email: str, message: str, as_json: bool) -> None:
@@ -26,9 +31,14 @@ def _change(given: str) -> dict[str, Any]:
     raise typer.BadParameter(f"{given!r} is not MODULE+NUMBER or MODULE-NUMBER, for example time+6.")
 
 
-def list_requests(tenant: str, state: str | None, as_json: bool) -> None:
+def list_requests(tenant: str | None, state: str | None, as_json: bool) -> None:
+    """Show the requests of a tenant; without one, those of all tenants."""
     columns = ("request", "state", "company", "licences", "valid until", "orders")
-    show_rows(run(_pages(_path(tenant), state)), as_json, columns, _cells, fixed="request")
+    if tenant is None:
+        found = run(_pages("/v1/operator/requests", state))
+        show_rows(found, as_json, ("tenant", *columns), lambda each: (each["tenant"], *_cells(each)), fixed="request")
+    else:
+        show_rows(run(_pages(_path(tenant), state)), as_json, columns, _cells, fixed="request")
 
 
 def _cells(request: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,10 +70,14 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     for text in (found["message"], found["note"], found["price"]):
         if text:
             out.print(text, markup=False)
+    for each in found["discounts"]:
+        amount = "" if each["percent"] else format_amount(each["amount_minor"], found["currency"] or "EUR", "en")
+        what = f"{each['percent']} %" if each["percent"] else f"{amount} for each period"
+        out.print(f"Discount: {what} on {each['module'] or 'the whole subscription'}", markup=False)
     if found["valid_until"]:
         out.print(f"The estimate can be approved until {found['valid_until']}.", markup=False)
-    if found["next_period"]:
-        before, after = (format_amount(found["next_period"][side]["net_minor"], found["currency"], "en") for side in ("before", "after"))
+    if found["next_before"] and found["next_after"]:
+        before, after = (format_amount(found[side]["net_minor"], found["currency"], "en") for side in ("next_before", "next_after"))
         out.print(f"The next period of the whole subscription costs {after} net instead of {before}.", markup=False)
     for name in ("orders", "reductions"):
         if found[name]:
@@ -72,17 +86,28 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         out.print(f"{step['at']}  {step['state']}  by {step['by']['id']}", markup=False)
 
 
-def estimate(tenant: str, request: str, prices: Sequence[str], valid_until: str | None, note: str, as_json: bool) -> None:
-    """Offer what was requested, with these unit prices."""
-    _show(run(_estimate(tenant, request, prices, valid_until, note)), as_json)
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an estimate offers, as it was given."""
+
+    prices: Sequence[str]
+    discounts: Sequence[str]
+    valid_until: str | None
+    note: str
 
 
-async def _estimate(tenant: str, request: str, prices: Sequence[str], valid_until: str | None, note: str) -> dict[str, Any]:
+def estimate(tenant: str, request: str, terms: Terms, dry_run: bool, as_json: bool) -> None:
+    """Offer what was requested on these terms, or show what that would cost."""
+    _show(run(_estimate(tenant, request, terms, dry_run)), as_json)
+
+
+async def _estimate(tenant: str, request: str, terms: Terms, dry_run: bool) -> dict[str, Any]:
     path = f"{_path(tenant)}/{request}"
     async with Rest(addresses()) as rest:
         known = await rest.get("invoicing", path)
-        currency = (await rest.get("invoicing", f"/v1/tenants/{tenant}/subscription"))["currency"] if prices else ""
-        fixed = dict(_price(given, currency) for given in prices)
+        needs_currency = terms.prices or terms.discounts
+        currency = (await rest.get("invoicing", f"/v1/tenants/{tenant}/subscription"))["currency"] if needs_currency else ""
+        fixed = dict(_price(given, currency) for given in terms.prices)
         unknown = sorted(set(fixed) - {item["module"] for item in known["items"] if item["add"]})
         if unknown:
             raise CliError(f"the request adds no licences of {', '.join(unknown)}", "Give prices of modules whose licences are added.")
@@ -91,9 +116,20 @@ async def _estimate(tenant: str, request: str, prices: Sequence[str], valid_unti
             | ({"add": item["add"], "unit_price_minor": fixed.get(item["module"])} if item["add"] else {"reduce": item["reduce"]})
             for item in known["items"]
         ]
-        body = {"items": items, "note": note, "valid_until": valid_until}
-        found: dict[str, Any] = await rest.put("invoicing", f"{path}/estimate", body)
+        discounts = [_discount(given, currency) for given in terms.discounts]
+        body = {"items": items, "note": terms.note, "valid_until": terms.valid_until} | ({"discounts": discounts} if discounts else {})
+        found: dict[str, Any] = await rest.put("invoicing", f"{path}/estimate" + ("?dry_run=true" if dry_run else ""), body)
         return found
+
+
+def _discount(given: str, currency: str) -> dict[str, Any]:
+    """Return `time=10%x3` as REST takes it. Raises CliError."""
+    found = _DISCOUNT.fullmatch(given)
+    if found is None:
+        raise CliError(f"{given!r} is no discount", "Write it like 10%, time=10%x3, or 600.00 for an amount of each period.")
+    module, value, percent, periods = found.groups()
+    body: dict[str, Any] = {"percent": value} if percent else {"amount_minor": amount_of(value, currency)}
+    return body | ({"module": module} if module else {}) | ({"periods": int(periods)} if periods else {})
 
 
 def _price(given: str, currency: str) -> tuple[str, int]:

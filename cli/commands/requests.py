@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.commands.options import AsJson, OfTenant, group
+from cli.commands.options import AsJson, OfTenant, group, not_blank
 
 requests = group("Request licences from the vendor, and answer such requests with estimates.")
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="The id that `seatpool requests list` shows.")]
@@ -35,17 +35,18 @@ def make_request(
 
 @requests.command("list")
 def list_requests(
-    tenant: OfTenant,
+    tenant: Annotated[str | None, typer.Option(callback=not_blank, help="Only the requests of this tenant; default: all tenants.")] = None,
     state: Annotated[
         Literal["requested", "estimated", "approved", "declined", "withdrawn", "expired"] | None,
         typer.Option(help="Only requests in this state; default: all."),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """List the requests of a tenant, newest first.
+    """List the requests of a tenant, or of all tenants, newest first.
 
     ```
-    seatpool requests list --tenant acme --state requested
+    seatpool requests list --state requested
+    seatpool requests list --tenant acme
     ```
     """
     from cli.requests import list_requests
@@ -76,18 +77,26 @@ def estimate_request(
     valid_until: Annotated[
         str | None, typer.Option(help="The last day to approve it, for example 2026-03-31; default: in 30 days.")
     ] = None,
+    discount: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[MODULE=]PERCENT%|AMOUNT[xPERIODS]",
+            help="A discount from the approval on, of a module or of the whole subscription: 10%, time=10%x3, or 600.00 for each period.",
+        ),
+    ] = None,
     note: Annotated[str, typer.Option(help="What to say about it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing, and show what the estimate would cost.")] = False,
     json: AsJson = False,
 ) -> None:
     """Answer a request as the vendor: offer what was requested, with these prices, until a date.
 
     ```
-    seatpool requests estimate 0192f7b2-… --tenant acme --price time=11.00 --valid-until 2026-03-31
+    seatpool requests estimate 0192f7b2-… --tenant acme --price time=11.00 --discount 10%x3 --dry-run
     ```
     """
-    from cli.requests import estimate
+    from cli.requests import Terms, estimate
 
-    estimate(tenant, request, price or [], valid_until, note, json)
+    estimate(tenant, request, Terms(price or [], discount or [], valid_until, note), dry_run, json)
 
 
 @requests.command("approve")

@@ -43,6 +43,9 @@ async def test_discounts_are_granted_shown_charged_withdrawn_and_verified(bench:
         "planned",
         "EUR",
     )
+    shown = await bench.ok("POST", f"{path}/discounts?dry_run=true", {"percent": "50", "module": "time"})
+    assert (shown["next_before"]["net_minor"], shown["next_after"]["net_minor"], shown["granted_at"]) == (16_999, 11_599, None)
+    assert len((await bench.ok("GET", f"{path}/discounts"))["items"]) == 2, "a dry run grants nothing"
     half = await bench.ok("POST", f"{path}/discounts", {"percent": "50", "module": "time"})
     assert half["from_day"] == "2013-11-15"
     assert (await bench.refused("POST", old["approve_url"], {}, tenant=tenant, **BUY))["type"] == "discounts-changed"

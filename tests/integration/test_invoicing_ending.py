@@ -150,11 +150,15 @@ async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_
     tenant = await subscribed(bench)
     path = f"/v1/tenants/{tenant}/subscription/end"
     await bench.refused("POST", path, {"reason": "fraud"}, 403, tenant=tenant, **BUY)
+    await bench.refused("GET", path, status=403, tenant=tenant, **BUY)
+    credited = round((3 * 1200 + 4 * 2000) * 16 / 30)
+    assert await bench.ok("GET", path) == {"ends_on": "2013-11-15", "currency": "EUR", "credit_net_minor": credited}
     assert (await bench.refused("POST", path, {}, 422))["errors"][0]["field"] == "body.reason"
     shown = await call(bench, "POST", tenant, "subscription/end", {"reason": "no payment"}, prefer="wait=10")
     assert (shown["status"], shown["ends_on"], shown["reason"]) == ("ended", "2013-11-15", "no payment")
     invoice, credit = await bench.events(tenant, InvoiceIssued)
-    assert (credit.kind, credit.corrects, credit.net_minor) == ("credit_note", (invoice.invoice,), round((3 * 1200 + 4 * 2000) * 16 / 30))
+    assert (credit.kind, credit.corrects, credit.net_minor) == ("credit_note", (invoice.invoice,), credited)
+    assert (await bench.refused("GET", path))["type"] == "subscription-ended"
     (ended,) = await bench.events(tenant, SubscriptionEnded)
     assert (ended.at_once, ended.reason, ended.actor.kind) == (True, "no payment", "client")
     await bench.advance_clock(tenant, DECEMBER)

@@ -155,8 +155,8 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     assert [(each.lines[0].days, each.reminds, str(each.last_day)) for each in told] == [
         (days, days == 2, "2013-11-30") for days in (3, 2, 1)
     ], "one reminder, before the last day"
-    for quote in (late["quote"], told[1].quote):
-        assert (await bench.ok("GET", f"/v1/tenants/{tenant}/quotes/{quote}", tenant=tenant, **BUY))["replaced_by"] == told[2].quote
+    for earlier in (late["quote"], told[1].quote):
+        assert (await bench.ok("GET", f"/v1/tenants/{tenant}/quotes/{earlier}", tenant=tenant, **BUY))["replaced_by"] == told[2].quote
     await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
     (expired,) = await bench.events(tenant, invoicing_v1.QuoteExpired)
     assert (expired.quote, expired.reason, expired.requested_by.id) == (told[2].quote, "period_changed", "ann")
@@ -486,6 +486,13 @@ async def estimated(bench: Bench, tenant: str) -> str:
     offer = {"items": [{"module": "time", "add": 1, "unit_price_minor": 1200}, {"module": "documents", "reduce": 2}]}
     await bench.refused("PUT", f"{request}/estimate", offer, 403, **own(tenant))
     await bench.refused("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-01"}, 422)
+    # What nobody could approve is refused at once, and a dry run shows the price before anything is sent.
+    none_left = {"items": [{"module": "documents", "add": 1}, {"module": "time", "reduce": 10}]}
+    refused = await bench.refused("PUT", f"{request}/estimate", none_left)
+    assert (refused["type"], refused["field"]) == ("last-base-module", "body.items.1.reduce")
+    dry = await bench.ok("PUT", f"{request}/estimate?dry_run=true", offer)
+    assert (dry["if_approved_today"]["net_minor"], dry["next_before"]["net_minor"], dry["next_after"]["net_minor"]) == (1161, 25000, 22500)
+    assert (await bench.ok("GET", request, **own))["state"] == "requested"
     await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
     shown = await bench.ok("GET", request, **own(tenant))
     assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)

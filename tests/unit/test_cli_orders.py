@@ -104,11 +104,13 @@ REQUEST: dict[str, Any] = {
     "contact": {"name": "Ann Lund", "email": "ann@acme.example", "phone": ""},
     "message": "",
     "note": "",
+    "discounts": [{"module": None, "percent": "10", "amount_minor": None}],
     "items": [{"module": "time", "add": 6, "reduce": 0}, {"module": "documents", "add": 0, "reduce": 2}],
     "valid_until": "2026-03-31",
     "currency": "EUR",
     "price": "If you approve it today, the rest of the period costs €11.61 net. With each later day, it costs €0.39 less.",
-    "next_period": None,
+    "next_before": {"net_minor": 12_000},
+    "next_after": {"net_minor": 12_960},
     "orders": [],
     "reductions": [],
     "history": [{"state": "requested", "at": "2026-03-01T09:00:00Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],
@@ -140,6 +142,18 @@ def test_A9_A11_a_request_is_made_estimated_and_approved(deployment: Deployment)
         "note": "",
         "valid_until": "2026-03-31",
     }
+    given = ("--discount", "10%", "--discount", "time=12.5%x3", "--discount", "600x2", "--dry-run")
+    priced = seatpool("requests", "estimate", "r1", *of_acme, *given).output
+    assert "costs €129.60 net instead of €120.00" in " ".join(priced.split())
+    assert "Discount: 10 % on the whole subscription" in priced
+    assert deployment.asked[-1][2]["discounts"] == [
+        {"percent": "10"},
+        {"percent": "12.5", "module": "time", "periods": 3},
+        {"amount_minor": 60_000, "periods": 2},
+    ]
+    assert "is no discount" in seatpool("requests", "estimate", "r1", *of_acme, "--discount", "ten").output
+    answers["GET", "/v1/operator/requests"] = lambda _: (200, {"items": [REQUEST | {"tenant": "birch"}], "next": None})
+    assert "birch" in seatpool("requests", "list").output
     wrong = seatpool("requests", "estimate", "r1", *of_acme, "--price", "documents=11.00")
     assert "the request adds no licences of documents" in wrong.output
     assert seatpool("requests", "approve", "r1", *of_acme, "--yes").exit_code == 0

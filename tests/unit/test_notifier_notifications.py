@@ -247,8 +247,8 @@ def test_A9_a_request_tells_customer_and_vendor_but_not_that_its_estimate_can_be
 
 
 def test_a_purchase_that_waits_for_its_second_approver_writes_once_and_reminds_once() -> None:
-    line = invoicing_v1.QuoteLine.model_construct(module="time", quantity=1)
     amounts: dict[str, Any] = {
+        "lines": (SimpleNamespace(module="time", quantity=1),),
         "currency": "EUR",
         "net_minor": 1,
         "tax_minor": 0,
@@ -259,9 +259,7 @@ def test_a_purchase_that_waits_for_its_second_approver_writes_once_and_reminds_o
 
     def waits(**more: Any) -> invoicing_v1.SecondApprovalNeeded:
         who: dict[str, Any] = {"actor": ANNA, "requested_by": ANNA, "approved_by": ANNA}
-        return invoicing_v1.SecondApprovalNeeded.model_construct(
-            at=NOON, quote="q1", expires_at=NOON, lines=(line,), **amounts, **who, **more
-        )
+        return invoicing_v1.SecondApprovalNeeded.model_construct(at=NOON, quote="q1", expires_at=NOON, **amounts, **who, **more)
 
     days = [waits(), waits(replaces="q0"), waits(replaces="q1", reminds=True), waits(replaces="q2")]
     assert [[each.kind for each in notifications_of(day, EVENT)] for day in days] == [

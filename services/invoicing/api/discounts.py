@@ -1,18 +1,21 @@
 """Discounts of a subscription. Only the operator grants and withdraws them."""
 
 from datetime import date
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.invoicing import store
 from services.invoicing.api.dependencies import IdPath, TenantId, TenantOperator, Wired, today_of
 from services.invoicing.api.requests import DiscountBody
+from services.invoicing.domain.calendar import local_day
 from services.invoicing.store.discounts import StoredDiscount
 from services.invoicing.use_cases import discounts
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Instant
+from shared.schemas.invoicing_v1 import Amounts, Discount
 from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
@@ -35,21 +38,41 @@ class DiscountView(BaseModel):
     until_day: date | None = Field(description="The first day without it; null: it has no end.")
     text: str
     status: str = Field(description="planned (it holds later), active, ended or withdrawn")
-    granted_at: Instant
+    granted_at: Instant | None = Field(description="null in the answer to a dry run.")
     withdrawn_at: Instant | None
+    next_before: Amounts | None = Field(None, description="With `dry_run`, the price of the next period without the discount.")
+    next_after: Amounts | None = Field(None, description="With `dry_run`, the price of the next period with the discount.")
 
     @classmethod
     def of(cls, found: StoredDiscount, today: date) -> "DiscountView":
-        terms = found.content
-        status = "planned" if today < terms.from_day else "ended" if terms.until_day is not None and today >= terms.until_day else "active"
+        status = _status(found.content, today)
         return cls(
-            **terms.model_dump(),
+            **found.content.model_dump(),
             subscription=found.subscription,
             currency=found.currency,
             status=status if found.withdrawn_at is None else "withdrawn",
             granted_at=found.granted_at,
             withdrawn_at=found.withdrawn_at,
         )
+
+    @classmethod
+    def of_preview(cls, found: discounts.DiscountPreview) -> "DiscountView":
+        """Return a discount that is not granted."""
+        contract, terms = found.situation.contract, found.discount
+        return cls(
+            **terms.model_dump(),
+            subscription=contract.subscription,
+            currency=contract.currency,
+            status=_status(terms, local_day(found.situation.at, contract.time_zone)),
+            granted_at=None,
+            withdrawn_at=None,
+            next_before=found.before,
+            next_after=found.after,
+        )
+
+
+def _status(terms: Discount, today: date) -> str:
+    return "planned" if today < terms.from_day else "ended" if terms.until_day is not None and today >= terms.until_day else "active"
 
 
 async def _view(uow: UnitOfWork, tenant: str, discount: str, wiring: Wired) -> DiscountView:
@@ -64,15 +87,26 @@ async def _view(uow: UnitOfWork, tenant: str, discount: str, wiring: Wired) -> D
     summary="Grant a discount",
     status_code=201,
     response_model=DiscountView,
-    responses=refusals(409),
+    responses={200: {"model": DiscountView, "description": "A dry run: nothing is granted."}, **refusals(409)},
     dependencies=[Depends(access("operator"))],
 )
 async def post_discount(
-    wiring: Wired, request: Request, tenant: TenantId, body: DiscountBody, principal: TenantOperator, key: IdempotencyKey = None
+    wiring: Wired,
+    request: Request,
+    tenant: TenantId,
+    body: DiscountBody,
+    principal: TenantOperator,
+    key: IdempotencyKey = None,
+    dry_run: Annotated[bool, Query(description="Grant nothing, and answer what the discount would change of the next period.")] = False,
 ) -> Response:
     """It holds for licences that are added and for periods that begin from now on; nothing that is charged already changes. Percentages
     come before amounts, and earlier discounts before later ones. An amount counts once for each period, is spread over its lines, and no
     line falls below zero. Discounts of a new subscription are part of its start (`POST …/subscription`)."""
+
+    if dry_run:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            found = await discounts.preview(uow, tenant, body, settings=wiring.settings, clock=wiring.clock)
+            return answer(DiscountView.of_preview(found))
 
     async def act() -> Response:
         made = await discounts.grant(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)

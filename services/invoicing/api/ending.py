@@ -1,6 +1,10 @@
 """The end of a subscription."""
 
+from dataclasses import asdict
+from datetime import date
+
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
 
 from services.invoicing.api.dependencies import Buyer, TenantId, TenantOperator, Wired, decided_in_time
 from services.invoicing.api.requests import EndBody, EndingBody
@@ -56,6 +60,26 @@ async def delete_ending(wiring: Wired, tenant: TenantId, principal: Buyer, prefe
         await endings.keep_subscription(uow, tenant, actor_of(principal), clock=wiring.clock)
         response = answer(await view_of(uow, tenant), 202, {"location": f"/v1/tenants/{tenant}/subscription"})
     return await decided(wiring, tenant, response, Waiting(prefer, lambda found: found.ends_on is None))
+
+
+class EndAtOnceView(BaseModel):
+    """What an end of the subscription at once would do."""
+
+    ends_on: date = Field(description="Today, in the tenant's time zone: the first day without the subscription.")
+    currency: str
+    credit_net_minor: int = Field(description="The net amount of the licences from today on, which is credited at once.")
+
+
+@router.get(
+    "/end",
+    summary="Get what an end of the subscription at once would do",
+    responses=refusals(409),
+    dependencies=[Depends(access("operator"))],
+)
+async def get_end(wiring: Wired, tenant: TenantId) -> EndAtOnceView:
+    """Nothing is ended by this request."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        return EndAtOnceView(**asdict(await endings.preview_end(uow, tenant, clock=wiring.clock)))
 
 
 @router.post(

@@ -35,6 +35,10 @@ State = Annotated[
 READ = [Depends(access("account:read"))]
 
 
+class _DryRun(Exception):
+    """The end of a dry run: it rolls the transaction back."""
+
+
 async def _view(uow: UnitOfWork, tenant: str, request: str, clock: Clock) -> PurchaseRequestView:
     """Return a request, with the price of an estimate for today. The price is null while it cannot be calculated."""
     found = await store.purchase_requests.find(uow.connection, tenant, request)
@@ -103,13 +107,25 @@ async def get_request(wiring: Wired, tenant: TenantId, request: IdPath) -> Purch
 
 @router.put(f"{OF_TENANT}/purchase-requests/{{request}}/estimate", summary="Make the estimate of a request", responses=refusals(409))
 async def put_estimate(
-    wiring: Wired, tenant: TenantId, request: IdPath, body: EstimateBody, principal: TenantOperator
+    wiring: Wired,
+    tenant: TenantId,
+    request: IdPath,
+    body: EstimateBody,
+    principal: TenantOperator,
+    dry_run: Annotated[bool, Query(description="Send nothing, and answer what the estimate would cost.")] = False,
 ) -> PurchaseRequestView:
     """The estimate fixes modules, numbers and unit prices until its date. From the next renewal on, the price list applies. Another
-    estimate replaces it until the customer approves it, also after its date."""
-    async with wiring.database.unit_of_work(tenant) as uow:
-        await use_cases.make_estimate(uow, tenant, request, body, actor_of(principal), clock=wiring.clock)
-        return await _view(uow, tenant, request, wiring.clock)
+    estimate replaces it until the customer approves it, also after its date. What could not be approved is refused now; `field` names the
+    item."""
+    try:
+        async with wiring.database.unit_of_work(tenant) as uow:
+            await use_cases.make_estimate(uow, tenant, request, body, actor_of(principal), clock=wiring.clock)
+            shown = await _view(uow, tenant, request, wiring.clock)
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass  # the transaction is rolled back
+    return shown
 
 
 @router.post(f"{OF_TENANT}/purchase-requests/{{request}}/approve", summary="Approve an estimate", responses=refusals(409))

@@ -5,7 +5,8 @@ from datetime import date
 from typing import Final
 
 from services.invoicing.domain.calendar import add_days
-from services.invoicing.domain.quote import Pool
+from services.invoicing.domain.ledger import Change
+from services.invoicing.domain.quote import Pool, Situation
 
 TRIAL_REMINDER_DAYS: Final = (7, 1)
 REMINDER_DAYS: Final = (30, 7, 1)  # before the end, the first reminder first
@@ -20,6 +21,13 @@ def next_reminder(ends_on: date, after: date, before: Sequence[int] = REMINDER_D
 def reminder_of(ends_on: date, today: date, before: Sequence[int] = REMINDER_DAYS) -> int:
     """Return the days before the end of the last reminder that is due: of several that are late, only one is sent."""
     return min(days for days in before if add_days(ends_on, -days) <= today)
+
+
+def credit_of_end(situation: Situation, today: date) -> int:
+    """Return the net amount that an end at once credits: the licences of today and of the later days that are paid for."""
+    ledgers = situation.account.ledgers
+    licences = {module: pool.licences for module, pool in situation.pools.items() if pool.licences and module in ledgers}
+    return -sum(ledgers[module].cost_minor(Change(today, -number)) for module, number in licences.items())
 
 
 def restored(pools: Mapping[str, Pool]) -> tuple[dict[str, int], list[str]]:

@@ -119,10 +119,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class TodaysPrice:
-    """The price of an estimate that is approved today, and how much less it is each day later (None: it is the period's last day)."""
+    """The price of an estimate that is approved today, and how much less it is each day later (None: it is the period's last day).
+    `before` and `after`: the price of the next period without and with all of it; None: there is none."""
 
     quotes: Sequence[QuoteIssued]
     less_each_day_minor: int | None
+    before: Amounts | None
+    after: Amounts | None
+    credit_net_minor: int  # of a reduction at once
 
 
 def expected(situation: Situation, modules: Iterable[str]) -> Expected:
@@ -251,6 +255,20 @@ def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> 
         added_net_minor=after - brought_back,
         cancelled_reduction_net_minor=brought_back - before,
     )
+
+
+def whole_price(situation: Situation, lines: Sequence[QuoteLine], reduced: Mapping[str, int]) -> tuple[Amounts | None, Amounts | None]:
+    """Return the price of the next period as it is now, and with what an estimate adds, with its discounts and its reductions (totals)."""
+    if situation.ends_on is not None:
+        return None, None
+    own = [line for line in lines if line.module in situation.pools]
+    start, tax = situation.next_start, tax_on(situation.details, situation.next_start.starts_on)
+    kept = start if _cancelled_plan(situation, own) is None else replace(start, following=None)
+    numbers = {module: pool.next_period for module, pool in situation.pools.items()}
+    bought = {line.module: line.quantity + (situation.pools[line.module].licences if line in own else 0) for line in lines}
+    lowered = {module: min(total, numbers[module]) for module, total in reduced.items()}
+    before, after = replace(situation, offered=()).next_start.net_minor(numbers), kept.net_minor(numbers | bought | lowered)
+    return None if before is None else amounts(before, tax), None if after is None else amounts(after, tax)
 
 
 def _cancelled_plan(situation: Situation, lines: Sequence[QuoteLine]) -> str | None:

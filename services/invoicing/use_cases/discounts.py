@@ -1,7 +1,7 @@
 """Discounts of a subscription: granted with its start or while it runs, and withdrawn."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -24,6 +24,16 @@ from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor, changes_between
 from shared.schemas.invoicing_v1 import Amounts, Discount, DiscountGranted, DiscountWithdrawn, SubscriptionStarted
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountPreview:
+    """A discount that nobody has granted yet, and the price of the next period without and with it; None: there is none."""
+
+    situation: Situation
+    discount: Discount
+    before: Amounts | None
+    after: Amounts | None
 
 
 def discounts_of(
@@ -51,6 +61,13 @@ async def save(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, d
 
 async def grant(uow: UnitOfWork, tenant_id: str, body: DiscountBody, actor: Actor, *, settings: Settings, clock: Clock) -> str:
     """Give the running subscription a discount, and return its id. Raises Conflict, Invalid."""
+    found = await preview(uow, tenant_id, body, settings=settings, clock=clock)
+    await grant_discount(uow, tenant_id, found.situation, found.discount, actor)
+    return found.discount.discount
+
+
+async def preview(uow: UnitOfWork, tenant_id: str, body: DiscountBody, *, settings: Settings, clock: Clock) -> DiscountPreview:
+    """Return the discount that a grant would make, with the price of the next period without and with it. Raises Conflict, Invalid."""
     situation = await _now(uow, tenant_id, settings, clock)
     contract, period = situation.contract, situation.account.period
     assert period is not None
@@ -59,8 +76,8 @@ async def grant(uow: UnitOfWork, tenant_id: str, body: DiscountBody, actor: Acto
     today, term = local_day(situation.at, contract.time_zone), Term(contract.term)
     days: dict[str, date] = {"earliest": today, "next_start": period.end, "anchor": contract.anchored_on}
     (discount,) = discounts_of([body], "body", situation.pools.keys(), term=term, **days)
-    await grant_discount(uow, tenant_id, situation, discount, actor)
-    return discount.discount
+    with_it = replace(situation, offered=(*situation.offered, discount))
+    return DiscountPreview(situation, discount, next_amounts(situation), next_amounts(with_it))
 
 
 async def with_offered(uow: UnitOfWork, tenant_id: str, request: str | None, situation: Situation) -> Situation:

@@ -1,12 +1,13 @@
 """The end of a subscription: ordered, taken back, reminded of, and carried out when seats has closed its pools."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
-from services.invoicing.domain.ending import next_reminder, reminder_of, restored
+from services.invoicing.domain.ending import credit_of_end, next_reminder, reminder_of, restored
 from services.invoicing.domain.quote import Situation, not_priced_now
 from services.invoicing.settings import Settings
 from services.invoicing.store.endings import Ending
@@ -72,6 +73,27 @@ async def end_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, reason
     publish(uow, tenant_id, event, subject=contract.subscription)
     for module in situation.pools:
         await _close(uow, tenant_id, module, at_once=at_once, time=at)
+
+
+@dataclass(frozen=True, slots=True)
+class EndAtOnce:
+    """What an end at once would do: the first day without the subscription, and the net amount that is credited."""
+
+    ends_on: date
+    currency: str
+    credit_net_minor: int
+
+
+async def preview_end(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> EndAtOnce:
+    """Return what an end at once would do now. Raises Conflict."""
+    tenant, at = await lock_tenant(uow, tenant_id, clock)
+    situation = await situation_of(uow, tenant, at)
+    refusal = not_priced_now(situation, ())
+    if refusal is not None:
+        raise refuse(refusal)
+    contract = situation.contract
+    today = local_day(at, contract.time_zone)
+    return EndAtOnce(today, contract.currency, credit_of_end(situation, today))
 
 
 async def keep_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, *, clock: Clock) -> None:

@@ -27,6 +27,7 @@ from services.invoicing.domain.quote import (
     not_priced_now,
     price,
     price_new_module,
+    whole_price,
 )
 from services.invoicing.settings import Settings
 from services.invoicing.store.purchase_requests import (
@@ -45,7 +46,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.orders import approve_quote
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
-from services.invoicing.use_cases.reductions import approve_reduction, offer_reduction
+from services.invoicing.use_cases.reductions import approve_reduction, offer_reduction, price_reduction
 from services.invoicing.use_cases.request_states import EXPIRE, change_of, publish_state
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared import ids
@@ -114,8 +115,10 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     await _check_modules(uow, situation, items)
     discounts = _discounts(situation, body, [item.module for item in items])
     situation = replace(situation, offered=tuple(each.content for each in discounts))
-    await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
-    await reduction_of_request(uow, tenant_id, situation, items)
+    try:
+        await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
+    except Conflict as refused:
+        raise Conflict(refused.type, refused.detail, **refused.extra | {"field": _field_of(refused, items)}) from refused
     changed = replace(
         found,
         state=ESTIMATED,
@@ -128,6 +131,14 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
     await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+
+
+def _field_of(refused: Conflict, items: Sequence[RequestItem]) -> str:
+    """Return the field of an estimate that a refusal is about."""
+    modules = refused.extra.get("modules")
+    named = {refused.extra.get("module"), *(modules if isinstance(modules, list) else ())}
+    place = next((place for place, item in enumerate(items) if item.module in named), None)
+    return "body.items" if place is None else f"body.items.{place}.{'add' if items[place].add else 'reduce'}"
 
 
 def _discounts(situation: Situation, body: EstimateBody, modules: Sequence[str]) -> list[OfferedDiscount]:
@@ -155,8 +166,8 @@ def _priced(item: RequestItem, listed: UnitPrice | None) -> RequestItem:
 
 
 async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, items: Sequence[RequestItem], actor: Actor) -> TodaysPrice:
-    """Return the quotes of an estimate for today: one for the modules that the subscription has, and one for each other one.
-    Raises Conflict."""
+    """Return the quotes of an estimate for today: one for the modules that the subscription has, and one for each other one. Its reduction
+    is priced as well. Raises Conflict."""
     subscribed = [each.module for each in await store.subscriptions.modules(uow.connection, tenant_id)]
     known = await store.catalogue.modules(uow.connection)
     added = [item for item in items if item.add]
@@ -173,7 +184,12 @@ async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, it
             quotes.append(_or_refuse(price_new_module(then, new, subscribed, quote=ids.new_id(), **options)))
     lines = [line for quote in quotes for line in quote.lines]
     is_last_day = any(line.days <= 1 for line in lines)
-    return TodaysPrice(quotes, None if is_last_day else round_half_up(sum(map(_of_a_day, lines), Fraction(0))))
+    less = None if is_last_day else round_half_up(sum(map(_of_a_day, lines), Fraction(0)))
+    body = await reduction_of_request(uow, tenant_id, situation, items)
+    reduction = await price_reduction(uow, tenant_id, situation, body) if body is not None else None
+    reduced = {item.module: item.total for item in reduction.items} if reduction is not None else {}
+    before, after = whole_price(situation, lines, reduced)
+    return TodaysPrice(quotes, less, before, after, reduction.credit_net_minor if reduction is not None else 0)
 
 
 def _or_refuse(found: QuoteIssued | Refusal) -> QuoteIssued:
@@ -191,7 +207,8 @@ def _of_a_day(line: QuoteLine) -> Fraction:
 
 
 async def reduction_of_request(uow: UnitOfWork, tenant_id: str, situation: Situation, items: Sequence[RequestItem]) -> ReductionBody | None:
-    """Return the reduction in an estimate as its own endpoint takes it; None: it reduces nothing."""
+    """Return the reduction in an estimate as its own endpoint takes it; None: it reduces nothing. Raises Conflict if there are fewer
+    licences than it takes away, for example because the next period has fewer already."""
     policies = {
         each.module: Policies.model_validate_json(each.policies) for each in await store.subscriptions.modules(uow.connection, tenant_id)
     }
@@ -200,7 +217,15 @@ async def reduction_of_request(uow: UnitOfWork, tenant_id: str, situation: Situa
         pool = situation.pools.get(item.module)
         if item.reduce and pool is not None:
             before = pool.licences if policies[item.module].reduce_at == ReduceAt.NOW else pool.next_period
-            totals.append(ReductionTotal(module=item.module, total=max(before - item.reduce, 0)))
+            if item.reduce > before:
+                number = f"{before} licence{'s' if before != 1 else ''}"
+                raise Conflict(
+                    "reduction-refused",
+                    f"The subscription will have {number} of {item.module}, so it cannot have {item.reduce} fewer.",
+                    module=item.module,
+                    present=before,
+                )
+            totals.append(ReductionTotal(module=item.module, total=before - item.reduce))
     return ReductionBody(items=totals) if totals else None
 
 

@@ -86,6 +86,11 @@ def below_use(found: ReductionRefused) -> Conflict:
 async def _price(uow: UnitOfWork, tenant_id: str, body: ReductionBody, *, clock: Clock) -> tuple[Situation, Reduction]:
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     situation = await situation_of(uow, tenant, at)
+    return situation, await price_reduction(uow, tenant_id, situation, body)
+
+
+async def price_reduction(uow: UnitOfWork, tenant_id: str, situation: Situation, body: ReductionBody) -> Reduction:
+    """Return what a reduction changes. Raises Conflict if there can be no such reduction."""
     known = await store.catalogue.modules(uow.connection)
     modules = {
         each.module: SubscribedModule(each.base, orjson.loads(each.policies).get("reduce_at") or PERIOD_END, known[each.module].requires)
@@ -95,7 +100,7 @@ async def _price(uow: UnitOfWork, tenant_id: str, body: ReductionBody, *, clock:
     found = reduction_of(situation, modules, [Wanted(item.module, item.total) for item in body.items])
     if isinstance(found, Refusal):
         raise refuse(found)
-    return situation, found
+    return found
 
 
 async def offer_reduction(

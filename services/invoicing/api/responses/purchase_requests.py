@@ -58,6 +58,11 @@ class PurchaseRequestView(BaseModel):
     next_period: NextPeriod | None = Field(
         None, description="The price of the whole subscription for the next period, by the price list; null for several quotes."
     )
+    next_before: Amounts | None = Field(None, description="The price of the whole subscription for the next period as it is now.")
+    next_after: Amounts | None = Field(
+        None, description="The same with all that the estimate adds, reduces and takes off, by the price list; null: there is none."
+    )
+    credit_net_minor: int = Field(0, description="What a reduction at once credits, net.")
     quotes: tuple[str, ...]
     orders: tuple[str, ...] = Field(description="The orders of the approval. A quote without an order waits for its second approver.")
     reductions: tuple[str, ...]
@@ -77,8 +82,9 @@ class PurchaseRequestView(BaseModel):
 
     def with_price(self, found: TodaysPrice, currency: str, locale: str) -> "PurchaseRequestView":
         """Return the estimate with its price for today."""
+        known = {"currency": currency, "credit_net_minor": found.credit_net_minor, "next_before": found.before, "next_after": found.after}
         if not found.quotes:
-            return self
+            return self.model_copy(update=known)
         today = Amounts(
             net_minor=sum(quote.net_minor for quote in found.quotes),
             tax_minor=sum(quote.tax_minor for quote in found.quotes),
@@ -86,8 +92,8 @@ class PurchaseRequestView(BaseModel):
         )
         less = found.less_each_day_minor
         return self.model_copy(
-            update={
-                "currency": currency,
+            update=known
+            | {
                 "if_approved_today": today,
                 "less_each_day_minor": less,
                 "price": todays_price_of(today.net_minor, less, currency, locale),
