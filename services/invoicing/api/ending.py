@@ -63,7 +63,7 @@ async def delete_ending(wiring: Wired, tenant: TenantId, principal: Buyer, prefe
 
 
 class EndAtOnceView(BaseModel):
-    """What an end of the subscription at once would do."""
+    """An end of the subscription at once, before anybody orders it."""
 
     ends_on: date = Field(description="Today, in the tenant's time zone: the first day without the subscription.")
     currency: str
