@@ -492,7 +492,7 @@ async def estimated(bench: Bench, tenant: str) -> str:
     assert (refused["type"], refused["field"]) == ("last-base-module", "body.items.1.reduce")
     dry = await bench.ok("PUT", f"{request}/estimate?dry_run=true", offer)
     assert (dry["if_approved_today"]["net_minor"], dry["next_before"]["net_minor"], dry["next_after"]["net_minor"]) == (1161, 25000, 22500)
-    assert (await bench.ok("GET", request, **own))["state"] == "requested"
+    assert (await bench.ok("GET", request, **own(tenant)))["state"] == "requested"
     await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
     shown = await bench.ok("GET", request, **own(tenant))
     assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)
