@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
-POLL_SECONDS = 0.05
+POLL_SECONDS, POLL_SECONDS_MAX = 0.05, 0.25
 
 
 @overload
@@ -18,10 +18,13 @@ async def wait_until(condition: Callable[[], Any], *, seconds: float = 30, what:
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
+        asked_at = loop.time()
         answer = condition()
         value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
-        if loop.time() > end:
+        now = loop.time()
+        if now > end:
             raise AssertionError(f"{what} did not come true in {seconds} s; the last answer was {value!r}")
-        await asyncio.sleep(POLL_SECONDS)
+        # What takes long to ask keeps those busy that are waited for.
+        await asyncio.sleep(min(max(POLL_SECONDS, 2 * (now - asked_at)), POLL_SECONDS_MAX))
