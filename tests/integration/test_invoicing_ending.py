@@ -97,6 +97,11 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     await bench.advance_clock(tenant, datetime(2014, 1, 1, 9, tzinfo=UTC))
     assert len(await bench.events(tenant, InvoiceIssued)) == 2, "no document follows"
 
+    crowns = {"name": "Crowns", "currency": "DKK", "prices": [{"module": "time", "term": "monthly", "amount_minor": 9000}]}
+    await bench.ok("PUT", "/v1/plans/crowns", crowns)
+    wanted: Any = {"plan": "crowns", "term": "monthly", "period_start": "2014-01-01", "modules": [{"module": "time", "licences": 5}]}
+    refusal = await bench.refused("POST", f"/v1/tenants/{tenant}/subscription", wanted, 422)
+    assert refusal["errors"][0]["field"] == "body.plan", "a balance has one currency, and a document in EUR is open"
     await bench.subscribe(tenant, {"time": 5}, "2014-01-01", billed_until="2014-01-01")
     shown = await bench.until_active(tenant)
     assert (shown["ends_on"], [(module["module"], module["licences"]) for module in shown["modules"]]) == (None, [("time", 5)])

@@ -47,10 +47,7 @@ async def start_subscription(
             "billing-details-missing", f"The tenant has no billing details. Set them first: PUT /v1/tenants/{tenant_id}/billing-details."
         )
     today = local_day(at, tenant.time_zone)
-    plans = of_each_plan(await store.catalogue.all_versions(uow.connection), today)
-    plan = next((plan for plan in plans if plan.plan == body.plan), None)
-    if plan is None:
-        raise Invalid("body.plan", body.plan, f"a plan that is sold on {today}: {', '.join(plan.plan for plan in plans)}")
+    plan = await _plan(uow, tenant_id, body.plan, today)
     known = await store.catalogue.modules(uow.connection)
     _check_modules(body, plan, known)
     anchor = _anchor(body)
@@ -124,6 +121,21 @@ async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
             await store.subscriptions.set_status(uow.connection, tenant_id, "pending")
         await send_again(uow, tenant_id, command.kind, command.reference, at)
     return [f"{command.kind} {command.reference}" for command in found]
+
+
+async def _plan(uow: UnitOfWork, tenant_id: str, name: str, today: date) -> PlanDefined:
+    """Return the plan's list of today. Raises Invalid: it is not sold, or documents in another currency are open since a former
+    subscription: a balance has one currency."""
+    plans = of_each_plan(await store.catalogue.all_versions(uow.connection), today)
+    plan = next((plan for plan in plans if plan.plan == name), None)
+    if plan is None:
+        raise Invalid("body.plan", name, f"a plan that is sold on {today}: {', '.join(plan.plan for plan in plans)}")
+    balance = await store.receivables.open_balance(uow.connection, tenant_id)
+    others = sorted({each.currency for each in balance.documents.values()} - {plan.currency})
+    if others:
+        expected = f"a plan in {others[0]}, or any plan after the open invoices and credit notes in {others[0]} are settled"
+        raise Invalid("body.plan", plan.plan, f"{expected}; {plan.plan} is in {plan.currency}")
+    return plan
 
 
 def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, store.catalogue.Module]) -> None:
