@@ -55,6 +55,8 @@ class NaiveDiscounts(Naive):
             for name in sorted(given, key=lambda name: given[name] - Fraction(amount * of_lines[name], total or 1)):
                 given[name] += sum(given.values()) < amount
             nets |= {name: nets[name] - share for name, share in given.items()}
+        if module in opened and whole[module] and not nets[module]:
+            return Fraction(opened[module][0])  # nothing is left, also no part of a minor unit
         return Fraction(whole[module] - nets[module], len(opened[module])) if module in opened else Fraction(0)
 
 
