@@ -720,6 +720,9 @@ async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped
     (stopped,) = (await rest.get(f"/v1/tenants/{tenant}/stopped-scim-requests"))["items"]
     logins = {(await rest.get(f"/v1/tenants/{tenant}/people/{user}"))["login"] for user in stopped["people"]}
     assert (stopped["connection"], stopped["would_end"], logins) == ("okta", 7, {f"p{number}" for number in range(5, 12)})
+    for hours, waiting in ((-25, 0), (25, 7)):
+        await scim.execute(f"UPDATE scim_stopped SET at = at + interval '{hours} hours' WHERE tenant_id = $1", tenant)
+        assert (await rest.get(path))["would_end"] == waiting, "a client that repeats nothing for a day has given up"
     assert (await rest.call("POST", f"{path}/confirm", {"confirm": 6})).json()["would_end"] == 7
     assert (await rest.call("POST", f"{path}/confirm", {"confirm": 7})).status_code == 204
     assert (await rest.get(f"/v1/tenants/{tenant}/stopped-scim-requests"))["items"] == []
@@ -730,6 +733,7 @@ async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped
     scim.clock.at = NOON + timedelta(hours=4)
     assert await block(more[5]) == 200
     scim.clock.at = NOON
+    assert (await rest.get(path))["would_end"] == 0, "the request was let through after all"
 
 
 async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: ScimBench) -> None:

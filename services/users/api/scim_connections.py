@@ -17,7 +17,7 @@ from services.users.api.responses import (
     SettingsPreviewView,
     StoppedScimView,
 )
-from services.users.domain.person import Cause
+from services.users.domain.person import Cause, Tenant
 from services.users.domain.roles import rights_of_roles
 from services.users.domain.scim_connections import ScimConnection, ScimToken
 from services.users.store import scim_activity, scim_stopped
@@ -49,7 +49,8 @@ def _token(token: ScimToken) -> ScimTokenView:
     return ScimTokenView(token=token.token_id, created_at=token.created_at, expires_at=token.expires_at)
 
 
-async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimConnection) -> ScimConnectionView:
+async def _view(context: InContext, of: Tenant, uow: UnitOfWork, found: ScimConnection) -> ScimConnectionView:
+    tenant = of.tenant
     tokens = await store.tokens(uow.connection, tenant, found.connection, context.clock.now())
     seen = await scim_activity.get(uow.connection, tenant, found.connection)
     failed = None if seen is None or seen.last_error_at is None else ScimErrorView(at=seen.last_error_at, detail=seen.last_error or "")
@@ -60,7 +61,7 @@ async def _view(context: InContext, tenant: str, uow: UnitOfWork, found: ScimCon
         deactivation=found.deactivation,
         user_types=found.user_types,
         tokens=[_token(token) for token in tokens],
-        would_end=await scim_stopped.count(uow.connection, tenant, found.connection),
+        would_end=await scim_stopped.count(uow.connection, tenant, found.connection, scim_guard.since(of)),
         people=await scim_activity.count_people(uow.connection, tenant, found.connection),
         last_request_at=seen.last_request_at if seen is not None else None,
         last_error=failed,
@@ -81,7 +82,7 @@ async def put_connection(
             check_if_match(if_match, known.version if known else 0)
         wanted = ScimConnection(connection, body.on_full, body.deactivation, dict(body.user_types))
         version = await scim_connections.put(found, uow, known, wanted, cause_of(principal), context.clock.now())
-        view = await _view(context, tenant, uow, await scim_connections.require(tenant, uow, connection))
+        view = await _view(context, found, uow, await scim_connections.require(tenant, uow, connection))
     context.scim_callers.forget(tenant, connection)
     return answer(view, headers={"etag": etag(version)})
 
@@ -92,17 +93,18 @@ async def list_connections(
 ) -> Page[ScimConnectionView]:
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_read(tenant, uow)
+        of = await context.tenants.for_read(tenant, uow)
         found = await store.page(uow.connection, tenant, after, limit)
-        views = [await _view(context, tenant, uow, each) for each in found]
+        views = [await _view(context, of, uow, each) for each in found]
     return Page(items=views, next=encode_cursor(found[-1].connection) if len(found) == limit else None)
 
 
 @router.get("/{connection}", response_model=ScimConnectionView, summary="Get a SCIM connection")
 async def show_connection(tenant: TenantId, connection: Name, context: InContext, principal: RolesManager) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
+        of = await context.tenants.for_read(tenant, uow)
         found = await scim_connections.require(tenant, uow, connection)
-        return answer(await _view(context, tenant, uow, found), headers={"etag": etag(found.version)})
+        return answer(await _view(context, of, uow, found), headers={"etag": etag(found.version)})
 
 
 @router.post(
@@ -208,10 +210,10 @@ async def list_stopped(
     (after,) = decode_cursor(cursor, str) or ("",)
     items = []
     async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_read(tenant, uow)
-        for each in await scim_stopped.waiting(uow.connection, tenant, after, limit):
+        since = scim_guard.since(await context.tenants.for_read(tenant, uow))
+        for each in await scim_stopped.waiting(uow.connection, tenant, since, after, limit):
             found = await scim_connections.require(tenant, uow, each.connection)
-            ids = await scim_stopped.ids(uow.connection, tenant, each.connection, NAMED_MAX)
+            ids = await scim_stopped.ids(uow.connection, tenant, each.connection, since, NAMED_MAX)
             people = await groups_store.people_of(uow.connection, View(tenant, each.connection, found.source), ids)
             items.append(StoppedScimView(connection=each.connection, would_end=each.users, people=people, since=each.since))
     return Page(items=items, next=encode_cursor(items[-1].connection) if len(items) == limit else None)

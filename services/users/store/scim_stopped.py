@@ -32,7 +32,7 @@ STOPPED: Final = table_of("scim_stopped", StoppedUser, tenant_id=str)
 
 _S: Final = STOPPED.c
 _OWN: Final = (_S.tenant_id == bindparam("tenant", type_=Text)) & (_S.connection == bindparam("of_connection", type_=Text))
-_OPEN: Final = _S.confirmed.is_(False)
+_OPEN: Final = _S.confirmed.is_(False) & (_S.at >= bindparam("since", type_=DateTime(timezone=True)))
 _ID: Final = _S.resource_id == bindparam("of_id", type_=Text)
 _INSERT: Final = insert(STOPPED)
 _ADD: Final = _INSERT.on_conflict_do_update(
@@ -57,25 +57,25 @@ async def add(connection: AsyncConnection, tenant_id: str, name: str, resource_i
     await connection.execute(_ADD, {"tenant_id": tenant_id, "connection": name, "resource_id": resource_id, "at": at, "confirmed": False})
 
 
-async def count(connection: AsyncConnection, tenant_id: str, name: str) -> int:
-    """Return how many users wait for a confirmation."""
-    return int((await connection.execute(_COUNT, {"tenant": tenant_id, "of_connection": name})).scalar_one())
+async def count(connection: AsyncConnection, tenant_id: str, name: str, since: datetime) -> int:
+    """Return how many users wait for a confirmation. `since`, here and below: what was asked before this time is given up."""
+    return int((await connection.execute(_COUNT, {"tenant": tenant_id, "of_connection": name, "since": since})).scalar_one())
 
 
-async def waiting(connection: AsyncConnection, tenant_id: str, after: str, most: int) -> list[Waiting]:
+async def waiting(connection: AsyncConnection, tenant_id: str, since: datetime, after: str, most: int) -> list[Waiting]:
     """Return the next connections of a tenant that have users who wait for a confirmation, in order of their names."""
-    return await many(connection, _WAITING, Waiting, tenant=tenant_id, after=after, most=most)
+    return await many(connection, _WAITING, Waiting, tenant=tenant_id, since=since, after=after, most=most)
 
 
-async def ids(connection: AsyncConnection, tenant_id: str, name: str, most: int) -> list[str]:
+async def ids(connection: AsyncConnection, tenant_id: str, name: str, since: datetime, most: int) -> list[str]:
     """Return the first users who wait for a confirmation."""
-    given = {"tenant": tenant_id, "of_connection": name, "most": most}
+    given = {"tenant": tenant_id, "of_connection": name, "since": since, "most": most}
     return list((await connection.execute(_IDS, given)).scalars())
 
 
-async def confirm(connection: AsyncConnection, tenant_id: str, name: str) -> None:
+async def confirm(connection: AsyncConnection, tenant_id: str, name: str, since: datetime) -> None:
     """Let the next request about each of the users through."""
-    await connection.execute(_CONFIRM, {"tenant": tenant_id, "of_connection": name})
+    await connection.execute(_CONFIRM, {"tenant": tenant_id, "of_connection": name, "since": since})
 
 
 async def is_confirmed(connection: AsyncConnection, tenant_id: str, name: str, resource_id: str) -> bool:

@@ -1,7 +1,7 @@
 """The guard of SCIM connections. A request that would end too many people within an hour is refused, and its client repeats it until
 somebody has confirmed the number of these people."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from services.users.domain.person import Tenant
@@ -13,6 +13,11 @@ from shared.database import UnitOfWork
 from shared.errors import SeatpoolError
 
 REMEMBERED: Final = timedelta(days=1)  # a client that has not repeated its request for so long has given up
+
+
+def since(tenant: Tenant) -> datetime:
+    """Return the time before which a request is given up."""
+    return tenant.now - REMEMBERED
 
 
 class Stopped(SeatpoolError):
@@ -28,20 +33,19 @@ async def check(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, rec
     ends = await held_statements.ended_by(tenant, uow, [received])
     if not ends:
         return
-    if await store.is_confirmed(uow.connection, tenant.tenant, connection.connection, received.external_id):
-        await store.remove(uow.connection, tenant.tenant, connection.connection, received.external_id)
-        return
-    endings = await guard.count_with_last_hour(tenant, uow, connection.source, ends)
-    if endings.need_confirmation:
-        raise Stopped(connection, received.external_id, len(endings.ended), endings.limit)
-    await guard.record(tenant, uow, connection.source, endings)
+    if not await store.is_confirmed(uow.connection, tenant.tenant, connection.connection, received.external_id):
+        endings = await guard.count_with_last_hour(tenant, uow, connection.source, ends)
+        if endings.need_confirmation:
+            raise Stopped(connection, received.external_id, len(endings.ended), endings.limit)
+        await guard.record(tenant, uow, connection.source, endings)
+    await store.remove(uow.connection, tenant.tenant, connection.connection, received.external_id)
 
 
 async def stop(tenant: Tenant, uow: UnitOfWork, stopped: Stopped) -> None:
     """Remember whom the request would have ended. The administrators are told about the first of them."""
     name = stopped.connection.connection
-    await store.forget(uow.connection, tenant.tenant, name, tenant.now - REMEMBERED)
-    known = await store.count(uow.connection, tenant.tenant, name)
+    await store.forget(uow.connection, tenant.tenant, name, since(tenant))
+    known = await store.count(uow.connection, tenant.tenant, name, since(tenant))
     await store.add(uow.connection, tenant.tenant, name, stopped.resource_id, tenant.now)
     if not known:
         guard.tell(tenant, uow, stopped.connection.source, 1, stopped.limit, ended=stopped.ended)
@@ -49,8 +53,8 @@ async def stop(tenant: Tenant, uow: UnitOfWork, stopped: Stopped) -> None:
 
 async def confirm(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, number: int) -> None:
     """Let the requests that were stopped through, when they are repeated. Raises Conflict if they concern another number of people."""
-    waiting = await store.count(uow.connection, tenant.tenant, connection.connection)
+    waiting = await store.count(uow.connection, tenant.tenant, connection.connection, since(tenant))
     if number != waiting or not waiting:
         raise guard.needs_confirmation(waiting, await guard.limit_of(tenant, uow, connection.source))
-    await store.confirm(uow.connection, tenant.tenant, connection.connection)
+    await store.confirm(uow.connection, tenant.tenant, connection.connection, since(tenant))
     await guard.begin_again(tenant, uow, connection.source)
