@@ -13,6 +13,7 @@ from playwright.async_api import Browser
 from tests.browser.conftest import Served
 from tests.support.browsers import Window, window
 from tests.support.console import PAGES, ConsoleBench, problem
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -107,6 +108,28 @@ async def test_a_part_that_cannot_be_refreshed_stays_and_says_so_until_it_can(ch
         await page.wait_for_function("() => !document.querySelector('.stale') && document.querySelector('#parts table')")
         assert all("503" in each for each in opened.wrong), opened.wrong
         opened.wrong.clear()
+
+
+async def test_only_a_page_that_somebody_sees_is_connected_and_hears_of_what_changed_meanwhile(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page, company = opened.page, served.bench.company
+        pages = served.bench.wiring.live._pages
+
+        async def show(*, hidden: bool) -> None:
+            shown = f"Object.defineProperty(document, 'hidden', {{value: {str(hidden).lower()}, configurable: true}})"
+            await page.evaluate(f"{shown}; document.dispatchEvent(new Event('visibilitychange'))")
+
+        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.open("/tenants/acme/licences")
+        await page.wait_for_selector("#use figure")
+        await page.wait_for_selector("#changes table")
+        await wait_until(lambda: len(pages.get("acme", ())) == 1, what="the connection")
+        await show(hidden=True)
+        await wait_until(lambda: not pages.get("acme"), what="the end of the connection")
+        company.modules["planning"].refused += 1_233
+        await show(hidden=False)
+        await page.get_by_text("Planning: 1’234 people were refused").wait_for()
+        company.modules["planning"].refused = 1
 
 
 async def test_a_dialog_has_the_focus_where_it_is_needed_and_gives_it_back_also_to_a_part_that_was_replaced(

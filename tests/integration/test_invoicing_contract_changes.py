@@ -344,6 +344,7 @@ async def test_B12_T18_a_downgrade_takes_effect_with_the_next_period(bench: Benc
     assert len(await bench.events(tenant, InvoiceIssued)) == 1, "nothing is credited for what the invoice did not have"
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]}, tenant=tenant, **BUY)
     assert problem["type"] == "plan-without-extra-licences"
+    assert not (await bench.ok("GET", f"/v1/tenants/{tenant}/licences"))["buying"]["allows_extra_licences"]
 
 
 async def test_a_downgrade_that_no_longer_fits_leaves_plan_price_and_seats(bench: Bench) -> None:
@@ -409,6 +410,8 @@ async def test_T12_the_plan_s_minimum_and_maximum_hold_for_every_number(bench: B
     for method, end in (("POST", "reductions"), ("PUT", "next-period")):
         problem = await bench.refused(method, f"{path}/{end}", fewer, tenant=tenant, **BUY)
         assert (problem["type"], problem["minimum"]) == ("plan-minimum", 3)
+    (listed,) = (await bench.ok("GET", f"{path}/licences"))["modules"]
+    assert (listed["minimum"], listed["may_reduce"]) == (3, True)
     cap = {"modules": {"time": {"over_limit": "expand", "expand_cap": 13}}}
     problem = await bench.refused("PATCH", f"{path}/subscription/policies", cap, 422, tenant=tenant, **SET_AND_BUY)
     assert problem["errors"][0]["field"] == "body.modules.time.expand_cap"

@@ -59,7 +59,9 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     shown = await end(bench, tenant)
     assert (shown["status"], shown["ends_on"], shown["next_period_net_minor"]) == ("active", "2013-12-01", 0)
     assert await end(bench, tenant) == shown, "ending it again changes nothing"
-    assert (await call(bench, "GET", tenant, "licences"))["following_renewal"] is None
+    listed = await call(bench, "GET", tenant, "licences")
+    assert (listed["following_renewal"], listed["ends_on"]) == (None, "2013-12-01")
+    assert not any(each["may_reduce"] for each in listed["modules"]), "a reduction would begin after the end"
     quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
     assert quote["notes"] == ["The subscription still ends on December 1, 2013. The licences can be used until then."]
     assert (quote["net_minor"], quote["next_period"]["added_net_minor"], order["status"]) == (640, 0, "completed")

@@ -112,8 +112,10 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
 
     assert [await outcome(BUY), await outcome({"rights": ["account:read"]})] == ["waits", None]
     waiting = await bench.ok("POST", first["approve_url"], {}, tenant=tenant, **BUY)
-    waits = await bench.ok("GET", f"/v1/tenants/{tenant}/open-items", tenant=tenant, rights=["account:read"])
-    assert (waits["waiting_quotes"], waits["estimates"], waits["overdue_minor"], waits["ordering"]) == (1, 0, 0, "self_service")
+    buying = (await bench.ok("GET", f"/v1/tenants/{tenant}/licences", tenant=tenant, rights=["account:read"]))["buying"]
+    waits = {"waiting_quotes": 1, "estimates": 0, "overdue_invoices": 0, "overdue_minor": 0}
+    expected = {"ordering": "self_service", "allows_extra_licences": True, "purchases_blocked": False, "open_items": waits}
+    assert buying == expected
     assert (waiting["state"], waiting["order"], waiting["gross_minor"]) == ("waiting_for_approval", None, 800)
     assert [await outcome(BUY), await outcome(BUY, subject="bo"), await outcome(BUY, subject="bot", kind="client")] == [
         "not_possible",
@@ -441,7 +443,7 @@ async def subscribed_by_request(bench: Bench) -> str:
     await bench.refused("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"}, 403, **own(tenant))
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": "by_request"})
     assert (await bench.ok("GET", f"/v1/tenants/{tenant}/purchase-settings"))["ordering_in_force"] == "by_request"
-    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/open-items"))["ordering"] == "by_request"
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/licences"))["buying"]["ordering"] == "by_request"
     return tenant
 
 

@@ -123,6 +123,7 @@ class Module:
     waiting: int = 0
     refused: int = 0
     next_period: int = -1
+    minimum: int = 1
     leavers: int = 0  # whose last working day is before the renewal
     pending: list[dict[str, Any]] = field(default_factory=list)
 
@@ -145,6 +146,7 @@ class Module:
             "next_period": self.bought if self.next_period < 0 else self.next_period,
             "unit_price_minor": 1200,
             "pending_orders": self.pending,
+            "minimum": self.minimum,
         }
 
 
@@ -319,10 +321,16 @@ class Company:
             "period": {"start": "2026-03-01", "end": "2026-04-01"},
             "next_invoice_on": "2026-04-01",
             "following_renewal": None if self.ends_on else "2026-05-01",
+            "ends_on": self.ends_on,
             "next_period_net_minor": 205_200,
             "position": "3/17",
+            "buying": self.money.buying(),
             "modules": [
-                module.view(name) | {"flagged_at_renewal": module.flagged_at_renewal if asked else None}
+                module.view(name)
+                | {
+                    "flagged_at_renewal": module.flagged_at_renewal if asked else None,
+                    "may_reduce": self.ends_on is None or self.settings.policies.get(name, {}).get("reduce_at") == "now",
+                }
                 for name, module in self.modules.items()
             ],
         }

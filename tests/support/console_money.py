@@ -70,6 +70,12 @@ class MoneyRest:
     upcoming_kind: str | None = "invoice"
     waits: dict[str, Any] = field(default_factory=lambda: {"waiting_quotes": 0, "estimates": 0, "overdue_invoices": 0, "overdue_minor": 0})
     ordering: str = "self_service"
+    allows_extra_licences: bool = True
+
+    def buying(self) -> dict[str, Any]:
+        """Return how the company buys, as the licences name it."""
+        own = {"ordering": self.ordering, "allows_extra_licences": self.allows_extra_licences, "purchases_blocked": self.blocked}
+        return own | {"open_items": self.waits}
 
     def routes(self) -> Mapping[str, Answer]:
         return {
@@ -80,9 +86,6 @@ class MoneyRest:
                 "application/pdf", 'inline; filename="R-0003.pdf"', b"%PDF-1.7 invoice"
             ),
             f"GET {OWN}/invoices/i3/xml": lambda request: self._file("application/xml", 'attachment; filename="R-0003.xml"', b"<Invoice/>"),
-            f"GET {OWN}/open-items": lambda request: reply(
-                self.waits | {"currency": "CHF", "purchases_blocked": self.blocked, "ordering": self.ordering}
-            ),
             f"GET {OWN}/balance": lambda request: reply(self._balance()),
             f"GET {OWN}/payments": self._payments,
         }

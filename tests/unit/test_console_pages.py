@@ -84,8 +84,9 @@ async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_
     page = await browser.get(LICENCES)
     assert "Ends on 31 Mar 2026 in 26 days" in words(page)
     assert "Next renewal" not in words(page)
-    assert "the last 90 days, and to the end of the subscription" in words(page)
-    assert ">renewal</text>" not in page.text
+    chart = await browser.get(f"{LICENCES}/use")
+    assert "the last 90 days, and to the end of the subscription" in words(chart)
+    assert ">renewal</text>" not in chart.text
     assert set(re.findall(r"licences/(\w+)/next-period", page.text)) == {"documents"}, "only there licences can be given up at once"
     assert f"{LICENCES}/lab/buy" in page.text
     bench.company.status = "ended"
@@ -99,7 +100,7 @@ async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_
 
 async def test_the_chart_goes_to_the_renewal_after_next_that_invoicing_names(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
-    shown = (await browser.get(LICENCES)).text
+    shown = (await browser.get(f"{LICENCES}?whole=yes")).text
     assert "1 May" in shown
     licences = orjson.loads(bench.company._licences(httpx.Request("GET", "http://x")).content)
     licences |= {"period": {"start": "2026-03-01", "end": "2026-03-25"}, "following_renewal": "2026-04-25"}
@@ -108,6 +109,18 @@ async def test_the_chart_goes_to_the_renewal_after_next_that_invoicing_names(ben
     await browser.get(f"{LICENCES}/use")
     (asked,) = [each.url.params["at"] for each in bench.company.requests if each.url.path.endswith("/forecast")]
     assert asked.startswith("2026-04-25T22:00"), "a trial of 24 days is followed by a whole period"
+
+
+async def test_the_page_asks_each_service_once_and_the_chart_and_the_changes_follow(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(LICENCES)
+    bench.company.requests.clear()
+    page = await browser.get(LICENCES)
+    asked = sorted(f"{each.url.port} {each.url.path.rpartition('/acme/')[2]}" for each in bench.company.requests)
+    assert asked == ["8001 statistics/modules", "8003 licences", "8004 emails/undelivered"]
+    parts = dict(re.findall(r'id="(\w+)"[^>]* hx-get="([^"]+)" hx-trigger="load, every 10s"', page.text))
+    assert parts == {"use": f"{LICENCES}/use?module=projects", "changes": f"{LICENCES}/changes"}
+    assert page.text.count(f'<noscript><p><a href="{LICENCES}?whole=yes#') == 2
 
 
 async def test_what_needs_attention_leads_to_the_page_where_something_can_be_done(bench: ConsoleBench) -> None:
@@ -139,11 +152,43 @@ async def test_A9_a_company_that_buys_by_request_is_led_to_a_request(bench: Cons
         assert link in (await browser.post(f"{LICENCES}/lab/buy", how="add", number="1")).text
 
 
+async def test_B2_a_plan_without_extra_licences_is_changed_first(bench: ConsoleBench) -> None:
+    bench.company.money.allows_extra_licences = False
+    page = (await bench.signed_in().get(LICENCES)).text
+    assert "/buy" not in page
+    assert re.search(r'id="buy-lab" class="button small" href="/tenants/acme/plan/change"', page)
+    assert "/next-period" in page, "fewer licences are possible"
+    bench.company.contract.plans[0]["allows_extra_licences"] = False
+    plan = (await bench.signed_in().get("/tenants/acme/plan")).text
+    assert "/buy" not in plan
+    assert "/next-period" in plan
+
+
 async def test_M13_the_history_shows_the_numbers_before_and_after_with_time_and_person(bench: ConsoleBench) -> None:
-    page = words(await bench.signed_in().get(LICENCES))
+    page = words(await bench.signed_in().get(f"{LICENCES}?whole=yes"))
     assert "Bought 5 Mar 2026, 09:30 Projects 115 → 119 115 → 119 Ann Müller" in page
-    without = words(await bench.signed_in("bob", rights=("account:read",)).get(LICENCES))
-    assert "Changes of the numbers" not in without
+    for url in (LICENCES, f"{LICENCES}?whole=yes"):
+        assert "Changes of the numbers" not in words(await bench.signed_in("bob", rights=("account:read",)).get(url))
+
+
+async def test_numbers_of_people_are_grouped_also_in_sentences(bench: ConsoleBench) -> None:
+    bench.company.modules["lab"].flagged = 10_000
+    bench.company.modules["planning"].refused = 2_000
+    bench.company.undelivered = {"emails": 3_000, "recipients": 1, "addresses": ["u1@acme.example"]}
+    browser = bench.signed_in()
+    page = words(await browser.get(LICENCES))
+    for title in ("Laboratory: 10’000 people are over", "Planning: 2’000 people were refused", "3’000 e-mails could not be delivered"):
+        assert title in page
+    assert "10’000 people are over the limit." in words(await browser.get(f"{LICENCES}/lab/buy")), "a text of a template"
+
+
+async def test_the_number_of_the_next_period_begins_at_the_minimum_of_the_plan(bench: ConsoleBench) -> None:
+    bench.company.modules["lab"].minimum = 5
+    browser = bench.signed_in()
+    assert "From 5 to 27." in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    low = await browser.post(f"{LICENCES}/lab/next-period", number="4", seen="20")
+    assert (low.status_code, "Enter a whole number from 5 to 27" in low.text) == (422, True)
+    assert bench.company.reductions == {}
 
 
 async def test_T4_T8_licences_are_bought_after_the_quote_was_approved_and_not_before(bench: ConsoleBench) -> None:
@@ -300,7 +345,7 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     browser = bench.signed_in()
     await browser.get(LICENCES)
     bench.company.down = {"users", "notifier", "seats"}
-    page = await browser.get(f"{LICENCES}?forecast=yes")
+    page = await browser.get(f"{LICENCES}?whole=yes")
     assert page.status_code == 200
     assert "30 of 27" in words(page)
     assert "The number of refused people and the deadlines cannot be shown now" in words(page)
@@ -308,6 +353,9 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     assert "Who is still over the limit at the deadline loses access." in words(page)
     assert "The changes cannot be shown now" in words(page)
     assert "The forecast cannot be shown now" in words(page)
+    assert set(re.findall(r'id="(\w+)"[^>]* hx-trigger="[^"]*every 5s"', page.text)) == {"use", "changes"}, "they ask again"
+    bench.company.down = set()
+    assert "every" not in (await browser.get(f"{LICENCES}/use")).text
     bench.company.down = {"invoicing"}
     lost = await browser.get(LICENCES)
     assert (lost.status_code, "invoicing" in words(lost)) == (503, True)
@@ -348,7 +396,7 @@ async def test_a_busy_service_is_asked_again_and_meanwhile_the_page_says_so(benc
     bench.company.answers["GET seats /v1/tenants/acme/forecast"] = busy
     page = await bench.signed_in().get(f"{LICENCES}/use?module=lab")
     assert "The forecast is being computed." in words(page)
-    assert 'hx-trigger="load delay:' in page.text
+    assert 'hx-trigger="every 1s"' in page.text
     assert sum(request.url.path.endswith("/forecast") for request in bench.company.requests) == 2
 
 
@@ -583,7 +631,7 @@ async def test_the_language_is_that_of_the_choice_then_of_the_browser_then_of_th
 
 async def test_a_page_hears_of_a_change_within_two_seconds_also_of_one_before_it_listened(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
-    found = re.search(r'sse-connect="[^"]*seen=(\w+)"', (await browser.get(LICENCES)).text)
+    found = re.search(r'data-live="[^"]*seen=(\w+)"', (await browser.get(LICENCES)).text)
     assert found is not None
     reader = await bench.wiring.sessions.reader(bench.company.begin_session())
     assert reader is not None
@@ -597,7 +645,7 @@ async def test_a_page_hears_of_a_change_within_two_seconds_also_of_one_before_it
         assert (await anext(stream)).startswith(b"retry:")
         async with asyncio.timeout(2):
             assert b"event: changed" in await anext(stream)
-        bench.company.modules["lab"].bought += 1
+        bench.company.modules["planning"].refused += 1  # what users knows counts too
         async with asyncio.timeout(2):
             assert b"event: changed" in await anext(stream)
         await stream.aclose()

@@ -92,6 +92,7 @@ async def test_a_question_beyond_its_budget_or_with_a_too_large_answer_is_refuse
     assert [event["data"]["user"] for event in seen["events"]] == ["ben", "cid"]
     (decided,) = orjson.loads((await what_if_route.decide_on_a_copy(owned, "acme", CLOSE)).body)["decisions"]
     assert len(decided) == 4
+    live.decided += 1  # the answer to a forecast is kept until then
     for name, limit, why_ in (("BUDGET", 2, "more than 2 changes"), ("ANSWER_BYTES_MAX", 900, "more than 900 bytes")):
         with monkeypatch.context() as patched:
             patched.setattr(what_if, name, limit)
@@ -138,7 +139,8 @@ async def test_rest_refuses_a_too_large_question_and_one_too_many_with_advice(
     harness: SeatsHarness, held: Held, monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: dict[str, Any], split: str
 ) -> None:
     assert (what_if.BUDGET, what_if.ANSWER_BYTES_MAX, what_if.WAIT_SECONDS_MAX) == (20_000, 4 * 1024 * 1024, 1)
-    app = make_app(worker_of(live_of(harness.rows, harness.offset)), None)  # type: ignore[arg-type]
+    live = live_of(harness.rows, harness.offset)
+    app = make_app(worker_of(live), None)  # type: ignore[arg-type]
     app.state.verifier = Verifier(keys=lambda: KeySet([KEY]))
     headers = {"authorization": bearer("acme", "account:read")}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers=headers) as client:
@@ -147,6 +149,7 @@ async def test_rest_refuses_a_too_large_question_and_one_too_many_with_advice(
             return await client.request(method, f"/v1/tenants/acme/{path}", **sent)
 
         assert (await ask()).status_code == 200
+        live.decided += 1  # the answer to a forecast is kept until then
         with monkeypatch.context() as patched:
             patched.setattr(what_if, "BUDGET", 2)
             refused = (await ask()).json()
@@ -244,7 +247,7 @@ async def test_the_loop_does_other_work_after_each_ten_thousand_rows_that_a_ques
     live: Any = live_of({})
     state: Any = SimpleNamespace(id="acme", rows=rows)
     looking = asyncio.ensure_future(look())
-    taken = await what_if._snapshot(nullcontext((live, state)))
+    taken = await what_if._snapshot(live, state)
     await looking
     assert len(taken.rows) == 25_000
     assert set(seen) == {0, 10_000, 20_000}
@@ -343,3 +346,31 @@ async def test_why_ends_in_time_and_says_that_the_chain_is_incomplete(monkeypatc
     assert await offsets() == ([9, 8, 7], False)
     monkeypatch.setattr(audit_trail, "ANSWER_SECONDS_MAX", 0)
     assert await offsets() == ([9], False)
+
+
+async def test_a_forecast_is_computed_once_for_each_position_of_the_log(harness: SeatsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+
+    def counted(snapshot: what_if.Snapshot, *arguments: Any, **named: Any) -> bytes:
+        computed.append((snapshot.tenant, snapshot.offset))
+        return compute(snapshot, *arguments, **named)
+
+    compute = what_if.forecast
+    monkeypatch.setattr(what_if, "forecast", counted)
+    monkeypatch.setattr(what_if, "KEPT_MAX", 2)
+    live = live_of(harness.rows, harness.offset)
+    owned, at = owned_tenants(live), START + timedelta(days=8)
+
+    async def asked(days: int = 0) -> Any:
+        return orjson.loads((await forecast.forecast(owned, "acme", at + timedelta(days=days))).body)
+
+    first = await asked()
+    assert [await asked() for _ in range(3)] == [first] * 3
+    assert len(computed) == 1
+    live.decided += 1
+    assert (await asked())["events"] != first["events"], "they name the position"
+    assert (await asked(1))["at"] != first["at"]
+    assert len(computed) == 3, "another position, another time"
+    for days in (2, 1, 0):
+        await asked(days)
+    assert len(computed) == 5, "two answers are kept"

@@ -26,11 +26,12 @@ class Row:
     refused: int | None
     nearest_deadline: str | None
     next_period: int
+    minimum: int
     flagged_at_renewal: int | None
     unit_price_minor: int | None
     pending: int  # licences of orders that seats has not decided yet
     keeps_access: bool  # nobody else can administer the product, so who is over the limit has no deadline
-    may_reduce: bool  # False: the subscription ends, so there is no next period
+    may_reduce: bool  # False: the subscription ends before a reduction would take effect
 
     @property
     def closes(self) -> bool:
@@ -75,34 +76,38 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Buying:
-    """Whether this reader can have more licences now, and whether without a request to the vendor."""
+    """Whether this reader can have more licences now, and how: a direct purchase, a request to the vendor, or another plan first (B2)."""
 
     may: bool
-    direct: bool
+    by_request: bool
+    needs_other_plan: bool
 
 
-def rows_of(licences: Mapping[str, Any], counts: Part, subscription: Part) -> list[Row]:
+def buying_of(licences: Mapping[str, Any], page: Page) -> Buying:
+    """Return how this reader can have more licences."""
+    found = licences["buying"]
+    by_request = found["ordering"] == "by_request"
+    may = page.may(ACCOUNT_BUY) and licences["status"] == "active"
+    return Buying(may=may, by_request=by_request, needs_other_plan=not by_request and not found["allows_extra_licences"])
+
+
+def rows_of(licences: Mapping[str, Any], counts: Part) -> list[Row]:
     """Return the modules in the order of the service: base modules first."""
     by_module = {each["module"]: each for each in counts.value["modules"]} if counts.ok else {}
-    ends = subscription.ok and subscription.value["ends_on"] is not None
-    at_once = {each["module"] for each in subscription.value["modules"] if each["policies"].get("reduce_at") == "now"} if ends else set()
-    return [
-        _row(each, by_module.get(each["module"]), counts.ok, may_reduce=not ends or each["module"] in at_once)
-        for each in licences["modules"]
-    ]
+    return [_row(each, by_module.get(each["module"]), counts.ok) for each in licences["modules"]]
 
 
-def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool, *, may_reduce: bool) -> Row:
-    own = ("module", "name", "base", "bought", "in_use", "active", "flagged", "held", "waiting", "available", "next_period")
+def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool) -> Row:
+    own = (
+        "module", "name", "base", "bought", "in_use", "active", "flagged", "held", "waiting", "available", "next_period", "minimum",
+        "flagged_at_renewal", "unit_price_minor", "may_reduce",
+    )  # fmt: skip
     return Row(
         **{name: found[name] for name in own},
-        flagged_at_renewal=found["flagged_at_renewal"],
-        unit_price_minor=found["unit_price_minor"],
         refused=(counted["refused"] if counted else 0) if known else None,
         nearest_deadline=counted["nearest_deadline"] if counted else None,
         pending=sum(each["add"] for each in found["pending_orders"]),
         keeps_access=counted is not None and counted["flagged"] > 0 and counted["nearest_deadline"] is None,
-        may_reduce=may_reduce,
     )
 
 
@@ -113,31 +118,20 @@ def sections_of(rows: Sequence[Row], page: Page) -> list[Section]:
     return [section for section in found if section.rows]
 
 
-def attention_of(
-    rows: Sequence[Row], licences: Mapping[str, Any], subscription: Part, emails: Part, open_items: Part, page: Page
-) -> list[Attention]:
+def attention_of(rows: Sequence[Row], licences: Mapping[str, Any], emails: Part, buying: Buying, page: Page) -> list[Attention]:
     """Return what needs attention: the most urgent first."""
     found: list[Attention] = []
-    direct, active = buys_directly(open_items), licences["status"] == "active"
-    buying = Buying(may=page.may(ACCOUNT_BUY) and active, direct=direct)
     for row in rows:
         found += _over_limit(row, page, buying)
-    if active and subscription.ok and subscription.value["ends_on"]:
-        found.append(_ending(subscription.value["ends_on"], page))
-    if open_items.ok:
-        found += _overdue(open_items.value, page)
+    if licences["status"] == "active" and licences["ends_on"]:
+        found.append(_ending(licences["ends_on"], page))
+    found += _overdue(licences, page)
     for row in rows:
         found += _of_module(row, licences["period"]["end"], page, buying)
-    if open_items.ok:
-        found += _to_approve(open_items.value, page)
+    found += _to_approve(licences["buying"]["open_items"], page)
     if emails.ok and emails.value["emails"]:
         found.append(_undelivered(emails.value, page))
     return found
-
-
-def buys_directly(open_items: Part) -> bool:
-    """Tell whether the tenant buys by itself. While it is not known, it may try: invoicing refuses what is not possible."""
-    return not open_items.ok or open_items.value["ordering"] != "by_request"
 
 
 def _over_limit(row: Row, page: Page, buying: Buying) -> Iterator[Attention]:
@@ -151,23 +145,27 @@ def _over_limit(row: Row, page: Page, buying: Buying) -> Iterator[Attention]:
         text = page.gettext("They keep access as long as nobody else can administer the product. Buy licences or deactivate people.")
     url, label = _buy(row, page, buying)
     people = _people(row, page, "flagged")
-    yield Attention("bad", "warning", title, text, url, label, dialog=buying.direct, deadline=row.nearest_deadline, people=people)
+    yield Attention("bad", "warning", title, text, url, label, dialog=not buying.by_request, deadline=row.nearest_deadline, people=people)
 
 
 def _buy(row: Row, page: Page, buying: Buying) -> tuple[str, str]:
-    """Return where licences are bought or, by request, asked for."""
+    """Return where licences are bought, asked for, or become possible by another plan."""
     if not buying.may:
         return "", ""
-    if not buying.direct:
+    if buying.by_request:
         return page.url("orders/request"), page.gettext("Send a request")
+    if buying.needs_other_plan:
+        return page.url("plan/change"), page.gettext("Change the plan or term")
     return page.url(f"licences/{row.module}/buy"), page.gettext("Buy licences")
 
 
-def _overdue(open_items: Mapping[str, Any], page: Page) -> Iterator[Attention]:
+def _overdue(licences: Mapping[str, Any], page: Page) -> Iterator[Attention]:
+    buying = licences["buying"]
+    open_items = buying["open_items"]
     if count := open_items["overdue_invoices"]:
         title = page.ngettext("%(num)s invoice is overdue", "%(num)s invoices are overdue", count)
-        text = page.gettext("%(amount)s is to be paid.", amount=page.formats.money(open_items["overdue_minor"], open_items["currency"]))
-        if open_items["purchases_blocked"]:
+        text = page.gettext("%(amount)s is to be paid.", amount=page.formats.money(open_items["overdue_minor"], licences["currency"]))
+        if buying["purchases_blocked"]:
             text += " " + page.gettext("Nothing can be bought until then.")
         yield Attention("bad", "invoices", title, text, page.url("invoices?state=overdue"), page.gettext("Show the invoices"))
 
@@ -206,7 +204,7 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[A
             next=page.formats.number(row.next_period),
             active=page.formats.number(row.next_period + row.flagged_at_renewal),
         )
-        can = buying.may and buying.direct and row.may_reduce
+        can = buying.may and not buying.by_request and row.may_reduce
         url = page.url(f"licences/{row.module}/next-period") if can else ""
         yield Attention("warning", "clock", title, text, url, page.gettext("Change the number") if can else "", dialog=True)
     if row.refused and row.available:
@@ -227,12 +225,12 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[A
         url, label = _buy(row, page, buying)
         people = _people(row, page, "refused")
         text = page.gettext("No licence was free for them.")
-        yield Attention("warning", "people", title, text, url, label, dialog=buying.direct, people=people)
+        yield Attention("warning", "people", title, text, url, label, dialog=not buying.by_request, people=people)
     elif row.waiting:
         title = page.ngettext("%(name)s: %(num)s person waits", "%(name)s: %(num)s people wait", row.waiting, name=row.name)
         url, label = _buy(row, page, buying)
         people, text = _people(row, page, "waiting"), page.gettext("They get access when a licence is free.")
-        yield Attention("warning", "clock", title, text, url, label, dialog=buying.direct, people=people)
+        yield Attention("warning", "clock", title, text, url, label, dialog=not buying.by_request, people=people)
 
 
 def _people(row: Row, page: Page, state: str) -> str:

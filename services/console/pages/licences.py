@@ -11,12 +11,14 @@ from fastapi.responses import StreamingResponse
 
 from services.console.pages import cookies
 from services.console.pages.licence_refusals import refused_order, refused_reduction
-from services.console.pages.licence_rows import attention_of, buys_directly, rows_of, sections_of
+from services.console.pages.licence_rows import attention_of, buying_of, rows_of, sections_of
+from services.console.pages.module_order import module_names
 from services.console.pages.page import COMPUTED_SECONDS_MAX, Page, needs
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering.charts import Point, charts
 from services.console.rendering.formats import as_moment
-from services.console.rest.live import digest_of
+from services.console.rest.live import COUNTS, digest_of
 from services.console.rest.problems import RestError
 from services.console.rest.services import Part, url_part
 from shared.schemas.base import format_instant
@@ -37,16 +39,16 @@ CHANGES: Final = (  # of the numbers, as the action log names them
 
 
 @router.get("")
-async def show_licences(page: Reading, module: Chosen = "", order: Chosen = "", reduction: Chosen = "", forecast: Chosen = "") -> Response:
-    """Show the whole page. The forecast is asked for afterwards, because it takes longer; without scripts a link asks for it."""
-    numbers, history, changes = await asyncio.gather(
-        _numbers(page, order, reduction), page.get("invoicing", "licences/history", days=HISTORY_DAYS), _changes(page)
-    )
+async def show_licences(page: Reading, module: Chosen = "", order: Chosen = "", reduction: Chosen = "", whole: Chosen = "") -> Response:
+    """Show the numbers. The chart and the last changes follow, because they take longer; without scripts, links ask for the whole page."""
+    numbers = await _numbers(page, order, reduction)
     if numbers["licences"].missing:
         return page.render("licences_none.html")
-    numbers["licences"].need()
-    use = await _use(page, numbers["licences"].value, module, history, with_forecast=forecast == "yes")
-    return page.render("licences.html", **numbers, **use, changes=_with_modules(changes, numbers["licences"].value))
+    licences = numbers["licences"].need()
+    if whole != "yes":
+        return page.render("licences.html", **numbers, whole=False, chosen=_chosen(licences, module))
+    use, changes = await asyncio.gather(_use(page, licences, module), _changes(page))
+    return page.render("licences.html", **numbers, **use, whole=True, changes=changes)
 
 
 @router.get("/numbers")
@@ -60,15 +62,14 @@ async def show_numbers(page: Reading, order: Chosen = "", reduction: Chosen = ""
 @router.get("/changes")
 async def show_changes(page: Reading) -> Response:
     """Show the last changes alone, after a number has changed. The action log follows the decision a moment later."""
-    licences, changes = await asyncio.gather(page.get("invoicing", "licences"), _changes(page))
-    return page.render("licences_changes.html", changes=_with_modules(changes, licences.need()))
+    return page.render("licences_changes.html", changes=await _changes(page))
 
 
 @router.get("/use")
 async def show_use(page: Reading, module: Chosen = "") -> Response:
     """Show the chart of a module with its forecast."""
-    licences, history = await page.together(page.get("invoicing", "licences"), page.get("invoicing", "licences/history", days=HISTORY_DAYS))
-    return page.render("licences_use.html", licences=licences, **await _use(page, licences.need(), module, history, with_forecast=True))
+    licences = await page.get("invoicing", "licences")
+    return page.render("licences_use.html", licences=licences, **await _use(page, licences.need(), module))
 
 
 @router.get("/live")
@@ -92,11 +93,9 @@ async def stream_changes(tenant: str, page: Reading, seen: Chosen = "") -> Respo
 
 async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     """Return what the upper part of the page shows. All services are asked at the same time."""
-    licences, counts, subscription, open_items, emails, ordered, reduced = await page.together(
+    licences, counts, emails, ordered, reduced = await page.together(
         page.get("invoicing", "licences", forecast="true"),
-        page.get("users", "statistics/modules"),
-        page.get("invoicing", "subscription"),
-        page.get("invoicing", "open-items"),
+        page.get("users", COUNTS),
         page.get("notifier", "emails/undelivered") if page.may(LOG_READ) else page.nothing(),
         page.get("invoicing", f"orders/{url_part(order)}") if order else page.nothing(),
         page.get("invoicing", f"reductions/{url_part(reduction)}") if reduction else page.nothing(),
@@ -106,11 +105,9 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "licences": licences,
         "counts": counts,
-        "subscription": subscription,
         "order": ordered,
         "reduction": reduced,
         "refused": "",
-        "ends_on": subscription.value["ends_on"] if subscription.ok else None,
         "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
     if ordered.ok and ordered.value["status"] == "refused":
@@ -118,11 +115,12 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
     elif reduced.ok and reduced.value["status"] == "refused":
         shown["refused"] = refused_reduction(reduced.value, page)
     if licences.ok:
-        rows = rows_of(licences.value, counts, subscription)
-        shown["seen"] = digest_of(licences.value)
+        rows = rows_of(licences.value, counts)
+        buying = buying_of(licences.value, page)
+        shown["seen"] = digest_of(licences.value, counts.value)
         shown["sections"] = sections_of(rows, page)
-        shown["direct"] = buys_directly(open_items)
-        shown["attention"] = attention_of(rows, licences.value, subscription, emails, open_items, page)
+        shown["buying"] = buying
+        shown["attention"] = attention_of(rows, licences.value, emails, buying, page)
     return shown
 
 
@@ -133,24 +131,25 @@ def _is_news(result: Part, page: Page) -> bool:
     return decided_at is None or page.now - as_moment(decided_at) < NEWS
 
 
-async def _use(page: Page, licences: Mapping[str, Any], module: str, history: Part, *, with_forecast: bool) -> dict[str, Any]:
-    """Return the chart of a module: 90 days, and to the renewal after next or the end of the subscription."""
+def _chosen(licences: Mapping[str, Any], module: str) -> Mapping[str, Any] | None:
+    """Return the module of the chart: the first one, if the address names none of them."""
     modules = licences["modules"]
-    chosen = next((each for each in modules if each["module"] == module), modules[0] if modules else None)
-    if chosen is None or not history.ok:
-        return {"chosen": chosen, "picture": None, "history": history, "forecast": None, "with_forecast": with_forecast}
-    days: list[dict[str, Any]] = next((each["days"] for each in history.value["items"] if each["module"] == chosen["module"]), [])
-    past = [Point(date.fromisoformat(day["day"]), day["bought"], day["highest_use"]) for day in days]
-    renewals = _renewals(licences)
-    forecast = await _forecast(page, renewals[-1]) if with_forecast else None
-    coming = _coming(page, chosen, past, renewals, forecast)
-    return {
-        "chosen": chosen,
-        "picture": charts(past, coming, renewals),
-        "history": history,
-        "forecast": forecast,
-        "with_forecast": with_forecast,
-    }
+    return next((each for each in modules if each["module"] == module), modules[0] if modules else None)
+
+
+async def _use(page: Page, licences: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """Return the chart of a module: 90 days, and to the renewal after next or the end of the subscription."""
+    chosen, renewals = _chosen(licences, module), _renewals(licences)
+    history, forecast = await page.together(
+        page.get("invoicing", "licences/history", days=HISTORY_DAYS), _forecast(page, renewals[-1]) if chosen else page.nothing()
+    )
+    picture = None
+    if chosen is not None and history.ok:
+        days: list[dict[str, Any]] = next((each["days"] for each in history.value["items"] if each["module"] == chosen["module"]), [])
+        past = [Point(date.fromisoformat(day["day"]), day["bought"], day["highest_use"]) for day in days]
+        picture = charts(past, _coming(page, chosen, past, renewals, forecast), renewals)
+    again = max(history.again_seconds, forecast.again_seconds)
+    return {"chosen": chosen, "picture": picture, "history": history, "forecast": forecast, "again": again}
 
 
 def _renewals(licences: Mapping[str, Any]) -> list[date]:
@@ -166,14 +165,12 @@ async def _forecast(page: Page, until: date) -> Part:
     return await page.get("seats", "forecast", at=format_instant(at), seconds=COMPUTED_SECONDS_MAX)
 
 
-def _coming(page: Page, chosen: Mapping[str, Any], past: Sequence[Point], renewals: Sequence[date], forecast: Part | None) -> list[Point]:
+def _coming(page: Page, chosen: Mapping[str, Any], past: Sequence[Point], renewals: Sequence[date], forecast: Part) -> list[Point]:
     """Return the days on which a number will change, from today to the renewal after next."""
     today = page.formats.today
-    known = forecast is not None and forecast.ok
-    now = Point(today, chosen["bought"], chosen["in_use"] if known else None)
+    now = Point(today, chosen["bought"], chosen["in_use"] if forecast.ok else None)
     found = {past[-1].day if past else today: now}
-    if known:
-        assert forecast is not None
+    if forecast.ok:
         for event in forecast.value["events"]:
             for pool in event["data"].get("pools", ()):
                 if pool["module"] == chosen["module"]:
@@ -190,16 +187,11 @@ async def _changes(page: Page) -> dict[str, Any] | None:
     """Return the last changes of the numbers, with who made them (M13); None for a reader without the log."""
     if not page.may(LOG_READ):
         return None
-    part = await page.get("notifier", "actions", type=CHANGES, limit=CHANGES_SHOWN)
-    names = (
-        await names_of(page, [each["actor"]["id"] for each in part.value["items"] if each["actor"]["kind"] == "user"]) if part.ok else {}
+    part, modules = await page.together(
+        page.get("notifier", "actions", type=CHANGES, limit=CHANGES_SHOWN), page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     )
-    return {"part": part, "names": names}
-
-
-def _with_modules(changes: dict[str, Any] | None, licences: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Add the names of the modules."""
-    return None if changes is None else changes | {"modules": {each["module"]: each["name"] for each in licences["modules"]}}
+    actors = [each["actor"]["id"] for each in part.value["items"] if each["actor"]["kind"] == "user"] if part.ok else []
+    return {"part": part, "names": await names_of(page, actors), "modules": module_names(modules)}
 
 
 async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:

@@ -20,27 +20,18 @@ Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 NAMED_MAX: Final = 30
 
 
-async def _limits(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any]) -> tuple[int, bool]:
-    """Return the plan's minimum of the module (at least 1), and whether it can be closed: not the last base module that goes on."""
-    plans = await page.get("invoicing", "/v1/plans", limit=200)
-    found = next((each for each in plans.value["items"] if each["plan"] == licences["plan"]), None) if plans.ok else None
-    limits = next((each for each in found["limits"] if each["module"] == module["module"]), None) if found else None
+def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
+    """Show the form. The last base module that goes on cannot be closed."""
     others = [each for each in licences["modules"] if each["base"] and each["module"] != module["module"] and each["next_period"]]
-    return max(1, limits["minimum"] if limits else 1), not module["base"] or bool(others)
-
-
-async def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
-    minimum, can_close = await _limits(page, licences, module)
-    return page.render(
-        "licences_next_period.html", status, licences=licences, module=module, form=form, minimum=minimum, can_close=can_close
-    )
+    can_close = not module["base"] or bool(others)
+    return page.render("licences_next_period.html", status, licences=licences, module=module, form=form, can_close=can_close)
 
 
 @router.get("/next-period")
 async def ask_number(page: Buying, module: str) -> Response:
     """Ask for the number of the next period."""
     licences, found = await module_of(page, module)
-    return await _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
+    return _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
 
 
 @router.post("/next-period")
@@ -52,16 +43,18 @@ async def show_consequences(page: Buying, module: str) -> Response:
         number = 0
     else:
         error = page.gettext(
-            "Enter a whole number from 1 to %(bought)s, the licences that you have now.", bought=page.formats.number(bought)
+            "Enter a whole number from %(least)s to %(bought)s, the licences that you have now.",
+            least=page.formats.number(found["minimum"]),
+            bought=page.formats.number(bought),
         )
-        number = form.integer("number", error, least=1, most=bought)
+        number = form.integer("number", error, least=found["minimum"], most=bought)
     if form.ok and form["seen"] not in ("", str(found["next_period"])):
         form.errors["number"] = page.gettext(
             "Somebody else has changed this number to %(number)s meanwhile. Check it and save again.",
             number=page.formats.number(found["next_period"]),
         )
     if not form.ok:
-        return await _show(page, licences, found, _seen_now(form, found), 422)
+        return _show(page, licences, found, _seen_now(form, found), 422)
     if number == found["next_period"]:
         return page.redirect(page.url("licences"), page.gettext("Nothing has changed: the number was the same."))
     try:
@@ -69,7 +62,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
         reduction = await page.send("POST", "invoicing", "reductions", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem, {"items.0.total": "number"})
-        return await _show(page, licences, found, form, 422)
+        return _show(page, licences, found, form, 422)
     flagged = next((each for each in reduction["would_flag"] or () if each["module"] == module), None)
     names = await names_of(page, flagged["users"], NAMED_MAX) if flagged else {}
     return page.render(
@@ -99,5 +92,5 @@ async def approve(page: Buying, module: str, reduction: str) -> Response:
         licences, found = await module_of(page, module)
         form = Form.of(number=page.form["number"] or found["next_period"], seen=found["next_period"])
         form.refuse(refusal.problem)
-        return await _show(page, licences, found, form, 409)
+        return _show(page, licences, found, form, 409)
     return page.redirect(page.url(f"licences?reduction={url_part(reduction)}"))

@@ -1,6 +1,6 @@
-"""Live numbers: a page is told that the licences of its tenant have changed, and then asks for them again with its own reader's rights.
+"""Live numbers: a page is told that the numbers of its tenant have changed, and then asks for them again with its own reader's rights.
 
-While pages of a tenant are open, one task per tenant reads the licences once a second, with the token of one of these readers.
+While pages of a tenant are open, one task per tenant reads them once a second, with the token of one of these readers.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ ALIVE_SECONDS: Final = 15.0
 STREAM_SECONDS_MAX: Final = 600.0  # then the browser connects again, with the session that it has by then
 DIGEST_LENGTH: Final = 16
 STREAMS_MAX: Final = 500  # of one process: other requests need connections too
+COUNTS: Final = "statistics/modules"  # of users: who is refused, and the deadlines
 Token = Callable[[], Awaitable[str | None]]
 
 
@@ -99,22 +100,26 @@ class Live:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _state(self, tenant: str) -> str | None:
-        """Return the digest of the licences; None if nobody may or can read them now."""
+        """Return the digest of the numbers; None if nobody may or can read them now."""
         for page in list(self._pages[tenant]):
             given = await page.token()
             if given is None:
                 page.events.put_nowait(None)
                 continue
+            path = f"/v1/tenants/{tenant}"
             try:
-                part = await self._services.get(given, "invoicing", f"/v1/tenants/{tenant}/licences")
+                licences, counts = await asyncio.gather(
+                    self._services.get(given, "invoicing", f"{path}/licences"), self._services.get(given, "users", f"{path}/{COUNTS}")
+                )
             except SignedOut:
                 continue
-            return digest_of(part.value) if part.ok else None
+            return digest_of(licences.value, counts.value) if licences.ok else None
         return None
 
 
-def digest_of(licences: Any) -> str:
-    """Return a short text that differs if any of the licences' numbers does. The forecast does not count: it is not asked each second."""
+def digest_of(licences: Any, counts: Any) -> str:
+    """Return a short text that differs if any of the numbers does. The forecast does not count: it is not asked each second. `counts`: by
+    module, those of users; None: it does not answer."""
     modules = [{name: value for name, value in each.items() if name != "flagged_at_renewal"} for each in licences["modules"]]
-    shown = {name: value for name, value in licences.items() if name != "position"} | {"modules": modules}
+    shown = {name: value for name, value in licences.items() if name != "position"} | {"modules": modules, "counts": counts}
     return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).hexdigest()[:DIGEST_LENGTH]

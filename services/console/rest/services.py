@@ -22,6 +22,7 @@ NAMES: Final = ("users", "seats", "invoicing", "notifier")
 READ_SECONDS_MAX: Final = 5.0
 CHANGE_SECONDS_MAX: Final = 15.0
 REPEAT_SECONDS_MAX: Final = 1.0  # a page waits this long for a service that asks it to; a longer wait is left to the browser
+AGAIN_SECONDS: Final = 5  # a part of a page whose service did not answer asks for itself again
 CONNECTIONS_MAX: Final = 200
 _UNAVAILABLE: Final = (500, 502, 503, 504)
 Query = Mapping[str, Any]
@@ -56,6 +57,13 @@ class Part:
     def computing(self) -> bool:
         """Tell whether the service is busy and asks to be asked again."""
         return self.problem is not None and self.problem.status == 429
+
+    @property
+    def again_seconds(self) -> int:
+        """Return after how many seconds the service may answer, if it is busy or did not answer; 0: it has answered."""
+        if self.computing and self.problem:
+            return AGAIN_SECONDS if self.problem.retry_after_seconds is None else max(1, self.problem.retry_after_seconds)
+        return AGAIN_SECONDS if self.service and not self.ok and self.problem is None else 0
 
     def need(self) -> Any:
         """Return the value. Raises Refusal or Unavailable: the page has no meaning without it."""

@@ -68,6 +68,9 @@
       sign.textContent = text || document.body.dataset.stale;
       part.prepend(sign);
     }
+    if (part.dataset.live) {
+      reconnect();
+    }
   }
   document.addEventListener("htmx:sendError", function (event) {
     if (event.detail.target.id !== "dialog-content") {
@@ -117,6 +120,38 @@
   document.querySelectorAll("[data-copy]").forEach(function (button) {
     button.hidden = false;
   });
+  // Live numbers. Only a page that somebody sees is connected: a browser allows six connections to a host, and each tab would take one.
+  var stream = null;
+  var wait = 2000;
+  function disconnect() {
+    if (stream) {
+      stream.close();
+      stream = null;
+    }
+  }
+  function connect() {
+    var part = document.querySelector("[data-live]");
+    if (document.hidden || !part) {
+      disconnect();
+    } else if (!stream) {
+      stream = new EventSource(part.dataset.live);
+      stream.addEventListener("changed", function () {
+        htmx.trigger(document.body, "live-changed");
+      });
+      stream.addEventListener("open", function () {
+        wait = 2000;
+      });
+      stream.addEventListener("error", reconnect);
+    }
+  }
+  // The new connection names what the page shows by then, and hears at once if that is not the newest.
+  function reconnect() {
+    disconnect();
+    window.setTimeout(connect, wait);
+    wait = Math.min(2 * wait, 60000);
+  }
+  document.addEventListener("visibilitychange", connect);
+  connect();
 
   // A box that checks all boxes of its table.
   document.querySelectorAll("[data-check-all]").forEach(function (all) {

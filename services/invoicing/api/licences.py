@@ -1,5 +1,6 @@
 """The licences of a tenant at one place: bought, in use, and the number of the next period (T1, E6, M3)."""
 
+from dataclasses import asdict
 from datetime import date
 
 from fastapi import APIRouter, Depends, Query
@@ -9,7 +10,7 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import TenantId, Wired
 from services.invoicing.api.responses.subscription import PeriodView
 from services.invoicing.store.pool_days import PoolDay
-from services.invoicing.use_cases.licences import Licences, OfModule, read_licences
+from services.invoicing.use_cases.licences import Buying, Licences, OfModule, read_licences
 from services.invoicing.use_cases.use_history import use_history
 from shared.web import Cursor, Limit, Page, access, decode_cursor, encode_cursor
 from shared.web.route import CheckedRoute
@@ -49,9 +50,12 @@ class ModuleLicencesView(BaseModel):
     )
     unit_price_minor: int | None = Field(description="The price of one more licence for a whole period, by the list of the subscription.")
     pending_orders: tuple[PendingOrderView, ...]
+    minimum: int = Field(description="The fewest licences to which the module can be reduced, by the plan.")
+    may_reduce: bool = Field(description="False: the subscription ends before a reduction would take effect.")
 
     @classmethod
     def of(cls, found: OfModule) -> "ModuleLicencesView":
+        """Return the module as REST shows it."""
         use, fields = found.use, ("active", "flagged", "held", "waiting", "available")
         return cls(
             module=found.module,
@@ -62,8 +66,37 @@ class ModuleLicencesView(BaseModel):
             next_period=found.next_period,
             flagged_at_renewal=found.flagged_at_renewal,
             unit_price_minor=found.unit_price_minor,
+            minimum=found.minimum,
+            may_reduce=found.may_reduce,
             pending_orders=tuple(PendingOrderView(order=order, add=quantity) for order, quantity in found.pending),
             **{name: getattr(use, name) if use else None for name in fields},
+        )
+
+
+class OpenItemsView(BaseModel):
+    """Purchases and invoices that somebody of the tenant has to look at."""
+
+    waiting_quotes: int = Field(description="Quotes that wait for their second approver.")
+    estimates: int = Field(description="Estimates of the vendor that nobody has approved yet.")
+    overdue_invoices: int
+    overdue_minor: int = Field(description="What is still to be paid of the overdue invoices.")
+
+
+class BuyingView(BaseModel):
+    """How the tenant buys today."""
+
+    ordering: str = Field(description="self_service or by_request")
+    allows_extra_licences: bool = Field(description="False: to have more licences, the plan has to be changed first.")
+    purchases_blocked: bool = Field(description="True if nothing can be bought until overdue invoices are paid.")
+    open_items: OpenItemsView
+
+    @classmethod
+    def of(cls, found: Buying) -> "BuyingView":
+        return cls(
+            ordering=found.ordering,
+            allows_extra_licences=found.allows_extra_licences,
+            purchases_blocked=found.purchases_blocked,
+            open_items=OpenItemsView(**asdict(found.open_items)),
         )
 
 
@@ -81,8 +114,10 @@ class LicencesView(BaseModel):
     following_renewal: date | None = Field(
         description="The first day of the period after the next one, with the scheduled plan and term. null: the subscription ends."
     )
+    ends_on: date | None = Field(description="The first day without the subscription; null if nobody has ended it.")
     next_period_net_minor: int | None = Field(description="null: the price list lacks one of the modules.")
     position: str | None = Field(description="The last decision of seats that the numbers reflect. null: seats does not answer now.")
+    buying: BuyingView
     modules: tuple[ModuleLicencesView, ...]
 
     @classmethod
@@ -99,8 +134,10 @@ class LicencesView(BaseModel):
             period=PeriodView(start=found.subscription.period_start, end=found.subscription.period_end),
             next_invoice_on=found.subscription.period_end,
             following_renewal=found.following_renewal,
+            ends_on=found.ends_on,
             next_period_net_minor=found.next_period_net_minor,
             position=str(found.position) if found.position else None,
+            buying=BuyingView.of(found.buying),
             modules=tuple(ModuleLicencesView.of(module) for module in found.modules),
         )
 
@@ -130,7 +167,7 @@ async def get_licences(
     forecast: bool = Query(default=False, description="Also ask seats how many people the renewal would flag. It takes longer."),
 ) -> LicencesView:
     """The numbers of seats and the subscription in one answer. While seats does not answer, what only seats knows is null."""
-    return LicencesView.of(await read_licences(wiring.database, wiring.seats, tenant, with_forecast=forecast))
+    return LicencesView.of(await read_licences(wiring.database, wiring.seats, tenant, wiring.clock, with_forecast=forecast))
 
 
 @router.get("/history", summary="Get licences and highest use by day")

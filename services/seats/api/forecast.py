@@ -22,6 +22,7 @@ async def forecast(owned: Owned, tenant: str, at: Moment, after: After = None) -
     """The answer shows each pool at that time, and what happens until then, if no command arrives. A forecast that needs more than
     20,000 changes of rows and events, or more than 4 MiB, is refused (413): then ask for an earlier time."""
     await owned.reached(tenant, after)
-    answer = partial(what_if.forecast, at_ms=domain.to_ms(at))
-    text = await owned.questions.ask(tenant, owned.between_batches(tenant, None), answer, "Ask for an earlier time.")
+    at_ms = domain.to_ms(at)
+    answer, between_batches = partial(what_if.forecast, at_ms=at_ms), owned.between_batches(tenant, None)
+    text = await owned.questions.ask(tenant, between_batches, answer, "Ask for an earlier time.", name=at_ms)
     return Response(text, media_type="application/json")

@@ -5,7 +5,8 @@ how long a thread can keep the loop waiting.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -30,6 +31,8 @@ QUESTIONS_MAX = 2  # per worker: each takes memory, and processor time from the 
 WAIT_SECONDS_MAX = 1.0
 RETRY_AFTER_SECONDS = 2
 COMMANDS_MAX = 100
+KEPT_MAX = 256  # answers
+KEPT_BYTES_MAX = 64 * 1024  # of one answer
 NUMBER = 2**53 - 1 - COMMANDS_MAX  # above every number and revision in use
 
 
@@ -62,29 +65,43 @@ BetweenBatches = AbstractAsyncContextManager[tuple[Live, domain.Tenant]]
 
 
 class Questions:
-    """Run at most one question per tenant and two per worker at once. A further one waits for a second and is then refused."""
+    """Run at most one question per tenant and two per worker at once. A further one waits for a second and is then refused.
+
+    The answer to a question that has a name is kept: until the next command of the partition is decided, it is the same.
+    """
 
     def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, Hashable], tuple[int, bytes]] = OrderedDict()  # with the offset of the next command
         self._tenants: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places = asyncio.Semaphore(QUESTIONS_MAX)
 
-    async def ask(self, tenant: str, between_batches: BetweenBatches, answer: Answer, split: str) -> bytes:
+    async def ask(self, tenant: str, between_batches: BetweenBatches, answer: Answer, split: str, *, name: Hashable | None = None) -> bytes:
         """Return the answer in JSON. `between_batches` gives the tenant while nothing is decided.
 
-        `split` tells the caller how to ask for less.
+        `split` tells the caller how to ask for less. `name`: two questions of this name have one answer, at the same position of the log.
         """
         lock = self._tenants.setdefault(tenant, asyncio.Lock())
         budget = domain.Budget(BUDGET)
         await self._enter(lock)
         try:
-            running = asyncio.ensure_future(asyncio.to_thread(answer, await _snapshot(between_batches), budget))
+            offset, kept = self._kept.get((tenant, name), (None, b""))
+            async with between_batches as (live, state):
+                is_kept = live.decided + 1 == offset
+                snapshot = None if is_kept else await _snapshot(live, state)
+            if snapshot is None:
+                self._leave(lock)
+                return kept
+            running = asyncio.ensure_future(asyncio.to_thread(answer, snapshot, budget))
         except BaseException:
             self._leave(lock)
             raise
         running.add_done_callback(lambda _: self._leave(lock))  # a thread cannot be cancelled: it keeps its place until it ends
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                return await asyncio.shield(running)
+                text = await asyncio.shield(running)
+            if name is not None:
+                self._keep(tenant, name, snapshot.offset, text)
+            return text
         except TimeoutError:
             raise _too_large(f"The answer takes longer than {ANSWER_SECONDS_MAX:.0f} seconds.", split) from None
         except domain.BudgetExceeded as error:
@@ -108,6 +125,13 @@ class Questions:
             )
             raise Refused("too-many-requests", detail, retry_after_seconds=RETRY_AFTER_SECONDS) from None
 
+    def _keep(self, tenant: str, name: Hashable, offset: int, text: bytes) -> None:
+        self._kept.pop((tenant, name), None)
+        if len(text) <= KEPT_BYTES_MAX:
+            self._kept[tenant, name] = offset, text
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+
     def _leave(self, lock: asyncio.Lock) -> None:
         self._places.release()
         lock.release()
@@ -117,14 +141,13 @@ def _too_large(why: str, split: str) -> Refused:
     return Refused("too-large", f"{why} {split}", changes_max=BUDGET, bytes_max=ANSWER_BYTES_MAX)
 
 
-async def _snapshot(between_batches: BetweenBatches) -> Snapshot:
+async def _snapshot(live: Live, state: domain.Tenant) -> Snapshot:
     """Read the rows in slices, while no decision comes between them; the loop does other work after each slice."""
-    async with between_batches as (live, state):
-        left, rows = state.rows(), list[tuple[str, domain.Row]]()
-        while slice_ := list(islice(left, ROWS_AT_ONCE)):
-            rows += slice_
-            await asyncio.sleep(0)
-        return Snapshot(state.id, rows, live.clock_ms, live.number, live.decided + 1, live.rules, live.durable.marker.decided)
+    left, rows = state.rows(), list[tuple[str, domain.Row]]()
+    while slice_ := list(islice(left, ROWS_AT_ONCE)):
+        rows += slice_
+        await asyncio.sleep(0)
+    return Snapshot(state.id, rows, live.clock_ms, live.number, live.decided + 1, live.rules, live.durable.marker.decided)
 
 
 def forecast(snapshot: Snapshot, budget: domain.Budget, at_ms: int) -> bytes:
