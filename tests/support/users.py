@@ -196,7 +196,7 @@ class Bench:
         """Stand in for the seats worker until cancelled: open tenants and pools, advance clocks, grant everything."""
         answered = 0
         while True:
-            commands = await self.commands(tenant)
+            commands = await self.topic(topics.SEATS_COMMANDS, tenant)  # as seats: what is there, not all that will be
             for command in commands[answered:]:
                 match command.payload:
                     case seats_v1.OpenTenant() as opened:
