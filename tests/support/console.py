@@ -35,6 +35,7 @@ from tests.support.console_operator import OperatorRest
 from tests.support.console_orders import OrdersRest
 from tests.support.console_people import PeopleRest
 from tests.support.console_settings import SettingsRest
+from tests.support.console_tenant_money import TenantMoneyRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 DEADLINE = "2026-03-09T09:00:00.000Z"
@@ -100,6 +101,10 @@ PAGES = (
     ("operator-open", "operator", "/operator/tenants/acme/open"),
     ("operator-new-tenant", "operator", "/operator/tenants/new"),
     ("operator-set-up", "operator", "/operator/tenants/birch/set-up?template=auto-expand"),
+    ("operator-money", "operator", "/operator/tenants/acme/money"),
+    ("operator-payment", "operator", "/operator/tenants/acme/money/invoices/i3/pay"),
+    ("operator-discount", "operator", "/operator/tenants/acme/money/discounts/grant"),
+    ("operator-end", "operator", "/operator/tenants/acme/money/end"),
     ("operator-catalogue", "operator", "/operator/catalogue"),
     ("operator-plan", "operator", "/operator/catalogue/plans/standard"),
     ("operator-requests", "operator", "/operator/requests"),
@@ -184,11 +189,15 @@ class Company:
     money: MoneyRest = field(default_factory=MoneyRest)
     operator: OperatorRest = field(default_factory=OperatorRest)
     contract: ContractRest = field(default_factory=ContractRest)
+    tenant_money: TenantMoneyRest = field(init=False)
     access: AccessRest = field(default_factory=AccessRest)
     ordering: OrdersRest = field(default_factory=OrdersRest)
     invitations: InvitationsRest = field(default_factory=InvitationsRest)
     settings: SettingsRest = field(default_factory=SettingsRest)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.tenant_money = TenantMoneyRest(self.money, self.contract.discounts)
 
     def begin_session(self, user: str = "ann", tenant: str | None = "acme", rights: tuple[str, ...] = TENANT_RIGHTS, **more: Any) -> str:
         """Return the secret of a new session."""
@@ -279,6 +288,7 @@ class Company:
             **self.access.routes(),
             **self.settings.routes(),
             **self.operator.routes(),
+            **self.tenant_money.routes(),
             **self.people.routes(),
             **self.money.routes(),
             **self.contract.routes(self),

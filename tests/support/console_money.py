@@ -148,4 +148,4 @@ class MoneyRest:
             "reference": "Bank <17>", "taken_back_at": None, "taken_back_because": None,
         }  # fmt: skip
         wrong = one | {"payment": "p2", "taken_back_at": "2026-03-05T08:00:00Z", "taken_back_because": "another customer's money"}
-        return reply({"items": [one, wrong] if request.url.params["invoice"] == "i3" else [], "next": None})
+        return reply({"items": [one, wrong] if request.url.params.get("invoice", "i3") == "i3" else [], "next": None})

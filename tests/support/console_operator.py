@@ -62,7 +62,9 @@ def request(number: str, company: str, *items: dict[str, Any], state: str = "req
         "request": number, "state": state, "company": f"{company} AG", "message": "For the new team.", "items": list(items), "note": "",
         "contact": {"name": "Ann Müller", "email": "ann@acme.example", "phone": ""}, "valid_until": None, "currency": None, "quotes": [],
         "orders": [], "reductions": [], "history": [{"state": state, "at": at, "by": {"kind": "user", "id": "ann"}, "detail": {}}],
-        "approve_url": "", "tenant": "birch", "tenant_name": company, "requested_at": at, "changed_at": at, "url": "",
+        "discounts": [], "if_approved_today": None, "less_each_day_minor": None, "next_before": None, "next_after": None,
+        "credit_net_minor": 0, "approve_url": "", "tenant": "birch", "tenant_name": company, "requested_at": at, "changed_at": at,
+        "url": "",
     }  # fmt: skip
     return found | more
 
@@ -99,6 +101,7 @@ class OperatorRest:
             request("r2", "Birch", asked("lab", add=1), state="declined"),
         ]
     )
+    coming: list[dict[str, Any]] = field(default_factory=list)  # prices of later renewals
     version: str = "0123456789abcdef"  # of the catalogue
     fails: bool = False  # a retry fails again
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -125,7 +128,10 @@ class OperatorRest:
             "GET invoicing /v1/operator/requests": self._requests,
             "GET invoicing /v1/tenants/birch/licences": lambda request: reply({"currency": "CHF", "modules": self._bought()}),
             "GET invoicing /v1/tenants/birch/purchase-requests/([^/]+)": self._request,
-            "PUT invoicing /v1/tenants/birch/purchase-requests/r1/(estimate)": self._note,
+            "GET invoicing /v1/tenants/birch/subscription": lambda request: (
+                reply({"coming_prices": self.coming}) if self.coming else refusal(404, "not-found", "no subscription")
+            ),
+            "PUT invoicing /v1/tenants/birch/purchase-requests/r1/(estimate)": self._estimate,
             "POST invoicing /v1/tenants/birch/purchase-requests/r1/(decline)": self._note,
         }
         for service in ("users", "invoicing", "notifier"):
@@ -189,6 +195,16 @@ class OperatorRest:
     def _request(self, number: str, request: httpx.Request) -> httpx.Response:
         found = next((each for each in self.requests if each["request"] == number), None)
         return reply(found) if found is not None else refusal(404, "not-found", "no request")
+
+    def _estimate(self, what: str, request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("dry_run") != "true":
+            return self._note(what, request)
+        if any(each.get("reduce") == 27 for each in orjson.loads(request.content)["items"]):
+            return refusal(409, "last-base-module", "It is the last base module.", field="body.items.1.reduce")
+        today = {"net_minor": 4800, "tax_minor": 389, "gross_minor": 5189}
+        later = {"net_minor": 37_200, "tax_minor": 3013, "gross_minor": 40_213}
+        priced = {"if_approved_today": today, "less_each_day_minor": 160, "next_before": later, "next_after": later | {"net_minor": 42_000}}
+        return reply(self.requests[0] | priced | {"state": "estimated", "currency": "CHF"})
 
     def _note(self, what: str, request: httpx.Request) -> httpx.Response:
         self.sent.append((request.method, what, orjson.loads(request.content)))

@@ -291,9 +291,31 @@ async def test_A9_A11_a_request_of_any_tenant_is_answered_with_an_estimate_or_de
     for price in ("much", "1e99", "-1", "1.005", "1.250"):
         wrong = await browser.post(f"{url}/estimate", **(fields | {"price-lab": price}))
         assert (wrong.status_code, "Enter a price such as 12.50, or nothing." in words(wrong)) == (422, True), price
-    assert "The estimate was sent to the customer." in words(await browser.post(f"{url}/estimate", **(fields | {"price-lab": "1,250"})))
+    priced = words(await browser.post(f"{url}/estimate", **(fields | {"price-lab": "1,250"})))
+    assert "if it is approved today, without tax CHF 48.00 Tax CHF 3.89 Total CHF 51.89" in priced
+    assert "Each later period of the whole subscription, without tax CHF 372.00 → CHF 420.00" in priced
+    impossible = await browser.post(f"{url}/estimate", **(fields | {"price-lab": "", "count-planning": "27"}))
+    assert ("People need a base module" in words(impossible) or "last base module" in words(impossible), rest.sent) == (True, [])
+    discounts = {"d0-value": "12,5", "d0-kind": "percent", "d0-module": "lab", "d0-periods": "3", "d1-value": "5.00", "d1-kind": "amount"}
+    sent = fields | discounts | {"price-lab": "1,250", "step": "send"}
+    assert "The estimate was sent to the customer." in words(await browser.post(f"{url}/estimate", **sent))
     items = [{"module": "lab", "add": 5, "unit_price_minor": 125_000}, {"module": "planning", "reduce": 2}]
-    assert rest.sent == [("PUT", "estimate", {"items": items, "note": "A pleasure.", "valid_until": "2026-04-01"})]
+    offered = [{"module": "lab", "text": "", "percent": "12.5", "periods": 3}, {"module": None, "text": "", "amount_minor": 500}]
+    assert rest.sent == [("PUT", "estimate", {"items": items, "note": "A pleasure.", "discounts": offered, "valid_until": "2026-04-01"})]
+    known = {
+        "module": "lab",
+        "percent": "10",
+        "amount_minor": None,
+        "from_day": "2026-03-01",
+        "until_day": None,
+        "text": "loyal",
+        "periods": 2,
+    }
+    rest.requests[0] |= {"state": "estimated", "discounts": [known], "currency": "CHF"}
+    rest.coming = [{"from_day": "2026-04-01", "prices": [{"module": "lab", "unit_price_minor": 1300}]}]
+    again = await browser.get(url)
+    assert 'name="d0-value" type="text" value="10"' in again.text, "another estimate keeps the discounts"
+    assert "From the renewal on 1 Apr 2026, the price list has CHF 13.00." in words(again)
     await browser.get(url)
     wrong = await browser.post(f"{url}/decline", reason="")
     assert (wrong.status_code, "The customer gets it." in words(wrong)) == (422, True)

@@ -42,6 +42,7 @@ from services.console.pages import (
     settings,
     sign_in,
     static_files,
+    tenant_money,
     test_clock,
 )
 from services.console.pages.errors import add_error_pages, unhandled
@@ -78,6 +79,7 @@ PAGES = (
     purchase_settings,
     test_clock,
     operator,
+    tenant_money,
     new_tenant,
     dead_letters,
     operator_status,

@@ -52,8 +52,9 @@ async def _view(uow: UnitOfWork, tenant: str, request: str, clock: Clock) -> Pur
         situation = await with_offered(uow, tenant, request, await situation_of(uow, about, at))
         if found.valid_until is not None and local_day(at, situation.contract.time_zone) <= found.valid_until:
             price = await use_cases.todays_price(uow, tenant, situation, found.wanted, SYSTEM)
-            now = {each.discount: each for each in situation.offered}
-            shown = shown.model_copy(update={"discounts": tuple(now.get(each.discount, each) for each in shown.discounts)})
+            now = {each.discount: each.model_dump() for each in situation.offered}
+            discounts = tuple(each.model_copy(update=now.get(each.discount, {})) for each in shown.discounts)
+            shown = shown.model_copy(update={"discounts": discounts})
             return shown.with_price(price, situation.contract.currency, about.locale)
     except Conflict:
         pass  # for example while a renewal is pending

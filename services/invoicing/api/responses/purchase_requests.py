@@ -32,6 +32,12 @@ class ContactView(BaseModel):
     phone: str
 
 
+class EstimatedDiscount(Discount):
+    """A discount of an estimate."""
+
+    periods: int | None = Field(None, description="So many periods, counted from the approval; null: until `until_day`.")
+
+
 class PurchaseRequestView(BaseModel):
     """A request for more or fewer licences, and the estimate of the vendor."""
 
@@ -44,7 +50,9 @@ class PurchaseRequestView(BaseModel):
     contact: ContactView
     message: str
     items: tuple[RequestItem, ...] = Field(description="What is requested; after the estimate, what the estimate fixes.")
-    discounts: tuple[Discount, ...] = Field(description="What the estimate takes off, for the whole subscription from the approval on.")
+    discounts: tuple[EstimatedDiscount, ...] = Field(
+        description="What the estimate takes off, for the whole subscription from the approval on."
+    )
     note: str = Field(description="What the vendor says about the estimate.")
     valid_until: date | None = Field(description="The last day on which the estimate can be approved.")
     currency: str | None = Field(None, description="The currency of the amounts below.")
@@ -77,7 +85,7 @@ class PurchaseRequestView(BaseModel):
         contact = ContactView(name=found.contact_name, email=found.contact_email, phone=found.contact_phone)
         url = f"/v1/tenants/{tenant}/purchase-requests/{found.request}/approve"
         history = [StepView.model_validate_json(orjson.dumps(step)) for step in found.steps]
-        discounts = tuple(each.content for each in found.offered_discounts)
+        discounts = tuple(EstimatedDiscount(**each.content.model_dump(), periods=each.periods) for each in found.offered_discounts)
         return cls(**shown, **outcome, contact=contact, items=found.wanted, discounts=discounts, history=history, approve_url=url)
 
     def with_price(self, found: TodaysPrice, currency: str, locale: str) -> "PurchaseRequestView":
