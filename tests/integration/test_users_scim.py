@@ -987,3 +987,22 @@ async def test_the_administrators_are_reminded_thirty_and_seven_days_before_a_to
         found.append(await reminded())
     scim.clock.at = NOON
     assert found == [[], [30], [30], [30, 7], [30, 7], [30, 7]]
+
+
+async def test_a_person_whose_login_another_resource_still_has_as_user_name_is_changed_after_that_resource(scim: ScimBench) -> None:
+    """HR renames somebody and gives the login to a new hire before the identity provider knows: the first change was an error 500."""
+    client = await scim.client()
+    await scim.hr(client.tenant, "1", 1, login="ann", department="Makers")
+    (ann,) = (await client.found('userName eq "ann"'))["Resources"]
+    path, title = f"/Users/{ann['id']}", {"op": "replace", "path": "title", "value": "Maker"}
+    await client.patch(path, title)
+    await scim.hr(client.tenant, "1", 2, login="ann.old", department="Makers")
+    await scim.hr(client.tenant, "2", 1, login="ANN", department="Makers")
+    hired = next(each["id"] for each in (await client.get("/Users"))["Resources"] if each["id"] != ann["id"])
+    body = {"schemas": [PATCH], "Operations": [title]}
+    for method, sent in (("PATCH", body), ("PUT", {"schemas": [USER], "userName": "ann2"}), ("DELETE", None)):
+        refused = await client.call(method, f"/Users/{hired}", sent)
+        assert (refused.status_code, refused.json()["scimType"]) == (409, "uniqueness"), method
+        assert ann["id"] in refused.json()["detail"]
+    await client.patch(path, {"op": "replace", "path": "userName", "value": "ann.old"})
+    assert (await client.patch(f"/Users/{hired}", title))["title"] == "Maker"

@@ -319,6 +319,10 @@ class Users:
         """Start a timeline about a person whom other sources know. What the connection sees is copied, and no statement of the connection:
         else an address that only a sender of HR data has stated would count as one of the identity system."""
         document = _of_person(seen)
+        _, other = await store.holders(self.uow.connection, self._view, login_key(seen.login), seen.user_id)
+        if other is not None:
+            detail = f"The user {other!r} has the userName {seen.login!r} as well. First change the userName of that user."
+            raise UniquenessException(detail=detail)
         row = _row(seen.id, document, 1, self.tenant.now, self.tenant.now, copied_of(document))
         await store.add(self.uow.connection, self._view, [row])
         empty = Change(Key(self.connection.source, row.resource_id), seen.user_id, None, Timeline())
