@@ -114,6 +114,19 @@ async def test_the_report_of_another_source_that_ends_a_conflict_links_the_perso
     assert (await bench.events(company.tenant, PersonLinked))[-1].external_id == "8"
 
 
+async def test_the_end_of_a_conflict_changes_the_person_who_is_linked_though_no_statement_is_about_that_person(bench: Bench) -> None:
+    """Two people share the address of the one in conflict. One of them leaves, so the other one is meant, whom no statement is about."""
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {"1": person("ann", **office), "2": person("bob", **office)})
+    await company.report(company.second, {"9": {"email": office["email"], "name": "Bob", "may_log_in": False}})
+    assert (await company.everybody())["9"]["conflict"]["reason"] == "several_people"
+    await company.report(company.first, {"1": person("ann", **office, ends_on="2026-02-01")})
+    found = await company.everybody()
+    assert sorted(found) == ["1", "2"]
+    assert (found["2"]["name"], found["2"]["status"], await company.seats()) == ("Bob", "inactive", 0)
+
+
 async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
     """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
     company = await Company.open(bench)

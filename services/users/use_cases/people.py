@@ -217,10 +217,14 @@ class Changing:
         self._uow.publish(event, source=USERS, tenant=self._tenant.tenant, time=self._tenant.now, subject=person.user)
 
     async def save(self, timelines: Sequence[Change] = ()) -> None:
-        """Store the people and the timelines, and with them the people whom nothing was stated about and whose conflict began or ended."""
+        """Store the people and the timelines, and with them the people whom nothing was stated about: those whose conflict began or ended,
+        and those to whom a timeline belongs now."""
+        linked = {link.user for link in self._matched.links.values()}
         for user, conflict in self._matched.conflicts.items():
             before = self._known.people.get(user)
-            if before is not None and user not in self._done and (before.conflict != conflict or not self._known.timelines[user]):
+            if before is None or user in self._done:
+                continue
+            if before.conflict != conflict or user in linked or not self._known.timelines[user]:
                 after = rules.as_of(replace(before, conflict=conflict), self._known.stated(user), self._tenant)
                 self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE))
         connection, tenant = self._uow.connection, self._tenant.tenant
