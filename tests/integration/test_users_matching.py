@@ -127,6 +127,20 @@ async def test_the_end_of_a_conflict_changes_the_person_who_is_linked_though_no_
     assert (found["2"]["name"], found["2"]["status"], await company.seats()) == ("Bob", "inactive", 0)
 
 
+async def test_somebody_who_is_taken_out_of_a_person_does_not_share_the_login_of_a_third_person(bench: Bench) -> None:
+    """The first system hides what the second one says, until that is a person of its own: then somebody else has the login."""
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("bob"), "2": person("dan")})
+    await company.report(company.second, {"6": person("bob")})
+    await company.report(company.second, {"6": person("dan")})
+    users = {who: each["user"] for who, each in (await company.everybody()).items()}
+    assert (await company.seats(), len(users)) == (2, 2)
+    await company.rest.post(f"{company.people}/{users['1']}/separate", {"source": company.second, "external_id": "6"})
+    found = (await company.everybody())["6"]
+    assert (found["status"], found["conflict"]["reason"], found["conflict"]["people"]) == ("conflict", "login_in_use", [users["2"]])
+    assert await company.seats() == 2
+
+
 async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
     """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
     company = await Company.open(bench)

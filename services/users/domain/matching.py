@@ -209,6 +209,7 @@ class Matching:
         if reason is None:
             holder = self._people.holder(self._linked(key, found[0]), found[0])
             if holder is None and person is not None and user == self._edited:
+                self._settle(user, record)
                 return
             if holder is None:
                 self._link(key, found[0], by)
