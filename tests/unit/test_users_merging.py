@@ -11,7 +11,7 @@ import pytest
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.guard import ends_or_blocks
 from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Origin, Overrides, Stated, left_since, origins, stated
-from services.users.domain.person import Person, Tenant, as_of
+from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, Sources, new_source
 from services.users.domain.status import standing
@@ -199,4 +199,6 @@ def test_the_retention_counts_from_the_last_day_of_employment_however_late_a_sou
     assert left_since(stating, TODAY) == since
     person = as_of(Person("u1", "one", "1", TENANT.now), stating, TENANT)
     assert person.left_on == since
-    assert as_of(replace(person, left_on=TODAY), stating, TENANT).left_on == since, "a corrected end counts as well"
+    before = replace(person, left_on=TODAY)
+    corrected = revise(before, as_of(before, stating, TENANT), at=TENANT.now, cause=Cause(source_actor("one")))
+    assert (corrected.person.left_on, corrected.changed) == (since, True), "a corrected end counts as well, so the person is stored"

@@ -323,7 +323,7 @@ def revise(
         unbinds=differs and (_has_first_role(before, after) or _is_withdrawn(before, after)),
         ends_sessions=differs and (_ends_sessions(before, after) or _is_withdrawn(before, after)),
         unconfirmed=_unconfirmed(before, after, at, cause),
-        changed=differs or command is not None or before.reconsider_on != after.reconsider_on,
+        changed=differs or command is not None or (before.reconsider_on, before.left_on) != (after.reconsider_on, after.left_on),
     )
 
 
