@@ -200,6 +200,20 @@ async def test_a_source_that_has_used_the_highest_version_cannot_begin_an_import
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body.source")
 
 
+@pytest.mark.parametrize(("absent", "expected"), [("list", "conflict"), ("leave", "active")])
+async def test_the_check_knows_whether_the_login_of_somebody_who_is_absent_becomes_free(bench: Bench, absent: str, expected: str) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann"), person("bob")])
+    given = Import(bench, rest, tenant, complete=True, absent=absent)
+    await given.begin()
+    await given.put([person("bob"), person("ann.new", login="ANN", email="new@acme.example")])
+    await given.check()
+    changes = (await rest.get(f"{given.path}/changes"))["items"]
+    (new,) = [each["after"]["status"] for each in changes if each["external_id"] == "ann.new"]
+    await given.apply()
+    assert (new, (await statuses(rest, tenant))["ann.new"]) == (expected, expected)
+
+
 @pytest.mark.parametrize(("absent", "expected"), [("list", "active"), ("leave", "left")])
 async def test_people_missing_from_a_complete_import_leave_only_if_it_says_so(bench: Bench, absent: str, expected: str) -> None:
     tenant, rest = await bench.open_tenant()

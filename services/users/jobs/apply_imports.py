@@ -108,7 +108,7 @@ def _received(tenant: Tenant, row: ImportRow, person: StagedPerson, absent: Know
         timeline = absent.timeline(Key(row.source, person.external_id))
         if not rules.is_absent(timeline, row.source, row.begun_at, tenant.today):
             return None
-        statement: Statement = rules.absence(timeline, row.source, row.version, row.begun_at, tenant.today, f"absent-{row.import_id}")
+        statement: Statement = imports.absence(tenant, row, timeline)
     else:
         statement = Reported(row.version, from_json(person.report), row.begun_at)
     return Received(row.source, person.external_id, statement, Cause(source_actor(row.source)), None)

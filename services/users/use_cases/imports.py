@@ -14,7 +14,7 @@ from services.users.domain.matches import of_first_report
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
 from services.users.domain.sources import Key
-from services.users.domain.timelines import Outcome, Report, Reported, Statement, from_json, to_json, with_statement
+from services.users.domain.timelines import Outcome, Report, Reported, Statement, Timeline, from_json, to_json, with_statement
 from services.users.store import held_statements as held_store
 from services.users.store import hr_sources, pools
 from services.users.store import imports as store
@@ -122,6 +122,7 @@ class _Found:
     modules: list[tuple[Sequence[str], Sequence[str]]] = field(default_factory=list)
     asking: list[tuple[str, Person, bool]] = field(default_factory=list)  # whose command would change: (external id, person, releases)
     absent: list[Mapping[str, str]] = field(default_factory=list)
+    present: Collection[str] = ()  # external ids of the import, also of people who cannot be read
 
 
 async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQuestions) -> Mapping[str, Any]:
@@ -130,13 +131,13 @@ async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQue
     await store.clear_check(uow.connection, tenant.tenant, import_id)
     keys = await store.keys(uow.connection, tenant.tenant, import_id)
     await _check_keys(tenant, uow, row, keys)
-    found, after = _Found(), -1
+    found, after = _Found(present={key.external_id for key in keys}), -1
     while people := await store.unchecked(uow.connection, tenant.tenant, import_id, after, AT_ONCE):
         after = people[-1].position
         statements = {person.external_id: Reported(row.version, from_json(person.report or {}), row.begun_at) for person in people}
         await _check_people(tenant, uow, row, people, statements, found)
     if row.complete:
-        await _check_absent(tenant, uow, row, {key.external_id for key in keys}, found)
+        await _check_absent(tenant, uow, row, found)
     report = await _report(tenant, uow, row, found, seats)
     changed = sum(report["counts"][kind.value] for kind in (Kind.NEW, Kind.CHANGED))
     leaving = report["counts"]["absent"] if row.absent == "leave" else 0
@@ -169,7 +170,7 @@ async def _check_people(
         timeline, outcome = with_statement(before.timeline(key), row.source, statements[key.external_id])
         if outcome is Outcome.TAKEN:
             after.put(key, timeline)
-    await _add_holders(tenant, uow, row, before, after)
+    await _add_holders(tenant, uow, row, before, after, found.present)
     new = [key for key in keys if before.is_first(key)]
     matched = await matching.match(tenant, uow, after, new, lock=False)
     checked = [CheckedPerson(each.position, each.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}) for each in repeated]
@@ -183,8 +184,11 @@ async def _check_people(
     await asyncio.sleep(0)
 
 
-async def _add_holders(tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople) -> None:
-    """Add what the import reports about others who have a login that somebody is given: they may give it up, in another step."""
+async def _add_holders(
+    tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople, present: Collection[str]
+) -> None:
+    """Add what the import says about others who have a login that somebody is given: they may give it up in another step, also because they
+    are absent and leave."""
     changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in after.timelines]
     claimed = [login for person, record in changes if (login := claimed_login(person.record if person else None, record))]
     if not claimed:
@@ -194,11 +198,21 @@ async def _add_holders(tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: 
     if not holders:
         return
     reports = await store.reports(uow.connection, tenant.tenant, row.import_id, sorted(holders))
-    others = await known_people.load(tenant, uow, [Key(row.source, who) for who in reports])
+    leaving = holders.difference(present) if row.complete and row.absent == "leave" else set()
+    others = await known_people.load(tenant, uow, [Key(row.source, who) for who in (*reports, *sorted(leaving))])
     for who, report in reports.items():
         key = Key(row.source, who)
         others.put(key, with_statement(others.timeline(key), row.source, Reported(row.version, from_json(report), row.begun_at))[0])
+    for key in (Key(row.source, who) for who in leaving):
+        timeline = others.timeline(key)
+        if rules.is_absent(timeline, row.source, row.begun_at, tenant.today):
+            others.put(key, with_statement(timeline, row.source, absence(tenant, row, timeline))[0])
     after.add(others)
+
+
+def absence(tenant: Tenant, row: ImportRow, timeline: Timeline) -> Statement:
+    """Return the statement that a person leaves today who is missing from the import."""
+    return rules.absence(timeline, row.source, row.version, row.begun_at, tenant.today, f"absent-{row.import_id}")
 
 
 def _note(found: _Found, external_id: str, result: Expected) -> None:
@@ -209,10 +223,10 @@ def _note(found: _Found, external_id: str, result: Expected) -> None:
         found.asking.append((external_id, result.person, result.releases))
 
 
-async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present: Collection[str], found: _Found) -> None:
+async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> None:
     """List the people whom the source employs and who are not in the import; with `absent` = leave, they leave today."""
     employed = await store.employed_of(uow.connection, tenant.tenant, row.source)
-    missing = [person for person in employed if person.external_id not in present]
+    missing = [person for person in employed if person.external_id not in found.present]
     position = POSITIONS_MAX
     for begin in range(0, len(missing), AT_ONCE):
         people = missing[begin : begin + AT_ONCE]
@@ -227,12 +241,7 @@ async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, present
         found.absent += named[: NAMED_MAX - len(found.absent)]
         await store.add_absent(uow.connection, tenant.tenant, row.import_id, list(absent.values()))
         if row.absent == "leave":
-            fact_id = f"absent-{row.import_id}"
-            timelines = {who: known.timeline(Key(row.source, who)) for who in absent}
-            statements = {
-                who: rules.absence(timeline, row.source, row.version, row.begun_at, tenant.today, fact_id)
-                for who, timeline in timelines.items()
-            }
+            statements = {who: absence(tenant, row, known.timeline(Key(row.source, who))) for who in absent}
             await _check_people(tenant, uow, row, list(absent.values()), statements, found)
 
 
