@@ -157,7 +157,7 @@ class OperatorRest:
         if any(each["tenant"] == body.get("tenant") for each in self.tenants):
             return refusal(409, "tenant-exists", "A tenant with the id exists.")
         if not re.fullmatch(r"[^@]+@[^@]+", body["owner"]["email"]):
-            fault = {"field": "body.owner.email", "value": body["owner"]["email"], "expected": "an e-mail address"}
+            fault = {"field": "body.owner.email", "value": body["owner"]["email"], "expected": "value is not a valid email address: no @"}
             return refusal(422, "invalid", "not valid", errors=[fault])
         self.sent.append((request.method, request.url.path, body))
         self.tenants.append(tenant(body.get("tenant", "made"), body["name"], status="opening"))
@@ -166,7 +166,7 @@ class OperatorRest:
     def _apply(self, request: httpx.Request) -> httpx.Response:
         body, is_dry = orjson.loads(request.content), request.url.params.get("dry_run") == "true"
         if "plans" not in body:
-            fault = {"field": "body.modules.lab.name", "value": "", "expected": "at least one character"}
+            fault = {"field": "body.modules.lab.name", "value": "", "expected": "a text of at least 1 character"}
             return refusal(422, "invalid", "not valid", errors=[fault])
         if body.get("version", self.version) != self.version:
             return refusal(409, "catalog-changed", "The catalogue has changed meanwhile. Read it again.")

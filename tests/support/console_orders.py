@@ -90,7 +90,11 @@ class OrdersRest:
     def _make(self, asked: httpx.Request) -> httpx.Response:
         body = orjson.loads(asked.content)
         if "@" not in body["contact"]["email"]:
-            fault = {"field": "body.contact.email", "value": body["contact"]["email"], "expected": "an e-mail address"}
+            fault = {
+                "field": "body.contact.email",
+                "value": body["contact"]["email"],
+                "expected": "a text of at most 500 characters",
+            }
             return refusal(422, "invalid", "These fields are not valid: body.contact.email.", errors=[fault])
         items = [{"add": 0, "reduce": 0, "unit_price_minor": None} | each for each in body["items"]]
         made = request("r9", "requested", *items, company=body["company"], contact=body["contact"], message=body["message"])

@@ -110,7 +110,7 @@ IMPORT_CHANGES: list[dict[str, Any]] = [
         "before": {"name": "Max", "status": "active"}, "after": {"name": "Max", "status": "left"},
     },
     {"external_id": "8", "user": "n8", "kind": "invalid", "ends": False, "before": None, "after": None, "match": None,
-     "errors": [{"field": "person.email", "expected": "an e-mail address"}]},
+     "errors": [{"field": "person.email", "expected": "value is not a valid email address: no @"}]},
 ]  # fmt: skip
 
 

@@ -90,7 +90,11 @@ class SettingsRest:
         for module, given in body.get("modules", {}).items():
             after = {name: value for name, value in (self.policies[module] | given).items() if value is not None}
             if after["over_limit"] == "expand" and "expand_cap" not in after:
-                fault = {"field": f"body.modules.{module}.expand_cap", "value": None, "expected": "the largest number of licences"}
+                fault = {
+                    "field": f"body.modules.{module}.expand_cap",
+                    "value": None,
+                    "expected": "the largest number of licences, because over_limit is expand and each expansion is charged",
+                }
                 return refusal(422, "invalid", "These fields are not valid.", errors=[fault])
             self.policies[module] = after
         return reply({"change": "c1", "status": "completed"})
@@ -98,7 +102,7 @@ class SettingsRest:
     def _change_billing(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         if body["vat_id"] == "wrong":
-            fault = {"field": "body", "value": None, "expected": "vat_id: 'wrong' is not a VAT ID of CH"}
+            fault = {"field": "body", "value": None, "expected": "vat_id: 'wrong' is not a VAT ID of CH: invalid"}
             return refusal(422, "invalid", "These fields are not valid: body.", errors=[fault])
         self.billing = billing() | body
         return reply(self.billing)

@@ -34,13 +34,15 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     assert "Lab 27 licences 27 → 28 It costs nothing" in text
     assert "Eva &lt;b&gt; 9 new becomes one person with an entry of another source" in text
     assert "Max 7 changed loses access Status: Active → Left" in text
-    assert "person.email: an e-mail address" in text
+    assert "E-mail address: an e-mail address, for example ann@example.com" in text
     assert "2 rows: 2 used, 0 ignored, 0 reported." in text
     assert people.begun == {"source": "hr/acme", "complete": True, "absent": "leave"}
     assert [each["external_id"] for each in people.uploaded] == ["7", "9"]
     assert people.import_status == "checked", "nobody is changed by a look"
     running = words(await browser.post(f"{IMPORT}/i1/apply"))
     assert "1 of 2 people are changed. You can leave this page." in running
+    people.import_status = "failed"
+    assert "stopped the import after 1 of 2 people." in words(await browser.get(f"{IMPORT}/i1"))
     people.import_status = "applied"
     assert "1 person was changed." in words(await browser.get(f"{IMPORT}/i1"))
 

@@ -256,7 +256,7 @@ async def test_a_file_shows_its_differences_and_is_applied_only_to_the_catalogue
     assert "Choose the file with the catalogue." in words(await upload(browser, " "))
     assert "Line 2: mapping values are not allowed here" in words(await upload(browser, "modules:\n  a: b: c\n"))
     wrong = await upload(browser, "modules:\n  lab:\n    name: ''\n")
-    assert (wrong.status_code, "3 modules.lab.name at least one character" in words(wrong)) == (422, True)
+    assert (wrong.status_code, "3 modules.lab.name a text of at least 1 character" in words(wrong)) == (422, True)
     assert "The catalogue is already as the file says." in words(await upload(browser, "plans: {}\n"))
     page = await upload(browser, "plans:\n  standard: {name: Standard}\n")
     assert "plans.standard.modules.lab.monthly 7.00 7.50 modules.lab.base – no" in words(page)

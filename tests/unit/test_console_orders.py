@@ -146,7 +146,7 @@ async def test_A9_A11_a_request_is_sent_estimated_and_approved(bench: ConsoleBen
     assert "Enter a number to add or one to reduce, not both." in words(both)
     assert "Enter a whole number from 1 to" in words(both)
     wrong = await browser.post(f"{ORDERS}/request", **contact | {"email": "nobody"}, **numbers({"add-lab": "5"}))
-    assert (wrong.status_code, "an e-mail address" in words(wrong), 'value="5"' in wrong.text) == (422, True, True)
+    assert (wrong.status_code, "a text of at most 500 characters" in words(wrong), 'value="5"' in wrong.text) == (422, True, True)
     sent = words(await browser.post(f"{ORDERS}/request", **contact, **numbers({"add-lab": "5", "reduce-documents": "10"})))
     assert "The request is sent." in sent
     assert "Waits for the vendor" in sent

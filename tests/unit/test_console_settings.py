@@ -146,6 +146,10 @@ async def test_billing_details_are_changed_and_a_wrong_vat_id_is_refused_beside_
     assert (form["country"], form["copy_to_administrators"]) == ("CH", "yes")
     wrong = await browser.post(url, **form | {"vat_id": "wrong"})
     assert (wrong.status_code, 'id="e-vat_id"' in wrong.text, "is not a VAT ID of CH" in wrong.text) == (422, True, True)
+    browser.http.headers["accept-language"] = "de"
+    german = words(await browser.post(url, **form | {"vat_id": "wrong"}))
+    assert "'wrong' ist keine USt-IdNr. dieses Landes (CH). Prüfen Sie die Buchstaben und Ziffern." in german
+    browser.http.headers["accept-language"] = "en"
     missing = await browser.post(url, **form | {"city": ""})
     assert (missing.status_code, 'id="e-city"' in missing.text) == (422, True)
     done = await browser.post(url, **form | {"vat_id": "", "document_format": "peppol_bis"})

@@ -136,11 +136,9 @@ class Form:
         placed = False
         for fault in problem.errors:
             path = fault.field.removeprefix("body.")
-            name, expected = (fields or {}).get(path, path.rpartition(".")[2]), fault.expected
-            if path == "body" and expected.partition(":")[0] in self._fields:  # of several fields together: `vat_id: expected …`
-                name, _, expected = expected.partition(": ")
+            name = (fields or {}).get(path, path.rpartition(".")[2])
             if name in self._fields:
-                self.errors.setdefault(name, expected)
+                self.errors.setdefault(name, fault.expected)
                 placed = True
         if not placed:
             self.problem = problem

@@ -15,6 +15,7 @@ from services.console.pages.people import LISTED_MAX
 from services.console.pages.person import written
 from services.console.pages.route import PageRoute, with_file
 from services.console.rendering import people_texts
+from services.console.rendering.field_texts import expected_text, label_of
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
@@ -133,14 +134,15 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
 
 
 def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
-    """Return the change of one person with the values that differ."""
+    """Return the change of one person with the values that differ, and those that are not accepted."""
     before, after = each["before"] or {}, each["after"] or {}
     fields = [
         (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
         for name in people_texts.FIELDS
         if before.get(name) != after.get(name)
     ]
-    return {**each, "name": after.get("name") or before.get("name"), "fields": fields}
+    errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
+    return {**each, "name": after.get("name") or before.get("name"), "fields": fields, "errors": errors}
 
 
 def _shown(name: str, value: Any, page: Page) -> str:

@@ -24,6 +24,7 @@ from services.console.pages.addresses import page_shown
 from services.console.pages.forms import FIELDS_MAX, KEY, RESUMED, TOKEN, Form
 from services.console.pages.route import Forged, SignInNeeded
 from services.console.rendering import languages
+from services.console.rendering.field_texts import translated
 from services.console.rendering.formats import Formats, as_moment, locale_of
 from services.console.rendering.navigation import links_for
 from services.console.rendering.problem_texts import text_of
@@ -180,7 +181,10 @@ class Page:
         headers |= {"if-match": etag} if etag else {}
         headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
         found, token = self.wiring.services, self.reader.token
-        return await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
+        try:
+            return await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
+        except Refusal as refusal:
+            raise Refusal(translated(refusal.problem, self.gettext)) from refusal
 
     async def preview(self, method: str, service: str, path: str, body: Any) -> Any:
         """Ask what a change would lead to. Raises Refusal and Unavailable, and StillComputing, which becomes a page that asks again."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from services.console.rendering.field_texts import faults_text
 from services.console.rendering.navigation import N_
 from services.console.rest.problems import Problem
 
@@ -104,12 +105,15 @@ TEXTS: Final[Mapping[str, str]] = {
     "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "import-running": N_("An import is not finished. Wait until it has ended, and try again."),
 }
+INVALID: Final = N_("Some values are not accepted. %(faults)s")
 UNKNOWN: Final = N_("The request was refused, and the service did not say why. Try again.")
 
 
 def text_of(problem: Problem, gettext: Callable[[str], str]) -> str:
     """Return why the request was refused and what to do. A text with values needs those members of the problem."""
     known = TEXTS.get(problem.type)
+    if known is None and problem.errors:
+        return gettext(INVALID) % {"faults": faults_text(problem, gettext)}
     if known is None:
         return problem.detail or gettext(UNKNOWN)
     try:
