@@ -178,12 +178,12 @@ class OperatorRest:
 
     def _versions(self) -> list[dict[str, Any]]:
         by = {"at": "2026-03-01T09:00:00.000Z", "actor": {"kind": "client", "id": "vera"}}
-        return [
-            self.plans[0] | by | {"changes": []},
-            self.plans[0]
-            | by
-            | {"version": 2, "holds_from": "2026-04-01", "changes": [{"field": "lab.monthly", "before": "7.00", "after": "7.50"}]},
-        ]
+        first = self.plans[0]
+        lab = first["prices"][-1] | {"amount_minor": 750, "steps": [{"up_to": 50, "amount_minor": 800}]}
+        defined = [{"field": f"{price['module']}.{price['term']}", "old": None, "new": price["amount_minor"]} for price in first["prices"]]
+        changes = [{"field": "lab.monthly", "old": 700, "new": "graduated; up to 50: 800; above: 750"}]
+        later = {"version": 2, "holds_from": "2026-04-01", "prices": [*first["prices"][:-1], lab], "changes": changes}
+        return [first | by | {"changes": defined}, first | by | later]
 
     def _bought(self) -> list[dict[str, Any]]:
         return [{"module": name, "bought": 27, "unit_price_minor": 1200} for name in ("lab", "planning")]

@@ -1,5 +1,6 @@
 """The vendor's catalogue: modules, plans and prices, their history, and changes by a file that shows its differences first."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -56,12 +57,27 @@ async def show_history(page: OperatorPage, plan: str, cursor: Cursor = "") -> Re
     return page.render(
         "operator_plan.html",
         plan=plan,
-        versions=versions.need()["items"],
+        versions=_with_prices(versions.need()["items"]),
         names=module_names(modules),
         today=page.now.date().isoformat(),
         next=versions.value["next"],
         cursor=cursor,
     )
+
+
+def _with_prices(versions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the versions with the whole price, before and after, in each change. Of the version before the first one of a page only the
+    log's value is known: the amount, or the steps in words."""
+    found, before = [], dict[str, Any]()
+    for each in versions:
+        prices = {f"{price['module']}.{price['term']}": price for price in each["prices"]}
+        changes = [
+            change | {"old": before.get(change["field"], change["old"]), "new": prices.get(change["field"], change["new"])}
+            for change in each["changes"]
+        ]
+        found.append(each | {"changes": changes})
+        before = prices
+    return found
 
 
 @router.get("/file")
