@@ -413,6 +413,9 @@ async def test_a_form_without_its_token_or_from_another_site_changes_nothing(ben
         ({}, {"sec-fetch-site": "cross-site"}),
         ({}, {"origin": "https://evil.example"}),
         ({}, {"origin": "null"}),
+        ({}, {"origin": "http://[::"}),
+        ({"_token": ""}, {"referer": "http://[::"}),
+        ({"_token": ""}, {"referer": "http://127.0.0.1:8005//[::"}),
     ):
         page = await browser.get(f"{LICENCES}/lab/buy")
         page = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3", headers=headers, **fields)

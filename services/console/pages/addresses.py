@@ -1,11 +1,19 @@
 """Addresses that come from the browser: where to go next."""
 
 from collections.abc import Sequence
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.routing import Match
+
+
+def parts_of(address: str) -> SplitResult:
+    """Return the parts of an address that a header names; those of an empty one if it is none, such as `http://[`."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def page_of_console(address: str) -> str:
@@ -28,7 +36,7 @@ def page_at(pages: Sequence[APIRoute], address: str, parts_max: int | None = Non
 
     `parts_max`: the page is at most so deep.
     """
-    path = urlsplit(address).path
+    path = parts_of(address).path
     scope = {"type": "http", "method": "GET", "path": path, "root_path": ""}
     matching = [route.path for route in pages if route.matches(scope)[0] is not Match.NONE]
     names = min(matching, key=lambda name: name.count("{"), default=path).split("/")
@@ -44,7 +52,7 @@ def page_shown(request: Request) -> str:
     pages: Sequence[APIRoute] = request.app.state.pages
     if request.method == "GET":
         return address_of(request)
-    before = urlsplit(request.headers.get("referer", ""))
+    before = parts_of(request.headers.get("referer", ""))
     address = f"{before.path}?{before.query}" if before.query else before.path
     if address and before.netloc == request.headers.get("host") and page_at(pages, address) == address:
         return address

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from services.console.pages.addresses import parts_of
 from services.console.pages.cookies import SESSION
 from shared.errors import Refused
 from shared.web.input_limits import faults, read_body
@@ -88,7 +88,7 @@ def _check_origin(request: Request) -> None:
             raise Forged
         return
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and parts_of(origin).netloc != request.headers.get("host"):
         raise Forged
 
 
