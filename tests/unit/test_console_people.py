@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest_asyncio
 
-from tests.support.console import ConsoleBench, console
+from tests.support.console import ConsoleBench, console, problem
 from tests.support.console_people import HOSTILE, person
 
 PEOPLE = "/tenants/acme/people"
@@ -118,6 +118,11 @@ async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_
     browser = bench.signed_in()
     assert (await browser.get("/tenants/other/people/u1")).status_code == 404
     assert (await browser.get(f"{PEOPLE}/nobody")).status_code == 404
+    fault = {"field": "path.user", "value": "no id", "expected": "an id"}
+    bench.company.answers["GET users /v1/tenants/acme/people/no id"] = problem(422, "invalid", "Not valid.", errors=[fault])
+    for path in ("/no%20id", "/no%20id/edit"):
+        rubbish = await browser.get(f"{PEOPLE}{path}")
+        assert (rubbish.status_code, "errors" in words(rubbish)) == (404, False), "what cannot be an id is no person"
     bench.company.down = {"notifier", "invoicing"}
     assert "The e-mails cannot be shown now" in words(await browser.get(f"{PEOPLE}/u1"))
     hostile = await browser.get(f"{PEOPLE}/u3")

@@ -71,6 +71,8 @@ async def _forged(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         problem = error.problem
+        if problem.errors and all(fault.field.startswith("path.") for fault in problem.errors):
+            return await _error(request, 404)  # what cannot be an id names no page
         status = problem.status if problem.status in (403, 404, 409, 413, 422, 429) else 409
         return await _error(request, status, problem=None if status == 404 else problem)
     assert isinstance(error, Refused)
