@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 
 from services.invoicing.domain.account import account
+from services.invoicing.domain.calendar import start_of_day
 from services.invoicing.domain.plan_change import period_after
 from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
-from shared.schemas.invoicing_v1 import ModuleLimits, QuoteIssued, UnitPrice
-from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, Policies
-from tests.support.invoicing_harness import ANN, DAY, InvoicingHarness
+from shared.schemas.invoicing_v1 import (
+    ModuleAdded,
+    ModuleLimits,
+    QuoteApproved,
+    QuoteIssued,
+    ReductionItem,
+    ReductionOrdered,
+    UnitPrice,
+)
+from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, PeriodStarted, Policies, PoolClosed, PoolOpened
+from tests.support.invoicing_harness import ANN, DAY, ROOT, InvoicingHarness
 
 
 def march(**more: Any) -> InvoicingHarness:
@@ -95,6 +104,72 @@ def test_an_added_module_is_charged_when_its_pool_opens(late: bool, in_trial: bo
     found = [(line.text_key, line.net_minor) for each in harness.invoices[before:] for line in each.lines if line.module == "documents"]
     of_march = [] if in_trial else [("proration", 194)]
     assert found == ([("proration", 6000)] if late else [*of_march, ("recurring", 6000)])
+
+
+def test_T10_an_added_module_whose_pool_opens_after_another_term_began_has_the_price_of_that_term() -> None:
+    """Approved on the last day of a monthly period, decided on the first day of an annual one: the new period is charged, not a month."""
+    harness = march(billed=False)
+    harness.go(to=datetime(2026, 3, 31, 20, tzinfo=UTC))
+    quote = new_module(harness)
+    assert isinstance(quote, QuoteIssued)
+    harness.term = "annual"
+    harness.define_plan()
+    (line,) = quote.lines
+    harness.say(quote)
+    order: dict[str, Any] = {"quote": quote.quote, "order": "o9", "approved_on": quote.priced_for}
+    harness.say(QuoteApproved(at=harness.at, actor=ANN, billing_details=harness.version, **order))
+    begin = start_of_day(date(2026, 4, 1), harness.zone)
+    harness.at, harness.period = begin, "2026-04-01"
+    harness.change_terms(term="annual", plan="standard", plan_version=len(harness.plans), anchor=date(2026, 4, 1))
+    licences = (LicenceCount(module="time", quantity=1),)
+    harness.terms(harness.decide(PeriodStarted, starts_at=begin, licences=licences, pools=harness.states()))
+    harness.licences["documents"] = harness.next_period["documents"] = line.quantity
+    decision = harness.decide(PoolOpened, module="documents", base=False, policies=Policies(), pools=harness.states("documents"))
+    added: dict[str, Any] = {"decision": decision, "order": "o9", "subscription": "sub", "module": "documents"}
+    harness.say(ModuleAdded(at=harness.at, actor=ROOT, licences=line.quantity, **added))
+    harness.go(days=1)
+    assert lines(harness)[-2:] == [[("recurring", "time", 1, 12_000, 12_000)], [("proration", "documents", 3, 20_000, 60_000)]]
+
+
+@pytest.mark.parametrize(("days", "credit"), [(0, 3871), (2, 3871), (33, 4000)])
+def test_M8_a_module_that_is_closed_at_once_is_credited_from_the_day_of_its_approval(days: int, credit: int) -> None:
+    """Seats may decide it on a later day, also in the next period, which charges nothing then. 2 x 20.00, 30 of 31 days."""
+    harness = march(licences={"documents": 2, "time": 1}, credit_when="now")
+    order_to_close(harness, "documents")
+    harness.go(days=days)
+    close(harness, "documents")
+    harness.go(days=1)
+    assert [each.net_minor for each in harness.found.charges] == [-credit]
+    seats = [fact for fact in harness.facts if fact[0].startswith("seats")]
+    own = [fact for fact in harness.facts if not fact[0].startswith("seats")]
+    assert account([*own, *seats]).invoices == account([*seats, *own]).invoices == harness.invoices
+
+
+def test_a_pool_that_closes_by_itself_is_credited_from_its_own_day_after_an_earlier_closing() -> None:
+    """The module was closed at once and added again; then the vendor ends the subscription at once."""
+    harness = march(licences={"documents": 2, "time": 1}, credit_when="now")
+    order_to_close(harness, "documents")
+    close(harness, "documents")
+    quote = new_module(harness, 2)
+    assert isinstance(quote, QuoteIssued)
+    harness.add_module(quote)
+    harness.go(days=10)
+    harness.end(at_once=True)
+    assert {(each.module, each.net_minor) for each in harness.found.charges if each.reason == "reduced"} >= {
+        ("documents", -2581),  # 2 x 20.00, 20 of 31 days
+        ("time", -774),
+    }
+
+
+def order_to_close(harness: InvoicingHarness, module: str) -> None:
+    item = ReductionItem(module=module, before=harness.licences[module], total=0)
+    about: dict[str, Any] = {"reduction": "r1", "subscription": "sub", "approved_on": harness.at.date()}
+    harness.say(ReductionOrdered(at=harness.at, actor=ANN, takes_effect="now", items=(item,), **about))
+
+
+def close(harness: InvoicingHarness, module: str) -> None:
+    del harness.licences[module], harness.next_period[module]
+    harness.decide(PoolClosed, module=module, pools=())
 
 
 def test_a_module_that_requires_another_is_refused_without_it() -> None:

@@ -18,6 +18,7 @@ from services.invoicing.domain.history import Decision, Fact, History, decision_
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate, by_number
 from services.invoicing.domain.money import Tax
+from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.tax import tax_on
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
@@ -34,6 +35,7 @@ from shared.schemas.invoicing_v1 import (
     QuoteLine,
     SubscriptionEnded,
     SubscriptionStarted,
+    TermsApplied,
     UnitPrice,
 )
 from shared.schemas.seats_v1 import (
@@ -141,6 +143,8 @@ class _Reading:
         self.documents: dict[str, list[str]] = {}  # by decision: the documents with its charges
         self.fewer: dict[str, int] = {}  # by module: the licences with which a period of another plan begins
         self.plan_change = ""
+        self.closed: dict[str, datetime] = {}  # by module: when its pool was closed last
+        self.renewal: TermsApplied | None = None  # of the present period
         self.ahead: dict[str, dict[str, int]] = {}  # by order: licences that are not counted any more before seats takes them away
         opened: set[str] = set()
         for event_id, event in decisions:
@@ -193,7 +197,8 @@ class _Reading:
                 if event.reduce_at == "now":
                     self._change(event_id, event.at, event.module, -event.by)
             case PoolClosed():
-                self._change(event_id, event.at, event.module, -self.account.licences.get(event.module, 0))
+                gone = self.account.licences.get(event.module, 0)
+                self._change(event_id, event.at, event.module, -gone, day=self._given_up_on(event))
             case PeriodStarted():
                 if event_id not in self.history.ended:
                     self._renew(event_id, event)
@@ -212,7 +217,7 @@ class _Reading:
 
     def _renew(self, event_id: str, event: PeriodStarted) -> None:
         """T11 T16: one invoice for all licences of the new period; M14: with what changed since the last one summed per module."""
-        terms = self.history.terms[event_id]
+        terms = self.renewal = self.history.terms[event_id]
         start = local_day(event.starts_at, self.contract.time_zone)
         decided = {item.module: item.quantity for item in event.licences}
         self.account.licences = {module: min(number, self.fewer.get(module, number)) for module, number in decided.items()}
@@ -321,6 +326,23 @@ class _Reading:
         """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
         self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
+    def _given_up_on(self, event: PoolClosed) -> date | None:
+        """Return the day on which somebody approved that the pool closes at once; None: it closes for another reason."""
+        period, since = self.account.period, self.closed.get(event.module)
+        self.closed[event.module] = event.at
+        ordered = [
+            each
+            for each in self.history.reductions.values()
+            if each.takes_effect == NOW
+            and each.subscription == self.contract.subscription
+            and (since is None or each.at > since)
+            and each.at <= event.at
+            and any(item.module == event.module and not item.total for item in each.items)
+        ]
+        if period is None or not ordered:
+            return None
+        return max(max(each.approved_on for each in ordered), period.start)
+
     def _price_now(self, module: str) -> tuple[Rate, UnitPrice | None]:
         """Return the rate and the price of the period's begin."""
         opening = self.account.ledgers[module].opening[0]
@@ -350,10 +372,15 @@ class _Reading:
         assert bought == {line.module: line.quantity for line in quote.lines}, f"order {order} was decided with other items"
         assert account.period is not None, "a purchase before the subscription was active"
         if approval.approved_on < account.period.start:
-            # A pool that opens when the period of its approval has ended: its licences are charged for the new period.
+            # A pool that opens when the period of its approval has ended: its licences are charged for the new period, by its prices.
+            assert self.renewal is not None, "the first period does not follow another one"
             for line in quote.lines:
-                rate = replace(self._rate_of(approval, quote, line), left=self._left(line.module, account.period.start))
-                self._change(event_id, at, line.module, line.quantity, rate, price=self._price_of(quote, line), day=account.period.start)
+                rate, price = self._rate_of(approval, quote, line), self._price_of(quote, line)
+                listed = prices_of(self.history.plans[self.renewal.plan, self.renewal.plan_version], self.contract.term).get(line.module)
+                if listed is not None:
+                    rate, price = replace(rate, unit_price_minor=listed.amount_minor), listed
+                rate = replace(rate, left=self._left(line.module, account.period.start))
+                self._change(event_id, at, line.module, line.quantity, rate, price=price, day=account.period.start)
             return
         if quote.charge == NOW:
             self._book_credits(event_id, at, approval.approved_on)
