@@ -740,6 +740,7 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     seen = await change("deactivate", *everybody, query="?dry_run=true")
     assert outcomes(seen) == ["changed", "changed", "refused", "refused"]
     assert "has left" in seen[users["cyd"]]["detail"]
+    assert seen[users["cyd"]]["reason"] == "person-has-left"
     assert (asked, seen["nobody"]["name"]) == ([(), ()], None)
     assert {(await rest.get(f"{path}/{users[login]}"))["status"] for login in ("ann", "bob")} == {"active"}, "nothing has changed"
     done = await change("deactivate", *everybody)

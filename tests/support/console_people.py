@@ -277,8 +277,10 @@ class PeopleRest:
         for each in body["people"]:
             known = self.people.get(each["user"])
             shown = {"user": each["user"], "name": known and known["name"], "detail": "", "modules": [], "revision": None}
+            shown |= {"reason": None}
             if known is None or known["status"] == "left":
-                shown |= {"outcome": "refused", "detail": "The person has left.", "status": known and "left"}
+                reason = "person-has-left" if known else "not-found"
+                shown |= {"outcome": "refused", "reason": reason, "detail": "The person has left.", "status": known and "left"}
             elif each.get("revision") not in (None, known["version"]):
                 shown |= {"outcome": "changed_meanwhile", "status": known["status"]}
             elif known["status"] == wanted:

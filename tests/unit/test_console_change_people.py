@@ -58,7 +58,7 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     seen = await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann", "u1", "u6"])
     assert "2 people may no longer log in and give up all seats." in words(seen)
     assert "In use : Planning 9 → 8 of 12 It costs nothing" in words(seen).replace("use:", "use :")
-    assert "Dora Left The person has left." in words(seen)
+    assert "Dora Left The person has left already." in words(seen)
     assert people["ann"]["status"] == "active"
     done = await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=re.findall(r'name="user" value="([^"]+)"', seen.text))
     assert (people["ann"]["status"], people["u1"]["status"]) == ("inactive", "inactive")

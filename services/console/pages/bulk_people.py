@@ -11,7 +11,7 @@ from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
-from services.console.rest.problems import Refusal
+from services.console.rest.problems import Problem, Refusal
 from shared.schemas.rights import USERS_MANAGE
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/bulk", include_in_schema=False)
@@ -22,11 +22,17 @@ OPPOSITE: Final = {"activate": "deactivate", "deactivate": "activate"}
 
 
 async def change(page: Page, action: str, people: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Any:
-    """Change people, once for each form, or ask what it would lead to. Raises Refusal."""
+    """Change people, once for each form, or ask what it would lead to. `detail` says in the reader's language why a person was refused.
+    Raises Refusal."""
     body, path = {"action": action, "people": list(people)}, "people/bulk-changes"
     if dry_run:
-        return await page.preview("POST", "users", path, body)
-    return await page.send("POST", "users", path, body, key=page.form.key or None)
+        found = await page.preview("POST", "users", path, body)
+    else:
+        found = await page.send("POST", "users", path, body, key=page.form.key or None)
+    for each in found["people"]:
+        if each["outcome"] == "refused":
+            each["detail"] = page.why(Problem(each["reason"], 409, each["detail"]))
+    return found
 
 
 def _action(page: Page) -> str:

@@ -39,6 +39,7 @@ class ChangedPerson(BaseModel):
     outcome: Outcome = Field(
         description="changed, unchanged (nothing was to be done), changed_meanwhile (the revision is not the last one) or refused"
     )
+    reason: str | None = Field(description="The name of the refusal, as in `urn:seatpool:problem:<name>`; null if it was not refused.")
     detail: str = Field(description="Why it was refused; else empty.")
     status: str | None = Field(description="The status afterwards. It can change when seats has decided.")
     revision: int | None = Field(description="Send it with the opposite action to undo the change.")
@@ -85,7 +86,7 @@ async def _change(context: Context, tenant: str, action: Action, user: str, revi
             before = await locked_person(found, uow, user, principal)
             return await bulk_changes.change(found, uow, action, before, revision, cause_of(principal))
     except Refused as refusal:
-        return Changed(user, Outcome.REFUSED, None, refusal.detail)
+        return Changed(user, Outcome.REFUSED, None, refusal.type, refusal.detail)
 
 
 async def _preview(
@@ -100,7 +101,7 @@ async def _preview(
                 try:
                     before = await locked_person(found, uow, user, principal)
                 except Refused as refusal:
-                    by_user[user] = Changed(user, Outcome.REFUSED, None, refusal.detail)
+                    by_user[user] = Changed(user, Outcome.REFUSED, None, refusal.type, refusal.detail)
                     continue
                 by_user[user] = await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal))
             raise NothingChangedError
@@ -127,6 +128,7 @@ def _person(each: Changed, decided: Decisions) -> ChangedPerson:
         user=each.user,
         name=(record.name or record.login or None) if record else None,
         outcome=each.outcome,
+        reason=each.reason,
         detail=each.detail,
         status=status,
         revision=each.revision,

@@ -35,11 +35,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The outcome for one person. `detail` says why it was refused."""
+    """The outcome for one person. `reason` and `detail` say why it was refused: the name of the refusal, and a sentence."""
 
     user: str
     outcome: Outcome
     person: Person | None = None
+    reason: str | None = None
     detail: str = ""
 
     @property
@@ -80,7 +81,8 @@ async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person
     if revision is not None and (revision != _revision(before) or status is Status.LEFT):
         return Changed(before.user, Outcome.CHANGED_MEANWHILE, before)
     if status is Status.LEFT:
-        return Changed(before.user, Outcome.REFUSED, before, "The person has left. Hire the person again to give access.")
+        detail = "The person has left. Hire the person again to give access."
+        return Changed(before.user, Outcome.REFUSED, before, "person-has-left", detail)
     if action is Action.DEACTIVATE:
         if not allowed:
             return Changed(before.user, Outcome.UNCHANGED, before)
@@ -96,7 +98,7 @@ async def change_or_refuse(tenant: Tenant, uow: UnitOfWork, action: Action, befo
     try:
         return await change(tenant, uow, action, before, revision, cause)
     except Refused as refusal:
-        return Changed(before.user, Outcome.REFUSED, before, refusal.detail)
+        return Changed(before.user, Outcome.REFUSED, before, refusal.type, refusal.detail)
 
 
 async def decisions(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, action: Action, changed: Sequence[Changed]) -> Decisions:
