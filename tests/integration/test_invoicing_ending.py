@@ -9,7 +9,14 @@ import pytest_asyncio
 
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Payload
-from shared.schemas.invoicing_v1 import InvoiceIssued, SubscriptionEnded, SubscriptionEnding, SubscriptionEndingSoon, SubscriptionKept
+from shared.schemas.invoicing_v1 import (
+    InvoiceIssued,
+    PlanChangeDropped,
+    SubscriptionEnded,
+    SubscriptionEnding,
+    SubscriptionEndingSoon,
+    SubscriptionKept,
+)
 from shared.settings import KafkaSettings
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
@@ -188,6 +195,42 @@ async def test_an_ending_that_seats_decides_after_the_period_has_begun_ends_the_
     await bench.until_settled(tenant)
     assert (await call(bench, "GET", tenant, "subscription"))["status"] == "ended"
     assert (pools.licences, len(await bench.events(tenant, InvoiceIssued))) == ({}, 1), "not renewed, and nobody keeps a seat"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_module_that_seats_opens_when_the_period_has_ended(bench: Bench, ends: bool) -> None:
+    """Approved in the last second. If the subscription has ended, nobody gets the module; else it goes on, and a plan without it does not
+    begin, as the quote said."""
+    tenant = await bench.subscribed(NOVEMBER, {"time": 3}, "2013-11-01", billed_until="2013-11-01")
+    await bench.price("small", {"time": 1000})
+    small = {"plan": "small", "takes_effect": "period_end"}
+    await (end(bench, tenant) if ends else call(bench, "PUT", tenant, "subscription/plan", small, tenant=tenant, **BUY))
+    await bench.advance_clock(tenant, LAST_DAY)
+    place, pools = await last_place(bench, tenant), bench.pools[tenant]
+    quote = await call(bench, "POST", tenant, "subscription/modules", {"module": "documents", "licences": 2}, tenant=tenant, **BUY)
+    assert (quote["cancels_plan_change"] is None) == ends
+    bench.answering.clear()
+    order = dict(await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY))
+    await bench.advance(tenant, place, "tick", DECEMBER)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    found = await call(bench, "GET", tenant, f"orders/{order['order']}", tenant=tenant, rights=["account:read"])
+    shown = await call(bench, "GET", tenant, "subscription")
+    if ends:
+        assert (found["status"], found["reason"], pools.licences) == ("refused", "subscription_ended", {})
+        await bench.subscribe(tenant, {"time": 5, "documents": 1}, "2013-12-01", billed_until="2013-12-01")
+        shown = await bench.until_active(tenant)
+        assert [(module["module"], module["licences"]) for module in shown["modules"]] == [("documents", 1), ("time", 5)]
+        return
+    assert (found["status"], shown["plan"], pools.licences) == ("completed", "standard", {"time": 3, "documents": 2})
+    (dropped,) = await bench.events(tenant, PlanChangeDropped)
+    assert (dropped.reason, dropped.modules) == ("bought_since", ("documents",))
+    await bench.advance_clock(tenant, datetime(2014, 1, 1, 9, tzinfo=UTC))
+    last = (await bench.events(tenant, InvoiceIssued))[-1]
+    assert {(line.text_key, line.module, line.net_minor) for line in last.lines} >= {
+        ("recurring", "documents", 4000),
+        ("recurring", "time", 3600),
+    }
 
 
 async def test_an_ending_that_is_taken_back_too_late_for_seats_stays(bench: Bench) -> None:

@@ -200,6 +200,23 @@ async def test_an_offer_that_no_longer_fits_is_refused_and_a_second_approval_cha
     assert (await bench.refused("POST", late["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
 
 
+async def test_a_reduction_is_given_as_approved_or_refused_when_the_plan_changes_meanwhile(bench: Bench) -> None:
+    await bench.price("plus", {"time": 1500, "documents": 2000})
+    tenant = await subscribed(bench, at_once=True)
+    path, plus = f"/v1/tenants/{tenant}/subscription/plan", {"plan": "plus", "takes_effect": "now"}
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    await bench.ok("PUT", path, plus, tenant=tenant, **BUY)
+    problem = await bench.refused("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+    assert (problem["type"], "saves" in problem["detail"]) == ("quote-outdated", True)
+    bench.answering.clear()
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    assert (await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY))["status"] == "pending"
+    waits = await bench.refused("PUT", path, {"plan": "standard", "takes_effect": "period_end"}, tenant=tenant, **BUY)
+    assert (waits["type"], "reduction" in waits["detail"]) == ("order-pending", True)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+
+
 async def test_M10_a_quote_with_a_total_below_the_present_number_leads_to_the_reduction(bench: Bench) -> None:
     tenant = await subscribed(bench)
     problem = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", total(time=6), tenant=tenant, **BUY)

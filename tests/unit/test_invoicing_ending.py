@@ -11,7 +11,7 @@ from services.invoicing.domain.ending import next_reminder, reminder_of, restore
 from services.invoicing.domain.quote import Item, NewModule, Pool, Refusal, price, price_new_module
 from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
 from shared.schemas.invoicing_v1 import InvoiceIssued, QuoteIssued
-from shared.schemas.seats_v1 import Policies
+from shared.schemas.seats_v1 import Policies, PoolClosed, PoolOpened
 from tests.support.invoicing_harness import ANN, InvoicingHarness
 
 END = date(2026, 4, 1)
@@ -127,6 +127,27 @@ def test_T21_a_quote_for_a_module_that_is_to_close_says_that_it_cancels_the_clos
     assert (quote.ends_on, quote.cancels_closing) == (None, ("docs",))
     assert quote.next_period is not None
     assert (quote.next_period.before.net_minor, quote.next_period.after.net_minor) == (2400, 4200)
+
+
+def test_a_pool_that_seats_opened_and_closed_after_the_end_is_no_pool_of_the_next_subscription() -> None:
+    """The next subscription has the same module: its first period begins when both pools are open, not with the first one."""
+    harness = march()
+    harness.end()
+    harness.licences["docs"] = harness.next_period["docs"] = 9
+    harness.decide(PoolOpened, module="docs", base=False, policies=Policies(), pools=harness.states("docs"))
+    harness.decide(PoolClosed, module="docs", pools=())
+    harness.prices["docs"] = 600
+    harness.define_plan()
+    harness.licences, harness.next_period, harness.billed = {"docs": 3, "time": 2}, {"docs": 3, "time": 2}, False
+    harness.at, harness.start = datetime(2026, 5, 3, 9, tzinfo=UTC), date(2026, 5, 1)
+    harness.subscribe("later")
+    (first_id, docs), (second_id, time) = harness.facts[-2:]
+    harness.facts[-2:] = [(first_id, time), (second_id, docs)]  # seats opens the module of the former pool last
+    first = harness.invoices[-1]
+    assert (first.reason, {(line.module, line.net_minor) for line in first.lines}) == (
+        "first_period",
+        {("docs", 1800), ("time", 2400)},
+    )
 
 
 def test_E10_a_module_can_be_added_to_a_subscription_that_ends_and_ends_with_it() -> None:

@@ -14,7 +14,15 @@ from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
 from services.invoicing.use_cases.budget import note_expansion
-from services.invoicing.use_cases.endings import KEEP, end_added_module, end_with_period, end_with_pool, note_kept, send_ending_again
+from services.invoicing.use_cases.endings import (
+    KEEP,
+    close_after_end,
+    end_added_module,
+    end_with_period,
+    end_with_pool,
+    note_kept,
+    send_ending_again,
+)
 from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
 from services.invoicing.use_cases.expand_caps import APPLY_PLAN, SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
@@ -174,6 +182,10 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
     await note_pool_policies(uow, tenant, event.module, event.policies)
     all_open = await store.subscriptions.set_opened(uow.connection, tenant, event.module)
     if answered is not None and answered[0] == ADD_MODULE:
+        if await close_after_end(uow, tenant, event.module, event.at, message.envelope):
+            await forget_module(uow, tenant, answered[1])
+            await refuse_order(uow, tenant, answered[1], "subscription_ended", event.at, {}, message.envelope)
+            return
         await _end_days(settings, uow, message)
         await complete_order(uow, tenant, answered[1], event, message.envelope)
         await note_module(uow, tenant, answered[1], event, message.envelope)

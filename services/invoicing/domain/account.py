@@ -154,6 +154,9 @@ class _Reading:
                 self.account.licences |= {pool.module: pool.licences for pool in event.pools if pool.module == event.module}
                 if opened.issuperset(module.module for module in contract.modules):
                     self._begin(event_id, event)
+            elif isinstance(event, PoolClosed) and self.account.period is None:  # of the subscription before, which ended meanwhile
+                opened.discard(event.module)
+                self.account.licences.pop(event.module, None)
             else:
                 self._decided(event_id, event)
             days = 0

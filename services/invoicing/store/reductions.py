@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy import bindparam, case, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, many, one, table_of
@@ -60,6 +60,7 @@ _ADD = insert(REDUCTIONS)
 _SELECT = select(*columns_of(StoredReduction, REDUCTIONS)).where(_OWN)
 _FIND = _SELECT.where(_ONE)
 _PAGE = _SELECT.where(_R.place > bindparam("after")).order_by(_R.place).limit(bindparam("limit"))
+_ANY_PENDING = select(exists().where(_OWN, _R.status == "pending"))
 _APPROVE = (
     update(REDUCTIONS)
     .where(_OWN, _ONE, _R.status == "offered")
@@ -80,6 +81,11 @@ _REFUSE = (
     .where(_OWN, _ONE, _R.status == "pending")
     .values(status="refused", reason=bindparam("new_reason"), detail=bindparam("new_detail"), decided_at=bindparam("at"))
 )
+
+
+async def any_pending(connection: AsyncConnection, tenant_id: str) -> bool:
+    """Return whether seats has not answered a reduction completely."""
+    return bool((await connection.execute(_ANY_PENDING, {"tenant": tenant_id})).scalar_one())
 
 
 async def add(connection: AsyncConnection, tenant_id: str, new: NewReduction) -> None:

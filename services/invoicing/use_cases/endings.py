@@ -135,6 +135,15 @@ async def end_added_module(uow: UnitOfWork, tenant_id: str, module: str, at: dat
         await _close(uow, tenant_id, module, at_once=ending.at_once, time=at, cause=cause)
 
 
+async def close_after_end(uow: UnitOfWork, tenant_id: str, module: str, at: datetime, cause: Envelope) -> bool:
+    """Return whether the subscription had ended before seats opened the pool of a module that was added to it, and close the pool again."""
+    ending = await store.endings.find(uow.connection, tenant_id)
+    if ending is None or not ending.ended:
+        return False
+    await _close(uow, tenant_id, module, at_once=True, time=at, cause=cause)
+    return True
+
+
 async def send_ending_again(
     uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:

@@ -61,6 +61,10 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     pools = await pool_terms(uow, tenant_id)
     licences = {item.module: item.quantity for item in event.licences}
     wrong = misfits(plan, terms["term"], pools_at_start(event, pools), terms["ordered"], terms["closes"])
+    # A module whose pool seats opens only now: its order said that it cancels this change. Seats refuses other orders of the former period.
+    for _, quote in await store.orders.pending(uow.connection, tenant_id):
+        if quote.new_module is not None and quote.cancels_plan_change == change.change:
+            wrong[quote.new_module] = "bought_since"
     if wrong:
         await _drop(uow, tenant_id, change, contract, event.at, wrong, cause)
         await look_for_lists(uow, tenant_id, event.at)

@@ -149,7 +149,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
 
 
 async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> None:
-    """Refuse a change while another one is scheduled, or while seats has not answered an order or a change of policies."""
+    """Refuse a change while another one is scheduled, or while seats has not answered an order, a reduction or a change of policies."""
     scheduled = await scheduled_plan(uow, tenant_id, contract)
     if scheduled is not None:
         raise Conflict(
@@ -160,6 +160,8 @@ async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionS
         )
     if await store.orders.pending(uow.connection, tenant_id):
         raise Conflict("order-pending", "seats has not decided an order yet. Try again when the order is decided.")
+    if await store.reductions.any_pending(uow.connection, tenant_id):
+        raise Conflict("order-pending", "seats has not decided a reduction yet. Try again when the reduction is decided.")
     if await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
         raise Conflict("order-pending", "seats has not answered a change of policies yet. Try again when the change is completed.")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from services.invoicing import store
-from services.invoicing.api.requests import ReductionBody
+from services.invoicing.api.requests import ReductionBody, ReductionTotal
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.quote import Refusal, Situation, expected
 from services.invoicing.domain.reduction import NOW, PERIOD_END, Reduction, SubscribedModule, Wanted, reduction_of
@@ -111,21 +111,32 @@ async def offer_reduction(
     contract = situation.contract
     day = local_day(situation.at, contract.time_zone)
     expires_at = min(situation.at + timedelta(seconds=settings.quote_valid_seconds), start_of_day(add_days(day, 1), contract.time_zone))
-    offer = {
-        "items": [item.model_dump() for item in found.items],
-        "takes_effect": found.takes_effect,
-        "currency": contract.currency,
-        "next_period_before": found.before.model_dump() if found.before else None,
-        "next_period_after": found.after.model_dump() if found.after else None,
-        "credit_net_minor": found.credit_net_minor,
-        "credit": found.credit,
-        "would_flag": [each.model_dump() for each in flagged.would_flag] if flagged is not None else None,
-    }
+    would_flag = [each.model_dump() for each in flagged.would_flag] if flagged is not None else None
+    offer = _terms(contract.currency, found) | {"would_flag": would_flag}
     expects = expected(situation, [item.module for item in found.items])
     reduction = ids.new_id()
     new = NewReduction(reduction, "offered", orjson.dumps(offer).decode(), expects.model_dump_json(), day, expires_at)
     await store.reductions.add(uow.connection, tenant_id, new)
     return reduction
+
+
+def _terms(currency: str, found: Reduction) -> dict[str, Any]:
+    return {
+        "items": [item.model_dump() for item in found.items],
+        "takes_effect": found.takes_effect,
+        "currency": currency,
+        "next_period_before": found.before.model_dump() if found.before else None,
+        "next_period_after": found.after.model_dump() if found.after else None,
+        "credit_net_minor": found.credit_net_minor,
+        "credit": found.credit,
+    }
+
+
+def _saved(terms: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what a reduction saves, and when: what an approval relies on, whatever happens to other modules."""
+    before, after = terms["next_period_before"], terms["next_period_after"]
+    of_next = None if before is None or after is None else before["net_minor"] - after["net_minor"]
+    return terms["takes_effect"], terms["credit"], terms["credit_net_minor"], of_next
 
 
 async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, actor: Actor, *, clock: Clock) -> StoredReduction:
@@ -148,6 +159,14 @@ async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, act
             "The licences or the period have changed since the offer was made. Request the reduction again.",
             expected=found.expects.model_dump(mode="json"),
             actual=now.model_dump(mode="json"),
+        )
+    wanted = ReductionBody(items=[ReductionTotal(module=item.module, total=item.total) for item in items])
+    again = _terms(situation.contract.currency, await price_reduction(uow, tenant_id, situation, wanted))
+    if _saved(again) != _saved(found.terms):
+        raise Conflict(
+            "quote-outdated",
+            "What the reduction saves has changed since the offer was made: the prices or the policies are others now. Request the "
+            "reduction again.",
         )
     takes_effect = found.terms["takes_effect"]
     field = "licences" if takes_effect == NOW else "next_period"

@@ -41,6 +41,8 @@ async def start_subscription(
     former = await store.subscriptions.find(uow.connection, tenant_id)
     if former is not None and former.status != "ended":
         raise Conflict("subscription-exists", "The tenant already has a subscription, and can have only one.")
+    if former is not None:
+        await _nothing_left(uow, tenant_id)
     details = await store.billing_details.in_force(uow.connection, tenant_id)
     if details is None:
         raise Conflict(
@@ -96,6 +98,14 @@ async def start_subscription(
     await plan_reminder(uow, tenant_id, event, today)
     if tenant.opened:
         await open_pools(uow, tenant_id, at)
+
+
+async def _nothing_left(uow: UnitOfWork, tenant_id: str) -> None:
+    """Refuse a subscription while seats still closes pools of the one before, or opens one: its answers would count for the new one."""
+    c = uow.connection
+    if await store.pools.reported(c, tenant_id) or await store.orders.pending(c, tenant_id):
+        detail = "seats has not closed all pools of the former subscription yet. Try again when they are closed."
+        raise Conflict("order-pending", detail)
 
 
 async def activate(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted, at: datetime, cause: Envelope) -> None:
