@@ -38,29 +38,46 @@ NOT_SENT = (
 )  # fmt: skip
 
 
-def _texts(node: ast.expr, names: Mapping[str, list[ast.expr]]) -> list[str]:
-    """Return the texts that an expression can be, with `x` for each value in them."""
+def texts_of(node: ast.expr, function: ast.AST, formatted: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the texts that an expression in a function can be, with `x` for each value in them that `formatted` does not know."""
+    return _texts(node, _assigned(function), formatted)
+
+
+def _assigned(function: ast.AST) -> dict[str, list[ast.expr]]:
+    names: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                names.setdefault(name, []).append(value)
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                for target, value in zip(targets, values, strict=True):
+                    names.setdefault(ast.unparse(target), []).append(value)
+    return names
+
+
+def _texts(node: ast.expr, names: Mapping[str, list[ast.expr]], formatted: Mapping[str, Sequence[str]]) -> list[str]:
     match node:
         case ast.Constant(value=str(text)):
             return [text]
         case ast.JoinedStr(values=parts):
             found = [""]
             for part in parts:
-                found = [before + after for before in found for after in _texts(part, names)]
+                found = [before + after for before in found for after in _texts(part, names, formatted)]
             return found
-        case ast.FormattedValue(value=ast.Name(id=name) as value) if name in names and name not in FORMATTED:
-            return _texts(value, names)
+        case ast.FormattedValue(value=ast.Name(id=name) as value) if name in names and name not in formatted:
+            return _texts(value, names, formatted)
         case ast.FormattedValue(value=value):
-            return list(FORMATTED.get(ast.unparse(value), ["x"]))
+            return list(formatted.get(ast.unparse(value), ["x"]))
         case ast.BinOp(left=left, right=right):
-            return [one + other for one in _texts(left, names) for other in _texts(right, names)]
+            return [one + other for one in _texts(left, names, formatted) for other in _texts(right, names, formatted)]
         case ast.BoolOp(values=parts):
-            return [text for part in parts for text in _texts(part, names)]
+            return [text for part in parts for text in _texts(part, names, formatted)]
         case ast.IfExp(body=body, orelse=other):
-            return _texts(body, names) + _texts(other, names)
+            return _texts(body, names, formatted) + _texts(other, names, formatted)
         case ast.Name(id=name) if name in names:
-            return [text for value in names[name] for text in _texts(value, {key: names[key] for key in names if key != name})]
-    return list(FORMATTED.get(ast.unparse(node), ["x"]))
+            others = {key: names[key] for key in names if key != name}
+            return [text for value in names[name] for text in _texts(value, others, formatted)]
+    return list(formatted.get(ast.unparse(node), ["x"]))
 
 
 def _expected(tree: ast.Module) -> Iterator[str]:
@@ -68,24 +85,16 @@ def _expected(tree: ast.Module) -> Iterator[str]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        names: dict[str, list[ast.expr]] = {}
-        for node in ast.walk(function):
-            match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    names.setdefault(name, []).append(value)
-                case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                    for target, value in zip(targets, values, strict=True):
-                        names.setdefault(ast.unparse(target), []).append(value)
         for node in ast.walk(function):
             match node:
                 case ast.Call(func=ast.Name(id=name), args=[*_, last]) if name in RAISED and not _is_of_address(node):
-                    yield from _texts(last, names)
+                    yield from texts_of(last, function, FORMATTED)
                 case ast.Call(func=ast.Name(id="FieldProblem"), keywords=[_, ast.keyword(value=value)]):
-                    yield from _texts(value, names)
+                    yield from texts_of(value, function, FORMATTED)
                 case ast.Return(value=ast.Tuple(elts=[_, _, last])) if function.name == "wrong_for_plan":
-                    yield from _texts(last, names)
+                    yield from texts_of(last, function, FORMATTED)
                 case ast.Return(value=ast.JoinedStr() | ast.Constant(value=str()) as text) if "problem" in function.name:
-                    yield from (each.partition(": ")[2] for each in _texts(text, names))
+                    yield from (each.partition(": ")[2] for each in texts_of(text, function, FORMATTED))
 
 
 def _is_of_address(call: ast.Call) -> bool:

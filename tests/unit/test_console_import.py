@@ -84,6 +84,10 @@ async def test_a_file_that_cannot_be_read_says_why_beside_its_field(bench: Conso
     ):
         page = await send(browser, content, **more)
         assert (page.status_code, said in words(page), bench.company.people.begun) == (422, True, {}), said
+    browser.http.headers["accept-language"] = "de"
+    german = words(await send(browser, "name\nAnn\n", columns=""))
+    assert "people.csv hat keine Spalte employee_id" in german
+    browser.http.headers["accept-language"] = "en"
     await browser.get(IMPORT)
     assert "Choose a CSV file." in words(await browser.post(IMPORT, source="hr/acme"))
 

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ from services.console.pages.person import written
 from services.console.pages.route import PageRoute, with_file
 from services.console.rendering import people_texts
 from services.console.rendering.field_texts import expected_text, label_of
+from services.console.rendering.file_texts import file_text, row_text
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
@@ -105,12 +107,9 @@ async def _read(page: Page) -> Company | None:
 
 
 def _explain(page: Page, text: str) -> None:
-    """Show why the file cannot be read, beside the field that it concerns. The reader names options of the command line."""
-    labels = {"columns": page.gettext("Columns"), "kinds": page.gettext("Kinds"), "encoding": page.gettext("Encoding")}
-    field = next((name for name in labels if text.startswith(f"--{name}")), "file")
-    for name, label in labels.items():
-        text = text.replace(f"--{name}", label)
-    page.form.errors[field] = text
+    """Show why the file cannot be read, beside the field that it concerns."""
+    field = next((name for name in ("columns", "kinds", "encoding") if text.startswith(f"--{name}")), "file")
+    page.form.errors[field] = file_text(text, page.gettext)
 
 
 async def _report(page: Page, import_id: str, company: Company | None = None, *, keeps_absent: bool = False) -> Response:
@@ -126,7 +125,7 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
         changes=[_change(each, page) for each in changes.value["items"]] if changes.ok else [],
         more_changes=bool(changes.ok and changes.value["next"]),
         company=company,
-        bad_rows=company.bad_rows[:BAD_ROWS_SHOWN] if company else (),
+        bad_rows=[replace(row, reason=row_text(row.reason, page.gettext)) for row in company.bad_rows[:BAD_ROWS_SHOWN]] if company else [],
         keeps_absent=keeps_absent,
         names=module_names(modules),
         texts=people_texts,
