@@ -177,7 +177,7 @@ def subscription_grant_discount(
     module: Annotated[str | None, typer.Option(help="The module; default: the whole subscription.")] = None,
     from_day: Annotated[str | None, typer.Option(help="The first day, as YYYY-MM-DD; default: today.")] = None,
     until_day: Annotated[str | None, typer.Option(help="The first day without the discount; default: no end.")] = None,
-    periods: Annotated[int | None, typer.Option(min=1, help="For so many periods, instead of --until-day.")] = None,
+    periods: Annotated[int | None, typer.Option(min=1, help="The number of periods, instead of --until-day.")] = None,
     text: Annotated[str, typer.Option(help="Why it is granted. The action log and the e-mail to the customer show it.")] = "",
     json: AsJson = False,
 ) -> None:

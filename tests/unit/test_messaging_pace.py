@@ -18,7 +18,7 @@ def test_a_few_turns_follow_each_other_at_once_and_many_come_at_even_intervals()
     assert begun == [round(0.05 * number, 2) for number in range(1, 21)]
 
 
-def test_while_many_come_the_turns_are_rarer_and_what_comes_alone_after_them_waits_no_longer_than_before() -> None:
+def test_under_load_turns_are_rarer_and_a_single_item_afterwards_waits_no_longer_than_before() -> None:
     clock = FixedClock(NOON)
     pace = Pace(clock, per_second=20, burst=10, per_second_with_many=5)
     pauses = []

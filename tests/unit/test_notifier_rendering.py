@@ -561,7 +561,7 @@ def test_the_e_mail_about_a_second_approval_says_who_can_give_it() -> None:
         needed = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, approved_by={"kind": "user", "id": approved_by})
         assert who in email(Stream.BILLING, needed).text
     reminder = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, replaces="q0", last_day="2013-11-30")
-    assert "It can be approved until 30 November 2013. Then the period ends" in " ".join(email(Stream.BILLING, reminder).text.split())
+    assert "It can be approved up to and including 30 November 2013. After that" in " ".join(email(Stream.BILLING, reminder).text.split())
 
 
 def test_rules_for_purchases_that_the_plan_decides_are_shown_so() -> None:

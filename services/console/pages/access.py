@@ -178,7 +178,7 @@ async def _deletion(page: Page, role: str) -> tuple[Part, Question]:
         page.gettext("Delete the role?"),
         page.gettext("Delete the role"),
         page.url(f"access/roles/{url_part(role)}"),
-        [page.gettext("Nobody can get this role any more. To have it again, you would have to add it again.")],
+        [page.gettext("Nobody can get this role any more. If you need it again, you have to add it again.")],
         {page.gettext("Role"): found["name"], page.gettext("What it allows"): rights_of(page, found)},
     )
     return part, question

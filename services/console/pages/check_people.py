@@ -120,7 +120,7 @@ async def _held(page: Page, source: str, step: str) -> Question:
     people, ended = found["external_ids"][:NAMED_MAX], found["would_end"]
     applying = [
         page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),
-        page.gettext("If one of them shall keep access, discard the changes, and correct them in the source."),
+        page.gettext("If one of them should keep access, discard the changes, and correct the data in the source."),
     ]
     discarding = [
         page.gettext("The changes are deleted, and nobody is changed. They come back only if the source sends them again."),

@@ -180,7 +180,7 @@ async def set_overdue_action(page: OperatorPage, tenant: str) -> Response:
     except Refusal as refusal:
         page.form.refuse(refusal.problem)
         return await _show(page, tenant, page.form, 422)
-    return page.redirect(home(tenant), page.gettext("What an overdue invoice leads to was set."))
+    return page.redirect(home(tenant), page.gettext("The setting for overdue invoices was saved."))
 
 
 # Discounts.

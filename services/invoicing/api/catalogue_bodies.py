@@ -59,7 +59,7 @@ class Tariff(Body):
     steps: Annotated[list[StepOfFile], AfterValidator(ascending)] = Field(default_factory=list, max_length=STEPS_MAX)
     pricing: Pricing = "graduated"
     included: Annotated[
-        int, FromFile, Field(ge=0, le=LICENCES_MAX, strict=True, description="So many licences cost nothing, and count for the steps.")
+        int, FromFile, Field(ge=0, le=LICENCES_MAX, strict=True, description="Licences that cost nothing. They count for the steps.")
     ] = 0
 
 

@@ -97,7 +97,7 @@ async def post_discount(
     body: DiscountBody,
     principal: TenantOperator,
     key: IdempotencyKey = None,
-    dry_run: Annotated[bool, Query(description="Grant nothing, and answer what the discount would change of the next period.")] = False,
+    dry_run: Annotated[bool, Query(description="Grant nothing, and return what the discount would change.")] = False,
 ) -> Response:
     """It holds for licences that are added and for periods that begin from now on; nothing that is charged already changes. Percentages
     come before amounts, and earlier discounts before later ones. An amount counts once for each period, is spread over its lines, and no

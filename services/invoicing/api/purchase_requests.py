@@ -113,7 +113,7 @@ async def put_estimate(
     request: IdPath,
     body: EstimateBody,
     principal: TenantOperator,
-    dry_run: Annotated[bool, Query(description="Send nothing, and answer what the estimate would cost.")] = False,
+    dry_run: Annotated[bool, Query(description="Send nothing, and return what the estimate would cost.")] = False,
 ) -> PurchaseRequestView:
     """The estimate fixes modules, numbers and unit prices until its date. From the next renewal on, the price list applies. Another
     estimate replaces it until the customer approves it, also after its date. What could not be approved is refused now; `field` names the

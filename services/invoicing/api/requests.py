@@ -133,7 +133,7 @@ class PriceBody(Body):
         ge=0,
         le=LICENCES_MAX,
         strict=True,
-        description="So many licences cost nothing. They count for the steps: the first ones are free.",
+        description="The number of licences that cost nothing. They count for the steps: the first ones are free.",
     )
 
 
@@ -301,8 +301,8 @@ class DiscountBody(Body):
         ge=1,
         le=120,
         strict=True,
-        description="For so many periods, counted from the first one that begins on or after `from_day`. Without it and without "
-        "`until_day`, the discount has no end.",
+        description="The number of periods for which it holds, counted from the first one that begins on or after `from_day`. Without it "
+        "and without `until_day`, the discount has no end.",
     )
     text: Text = Field("", description="Why it is granted. The action log and the e-mail to the customer show it.")
 

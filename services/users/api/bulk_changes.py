@@ -68,7 +68,7 @@ async def change_people(
     body: BulkChangeBody,
     context: InContext,
     principal: PersonManager,
-    dry_run: Annotated[bool, Query(description="Change nobody, and answer what seats would decide, and the cost.")] = False,
+    dry_run: Annotated[bool, Query(description="Change nobody, and return what seats would decide, and the cost.")] = False,
 ) -> BulkChangeView:
     """Each person is changed in a transaction of its own, so one who is refused stops no other. People who are in the wanted state already
     stay as they are, so the request can be repeated."""

@@ -98,7 +98,7 @@ async def create_person(
     principal: PersonManager,
     key: IdempotencyKey = None,
     prefer: Prefer = None,
-    dry_run: Annotated[bool, Query(description="Change nothing, and answer what seats would decide, and the cost.")] = False,
+    dry_run: Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")] = False,
 ) -> Response:
     """If the person requires modules, seats is asked at once. `modules` shows its decision soon after; with `Prefer: wait`, the answer to
     this request shows it."""
@@ -394,7 +394,7 @@ async def terminate_person_after(
     context: InContext,
     principal: PersonManager,
     key: IdempotencyKey = None,
-    dry_run: Annotated[bool, Query(description="Change nothing, and answer what would become of the licences.")] = False,
+    dry_run: Annotated[bool, Query(description="Change nothing, and return what would become of the licences.")] = False,
 ) -> Response:
     """The person keeps the seats until the end of the last working day; a day in the past releases them at once. The answer says for each
     module whether its licence becomes free, and has the body of a reduction by these licences (A17). With the policy
