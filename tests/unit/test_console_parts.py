@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from services.console.rendering import languages
 from services.console.rendering.environment import TEMPLATES
-from services.console.rendering.field_labels import LABELS, NOT_ENTERED
+from services.console.rendering.field_labels import LABELS, NOT_ENTERED, shown_fields
 from services.console.rendering.static_files import FOLDER
 from tests.support.console import ConsoleBench, console, problem
 
@@ -38,6 +38,17 @@ def test_every_field_of_a_form_has_a_label_for_the_page_of_a_kept_form() -> None
         named = {name for pattern in patterns for name in re.findall(pattern, text)}
         unknown = {name for name in named if not name.startswith("_") and name not in LABELS and name not in NOT_ENTERED}
         assert unknown == set(), f"{path.name}: add them to rendering/field_labels.py"
+
+
+def test_the_discounts_of_a_kept_form_are_shown_one_by_one() -> None:
+    kept = {"d0-kind": ["percent"], "d0-value": ["10"], "d1-kind": ["amount"], "d1-value": ["600"], "d1-periods": [""], "count-time": ["6"]}
+    assert shown_fields(kept, str) == [
+        ("Discount 1: Kind", "percentage"),
+        ("Discount 1: Value", "10"),
+        ("Discount 2: Kind", "Amount"),
+        ("Discount 2: Value", "600"),
+        ("Licences (time)", "6"),
+    ]
 
 
 def test_the_stylesheet_fits_languages_that_are_written_from_right_to_left() -> None:

@@ -10,6 +10,7 @@ from shared.translations import N_
 LABELS: Final = {
     "absent": N_("People who are missing from it"),
     "afterwards": N_("Afterwards, the replaced person"),
+    "amount": N_("Amount"),
     "budget": N_("Monthly budget"),
     "buyer_reference": N_("Your reference"),
     "charge_when": N_("Licences are bought"),
@@ -21,11 +22,13 @@ LABELS: Final = {
     "columns": N_("Columns"),
     "company": N_("Company"),
     "complete": N_("The file has everybody of this source"),
+    "confirmed": N_("The company loses its access now"),
     "contact_email": N_("Contact address"),
     "copy_to_administrators": N_("Send a copy to the administrators who may buy"),
     "count": N_("Licences"),
     "country": N_("Country"),
     "credit_when": N_("Licences are given back"),
+    "d": N_("Discount"),
     "dates": N_("Dates"),
     "days": N_("Valid for days"),
     "deactivation": N_("The identity provider deactivates a person"),
@@ -41,6 +44,7 @@ LABELS: Final = {
     "expand_cap": N_("Largest number of licences"),
     "external_id": N_("Your own id"),
     "flag_cap": N_("People over the limit at once"),
+    "from_day": N_("First day"),
     "genuine": N_("Discard it although the owner of the topic wrote it"),
     "grace": N_("Time over the limit"),
     "grace_unit": N_("Unit"),
@@ -67,8 +71,10 @@ LABELS: Final = {
     "over_limit": N_("No licence is free"),
     "owner_email": N_("E-mail address of the first owner"),
     "owner_name": N_("First owner"),
+    "paid_on": N_("Paid on"),
     "partial": N_("Give what is available"),
     "period_start": N_("First day"),
+    "periods": N_("Number of periods"),
     "phone": N_("Telephone"),
     "postcode": N_("Postcode"),
     "price": N_("Price of a licence"),
@@ -78,6 +84,7 @@ LABELS: Final = {
     "reduce": N_("Reduce by"),
     "reduce_at": N_("A reduction takes effect"),
     "reduce_below_use": N_("You reduce below what is in use"),
+    "reference": N_("Reference"),
     "release_on_expiry": N_("Release the seats of a person whose login ends"),
     "required": N_("Everybody has to sign in with it"),
     "reserve": N_("Reserve the licences of an invited person"),
@@ -94,8 +101,10 @@ LABELS: Final = {
     "tenant": N_("Short name"),
     "time_zone": N_("Time zone"),
     "trust_email": N_("Believe the e-mail address without “email_verified”"),
+    "until_day": N_("First day without it"),
     "valid_to": N_("Login works until"),
     "valid_until": N_("Last day on which it can be approved"),
+    "value": N_("Value"),
     "vat_id": N_("VAT ID"),
     "warn": N_("Warning that licences run out"),
     "warn_number": N_("Percentage or number"),
@@ -112,6 +121,7 @@ NOT_ENTERED: Final = (
 )  # fmt: skip
 _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     **CODES,
+    "kind": {**CODES["kind"], "percent": N_("percentage"), "amount": N_("Amount")},
     "leaver": LEAVER,
     "grace_unit": UNIT_NAMES,
     "how": {"add": N_("Licences to add"), "total": N_("New total")},
@@ -124,13 +134,17 @@ _COUNTED: Final = ("user",)  # ids, of which the reader knows none
 
 
 def shown_fields(fields: Mapping[str, Sequence[str]], gettext: Callable[[str], str]) -> list[tuple[str, str]]:
-    """Return the labels and the values of what a reader has entered. `licences-lab` is the field `licences` of the module `lab`."""
+    """Return the labels and the values of what a reader has entered. `licences-lab` is the field `licences` of the module `lab`, and
+    `d0-value` the value of the first discount."""
     found = []
     for field, given in fields.items():
         name, _, module = field.partition("-")
+        before = ""
+        if name[:1] == "d" and name[1:].isdecimal():
+            before, name, module = f"{gettext(LABELS['d'])} {int(name[1:]) + 1}: ", module, ""
         values = [_value(name, each, gettext) for each in given if each]
         if name in LABELS and values:
-            label = gettext(LABELS[name]) + (f" ({module})" if module else "")
+            label = before + gettext(LABELS[name]) + (f" ({module})" if module else "")
             found.append((label, str(len(values)) if name in _COUNTED else ", ".join(values)))
     return found
 
