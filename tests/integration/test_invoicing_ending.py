@@ -149,6 +149,30 @@ async def test_T14_an_ending_is_announced_and_reminded_of_and_taken_back_on_its_
     assert (renewal.reason, renewal.net_minor) == ("renewal", 2 * 1200 + 4 * 2000)
 
 
+async def test_T14_an_ending_is_taken_back_for_all_modules_only_after_seats_has_answered_it_for_each(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    place = await last_place(bench, tenant)
+    bench.answering.clear()
+    await call(bench, "POST", tenant, "subscription/ending", tenant=tenant, **BUY)
+    pools = bench.pools[tenant]
+    pools.former["documents"], pools.next_period["documents"] = 4, 0  # seats has answered for one module
+    fields = {"module": "documents", "pools": pools.states("documents")}
+    await bench.decide(seats_v1.PoolCloseScheduled, tenant, place, "other", "scheduled", **fields)
+
+    async def noted() -> bool:
+        return {each["next_period"] for each in (await call(bench, "GET", tenant, "subscription"))["modules"]} == {0, 3}
+
+    await wait_until(noted, what="the answer for one module")
+    waits = await bench.refused("DELETE", f"/v1/tenants/{tenant}/subscription/ending", tenant=tenant, **BUY)
+    assert (waits["type"], waits["modules"]) == ("order-pending", ["time"])
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY)
+    await bench.until_settled(tenant)
+    assert (pools.next_period, pools.former) == ({"time": 3, "documents": 4}, {})
+    assert (await call(bench, "GET", tenant, "subscription"))["ends_on"] is None
+
+
 async def test_T14_a_module_that_was_to_close_by_itself_closes_although_the_ending_is_taken_back(bench: Bench) -> None:
     tenant = await subscribed(bench)
     body = {"items": [{"module": "documents", "total": 0}]}

@@ -106,6 +106,11 @@ async def keep_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, *, cl
     if ending.at_once or local_day(at, situation.contract.time_zone) >= ending.ends_on:
         raise ended(ending.ends_on)
     if ending.kept_by is None:
+        # Only the answers of seats have the numbers that come back. Without all of them, a module would close although the others go on.
+        waits = sorted(module for module, pool in situation.pools.items() if pool.former_next_period is None)
+        if waits:
+            detail = f"seats has not answered the ending of {', '.join(waits)} yet. Try again when it has."
+            raise Conflict("order-pending", detail, modules=waits)
         await store.endings.set_kept_by(uow.connection, tenant_id, actor)
         await _take_back(uow, tenant_id, situation, at)
 
