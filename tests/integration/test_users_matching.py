@@ -127,6 +127,26 @@ async def test_the_end_of_a_conflict_changes_the_person_who_is_linked_though_no_
     assert (found["2"]["name"], found["2"]["status"], await company.seats()) == ("Bob", "inactive", 0)
 
 
+async def test_a_link_that_hides_the_login_of_a_person_ends_the_conflict_of_somebody_else_about_it(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.second, {"5": person("ann"), "6": person("ann", email="other@acme.example")})
+    assert ((await company.everybody())["6"]["conflict"]["reason"], await company.seats()) == ("same_source", 1)
+    known = {"since": "2020-01-01", "login": "eva", "email": "ann@acme.example", "department": "Makers"}
+    event = {
+        "type": "person_reported",
+        "external_id": "1",
+        "version": 9,
+        "employment": [{"starts_on": "2020-01-01"}],
+        "attributes": [known],
+    }
+    await company.rest.post(f"/v1/tenants/{company.tenant}/hr-events", {"source": company.first, "events": [event]})
+    found = await bench.until_person(company.rest, company.tenant, "5", login="eva")
+    assert len(found["timelines"]) == 2
+    bench.users.alarm.wake()  # the background job looks at those in conflict
+    await bench.until_person(company.rest, company.tenant, "6", status="active", login="ann", conflict=None)
+    assert await company.seats() == 2
+
+
 async def test_somebody_who_is_taken_out_of_a_person_does_not_share_the_login_of_a_third_person(bench: Bench) -> None:
     """The first system hides what the second one says, until that is a person of its own: then somebody else has the login."""
     company = await Company.open(bench)

@@ -8,7 +8,7 @@ from typing import Final
 from services.users.domain.conflicts import Conflict, ConflictReason
 from services.users.domain.facts import FactType, Record
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.logins import login_key
+from services.users.domain.logins import claimed_login, login_key
 from services.users.domain.merging import Stated, stated
 from services.users.domain.person import Person
 from services.users.domain.sources import Key, MatchBy, Source, SourceKind, Sources, source_of
@@ -253,6 +253,13 @@ def is_privileged(person: Person) -> bool:
 def _claims_login(person: Person, record: Record) -> bool:
     before = person.record
     return before is None or not before.employed or login_key(before.login) != login_key(record.login)
+
+
+def gives_up(before: Record | None, after: Record | None) -> bool:
+    """Return whether an employed person gives up anything by which people are compared."""
+    if before is None or not before.employed:
+        return False
+    return claimed_login(after, before) is not None or after is None or not after.employed or before.email != after.email
 
 
 def first_employed(of: Stated, today: date) -> Record | None:

@@ -43,6 +43,11 @@ _RECONSIDER: Final = (
 _IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(
     _P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
 )
+_RECONSIDER_CONFLICTS: Final = (
+    update(PEOPLE)
+    .where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text))))
+    .values(reconsider_on=_TODAY)
+)
 _SIGN_IN_EMAIL: Final = func.coalesce(_P.confirmed_email, _P.email)
 _EMAIL: Final = func.lower(bindparam("email", type_=Text))
 _HAS_SIGN_IN_EMAIL: Final = _P.employed & (literal_column("''") != _SIGN_IN_EMAIL) & (func.lower(_SIGN_IN_EMAIL) == _EMAIL)
@@ -118,6 +123,11 @@ async def in_conflict_with(connection: AsyncConnection, tenant_id: str, users: S
 async def reconsider_duplicates(connection: AsyncConnection, tenant_id: str, reason: str, today: date) -> None:
     """Let the background job look at the people who are in conflict for this reason."""
     await connection.execute(_RECONSIDER, {"tenant": tenant_id, "reason": reason, "today": today})
+
+
+async def reconsider_conflicts_with(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> None:
+    """Let the background job look at the people who are in conflict with one of these."""
+    await connection.execute(_RECONSIDER_CONFLICTS, {"tenant": tenant_id, "users": list(users), "today": today})
 
 
 async def conflicts_of(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
-from services.users.domain.matching import HR_ID, NUMBER, Mark, Matched, Matching, is_privileged, wanted_marks
+from services.users.domain.matching import HR_ID, NUMBER, Mark, Matched, Matching, gives_up, is_privileged, wanted_marks
 from services.users.domain.person import Person, Tenant
 from services.users.domain.sources import Key, MatchBy, SourceKind
 from services.users.store import people as store
@@ -48,12 +48,7 @@ def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
     record = known.stated(person.user).on(tenant.today)
     if person.conflict is not None:
         return True
-    before = person.record
-    return (
-        claimed_login(before, record) is not None
-        or claimed_login(record, before) is not None
-        or (before is not None and before.employed and (record is None or not record.employed or before.email != record.email))
-    )
+    return claimed_login(person.record, record) is not None or gives_up(person.record, record)
 
 
 async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> list[str]:

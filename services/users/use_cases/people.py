@@ -15,7 +15,7 @@ from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
-from services.users.domain.matching import Matched
+from services.users.domain.matching import Matched, gives_up
 from services.users.domain.merging import Stated, takes_leaving_back
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
@@ -159,6 +159,8 @@ class Changing:
         self._moved: list[Change] = []
         self._revisions: list[Revision] = []
         self._leavers = dict(leavers or {})
+        links = matched.links.values()
+        self._linked = {link.user: known.people[link.user] for link in links if link.user in known.people}  # as they were before
 
     def publish_links(self) -> None:
         for key in self._matched.links:
@@ -219,12 +221,11 @@ class Changing:
     async def save(self, timelines: Sequence[Change] = ()) -> None:
         """Store the people and the timelines, and with them the people whom nothing was stated about: those whose conflict began or ended,
         and those to whom a timeline belongs now."""
-        linked = {link.user for link in self._matched.links.values()}
         for user, conflict in self._matched.conflicts.items():
             before = self._known.people.get(user)
             if before is None or user in self._done:
                 continue
-            if before.conflict != conflict or user in linked or not self._known.timelines[user]:
+            if before.conflict != conflict or user in self._linked or not self._known.timelines[user]:
                 after = rules.as_of(replace(before, conflict=conflict), self._known.stated(user), self._tenant)
                 self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE))
         connection, tenant = self._uow.connection, self._tenant.tenant
@@ -235,6 +236,9 @@ class Changing:
         stated = {change.key for change in timelines}
         moved = [change for change in self._moved if change.key not in stated]
         await timelines_store.save(connection, tenant, [*timelines, *moved], self._tenant.now)
+        # Those to whom a timeline belongs now may have given up by it what others are in conflict about.
+        if gave_up := sorted(user for user, before in self._linked.items() if gives_up(before.record, self._known.people[user].record)):
+            await people_lookups.reconsider_conflicts_with(connection, tenant, gave_up, self._tenant.today)
         await owners.check(self._tenant, self._uow, self._revisions)
 
 
