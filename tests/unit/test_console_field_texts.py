@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import _pydantic_core
 
 from services.console.rendering import field_texts, languages
-from services.console.rendering.problem_texts import text_of
+from services.console.rendering.problem_texts import TEXTS, text_of
 from services.console.rest.problems import FieldFault, Problem
 from services.invoicing.domain import formats
 from shared.schemas.faults import _BY_TYPE, expected_by
@@ -36,6 +36,13 @@ NOT_SENT = (
     "timezone_offset", "time_delta", "is_", "callable", "union_tag", "arguments", "unexpected", "multiple_argument", "url", "uuid",
     "decimal", "fraction", "complex", "string_not_ascii", "value_error", "assertion_error", "enum", "literal_error",
 )  # fmt: skip
+
+# Refusals that no page meets, that a page handles itself, or whose sentence names what the service alone knows.
+SAID_BY_SERVICE = {
+    "identity-provider-refused", "invalid", "invalid_grant", "module-cycle", "not-a-credit-note", "nothing-to-keep", "operator-exists",
+    "precondition-required", "price-removed", "reduction-refused", "source-bound", "tenant-exists", "too-many-kinds", "topic-bound",
+    "topic-missing", "topic-unread", "version-conflict",
+}  # fmt: skip
 
 
 def texts_of(node: ast.expr, function: ast.AST, formatted: Mapping[str, Sequence[str]]) -> list[str]:
@@ -121,6 +128,16 @@ def test_what_a_service_expects_of_a_field_is_translated() -> None:
     texts = {text for file in _files() for text in _expected(ast.parse(file.read_text())) if text not in ("x", "x: expected x")}
     assert len(texts) > 100, "the test has found the texts"
     assert _untranslated(texts) == []
+
+
+def test_a_refusal_that_a_page_can_meet_is_translated() -> None:
+    found = set()
+    for node in (node for file in _files() for node in ast.walk(ast.parse(file.read_text()))):
+        match node:
+            case ast.Call(func=ast.Name(id="Conflict" | "Forbidden" | "Refused"), args=[ast.Constant(value=str(type_)), *_]):
+                found.add(type_)
+    assert len(found) > 50, "the test has found the refusals"
+    assert sorted(found - TEXTS.keys() - SAID_BY_SERVICE) == []
 
 
 def test_what_a_model_expects_of_a_field_is_translated() -> None:

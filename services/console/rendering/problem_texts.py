@@ -1,4 +1,5 @@
-"""Refusals of the services in the reader's language. A refusal that is not in this list is shown as the service says it, in English."""
+"""Refusals of the services in the reader's language. A refusal that is not in this list is shown as the service says it, after words of
+the reader's language."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -105,8 +106,22 @@ TEXTS: Final[Mapping[str, str]] = {
     "subscription-exists": N_("This company has a subscription already."),
     "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "import-running": N_("An import is not finished. Wait until it has ended, and try again."),
+    "billing-details-missing": N_("The company has no billing details yet. Enter them first."),
+    "export-currency": N_("Some documents of these days are in another currency than a booking batch can have. Export them as CSV."),
+    "export-too-large": N_("There are too many documents for one export. Export fewer days at a time."),
+    "idempotency-key-reused": N_("This form was sent before, with other values. Reload the page and enter them again."),
+    "invitation-closed": N_("The person has no open invitation: it was accepted, or it has expired."),
+    "invitation-refused": N_(
+        "The person was not invited, because no licence can be reserved. Deactivate people who no longer need access, buy licences, or "
+        "invite the person without a reservation."
+    ),
+    "not-a-test-clock": N_("This company has a real clock. Only the time of a test clock can be advanced."),
+    "role-exists": N_("There is a role with this name already. Choose another name."),
+    "too-large": N_("This is too much at once. Send less."),
+    "too-many-discounts": N_("The subscription has as many discounts as it can have. Withdraw one that no longer holds first."),
 }
 INVALID: Final = N_("Some values are not accepted. %(faults)s")
+OTHER: Final = N_("The service refused this: %(detail)s")
 UNKNOWN: Final = N_("The request was refused, and the service did not say why. Try again.")
 
 
@@ -115,9 +130,9 @@ def text_of(problem: Problem, gettext: Callable[[str], str]) -> str:
     known = TEXTS.get(problem.type)
     if known is None and problem.errors:
         return gettext(INVALID) % {"faults": faults_text(problem, gettext)}
-    if known is None:
-        return problem.detail or gettext(UNKNOWN)
     try:
-        return gettext(known) % problem.extra if "%(" in known else gettext(known)
+        if known is not None:
+            return gettext(known) % problem.extra if "%(" in known else gettext(known)
     except (KeyError, ValueError):
-        return problem.detail or gettext(UNKNOWN)
+        pass
+    return gettext(OTHER) % {"detail": problem.detail} if problem.detail else gettext(UNKNOWN)
