@@ -79,6 +79,12 @@ async def test_the_pages_of_a_person_and_of_the_persons_roles_lead_to_each_other
     assert f'href="{person}"' not in (await bench.signed_in("kim", rights=("roles:manage",)).get(roles)).text
 
 
+async def test_a_reader_without_users_read_sees_the_access_of_programs_without_the_roles(bench: ConsoleBench) -> None:
+    bench.company.answers["GET users /v1/tenants/acme/roles"] = problem(403, "no-right", "You need the right users:read.")
+    page = await bench.signed_in("kim", rights=("roles:manage",)).get("/")
+    assert (page.status_code, 'id="clients"' in page.text, 'id="roles"' in page.text) == (200, True, False)
+
+
 async def test_a_role_wider_than_ones_own_rights_is_neither_offered_nor_made(bench: ConsoleBench) -> None:
     browser = bench.signed_in("bob", rights=("roles:manage", "users:read", "account:read"))
     page = await browser.get(f"{ACCESS}/roles/new")

@@ -12,7 +12,7 @@ from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
-from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS
+from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS, USERS_READ
 from shared.translations import N_
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/access", include_in_schema=False)
@@ -54,8 +54,9 @@ async def roles_of(page: Page) -> list[dict[str, Any]]:
 
 @router.get("")
 async def show_access(page: Managing) -> Response:
-    """Show roles with their people, API clients, SCIM connections and the identity provider."""
-    roles = await roles_of(page)
+    """Show roles with their people, which a reader without `users:read` may not see, API clients, SCIM connections and the identity
+    provider."""
+    roles = await roles_of(page) if page.may(USERS_READ) else []
     clients, connections, provider, *holders = await page.together(
         page.get("users", "clients", limit=LISTED_MAX),
         page.get("users", "scim-connections", limit=LISTED_MAX),
