@@ -423,6 +423,18 @@ async def test_a_form_without_its_token_or_from_another_site_changes_nothing(ben
     assert not bench.company.quotes
 
 
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", '"punycode"', "undefined"])
+async def test_a_form_in_another_encoding_than_browsers_use_is_refused(bench: ConsoleBench, charset: str) -> None:
+    browser = bench.signed_in()
+    page = await browser.get(f"{LICENCES}/lab/buy")
+    token = re.findall(r'name="_token" value="([^"]+)"', page.text)[0]
+    fields = {"_token": token, "how": "add", "number": "\\ud800+2AA-"}
+    parts = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    page = await browser.http.post(f"{LICENCES}/lab/buy", content=f"{parts}--x--\r\n", headers=headers)
+    assert (page.status_code, "has to be in UTF-8" in words(page)) == (422, True)
+
+
 async def test_a_browser_with_cookies_off_is_told_so(bench: ConsoleBench) -> None:
     browser = bench.browser()
     await browser.get("/sign-in")

@@ -1,5 +1,6 @@
 """The class of every page's route: what the browser sends is limited and checked before a page looks at it."""
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from shared.web.input_limits import faults, read_body
 
 FORM_BYTES_MAX: Final = 64 * 1024
 FILE_BYTES_MAX: Final = 10 * 1024 * 1024
+_CHARSET: Final = re.compile(r'charset\*?\d*\*?\s*=\s*"?([^";\s]*)')
 _SAFE: Final = ("GET", "HEAD")
 _WITH_FILE: Final = "with_file"
 _BODY: Final = "seatpool.body"  # in a request's scope
@@ -60,6 +62,7 @@ class PageRoute(APIRoute):
             if request.method in _SAFE:
                 return await answer(SentRequest(request, b""))
             _check_origin(request)
+            _check_charset(request)
             if takes_file and not await _has_session(request):
                 raise FileUnread
             sent = SentRequest(request, await read_body(request, FILE_BYTES_MAX if takes_file else FORM_BYTES_MAX))
@@ -90,6 +93,13 @@ def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and parts_of(origin).netloc != request.headers.get("host"):
         raise Forged
+
+
+def _check_charset(request: Request) -> None:
+    """Raise Refused for a form in another encoding: browsers send UTF-8, and some decoders of Python fail or give texts that nobody can
+    send on."""
+    if _CHARSET.findall(request.headers.get("content-type", "").lower()) not in ([], ["utf-8"]):
+        raise Refused("invalid", "A form has to be in UTF-8.")
 
 
 async def _has_session(request: Request) -> bool:
