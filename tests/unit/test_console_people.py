@@ -123,6 +123,10 @@ async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_
     for path in ("/no%20id", "/no%20id/edit"):
         rubbish = await browser.get(f"{PEOPLE}{path}")
         assert (rubbish.status_code, "errors" in words(rubbish)) == (404, False), "what cannot be an id is no person"
+    fault = {"field": "query.cursor", "value": "x", "expected": "the `next` of a page"}
+    bench.company.answers["GET users /v1/tenants/acme/people"] = problem(422, "invalid", "Not valid.", errors=[fault])
+    cursor = await browser.get(f"{PEOPLE}?cursor=x")
+    assert (cursor.status_code, "query.cursor" in words(cursor), "does not take" in words(cursor)) == (400, False, True)
     bench.company.down = {"notifier", "invoicing"}
     assert "The e-mails cannot be shown now" in words(await browser.get(f"{PEOPLE}/u1"))
     hostile = await browser.get(f"{PEOPLE}/u3")

@@ -71,8 +71,9 @@ async def _forged(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         problem = error.problem
-        if problem.errors and all(fault.field.startswith("path.") for fault in problem.errors):
-            return await _error(request, 404)  # what cannot be an id names no page
+        for part, code in (("path.", 404), ("query.", 400)):  # what cannot be an id names no page; a cursor is no reader's to correct
+            if problem.errors and all(fault.field.startswith(part) for fault in problem.errors):
+                return await _error(request, code)
         status = problem.status if problem.status in (403, 404, 409, 413, 422, 429) else 409
         return await _error(request, status, problem=None if status == 404 else problem)
     assert isinstance(error, Refused)
