@@ -7,6 +7,7 @@ from typing import Any, Final
 import yaml
 
 FILE_BYTES_MAX: Final = 1_000_000
+DEPTH_MAX: Final = 20  # a catalogue has 6
 _BOOL: Final = "tag:yaml.org,2002:bool"
 _BOOLEANS: Final = {"true": True, "false": False}  # `yes` and `on` are booleans in old YAML only, and so they stay texts
 
@@ -39,20 +40,27 @@ def parse_catalogue(text: str) -> CatalogueFile:
     if len(text) > FILE_BYTES_MAX:
         raise UnreadableCatalogue(1, f"the file is larger than {FILE_BYTES_MAX:,} bytes")
     try:
-        alias = next((event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)), None)
-        if alias is not None:
-            line = alias.start_mark.line + 1 if alias.start_mark else 1
-            raise UnreadableCatalogue(line, "the file uses aliases (*name). Write the values out")
+        _check_shape(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise UnreadableCatalogue(mark.line + 1 if mark else 1, str(getattr(error, "problem", None) or error)) from error
-    except RecursionError as error:
-        raise UnreadableCatalogue(1, "the file is nested too deeply") from error
     if not isinstance(root, yaml.MappingNode):
         raise UnreadableCatalogue(1, "expected `modules` and `plans`, as the export of the catalogue has them")
     lines = dict[str, int]()
     return CatalogueFile(_value(root, "", lines), lines)
+
+
+def _check_shape(text: str) -> None:
+    """Refuse what grows or takes long when it is read: aliases, and levels, of each of which the parser looks at all those around it."""
+    depth = 0
+    for event in yaml.parse(text):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise UnreadableCatalogue(line, "the file uses aliases (*name). Write the values out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise UnreadableCatalogue(line, "the file is nested too deeply")
 
 
 def _value(node: yaml.Node, place: str, lines: dict[str, int]) -> Any:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.invoicing.api.catalogue_bodies import CatalogueBody
 from services.invoicing.api.requests import DiscountBody, PlanBody, SubscriptionBody
-from shared.catalogue_file import parse_catalogue
+from shared.catalogue_file import UnreadableCatalogue, parse_catalogue
 from shared.money import is_currency, minor_of
 from shared.schemas.faults import expected_by, field_of
 
@@ -47,6 +47,15 @@ def test_a_boolean_is_true_or_false(text: object) -> None:
 def test_a_file_writes_booleans_as_true_and_false_and_every_other_scalar_stays_a_text() -> None:
     found = parse_catalogue("a: true\nb: False\nc: 'true'\nd: yes\ne: 010\nf: NO\ng: ~\n").content
     assert list(found.values()) == [True, False, "true", "yes", "010", "NO", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a: 1\nb: " + "[" * 50 + "]" * 50, 2), ("[" * 200_000, 1), ("\n".join(f"{' ' * n}a:" for n in range(60)), 21)]
+)
+def test_a_file_with_more_levels_than_a_catalogue_has_is_refused_before_it_takes_long(text: str, line: int) -> None:
+    with pytest.raises(UnreadableCatalogue, match="nested too deeply") as refusal:
+        parse_catalogue(text)
+    assert refusal.value.line == line
 
 
 @pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "XDR", "DEM", "HRK", "XYZ"])

@@ -1,5 +1,6 @@
 """The vendor's catalogue: modules, plans and prices, their history, and changes by a file that shows its differences first."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -100,7 +101,7 @@ async def check_file(page: OperatorPage) -> Response:
         form.errors["file"] = page.gettext("Choose the file with the catalogue.")
         return await _show(page, form, status=422)
     try:
-        file = parse_catalogue(text)
+        file = await asyncio.to_thread(parse_catalogue, text)  # seconds for a large file, while other readers wait for their pages
     except UnreadableCatalogue as error:
         form.errors["file"] = page.gettext("Line %(line)s: %(error)s", line=error.line, error=error.detail)
         return await _show(page, form, status=422)
