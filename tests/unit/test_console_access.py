@@ -79,6 +79,16 @@ async def test_the_pages_of_a_person_and_of_the_persons_roles_lead_to_each_other
     assert f'href="{person}"' not in (await bench.signed_in("kim", rights=("roles:manage",)).get(roles)).text
 
 
+async def test_a_mark_or_key_of_a_form_that_no_header_holds_is_sent_as_one_that_fits_nothing(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{ACCESS}/people/u1")
+    await browser.post(f"{ACCESS}/people/u1", roles=["reader"], sees="all", etag='"٣\n1"')
+    await browser.get(f"{ACCESS}/roles/new")
+    await browser.post(f"{ACCESS}/roles/new", name="Narrow", rights=["account:read"], _key="٣")
+    sent = {each.method: each.headers for each in bench.company.requests}
+    assert (sent["PUT"]["if-match"], sent["POST"]["idempotency-key"]) == ('"??1"', "?")
+
+
 async def test_a_reader_without_users_read_sees_the_access_of_programs_without_the_roles(bench: ConsoleBench) -> None:
     bench.company.answers["GET users /v1/tenants/acme/roles"] = problem(403, "no-right", "You need the right users:read.")
     page = await bench.signed_in("kim", rights=("roles:manage",)).get("/")

@@ -177,8 +177,8 @@ class Page:
         seconds: float = CHANGE_SECONDS_MAX,
     ) -> Any:
         """Change something. Raises Refusal and Unavailable, which become a message on the page or a page of their own."""
-        headers = {"idempotency-key": key or ids.new_id()} if method == "POST" else {}
-        headers |= {"if-match": etag} if etag else {}
+        headers = {"idempotency-key": _in_header(key) if key else ids.new_id()} if method == "POST" else {}
+        headers |= {"if-match": _in_header(etag)} if etag else {}
         headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
         found, token = self.wiring.services, self.reader.token
         try:
@@ -320,6 +320,11 @@ class Page:
         for cookie in self._answered.deleted:
             cookie.delete(response, self.wiring.settings)
         return response
+
+
+def _in_header(value: str) -> str:
+    """Return a value of a form as a header can hold it. One that the console has put there stays as it is; any other fits nothing."""
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in value)
 
 
 async def parse_form(request: Request) -> Form:
