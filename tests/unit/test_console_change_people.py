@@ -203,7 +203,7 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     endless = await browser.post(applying, confirm="9" * 5000)
     assert (endless.status_code, people.held != []) == (409, True)
     stale = await browser.post(applying, confirm="40")
-    assert (stale.status_code, "Another number of people would lose access now." in words(stale)) == (409, True)
+    assert (stale.status_code, "The number of people who would lose access has changed." in words(stale)) == (409, True)
     assert 'name="confirm" value="41"' in stale.text, "the question is asked again with the present number"
     await browser.post(applying, confirm="41")
     twice = await browser.post(applying, confirm="41")
@@ -228,7 +228,7 @@ async def test_requests_that_the_guard_of_scim_stopped_are_let_through_after_a_l
     assert "Who would lose access Zora Schmid , Bruno" in words(asked)
     assert ("and 10 more" in words(asked), 'name="confirm" value="12"' in asked.text) == (True, True)
     stale = await browser.post(url, confirm="11")
-    assert (stale.status_code, "Another number of people would lose access now." in words(stale)) == (409, True)
+    assert (stale.status_code, "The number of people who would lose access has changed." in words(stale)) == (409, True)
     done = await browser.post(url, confirm="12")
     assert "The requests are let through when the identity provider repeats them." in words(done)
     assert bench.company.access.connections["okta"]["would_end"] == 0

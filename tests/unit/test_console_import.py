@@ -60,12 +60,12 @@ async def test_an_import_by_which_many_would_lose_access_is_confirmed_with_their
     browser, people = bench.signed_in(), bench.company.people
     people.would_end = 41
     assert "Yes, 41 people lose access" in words(await send(browser, GOOD))
-    assert "Another number of people would lose access now." in words(await browser.post(f"{IMPORT}/i1/apply"))
+    assert "The number of people who would lose access has changed." in words(await browser.post(f"{IMPORT}/i1/apply"))
     await browser.post(f"{IMPORT}/i1/discard")
     assert people.import_status == "deleted"
     await browser.get(f"{IMPORT}/i1")
     await send(browser, GOOD)
-    assert "Another number of people would lose access now." in words(await browser.post(f"{IMPORT}/i1/apply", confirm="9" * 5000))
+    assert "The number of people who would lose access has changed." in words(await browser.post(f"{IMPORT}/i1/apply", confirm="9" * 5000))
     await browser.post(f"{IMPORT}/i1/apply", confirm="41")
     assert people.import_status == "applying"
 

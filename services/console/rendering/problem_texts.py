@@ -62,7 +62,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "no-right": N_("Your roles do not allow this. Ask an administrator of your company."),
     "viewset": N_("Your roles show you only some departments, and this concerns all of them. Ask somebody who sees everybody."),
     "wider-than-own": N_("You can only give, take and define what you may do yourself. Ask an owner."),
-    "role-in-use": N_("People hold this role, or a SCIM group gives it. Take it from them first."),
+    "role-in-use": N_("People hold this role, or a SCIM group gives it. Remove it there first."),
     "role-built-in": N_("Built-in roles cannot be changed. Add a role of your own instead."),
     "too-many-roles": N_("The company has as many roles of its own as it can have. Delete one that nobody holds."),
     "too-many-clients": N_("The company has as many API clients as it can have. Revoke one first."),
@@ -87,7 +87,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "replacement-refused": N_(
         "The person was not replaced: the other person must have no seat in these modules yet, and must require them."
     ),
-    "import-needs-confirmation": N_("Another number of people would lose access now. Look at it again before you confirm it."),
+    "import-needs-confirmation": N_("The number of people who would lose access has changed. Look at it again before you confirm it."),
     "last-owner": N_("This is the last owner. Make another person an owner first."),
     "no-conflict": N_("The person is in no conflict any more. Reload the page."),
     "events-held": N_("Changes of this source still wait for a decision. Decide about them first: People, To decide."),
@@ -102,7 +102,9 @@ TEXTS: Final[Mapping[str, str]] = {
         "You were not signed in: the sign-in was cancelled, was already completed, has expired, or began in another browser. Start again."
     ),
     "secrets-key-missing": N_("The client secret of the identity provider cannot be read now. Ask the vendor."),
-    "too-many-profiles": N_("The company has as many profiles as it can have. Change one that nobody needs instead."),
+    "too-many-profiles": N_(
+        "The company has the largest possible number of profiles. Change one that nobody needs instead of adding another one."
+    ),
     "subscription-exists": N_("This company has a subscription already."),
     "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "import-running": N_("An import is not finished. Wait until it has ended, and try again."),

@@ -35,7 +35,7 @@ class ContactView(BaseModel):
 class EstimatedDiscount(Discount):
     """A discount of an estimate."""
 
-    periods: int | None = Field(None, description="So many periods, counted from the approval; null: until `until_day`.")
+    periods: int | None = Field(None, description="The number of periods, counted from the approval; null: until `until_day`, or no end.")
 
 
 class PurchaseRequestView(BaseModel):
