@@ -147,6 +147,31 @@ async def test_a_link_that_hides_the_login_of_a_person_ends_the_conflict_of_some
     assert await company.seats() == 2
 
 
+async def test_somebody_who_begins_is_linked_with_the_one_whose_conflict_the_same_reports_end(bench: Bench) -> None:
+    company = await Company.open(bench)
+    later = {"type": "person_hired", "external_id": "1", "effective_date": "2026-04-01", "login": "zoe", "department": "Makers"}
+    await company.report(company.first, {"2": person("ann")})
+    await company.rest.post(f"/v1/tenants/{company.tenant}/hr-events", {"source": company.first, "events": [later]})
+    await company.report(company.second, {"5": person("ann")})
+    await company.report(company.second, {"6": person("ann")})
+    assert (await company.everybody())["6"]["conflict"]["reason"] == "same_source"
+    employment = [{"starts_on": "2020-01-01"}]
+    values = {"since": "2020-01-01", "department": "Makers"}
+    people = [
+        {"external_id": who, "employment": employment, "attributes": [values | person(login)]}
+        for who, login in (("1", "ann"), ("2", "zed"))
+    ]
+    begun = await company.rest.post(f"/v1/tenants/{company.tenant}/imports", {"source": company.first})
+    staged = f"/v1/tenants/{company.tenant}/imports/{begun['import']}"
+    await company.rest.put(f"{staged}/people/0", {"people": people})
+    await company.rest.post(f"{staged}/check")
+    await company.rest.post(f"{staged}/apply")
+    await bench.until_settled(company.tenant)
+    found = await company.everybody()
+    assert [(each["source"], each["external_id"]) for each in found["1"]["timelines"]] == [(company.first, "1"), (company.second, "6")]
+    assert (found["1"]["status"], found["2"]["status"], await company.seats()) == ("active", "active", 2)
+
+
 async def test_somebody_who_is_taken_out_of_a_person_does_not_share_the_login_of_a_third_person(bench: Bench) -> None:
     """The first system hides what the second one says, until that is a person of its own: then somebody else has the login."""
     company = await Company.open(bench)

@@ -23,9 +23,9 @@ async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Mat
         return
     new: dict[str, list[str]] = {}
     for user in matched.new:
-        if matched.conflicts.get(user) is None:
-            (key,) = known.timelines[user]
-            new.setdefault(key.source, []).append(user)
+        keys = list(known.timelines[user])
+        if matched.conflicts.get(user) is None and len(keys) == 1:  # else a conflict of another source ended, and it matches after all
+            new.setdefault(keys[0].source, []).append(user)
     unmatched: Mapping[str, int] | None = None
     for name, users in new.items():
         source = known.sources.get(name)
