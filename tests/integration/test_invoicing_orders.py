@@ -374,6 +374,28 @@ async def test_A9_an_approved_estimate_whose_quote_becomes_no_order_can_be_appro
     assert (order["status"], shown["state"], len(shown["quotes"]), len(shown["reductions"])) == ("completed", "approved", 4, 1)
 
 
+async def test_A9_the_discounts_of_an_estimate_hold_only_if_seats_completes_its_order(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": [{"module": "time", "add": 1}], "discounts": [{"percent": "50"}]})
+
+    async def approve() -> tuple[str, list[bool]]:
+        await bench.ok("POST", f"{request}/approve", {}, **own)
+        await bench.until_settled(tenant)
+        granted = (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]
+        return (await bench.ok("GET", request, **own))["state"], [each["withdrawn_at"] is None for each in granted]
+
+    bench.pools[tenant].licences["time"] = 99  # seats knows more than invoicing
+    assert await approve() == ("estimated", [False])
+    bench.pools[tenant].licences["time"] = 10
+    assert await approve() == ("approved", [False, True])
+    (invoice,) = await bench.events(tenant, invoicing_v1.InvoiceIssued)
+    assert invoice.net_minor == 320, "half of 16 of 30 days of 12.00"
+    assert len(await bench.events(tenant, invoicing_v1.DiscountWithdrawn)) == 1
+
+
 async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
     path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.invoicing import store
 from services.invoicing.api.requests import DiscountBody
+from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Term, local_day
 from services.invoicing.domain.discounts import DISCOUNTS_MAX, Days, WrongDays, dated, fields_of
 from services.invoicing.domain.quote import Situation, amounts, not_priced_now
@@ -23,7 +24,7 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor, changes_between
-from shared.schemas.invoicing_v1 import Amounts, Discount, DiscountGranted, DiscountWithdrawn, SubscriptionStarted
+from shared.schemas.invoicing_v1 import Amounts, Discount, DiscountGranted, DiscountWithdrawn, QuoteIssued, SubscriptionStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +131,49 @@ async def withdraw(uow: UnitOfWork, tenant_id: str, discount: str, actor: Actor,
     situation = await _now(uow, tenant_id, settings, clock)
     if found.subscription != situation.contract.subscription:
         raise NotFound("discount")
-    await store.discounts.withdraw(uow.connection, tenant_id, discount, situation.at, actor)
+    await _withdraw(uow, tenant_id, situation, found, actor)
+    again = await store.discounts.find(uow.connection, tenant_id, discount)
+    assert again is not None
+    return again
+
+
+async def _withdraw(uow: UnitOfWork, tenant_id: str, situation: Situation, found: StoredDiscount, actor: Actor, reason: str = "") -> None:
+    await store.discounts.withdraw(uow.connection, tenant_id, found.discount, situation.at, actor)
     account = situation.account
-    kept = tuple(each for each in account.discounts if each.discount != discount)
+    kept = tuple(each for each in account.discounts if each.discount != found.discount)
     without = replace(situation, account=replace(account, discounts=kept))
     about = await _about(uow, tenant_id, situation, found.content)
     changes = changes_between(fields_of(found.content), {})
     about |= {"next_before": next_amounts(situation), "next_after": next_amounts(without)}
-    event = DiscountWithdrawn(at=situation.at, actor=actor, changes=changes, **about)
-    await publish_fact(uow, tenant_id, event, subject=discount)
-    again = await store.discounts.find(uow.connection, tenant_id, discount)
-    assert again is not None
-    return again
+    event = DiscountWithdrawn(at=situation.at, actor=actor, reason=reason, changes=changes, **about)
+    await publish_fact(uow, tenant_id, event, subject=found.discount)
+
+
+async def take_offered_back(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued, at: datetime, reason: str) -> None:
+    """Withdraw the discounts of an estimate of which nothing was ordered but what seats has refused. Its next approval grants them again,
+    by other ids."""
+    c = uow.connection
+    request = await store.purchase_requests.find(c, tenant_id, quote.estimate) if quote.estimate is not None else None
+    tenant, subscription = await store.tenants.find(c, tenant_id, lock=True), await store.subscriptions.find(c, tenant_id)
+    if request is None or tenant is None or subscription is None or request.ordered.get("reductions"):
+        return
+    if subscription.status == "ended" or subscription.contract.subscription != quote.subscription:
+        return
+    for each in request.ordered.get("quotes", ()):
+        other = await store.quotes.find(c, tenant_id, await store.quotes.newest(c, tenant_id, each))
+        if other is not None and other.state in (store.quotes.WAITING, store.quotes.APPROVED, store.quotes.ACTIVATED):
+            return
+    for offered in request.offered_discounts:
+        row = await store.discounts.find(c, tenant_id, offered.content.discount)
+        if row is not None and row.withdrawn_at is None:
+            situation = await situation_of(uow, tenant, max(at, row.granted_at))
+            await _withdraw(uow, tenant_id, situation, row, SYSTEM, reason)
+    renewed = [
+        each.model_copy(update={"content": each.content.model_copy(update={"discount": ids.new_id()})})
+        for each in request.offered_discounts
+    ]
+    changed = replace(request, discounts=store.purchase_requests.discounts_json(renewed))
+    await store.purchase_requests.change(c, tenant_id, changed)
 
 
 async def _now(uow: UnitOfWork, tenant_id: str, settings: Settings, clock: Clock) -> Situation:

@@ -14,7 +14,7 @@ from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
 from services.invoicing.use_cases.added_modules import open_new_pool
 from services.invoicing.use_cases.budget import exceeds_budget, note_purchase
-from services.invoicing.use_cases.discounts import grant_offered, with_offered
+from services.invoicing.use_cases.discounts import grant_offered, take_offered_back, with_offered
 from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.overdue import check_purchase
@@ -188,5 +188,6 @@ async def refuse_order(
         await store.budget.remove(uow.connection, tenant, order)
         found = await store.quotes.find(uow.connection, tenant, quote)
         assert found is not None
+        await take_offered_back(uow, tenant, found.issued, at, reason)
         await reopen(uow, tenant, found.issued, reason, at)
         await follow_budget(uow, tenant, at, cause=cause)
