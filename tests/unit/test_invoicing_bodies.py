@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from services.invoicing.api.catalogue_bodies import CatalogueBody
-from services.invoicing.api.requests import DiscountBody, PlanBody, SubscriptionBody
+from services.invoicing.api.requests import DiscountBody, PaymentBody, PlanBody, SubscriptionBody
 from shared.catalogue_file import UnreadableCatalogue, parse_catalogue
 from shared.money import is_currency, minor_of
 from shared.schemas.faults import expected_by, field_of
@@ -67,6 +67,13 @@ def test_a_currency_is_one_that_somebody_can_pay_with(code: str) -> None:
         assert next(iter(faults)).endswith("currency")
     assert not is_currency(code)
     assert all(map(is_currency, ("EUR", "DKK", "XAF", "XCG", "CLF", "KWD", "JPY")))
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31"])
+def test_no_payment_was_made_before_1970(day: str) -> None:
+    body = {"invoice": "i1", "amount_minor": 100, "currency": "EUR", "paid_on": day}
+    assert set(refused(PaymentBody, body)) == {"paid_on"}
+    assert PaymentBody.model_validate(body | {"paid_on": "1970-01-01"})
 
 
 @pytest.mark.parametrize("percent", ["١٢", "1٢.5", "1e1", "100.5", "12.50000", "-1", "12,5", ""])

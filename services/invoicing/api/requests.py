@@ -554,7 +554,7 @@ class PaymentBody(Body):
         ge=1, le=AMOUNT_MINOR_MAX, strict=True, description="In minor units of the currency. At most what is open of the document."
     )
     currency: Currency
-    paid_on: Day = Field(description="The day of the payment, not later than today in the tenant's time zone.")
+    paid_on: Day = Field(ge=date(1970, 1, 1), description="The day of the payment, not later than today in the tenant's time zone.")
     reference: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
         "", description="How to find the payment again, for example the reference of the bank. It is stored in invoicing only."
     )
