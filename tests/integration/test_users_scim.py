@@ -966,6 +966,44 @@ async def test_what_groups_give_follows_a_resource_that_is_linked_to_another_per
     assert (await rest.get(f"{people}/{found['liv']}"))["profile"] is None
 
 
+async def test_no_id_is_given_twice_after_a_resource_was_taken_out_of_its_person_or_the_person_erased(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client, people = await scim.connect(rest, tenant), f"/v1/tenants/{tenant}/people"
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    await scim.hr(tenant, "1", 1, login="ann")
+    (ann,) = (await client.get("/Users"))["Resources"]
+    first = ann["id"]
+    await client.patch(f"/Users/{first}", {"op": "replace", "value": {"userName": "other", "title": "Maker"}})
+    group = await client.create_group("Timers", first)
+    await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}", {"profile": "timers"})
+    taken_out = await rest.post(f"{people}/{first}/separate", {"source": "scim/okta", "external_id": first})
+    assert (await rest.get(f"{people}/{first}"))["profile"] is None, "the group has the resource, which is about somebody else"
+    assert (await rest.get(f"{people}/{taken_out['user']}"))["profile"] == "timers"
+
+    async def listed() -> dict[str, str]:
+        return {each["id"]: each["userName"] for each in (await client.get("/Users"))["Resources"]}
+
+    assert await listed() == {f"{first}.1": "ann", first: "other"}
+    (found,) = (await client.found('userName eq "ann"'))["Resources"]
+    assert (found["id"], (await client.get(f"/Users/{first}"))["userName"]) == (f"{first}.1", "other")
+    assert (await client.found(f'id eq "{first}.1"'))["totalResults"] == 1
+    block = {"op": "replace", "path": "active", "value": False}
+    await client.patch(f"/Users/{first}", block)
+    assert (await rest.get(f"{people}/{first}"))["status"] == "active"
+    assert (await client.call("DELETE", f"/Users/{first}")).status_code == 204
+    assert await listed() == {f"{first}.1": "ann"}
+    assert (await client.call("GET", f"/Users/{first}")).status_code == 404
+    await client.patch(f"/Users/{first}.1", block)
+    assert (await rest.get(f"{people}/{first}"))["status"] == "inactive"
+    await rest.post(f"{people}/{first}/separate", {"source": "scim/okta", "external_id": f"{first}.1"})
+    assert f"{first}.2" in await listed()
+    await scim.hr(tenant, "1", 2, "2026-01-31", login="ann")
+    assert f"{first}.2" not in await listed()
+    await rest.post(f"{people}/{first}/erase", {})
+    await scim.hr(tenant, "1", 3, login="ann")
+    assert f"{first}.2" in await listed(), "hired again"
+
+
 async def test_the_administrators_are_reminded_thirty_and_seven_days_before_a_token_ends(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     await scim.connect(rest, tenant)

@@ -379,7 +379,7 @@ def _seen_after(row: ScimUserRow, person: Person) -> Seen:
         required_modules=standing.required.modules,
         person_version=person.version,
         person_created_at=person.created_at,
-        deleted=0,
+        next_number=0,
         resource_id=row.resource_id,
         external_id=row.external_id,
         active=row.active,

@@ -103,6 +103,9 @@ _COUNT_LESS: Final = sql_update(GROUPS).where(_OWN, G.group_id == any_(_IDS)).va
 _USERS: Final = bindparam("users", type_=ARRAY(Text))
 _OF_GROUP_ROW: Final = (G.tenant_id == _M.tenant_id) & (G.connection == _M.connection) & (G.group_id == _M.group_id)
 _IS_MAPPED: Final = G.profile.is_not(None) | G.role.is_not(None)
+_HAS_ITS_ID: Final = exists(
+    select(_S.resource_id).where(_S.tenant_id == _M.tenant_id, _S.connection == _M.connection, _S.resource_id == _M.resource_id)
+)
 _MAPPED: Final = union(
     select(_T.user_id, G.profile, G.role)
     .select_from(
@@ -112,10 +115,11 @@ _MAPPED: Final = union(
         ).join(GROUPS, _OF_GROUP_ROW)
     )
     .where(_T.tenant_id == _TENANT, _T.user_id == any_(_USERS), _IS_MAPPED),
-    # Somebody about whom the connection has stated nothing: the resource will have the id of the person.
+    # Somebody about whom the connection has stated nothing: the resource will have the id of the person. A resource that has the id
+    # already may be about somebody else.
     select(_M.resource_id, G.profile, G.role)
     .select_from(MEMBERS.join(GROUPS, _OF_GROUP_ROW))
-    .where(_M.tenant_id == _TENANT, _M.resource_id == any_(_USERS), _IS_MAPPED),
+    .where(_M.tenant_id == _TENANT, _M.resource_id == any_(_USERS), _IS_MAPPED, ~_HAS_ITS_ID),
 )
 _PEOPLE_OF: Final = union(
     select(_T.user_id).where(_T.tenant_id == _TENANT, _T.source == bindparam("of_source", type_=Text), _T.external_id == any_(_IDS)),

@@ -16,6 +16,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     exists,
     func,
     literal_column,
@@ -66,7 +67,7 @@ class Seen:
     required_modules: tuple[str, ...]
     person_version: int
     person_created_at: datetime
-    deleted: int  # resources about this person that the connection had and deleted
+    next_number: int  # in the id of the person's next resource; 0: no resource of the connection has had the id of the person
     resource_id: str | None
     external_id: str | None
     active: bool | None
@@ -77,10 +78,11 @@ class Seen:
 
     @property
     def id(self) -> str:
-        """Return the id of the resource. A person without one has the id that the resource will have; no id is given twice."""
+        """Return the id of the resource. A person without one has the id that the resource will have; no id is given twice, also if the
+        resource that had it was deleted or is about somebody else now."""
         if self.resource_id is not None:
             return self.resource_id
-        return f"{self.user_id}.{self.deleted}" if self.deleted else self.user_id
+        return f"{self.user_id}.{self.next_number}" if self.next_number else self.user_id
 
 
 SCIM_USERS: Final = table_of("scim_users", ScimUserRow, tenant_id=str, connection=str, deleted_at=datetime, display_name_key=str)
@@ -114,8 +116,8 @@ _TIMELINES: Final = (
     .prefix_with("MATERIALIZED")
 )
 _RESOURCES_OF: Final = (
-    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt", "copied"))), S.deleted_at)
-    .where(_OWN, S.resource_id == any_(func.array(select(_TIMELINES.c.external_id).scalar_subquery())))
+    select(*(S[name] for name in names_of(ScimUserRow, but=("user_name_key", "emails", "attempt", "copied"))))
+    .where(_OWN, S.resource_id == any_(func.array(select(_TIMELINES.c.external_id).scalar_subquery())), _IS_LIVE)
     .cte("their_resources")
     .prefix_with("MATERIALIZED")
 )
@@ -126,16 +128,24 @@ _SHOWN_RESOURCES: Final = (
     .prefix_with("MATERIALIZED")
 )
 R: Final = _SHOWN_RESOURCES.c
-_GONE: Final = _SHOWN_RESOURCES.alias("gone")
-_DELETED: Final = (
-    select(func.count()).where(_GONE.c.user_id == P.user_id, _GONE.c.deleted_at.is_not(None)).correlate(PEOPLE).scalar_subquery()
+# Few people without a resource have a number: those whose id a resource has had. Each number that was given is a look at the primary key.
+_NUMBERS: Final = (
+    select(S.resource_id.label("user_id"), literal_column("1").label("number"))
+    .where(_OWN, S.resource_id == any_(_USERS), S.resource_id.not_in(select(R.user_id)))
+    .cte("numbers", recursive=True)
+)
+_GIVEN_ID: Final = _NUMBERS.c.user_id + "." + cast(_NUMBERS.c.number, Text)
+_IS_GIVEN: Final = select(S.resource_id).where(_OWN, S.resource_id == _GIVEN_ID).correlate(_NUMBERS).scalar_subquery().is_not(None)
+_TRIED: Final = _NUMBERS.union_all(select(_NUMBERS.c.user_id, _NUMBERS.c.number + literal_column("1")).where(_IS_GIVEN))
+_NEXT_NUMBER: Final = func.coalesce(
+    select(func.max(_TRIED.c.number)).where(_TRIED.c.user_id == P.user_id).correlate(PEOPLE).scalar_subquery(), literal_column("0")
 )
 _WITH_LOGIN: Final = P.employed & (P.login_key != literal_column("''"))
 _IS_SEEN: Final = _WITH_LOGIN | S.resource_id.is_not(None)
 _RENAMED: Final = {
     "person_version": P.version,
     "person_created_at": P.created_at,
-    "deleted": case((R.resource_id.is_(None), _DELETED), else_=0),
+    "next_number": case((R.resource_id.is_(None), _NEXT_NUMBER), else_=literal_column("0")),
     "external_id": R.external_id,
     "version": R.version,
     "created_at": R.created_at,
@@ -144,7 +154,7 @@ _SHOWN: Final = [(_RENAMED[name] if name in _RENAMED else P[name] if name in P e
 _ONE_OF: Final = P.user_id == any_(_USERS)
 _READ: Final = (
     select(*_SHOWN)
-    .select_from(PEOPLE.outerjoin(_SHOWN_RESOURCES, (R.user_id == P.user_id) & R.deleted_at.is_(None)))
+    .select_from(PEOPLE.outerjoin(_SHOWN_RESOURCES, R.user_id == P.user_id))
     .where(P.tenant_id == TENANT, _ONE_OF, _WITH_LOGIN | R.resource_id.is_not(None))
     .order_by(P.arrival, R.resource_id)
 )
