@@ -34,6 +34,7 @@ from tests.support.console_money import MoneyRest
 from tests.support.console_operator import OperatorRest
 from tests.support.console_orders import OrdersRest
 from tests.support.console_people import PeopleRest
+from tests.support.console_rights import refused
 from tests.support.console_settings import SettingsRest
 from tests.support.console_tenant_money import TenantMoneyRest
 
@@ -222,6 +223,8 @@ class Company:
             return problem(401, "invalid-token", "The access token is not valid or has expired.")
         if path == "/v1/me":
             return reply(self._me(claims))
+        if (why := await refused(service, request.method, path, claims)) is not None:
+            return problem(403, why.type, why.detail, **dict[str, Any](why.extra))
         for pattern, answer in self._routes().items():
             method, of, where = pattern.split(" ")
             if (method, of) == (request.method, service) and (found := re.fullmatch(where, path)):

@@ -44,6 +44,11 @@ def role_name(page: Page, role: Mapping[str, Any]) -> str:
     return page.gettext(known) if known else str(role["name"])
 
 
+def built_in_names(page: Page) -> dict[str, str]:
+    """Return the names of the built-in roles by their ids, for a reader who may not see the company's own."""
+    return {role: page.gettext(name) for role, name in ROLES.items()}
+
+
 async def roles_of(page: Page) -> list[dict[str, Any]]:
     """Return all roles with their names, the built-in ones first."""
     roles = (await page.get("users", "roles", limit=LISTED_MAX)).need()["items"]
@@ -91,9 +96,8 @@ async def add_role(page: Managing) -> Response:
     if form.ok:
         try:
             created = await page.send("POST", "users", "roles", body, key=form.key or None)
-            return page.redirect(
-                page.url(f"access/roles/{created['role']}"), page.gettext("The role %(name)s was added.", name=body["name"])
-            )
+            below = f"access/roles/{created['role']}" if page.may(USERS_READ) else "access"
+            return page.redirect(page.url(below), page.gettext("The role %(name)s was added.", name=body["name"]))
         except Refusal as refusal:
             form.refuse(refusal.problem)
     return _role_page(page, None, form, 422)

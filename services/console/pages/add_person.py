@@ -11,7 +11,7 @@ from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
-from shared.schemas.rights import USERS_MANAGE
+from shared.schemas.rights import USERS_MANAGE, USERS_READ
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/add", include_in_schema=False)
 
@@ -69,7 +69,7 @@ async def add(page: Managing) -> Response:
     notice = (
         page.gettext("The person was added and gets an invitation by e-mail.") if form["invite"] else page.gettext("The person was added.")
     )
-    return page.redirect(page.url(f"people/{added['user']}"), notice)
+    return page.redirect(page.url(f"people/{added['user']}") if page.may(USERS_READ) else "/", notice)
 
 
 def _body(form: Form) -> dict[str, Any]:

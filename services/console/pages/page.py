@@ -146,6 +146,10 @@ class Page:
         """Return the address of a page of this tenant."""
         return f"/tenants/{quote(self.tenant or '', safe='')}/{below}"
 
+    def url_or_first(self, path: str) -> str:
+        """Return the address of a page of this tenant, or that of the first page for a reader who may not see it."""
+        return self.url(path) if self.has_page(path) else "/"
+
     async def get(self, service: str, path: str, *, seconds: float = READ_SECONDS_MAX, **query: Any) -> Part:
         """Ask a service. A service that does not answer, or refuses, costs this part of the page."""
         return await self.wiring.services.get(self.reader.token, service, self.path(path), query, seconds=seconds)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.console.pages.access import roles_of
+from services.console.pages.access import built_in_names, roles_of
 from services.console.pages.forms import Form
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
@@ -14,7 +14,7 @@ from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import url_part
-from shared.schemas.rights import ROLES_MANAGE
+from shared.schemas.rights import ROLES_MANAGE, USERS_READ
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/access/scim/{connection}/groups", include_in_schema=False)
 
@@ -29,7 +29,10 @@ def _url(page: Page, connection: str) -> str:
 
 
 async def _names(page: Page) -> tuple[Names | None, Names]:
-    """Return the names of profiles and roles by their ids. The profiles are None if the reader may not see them, or users is busy."""
+    """Return the names of profiles and roles by their ids. The profiles are None if the reader may not see them, or users is busy. Without
+    `users:read`, the roles are the built-in ones."""
+    if not page.may(USERS_READ):
+        return None, built_in_names(page)
     profiles = await page.get("users", "profiles", limit=LISTED_MAX)
     roles = {role["role"]: role["name"] for role in await roles_of(page)}
     return ({each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else None), roles

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.console.sign_in.sessions import Reader
-from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, ROLES_MANAGE, SETTINGS_MANAGE, USERS_READ
+from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, ROLES_MANAGE, USERS_READ
 from shared.translations import N_ as N_
 
 
@@ -30,7 +30,7 @@ TENANT_PAGES: Final = (
     Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Roles and access"), "access", "roles", (ROLES_MANAGE,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),
-    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ, SETTINGS_MANAGE)),
+    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ,)),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
     Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),

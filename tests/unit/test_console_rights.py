@@ -1,0 +1,53 @@
+"""Readers with one right, on the console's pages: what would be refused to them is not shown."""
+
+import re
+from html import unescape
+
+import pytest
+
+from shared.schemas.rights import TENANT_RIGHTS
+from tests.support.console import Browser, console
+
+LINK = re.compile(r'(?:href|hx-get)="(/[^"#]*)')
+
+
+async def crawl(browser: Browser) -> set[str]:
+    """Open the first page and everything to which it leads. Return the addresses."""
+    seen: set[str] = set()
+    waiting = {"/": ""}
+    while waiting:
+        url, source = waiting.popitem()
+        page = await browser.get(url)
+        seen.add(url.split("?")[0])
+        assert page.status_code != 403, f"{source} leads to {url}, which is refused"
+        assert "Your roles do not allow this" not in page.text, url
+        links = {unescape(each) for each in LINK.findall(page.text)}
+        waiting |= {each: url for each in links if each.split("?")[0] not in seen and not each.startswith("/static/")}
+    return {each.removeprefix("/tenants/acme/") for each in seen}
+
+
+LEADS = {
+    "account:read": {"licences", "plan", "orders", "invoices", "settings"},
+    "account:buy": set(),
+    "users:read": {"people", "profiles"},
+    "users:manage": {"people/add", "people/import"},
+    "log:read": {"log"},
+    "settings:manage": set(),
+    "roles:manage": {"access", "access/scim/okta/groups/g1"},
+}
+
+
+@pytest.mark.parametrize("right", TENANT_RIGHTS)
+async def test_T24_no_link_leads_a_reader_with_one_right_to_what_is_refused(right: str) -> None:
+    async with console() as bench:
+        found = await crawl(bench.signed_in("kim", rights=(right,), clock="test"))
+        assert found >= LEADS[right]
+        assert len(found) > 1 or not LEADS[right]
+
+
+async def test_a_person_is_added_and_a_file_imported_by_a_reader_who_may_not_see_people() -> None:
+    async with console() as bench:
+        browser = bench.signed_in("kim", rights=("users:manage",))
+        await browser.get("/tenants/acme/people/add")
+        added = await browser.post("/tenants/acme/people/add", step="add", name="New Person", kind="employee")
+        assert (added.status_code, "The person was added." in added.text) == (200, True)
