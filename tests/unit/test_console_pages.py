@@ -199,7 +199,7 @@ async def test_T4_T8_licences_are_bought_after_the_quote_was_approved_and_not_be
     assert "CHF 2’052.00 → CHF 2’088.00" in words(quote)
     assert bench.company.modules["lab"].bought == 27, "nothing is bought before the approval"
     (made,) = bench.company.quotes
-    done = await browser.post(f"{LICENCES}/lab/quotes/{made}/approve", add="3")
+    done = await browser.post(f"{LICENCES}/lab/quotes/{made}/approve", how="add", number="3")
     assert "The licences were added and can be used now." in words(done)
     assert "30 of 30" in words(done)
     assert "Laboratory: 3 people are over the limit" not in words(done), "the purchase cleared the flags"
@@ -226,10 +226,39 @@ async def test_T8_a_quote_that_expired_while_the_dialog_was_open_is_replaced_by_
     bench.company.answers[f"POST invoicing {path}"] = problem(409, "quote-expired", "The quote has expired.")
     quote = next(iter(bench.company.quotes))
     bench.company.answers[f"POST invoicing /v1/tenants/acme/quotes/{quote}/approve"] = problem(409, "quote-expired", "It has expired.")
-    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", add="3")
+    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", how="add", number="3")
     assert "The quote that you saw no longer fits" in words(again)
     assert len(bench.company.quotes) == 2
     assert bench.company.modules["lab"].bought == 27
+
+
+async def test_a_new_total_stays_the_total_when_somebody_else_buys_meanwhile(bench: ConsoleBench) -> None:
+    browser, lab = bench.signed_in(), bench.company.modules["lab"]
+    await browser.get(f"{LICENCES}/lab/buy")
+    shown = await browser.post(f"{LICENCES}/lab/buy", how="total", number="37")
+    form = dict(re.findall(r'<input type="hidden" name="(how|number|add)" value="([^"]*)"', shown.text))
+    for bought, quantity in ((28, 9), (37, None)):
+        quote, lab.bought = list(bench.company.quotes)[-1], bought
+        outdated = problem(409, "quote-outdated", "It has changed.")
+        bench.company.answers[f"POST invoicing /v1/tenants/acme/quotes/{quote}/approve"] = outdated
+        again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", **form)
+        if quantity is None:
+            assert (again.status_code, "You have 37 licences already. Enter a higher total." in words(again)) == (422, True)
+            assert 'value="total" checked' in again.text
+        else:
+            assert "You then have 37 licences." in words(again)
+            assert [line["quantity"] for line in list(bench.company.quotes.values())[-1]["lines"]] == [quantity]
+    assert len(bench.company.quotes) == 2
+
+
+async def test_a_form_that_was_sent_with_other_values_says_in_words_what_to_do(bench: ConsoleBench) -> None:
+    detail = "This Idempotency-Key was already used for a different request. Use a new key for each new request."
+    bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = problem(422, "idempotency-key-reused", detail)
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/buy")
+    again = await browser.post(f"{LICENCES}/lab/buy", how="add", number="4")
+    assert "This form was sent already, with other values. Look whether that did what you want, or open the form again." in words(again)
+    assert ("Idempotency-Key" in again.text, 'href="/tenants/acme/orders"' in again.text[again.text.index("<main") :]) == (False, True)
 
 
 @pytest.mark.parametrize("why", ["quote-outdated", "quote-replaced", "discounts-changed", "price-list-changed", "tax-changed"])
@@ -239,7 +268,7 @@ async def test_T8_a_quote_whose_basis_has_changed_is_replaced_by_a_new_one(bench
     await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
     quote = next(iter(bench.company.quotes))
     bench.company.answers[f"POST invoicing /v1/tenants/acme/quotes/{quote}/approve"] = problem(409, why, "It has changed.")
-    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", add="3")
+    again = await browser.post(f"{LICENCES}/lab/quotes/{quote}/approve", how="add", number="3")
     assert "The quote that you saw no longer fits" in words(again)
     assert len(bench.company.quotes) == 2
 
@@ -257,7 +286,7 @@ async def test_the_first_of_two_approvers_is_told_that_nothing_is_bought_yet(ben
     browser.http.headers["accept-language"] = language
     await browser.get(f"{LICENCES}/lab/buy")
     await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
-    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", add="3")
+    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", how="add", number="3")
     assert (str(done.url).endswith(LICENCES), text in words(done)) == (True, True), done.url
     assert bench.company.modules["lab"].bought == 27
 
@@ -267,7 +296,7 @@ async def test_an_order_that_seats_has_not_decided_is_shown_as_pending(bench: Co
     browser = bench.signed_in()
     await browser.get(f"{LICENCES}/lab/buy")
     await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
-    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", add="3")
+    done = await browser.post(f"{LICENCES}/lab/quotes/{next(iter(bench.company.quotes))}/approve", how="add", number="3")
     assert "+3 pending" in words(done)
     assert "The order is being carried out." in words(done)
 
@@ -383,7 +412,7 @@ async def test_what_a_browser_sends_is_one_part_of_the_path_of_a_request(bench: 
         assert b"/v1/tenants/acme/reductions/" + wanted in paths
     await browser.get(f"{LICENCES}/lab/buy")
     for kind in ("quotes", "reductions"):
-        await browser.post(f"{LICENCES}/lab/{kind}/q1%3Fx/approve", add="3")
+        await browser.post(f"{LICENCES}/lab/{kind}/q1%3Fx/approve", how="add", number="3")
         assert f"/v1/tenants/acme/{kind}/q1%3Fx/approve".encode() in [request.url.raw_path for request in bench.company.requests]
     operator = bench.signed_in("vera", None, ("operator",))
     await operator.get("/operator/tenants/acme/open")

@@ -27,7 +27,7 @@ async def test_the_money_of_a_tenant_is_reached_from_the_list_and_exists_for_no_
     browser, _ = operator(bench)
     assert f'href="{MONEY}"' in (await browser.get("/operator/tenants")).text
     page = words(await browser.get(MONEY))
-    for shown in ("Unpaid CHF 2,422.94", "Invoice R-0003", "Record a payment", "Subscription", "End it at once"):
+    for shown in ("Unpaid CHF 2,422.94", "Invoice R-0003", "Record a payment", "Subscription", "Plan Standard", "End it at once"):
         assert shown in page, shown
     assert "R-0001" not in page, "it is paid"
     assert (await browser.get("/operator/tenants/nobody/money")).status_code == 404

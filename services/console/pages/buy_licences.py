@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form, whole_number
+from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
@@ -41,7 +41,13 @@ async def ask_number(page: Buying, module: str) -> Response:
 async def show_quote(page: Buying, module: str) -> Response:
     """Show what the licences cost. Nothing is bought yet."""
     licences, found = await module_of(page, module)
-    form = page.form
+    return await _priced(page, licences, found, page.form, page.form.key)
+
+
+async def _priced(
+    page: Page, licences: Mapping[str, Any], found: Mapping[str, Any], form: Form, key: str, *, renewed: bool = False
+) -> Response:
+    """Show the quote of the number in the form: a new total, or licences to add to those of now."""
     error = page.gettext("Enter a whole number from 1 to %(most)s.", most=page.formats.number(LICENCES_MAX))
     number = form.integer("number", error, least=1, most=LICENCES_MAX)
     total = number if form["how"] == "total" else found["bought"] + number
@@ -51,15 +57,14 @@ async def show_quote(page: Buying, module: str) -> Response:
     if not form.ok:
         return page.render("licences_buy.html", 422, licences=licences, module=found, form=form)
     try:
-        quote = await _quote(page, module, total - found["bought"], form.key)
+        items = [{"module": found["module"], "add": total - found["bought"]}]
+        quote = await page.send("POST", "invoicing", "quotes", {"items": items}, key=key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem, {"items.0.add": "number", "items.0.total": "number"})
         return page.render("licences_buy.html", 422, licences=licences, module=found, form=form)
-    return page.render("licences_quote.html", licences=licences, module=found, quote=quote, renewed=False)
-
-
-async def _quote(page: Page, module: str, add: int, key: str) -> Any:
-    return await page.send("POST", "invoicing", "quotes", {"items": [{"module": module, "add": add}]}, key=key or None)
+    return page.render(
+        "licences_quote.html", 409 if renewed else 200, licences=licences, module=found, quote=quote, form=form, renewed=renewed
+    )
 
 
 @router.post("/quotes/{quote}/approve")
@@ -72,11 +77,9 @@ async def approve(page: Buying, module: str, quote: str) -> Response:
         )
     except Refusal as refusal:
         licences, found = await module_of(page, module)
-        add = whole_number(page.form["add"])
-        if refusal.problem.type in OUTDATED and add:
-            again = await _quote(page, module, add, "")
-            return page.render("licences_quote.html", 409, licences=licences, module=found, quote=again, renewed=True)
-        form = Form.of(how="add", number=add or 1)
+        form = Form.of(how=page.form["how"] or "add", number=page.form["number"] or 1)
+        if refusal.problem.type in OUTDATED and "number" in page.form:
+            return await _priced(page, licences, found, form, "", renewed=True)
         form.refuse(refusal.problem)
         return page.render("licences_buy.html", 409, licences=licences, module=found, form=form)
     if order["order"] is None:

@@ -50,7 +50,7 @@ async def show_money(page: OperatorPage, tenant: str, cursor: Chosen = "", payme
 
 
 async def _show(page: Page, tenant: str, form: Form | None, status: int = 200, cursor: str = "", payments_cursor: str = "") -> Response:
-    company, balance, invoices, latest, payments, discounts, subscription, modules = await page.together(
+    company, balance, invoices, latest, payments, discounts, subscription, licences, modules = await page.together(
         _company(page, tenant),
         page.get("invoicing", rest(tenant, "balance")),
         page.get("invoicing", rest(tenant, "invoices"), order="newest_first", state="open", cursor=cursor, limit=SHOWN),
@@ -58,6 +58,7 @@ async def _show(page: Page, tenant: str, form: Form | None, status: int = 200, c
         page.get("invoicing", rest(tenant, "payments"), cursor=payments_cursor, limit=SHOWN),
         page.get("invoicing", rest(tenant, "subscription/discounts"), limit=LISTED_MAX),
         page.get("invoicing", rest(tenant, "subscription")),
+        page.get("invoicing", rest(tenant, "licences")),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     return page.render(
@@ -71,6 +72,7 @@ async def _show(page: Page, tenant: str, form: Form | None, status: int = 200, c
         payments=payments,
         discounts=discounts,
         subscription=subscription,
+        plan_name=licences.value["plan_name"] if licences.ok else "",
         is_active=subscription.ok and subscription.value["status"] == "active",
         names=module_names(modules),
         actions=[(code, page.gettext(text)) for code, text in OVERDUE_ACTIONS.items()],

@@ -111,7 +111,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "billing-details-missing": N_("The company has no billing details yet. Enter them first."),
     "export-currency": N_("Some documents of these days are in another currency than a booking batch can have. Export them as CSV."),
     "export-too-large": N_("There are too many documents for one export. Export fewer days at a time."),
-    "idempotency-key-reused": N_("This form was sent before, with other values. Reload the page and enter them again."),
+    "idempotency-key-reused": N_(
+        "This form was sent already, with other values. Look whether that did what you want, or open the form again."
+    ),
     "invitation-closed": N_("The person has no open invitation: it was accepted, or it has expired."),
     "invitation-refused": N_(
         "The person was not invited, because no licence can be reserved. Deactivate people who no longer need access, buy licences, or "
