@@ -1,8 +1,10 @@
 """Load the people whom statements of sources concern, with all that is stated about them."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from services.users.domain.known_people import KnownPeople
+from services.users.domain.merging import Stated
 from services.users.domain.person import Person, Tenant, as_of, with_standing
 from services.users.domain.sources import Key, Sources, source_of
 from services.users.store import people as people_store
@@ -45,13 +47,24 @@ async def _sources(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key]) -> So
 async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:
     """Return the people by the present settings of the tenant. Call under their locks.
 
-    Facts matter only for those whom a known future day will change: what they will give up then depends on the settings as well.
+    Facts matter only for those whom a known future day will change: what they will give up then depends on the settings as well. The
+    records of people whom time or another order of the sources has changed are left to `people.describe_again`, which compares logins.
     """
     known = await of_users(tenant, uow, [person for person in people if person.reconsider_on is not None])
-    return [
-        as_of(person, known.stated(person.user), tenant) if person.user in known.people else with_standing(person, tenant)
-        for person in people
-    ]
+    return [_by_settings(person, known.stated(person.user) if person.user in known.people else None, tenant) for person in people]
+
+
+def _by_settings(person: Person, of: Stated | None, tenant: Tenant) -> Person:
+    if of is None:
+        return with_standing(person, tenant)
+    if of.on(tenant.today) == person.record:
+        return as_of(person, of, tenant)
+    release, after = person.standing.required.release, with_standing(person, tenant)
+    required = after.standing.required
+    if release is None or not required.modules:
+        return after
+    release = replace(release, modules=tuple(module for module in required.modules if module in release.modules))
+    return replace(after, standing=replace(after.standing, required=replace(required, release=release)))
 
 
 async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person], sources: Sources | None = None) -> KnownPeople:
