@@ -1,5 +1,9 @@
 """What a refusal says that helps."""
 
+import pytest
+from pydantic import ValidationError
+
+from services.users.api.requests import ApiClientPatch, Body, NewApiClient, NewPerson, NewRole, PersonPatch, ProfileBody, RolePatch
 from services.users.store.pools import CountsRow
 from services.users.use_cases.licences import Licences, warning
 from shared.buying import Buying
@@ -13,3 +17,17 @@ def test_A6_a_refusal_of_an_expansion_names_the_monthly_budget() -> None:
     assert "monthly budget" not in (warning("acme", limited, "time", "pool_full") or "")
     unlimited = Licences({"time": pool}, Buying(True, "Standard"))
     assert "monthly budget" not in (warning("acme", unlimited, "time", "expand_cap") or "")
+
+
+@pytest.mark.parametrize("model", [NewPerson, PersonPatch, NewRole, RolePatch, NewApiClient, ApiClientPatch, ProfileBody])
+def test_a_name_of_which_a_reader_sees_nothing_is_refused_by_its_field(model: type[Body]) -> None:
+    others = {"rights": ["account:read"], "modules": []}
+    body = {name: value for name, value in others.items() if name in model.model_fields}
+    for unseen in ("\u200b", "\u0007", "\u200d \u2060\ufeff", "\u3164", "\u115f\u0301"):
+        with pytest.raises(ValidationError) as refused:
+            model.model_validate(body | {"name": unseen})
+        (fault,) = refused.value.errors()
+        assert (fault["loc"], "expected a name with a character that can be seen" in fault["msg"]) == (("name",), True), ascii(unseen)
+    for seen in ("Ann", "علي‌رضا", "👩‍💻", "李", "-", "हिन्दी"):
+        assert model.model_validate(body | {"name": seen})
+    assert NewPerson(name="").name == ""

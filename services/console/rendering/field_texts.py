@@ -46,6 +46,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("a date or time in the format of RFC 3339, such as 2026-01-31 or 2026-01-31T09:00:00Z"),
     N_("an instant of the years 1 to 9999 in UTC expected"),
     N_("a time of the years 1970 to 2999"),
+    N_("a name with a character that can be seen"),
     N_("a time zone of the IANA database, such as Europe/Copenhagen"),
     N_("a country of ISO 3166-1 as two capital letters, such as DE or GR, or XI for Northern Ireland"),
     N_("a currency that is in use, as its code of ISO 4217: three capital letters, for example EUR"),

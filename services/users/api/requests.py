@@ -11,6 +11,7 @@ from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from shared.schemas.base import ExternalId, Id, ModuleName, Text
 from shared.schemas.rights import TENANT_RIGHTS
+from shared.text import can_be_seen
 from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
@@ -66,6 +67,16 @@ def _zone(value: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def _seen(value: str) -> str:
+    if value and not can_be_seen(value):
+        raise ValueError("expected a name with a character that can be seen")
+    return value
+
+
+SeenName = Annotated[Name, AfterValidator(_seen)]  # of a request; what was stored before may have others
+PersonName = Annotated[Text, AfterValidator(_seen)]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
 
 
@@ -156,7 +167,7 @@ class NewPerson(Body):
     email: EmailStr | None = Field(
         None, description="Notifications for a person without an e-mail address go to the administrators. Such a person cannot be invited."
     )
-    name: Text = ""
+    name: PersonName = ""
     job_title: Text = ""
     external_id: ExternalId | None = Field(None, description="Your own id of this person, any text; default: users creates one.")
     department: Text | None = None
@@ -180,7 +191,7 @@ class PersonPatch(Body):
 
     login: Login | None = None
     email: EmailStr | None = None
-    name: Text | None = None
+    name: PersonName | None = None
     job_title: Text | None = None
     department: Text | None = None
     profile: Id | None = None
@@ -255,7 +266,7 @@ class SourceSettings(Body):
 
 
 class ProfileBody(Body):
-    name: Annotated[str, Field(min_length=1, max_length=500)]
+    name: SeenName
     modules: Annotated[list[ModuleName], Field(max_length=MODULES_MAX)] = Field(
         description="The modules that the profile requires. The list may be empty: then the person takes no seat."
     )
@@ -277,26 +288,26 @@ class OperatorAccess(Body):
 
 class NewRole(Body):
     role: Id | None = Field(None, description="The id of the role; default: users creates one.")
-    name: Name
+    name: SeenName
     rights: RoleRights
 
 
 class RolePatch(Body):
     """Only the fields that are sent change."""
 
-    name: Name | None = None
+    name: SeenName | None = None
     rights: RoleRights | None = None
 
 
 class NewApiClient(Body):
-    name: Name = Field(description="What the client is for. Lists and the action log show it.")
+    name: SeenName = Field(description="What the client is for. Lists and the action log show it.")
     rights: RoleRights
 
 
 class ApiClientPatch(Body):
     """Only the fields that are sent change."""
 
-    name: Name | None = None
+    name: SeenName | None = None
     rights: RoleRights | None = None
 
 
