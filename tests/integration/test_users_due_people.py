@@ -6,6 +6,7 @@ import pytest
 
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_people import DuePeople
+from services.users.store import people_lookups, tenants
 from tests.support.scim import ScimBench, scim
 from tests.support.users import NOON
 
@@ -40,3 +41,18 @@ async def test_a_conflict_ends_with_the_employment_of_the_other_person_also_if_s
     finally:
         scim.clock.at = NOON
     assert await statuses() == {"1": "left", "2": "active"}
+
+
+async def test_a_change_of_settings_forgets_nobody_whose_conflict_the_job_is_to_look_at(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    await scim.hr(tenant, "1", 1, login="ann", department="Makers")
+    await scim.hr(tenant, "2", 1, login="ann", department="Makers")
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=active"))["items"]
+    async with scim.users.database.unit_of_work(tenant) as uow:
+        await people_lookups.reconsider_conflicts_with(uow.connection, tenant, [ann["user"]], NOON.date())
+    await rest.put(f"/v1/tenants/{tenant}/department-mapping", {"Makers": "makers", "Others": "makers"})
+    settings = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+    while await settings.run_chunk(tenant):
+        pass
+    async with scim.users.database.unit_of_work(None) as uow:
+        assert tenant in await tenants.with_due_people(uow.connection, NOON)

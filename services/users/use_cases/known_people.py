@@ -48,7 +48,8 @@ async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person
     """Return the people by the present settings of the tenant. Call under their locks.
 
     Facts matter only for those whom a known future day will change: what they will give up then depends on the settings as well. The
-    records of people whom time or another order of the sources has changed are left to `people.describe_again`, which compares logins.
+    records of people whom time or another order of the sources has changed are left to `people.describe_again`, which compares logins,
+    and so is everybody else whom a job is to describe again today.
     """
     known = await of_users(tenant, uow, [person for person in people if person.reconsider_on is not None])
     return [_by_settings(person, known.stated(person.user) if person.user in known.people else None, tenant) for person in people]
@@ -57,7 +58,8 @@ async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person
 def _by_settings(person: Person, of: Stated | None, tenant: Tenant) -> Person:
     if of is None:
         return with_standing(person, tenant)
-    if of.on(tenant.today) == person.record:
+    is_due = person.reconsider_on is not None and person.reconsider_on <= tenant.today
+    if not is_due and of.on(tenant.today) == person.record:
         return as_of(person, of, tenant)
     release, after = person.standing.required.release, with_standing(person, tenant)
     required = after.standing.required
