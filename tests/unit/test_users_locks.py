@@ -1,7 +1,9 @@
 """Transactions that compare logins take their locks in one order, so that no two of them wait for each other."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -13,9 +15,13 @@ from services.users.domain.person import Cause, Person, Tenant, source_actor
 from services.users.domain.required_modules import Settings
 from services.users.domain.scim_connections import ScimConnection
 from services.users.domain.sources import Key
+from services.users.jobs.alarm import Alarm
+from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.scim.anchors import Anchors
 from services.users.scim.users import Asked, Users
+from services.users.store import reevaluations
 from services.users.store.people import CLAIMS
+from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import link_people, people
 from services.users.use_cases.people import Received
 from shared.database import UnitOfWork
@@ -65,4 +71,22 @@ TRANSACTIONS: dict[str, Transaction] = {
 async def test_logins_are_locked_before_people(what: str) -> None:
     with pytest.raises(LockedError) as locked:
         await TRANSACTIONS[what](cast(UnitOfWork, Uow()))
+    assert locked.value.args == ((CLAIMS, "acme"),)
+
+
+async def test_logins_are_locked_before_people_whom_another_order_of_the_sources_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def next_work(*_: Any) -> Any:
+        return SimpleNamespace(kind=ReevaluationKind.SOURCES, begun=True, total=1)
+
+    async def load(*_: Any) -> Tenant:
+        return TENANT
+
+    @asynccontextmanager
+    async def unit_of_work(_: str) -> AsyncIterator[Any]:
+        yield SimpleNamespace(connection=None, lock=Uow().lock)
+
+    monkeypatch.setattr(reevaluations, "lock_next", next_work)
+    database, tenants = SimpleNamespace(unit_of_work=unit_of_work), SimpleNamespace(load=load)
+    with pytest.raises(LockedError) as locked:
+        await BulkReevaluation(cast(Any, database), cast(Any, tenants), Alarm()).run_chunk("acme")
     assert locked.value.args == ((CLAIMS, "acme"),)

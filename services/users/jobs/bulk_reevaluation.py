@@ -57,6 +57,8 @@ class BulkReevaluation:
                 return True
             if work.total == 0:
                 await reevaluations.count_people(uow.connection, tenant, work.reevaluation_id)
+            if work.kind == ReevaluationKind.SOURCES:
+                await uow.lock(people_store.CLAIMS, tenant)  # it compares logins, and locks others who have them
             chunk = await self._chunk(found, uow, work)
             if work.kind == ReevaluationKind.REPUBLISH:
                 for person in chunk:
