@@ -16,7 +16,7 @@ from services.console.rendering import people_texts
 from services.console.rendering.difference_texts import ADVICE, CONFLICTS, KINDS, SAYS
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
-from shared.schemas.rights import USERS_MANAGE
+from shared.schemas.rights import USERS_MANAGE, USERS_READ
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/checks", include_in_schema=False)
 
@@ -77,6 +77,11 @@ def _item(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
     return {**each, "differences": shown}
 
 
+def _back(page: Page) -> str:
+    """Return where a question leads back to: to the list, which names people, or to the first page of a reader who may not see them."""
+    return page.url("people/checks") if page.may(USERS_READ) else "/"
+
+
 async def _decide(page: Page, question: Question, path: str, body: Mapping[str, Any], notice: str) -> Response:
     try:
         await page.send("POST", "users", path, body, key=page.form.key or None)
@@ -92,7 +97,7 @@ async def _duplicates(page: Page, source: str) -> Question:
     return Question(
         page.gettext("Are they new people?"),
         page.gettext("They are new people"),
-        page.url("people/checks"),
+        _back(page),
         [
             page.gettext("The new people of this source take seats. Where no licence is free, the policy of the module decides."),
             page.gettext("If some of them are people whom you have already, link those first: otherwise they take two seats."),
@@ -130,7 +135,7 @@ async def _held(page: Page, source: str, step: str) -> Question:
     return Question(
         page.gettext("Apply the changes?") if is_applied else page.gettext("Discard the changes?"),
         page.gettext("Apply them") if is_applied else page.gettext("Discard them"),
-        page.url("people/checks"),
+        _back(page),
         applying if is_applied else discarding,
         {page.gettext("Source"): source} | ({page.gettext("Who would lose access"): people} if people else {}),
         others=max(0, ended - len(people)),
@@ -165,7 +170,7 @@ async def _stopped(page: Page, connection: str) -> Question:
     return Question(
         page.gettext("Let the identity provider end the access?"),
         page.ngettext("End the access of %(num)s person", "End the access of %(num)s people", ended),
-        page.url("people/checks"),
+        _back(page),
         [
             page.gettext("The identity provider repeats its requests. Each of these people then loses access and gives up the seats."),
             page.gettext("If that is wrong, correct the assignments at the identity provider: nothing happens until you confirm."),
