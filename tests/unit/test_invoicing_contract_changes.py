@@ -145,6 +145,17 @@ def test_M8_a_module_that_is_closed_at_once_is_credited_from_the_day_of_its_appr
     assert account([*own, *seats]).invoices == account([*seats, *own]).invoices == harness.invoices
 
 
+def test_M8_a_module_that_grows_between_the_approval_of_its_closing_and_the_closing_is_credited_from_then_on() -> None:
+    """Somebody is added just after midnight, before seats closes the module: no more can be given up on a day than there was."""
+    harness = march(licences={"documents": 2, "time": 1}, credit_when="now")
+    order_to_close(harness, "documents")
+    harness.go(days=1)
+    harness.expand("documents", 1)
+    close(harness, "documents")
+    harness.go(days=1)
+    assert [(each.module, each.net_minor) for each in harness.found.charges] == [("documents", -3742)], "2 x 20.00, 29 of 31 days"
+
+
 def test_a_pool_that_closes_by_itself_is_credited_from_its_own_day_after_an_earlier_closing() -> None:
     """The module was closed at once and added again; then the vendor ends the subscription at once."""
     harness = march(licences={"documents": 2, "time": 1}, credit_when="now")

@@ -344,7 +344,10 @@ class _Reading:
         ]
         if period is None or not ordered:
             return None
-        return max(max(each.approved_on for each in ordered), period.start)
+        ledger = self.account.ledgers.get(event.module)
+        changes = [*(ledger.changes if ledger is not None else ()), *(change for _, module, change in self.later if module == event.module)]
+        added = [change.day for change in changes if change.quantity > 0]  # on a day, no more can be given up than there was
+        return max(period.start, *(each.approved_on for each in ordered), *added)
 
     def _price_now(self, module: str) -> tuple[Rate, UnitPrice | None]:
         """Return the rate and the price of the period's begin."""
