@@ -157,6 +157,15 @@ def test_T8_B9_a_credit_counts_for_one_approved_quote_only() -> None:
     assert harness.invoices[-1].net_minor == fresh.net_minor == 1200
 
 
+def test_T8_a_quote_of_the_former_subscription_is_refused() -> None:
+    """The vendor ended it at once, and on the same day another one began with as many licences, for example with an annual term."""
+    harness = InvoicingHarness(licences={"time": 5})
+    quote, expects = harness.quote(Item("time", add=1))
+    situation = harness.situation
+    other = replace(situation, contract=situation.contract.model_copy(update={"subscription": "other", "term": "annual"}))
+    assert refused(approvable(other, quote, expects)).type == "quote-outdated"
+
+
 def test_T8_T21_a_quote_that_does_not_say_that_it_cancels_a_plan_change_is_refused() -> None:
     harness = InvoicingHarness(licences={"time": 5})
     quote, expects = harness.quote(Item("time", add=1))

@@ -419,6 +419,8 @@ def approvable(situation: Situation, quote: QuoteIssued, expects: Expected) -> R
     day = local_day(situation.at, situation.contract.time_zone)
     if situation.at >= quote.expires_at or day != quote.priced_for:
         return Refusal("quote-expired", f"The quote was made for {quote.priced_for} and has expired. {how}", {"now": day.isoformat()})
+    if situation.contract.subscription != quote.subscription:
+        return Refusal("quote-outdated", f"Another subscription has begun since the quote was made. {how}")
     if situation.plan.plan != quote.plan:  # a list of the same plan changes no price before a renewal
         return Refusal("price-list-changed", f"The plan has changed since the quote was made. {how}", {"plan": situation.plan.plan})
     tax = tax_on(situation.details, quote.priced_for)
