@@ -8,12 +8,13 @@ import pytest
 import pytest_asyncio
 
 from services.invoicing.use_cases.seats_questions import Forecast, ReadPools
-from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas import invoicing_v1, seats_v1, topics
 from shared.schemas.invoicing_v1 import InvoiceIssued, RenewalForecast
 from shared.schemas.position import Position
 from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
@@ -139,6 +140,28 @@ async def test_M8_a_reduction_at_once_is_credited_from_the_day_of_its_approval(b
     await bench.advance_clock(tenant, NOVEMBER + 2 * A_DAY)
     (note,) = await bench.events(tenant, InvoiceIssued)
     assert (note.kind, note.net_minor, str(note.lines[0].from_day)) == ("credit_note", 2560, "2013-11-15")
+
+
+async def test_M8_a_module_that_seats_refused_to_close_is_credited_from_the_day_on_which_it_closes(bench: Bench) -> None:
+    tenant = await subscribed(bench, at_once=True)
+    bench.answering.clear()
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(documents=0), tenant=tenant, **BUY)
+    await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+
+    async def sent() -> Any:
+        found = [read for read in await bench.topic(topics.SEATS_COMMANDS, tenant) if isinstance(read.payload, seats_v1.ClosePool)]
+        return found[0] if found else None
+
+    command = await wait_until(sent, what="the command that closes the pool")
+    bench.seen.add(command.envelope.id)
+    place = (command.partition, command.offset)
+    await bench.decide(seats_v1.ReductionRefused, tenant, place, command.envelope.id, "last_base_module", module="documents")
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    await bench.advance_clock(tenant, NOVEMBER + 10 * A_DAY)
+    await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/end", {"reason": "no payment"}, prefer="wait=10")
+    (note,) = await bench.events(tenant, InvoiceIssued)
+    assert {str(line.from_day) for line in note.lines} == {"2013-11-25"}
 
 
 async def test_T14_zero_closes_the_pool_of_a_module_that_is_not_the_last_base_module(bench: Bench) -> None:

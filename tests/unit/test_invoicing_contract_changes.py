@@ -20,7 +20,7 @@ from shared.schemas.invoicing_v1 import (
     ReductionOrdered,
     UnitPrice,
 )
-from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, PeriodStarted, Policies, PoolClosed, PoolOpened
+from shared.schemas.seats_v1 import LicenceCount, LicencesReduced, PeriodStarted, Policies, PoolClosed, PoolOpened, ReductionRefused
 from tests.support.invoicing_harness import ANN, DAY, ROOT, InvoicingHarness
 
 
@@ -170,6 +170,19 @@ def test_a_pool_that_closes_by_itself_is_credited_from_its_own_day_after_an_earl
         ("documents", -2581),  # 2 x 20.00, 20 of 31 days
         ("time", -774),
     }
+
+
+def test_a_module_that_seats_refused_to_close_is_credited_from_the_day_on_which_it_closes() -> None:
+    """It was the last base module when seats decided. Ten days later, with a licence more, the vendor ends the subscription at once."""
+    harness = march(licences={"documents": 2, "time": 1}, credit_when="now")
+    order_to_close(harness, "documents")
+    harness.decide(ReductionRefused, module="documents", instead="end_subscription")
+    harness.go(days=5)
+    harness.expand("documents", 1)
+    harness.go(days=5)
+    harness.end(at_once=True)
+    credited = {(each.module, each.net_minor) for each in harness.found.charges if each.reason == "reduced"}
+    assert credited == {("documents", -3871), ("time", -774)}, "3 x 20.00 and 1 x 12.00, 20 of 31 days"
 
 
 def order_to_close(harness: InvoicingHarness, module: str) -> None:

@@ -131,6 +131,8 @@ async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEv
 
 async def on_reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
     await _project(uow, message)
+    if isinstance(message.payload, seats_v1.ReductionRefused):
+        await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
     if isinstance(message.payload, seats_v1.ReductionScheduled):
         named = {each.module: each.count for each in message.payload.would_flag}
         counts = {item.module: 0 for item in message.payload.items} | named

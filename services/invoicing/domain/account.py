@@ -333,6 +333,7 @@ class _Reading:
         """Return the day on which somebody approved that the pool closes at once; None: it closes for another reason."""
         period, since = self.account.period, self.closed.get(event.module)
         self.closed[event.module] = event.at
+        refused = [each.at for each in self.history.refused if each.module == event.module and each.order is None and each.at <= event.at]
         ordered = [
             each
             for each in self.history.reductions.values()
@@ -340,14 +341,17 @@ class _Reading:
             and each.subscription == self.contract.subscription
             and (since is None or each.at > since)
             and each.at <= event.at
+            and not any(at >= each.at for at in refused)
             and any(item.module == event.module and not item.total for item in each.items)
         ]
         if period is None or not ordered:
             return None
         ledger = self.account.ledgers.get(event.module)
         changes = [*(ledger.changes if ledger is not None else ()), *(change for _, module, change in self.later if module == event.module)]
-        added = [change.day for change in changes if change.quantity > 0]  # on a day, no more can be given up than there was
-        return max(period.start, *(each.approved_on for each in ordered), *added)
+        # On a day, no more can be given up than there was.
+        added = [change.day for change in changes if change.quantity > 0]
+        days: list[date] = [period.start, *(each.approved_on for each in ordered), *added]
+        return max(days)
 
     def _price_now(self, module: str) -> tuple[Rate, UnitPrice | None]:
         """Return the rate and the price of the period's begin."""

@@ -38,6 +38,7 @@ from shared.schemas.seats_v1 import (
     PoolOpened,
     PoolReduced,
     PoolRestored,
+    ReductionRefused,
 )
 
 Fact = tuple[str, Payload]  # the message's id and body
@@ -75,9 +76,16 @@ class History:
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
+    refused: list[ReductionRefused] = field(default_factory=list)
     between: dict[str, list[Between]] = field(default_factory=dict)  # by the decision that they come after
     added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
+
+    def note_reduction(self, event: ReductionOrdered | ReductionRefused) -> None:
+        if isinstance(event, ReductionOrdered):
+            self.reductions[event.reduction] = event
+        else:
+            self.refused.append(event)
 
     def price(self, plan: str, version: int, module: str, term: str) -> UnitPrice:
         """Return the price for a whole period. KeyError: the list lacks it (checked when a subscription starts and a plan changes)."""
@@ -116,8 +124,8 @@ def fold(facts: Iterable[Fact]) -> History:
                 history.approvals[event.order] = event
             case TermsApplied():
                 history.terms[event.decision] = event
-            case ReductionOrdered():
-                history.reductions[event.reduction] = event
+            case ReductionOrdered() | ReductionRefused():
+                history.note_reduction(event)
             case ModuleAdded():
                 history.added[event.decision] = event
             case DayCharged() | ContractChanged() | DiscountGranted() | DiscountWithdrawn():
