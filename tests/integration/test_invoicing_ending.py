@@ -173,6 +173,21 @@ async def test_T14_an_ending_is_taken_back_for_all_modules_only_after_seats_has_
     assert (await call(bench, "GET", tenant, "subscription"))["ends_on"] is None
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_T14_an_ending_that_seats_rejects_is_sent_again_when_the_operator_resumes(bench: Bench, at_once: bool) -> None:
+    tenant = await subscribed(bench)
+    bench.reject[seats_v1.ClosePool] = "error"
+    path = "subscription/end" if at_once else "subscription/ending"
+    await call(bench, "POST", tenant, path, {"reason": "we move"})
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    assert (await call(bench, "POST", tenant, "subscription/resume"))["sent"] == ["end_pool documents", "end_pool time"]
+    await bench.until_settled(tenant)
+    shown = await call(bench, "GET", tenant, "subscription")
+    assert (shown["status"], bench.pools[tenant].next_period) == ("ended", {}) if at_once else ("active", {"time": 0, "documents": 0})
+    assert (await call(bench, "POST", tenant, "subscription/resume"))["sent"] == []
+
+
 async def test_T14_a_module_that_was_to_close_by_itself_closes_although_the_ending_is_taken_back(bench: Bench) -> None:
     tenant = await subscribed(bench)
     body = {"items": [{"module": "documents", "total": 0}]}

@@ -20,7 +20,7 @@ class Command:
 
 
 NOT_DONE = [registry.type_of(answer) for answer in (CommandRejected, CommandFailed)]
-OF_SUBSCRIPTION = ["open_pool", "schedule_period"]
+OF_SUBSCRIPTION = ["open_pool", "schedule_period", "end_pool"]
 
 COMMANDS = table_of("commands", Command, tenant_id=str, command=str, sent_at=datetime, answer=str, answered_at=datetime)
 

@@ -149,16 +149,24 @@ async def close_after_end(uow: UnitOfWork, tenant_id: str, module: str, at: date
     return True
 
 
+async def modules_to_close(uow: UnitOfWork, tenant_id: str) -> set[str]:
+    """Return the modules with an open pool of a subscription that ends or has ended."""
+    ending = await store.endings.find(uow.connection, tenant_id)
+    if ending is None or ending.kept_by is not None:
+        return set()
+    return set(await store.pools.reported(uow.connection, tenant_id))
+
+
 async def send_ending_again(
     uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:
     """Send one command of an ending again, with a higher number, if it is still wanted."""
     ending = await store.endings.find(uow.connection, tenant_id)
-    if ending is None or ending.ended:
+    if ending is None:
         return
     options: dict[str, Any] = {"above": above, "cause": cause}
-    if kind == END and ending.kept_by is None:
-        await _close(uow, tenant_id, reference, at_once=ending.at_once, time=at, **options)
+    if kind == END and reference in await modules_to_close(uow, tenant_id):
+        await _close(uow, tenant_id, reference, at_once=ending.at_once or ending.ended, time=at, **options)
     elif kind == KEEP and ending.kept_by is not None:
         tenant = await store.tenants.find(uow.connection, tenant_id)
         assert tenant is not None

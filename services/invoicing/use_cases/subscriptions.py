@@ -13,6 +13,7 @@ from services.invoicing.domain.price_lists import of_each_plan
 from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.discounts import discounts_of, save
+from services.invoicing.use_cases.endings import END, modules_to_close, send_ending_again
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.seats_commands import open_pools, send_again
@@ -125,11 +126,14 @@ async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
     sent again; the customer asks for a new quote.
     """
     _, at = await lock_tenant(uow, tenant_id, clock)
-    found = await store.commands.not_done(uow.connection, tenant_id)
+    to_close = await modules_to_close(uow, tenant_id)
+    not_done = await store.commands.not_done(uow.connection, tenant_id)
+    found = [command for command in not_done if command.kind != END or command.reference in to_close]
     for command in found:
         if command.kind == "open_pool":
             await store.subscriptions.set_status(uow.connection, tenant_id, "pending")
-        await send_again(uow, tenant_id, command.kind, command.reference, at)
+        again = send_ending_again if command.kind == END else send_again
+        await again(uow, tenant_id, command.kind, command.reference, at, above=0, cause=None)
     return [f"{command.kind} {command.reference}" for command in found]
 
 
