@@ -396,6 +396,56 @@ async def test_A9_the_discounts_of_an_estimate_hold_only_if_seats_completes_its_
     assert len(await bench.events(tenant, invoicing_v1.DiscountWithdrawn)) == 1
 
 
+async def test_A9_an_estimate_is_for_the_subscription_and_the_term_that_it_was_made_for(bench: Bench) -> None:
+    """Its unit prices are for a period, and in the currency of the subscription. By a price of a month, a year would cost a tenth."""
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request, offer = f"{path}/purchase-requests/{asked['request']}", {"items": [{"module": "time", "add": 1}], "valid_until": "2014-01-10"}
+    await bench.ok("PUT", f"{request}/estimate", offer)
+
+    async def outdated() -> None:
+        assert (await bench.ok("GET", request, **own))["if_approved_today"] is None
+        assert (await bench.refused("POST", f"{request}/approve", {}, **own))["type"] == "quote-outdated"
+        await bench.ok("PUT", f"{request}/estimate", offer)
+
+    await bench.ok("PUT", f"{path}/subscription/plan", {"term": "annual", "takes_effect": "period_end"}, **own)
+    await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
+    await outdated()
+    assert (await bench.ok("GET", request, **own))["if_approved_today"]["net_minor"] == 12_000
+    await bench.ok("POST", f"{path}/subscription/end", {"reason": "another contract"}, prefer="wait=10")
+    await bench.until_settled(tenant)
+    await bench.subscribe(tenant, {"time": 5}, "2013-12-01", billed_until="2014-01-01")
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    await outdated()
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    await bench.until_settled(tenant)
+    assert (await bench.events(tenant, invoicing_v1.InvoiceIssued))[-1].net_minor == 1200
+
+
+async def test_A9_the_discounts_of_an_estimate_do_not_hold_if_one_quote_is_refused_and_the_other_withdrawn(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    items = [{"module": "time", "add": 1}, {"module": "documents", "add": 1}]
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": items}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": items, "discounts": [{"percent": "50"}]})
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    waiting = (await bench.ok("GET", f"{path}/quotes?state=waiting_for_approval", **own))["items"]
+    time, documents = sorted(waiting, key=lambda quote: quote["lines"][0]["module"], reverse=True)
+    bench.pools[tenant].licences["time"] = 99  # seats knows more than invoicing
+    await bench.ok("POST", time["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+    await bench.until_settled(tenant)
+    (granted,) = (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]
+    assert granted["withdrawn_at"] is None, "the other quote can still be approved"
+    await bench.ok("POST", documents["withdraw_url"], {}, **own)
+    (granted,) = (await bench.ok("GET", f"{path}/subscription/discounts", **own))["items"]
+    assert granted["withdrawn_at"] is not None
+    assert (await bench.ok("GET", request, **own))["state"] == "estimated"
+
+
 async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
     path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}

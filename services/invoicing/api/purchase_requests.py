@@ -51,6 +51,7 @@ async def _view(uow: UnitOfWork, tenant: str, request: str, clock: Clock) -> Pur
     try:
         situation = await with_offered(uow, tenant, request, await situation_of(uow, about, at))
         if found.valid_until is not None and local_day(at, situation.contract.time_zone) <= found.valid_until:
+            use_cases.check_prices(found, situation.contract)
             price = await use_cases.todays_price(uow, tenant, situation, found.wanted, SYSTEM)
             now = {each.discount: each.model_dump() for each in situation.offered}
             discounts = tuple(each.model_copy(update=now.get(each.discount, {})) for each in shown.discounts)

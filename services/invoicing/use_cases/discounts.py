@@ -150,8 +150,8 @@ async def _withdraw(uow: UnitOfWork, tenant_id: str, situation: Situation, found
 
 
 async def take_offered_back(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued, at: datetime, reason: str) -> None:
-    """Withdraw the discounts of an estimate of which nothing was ordered but what seats has refused. Its next approval grants them again,
-    by other ids."""
+    """Withdraw the discounts of an estimate if nothing of it is bought: seats refused its orders, and its other quotes were withdrawn or
+    have expired. Its next approval grants them again, by other ids."""
     c = uow.connection
     request = await store.purchase_requests.find(c, tenant_id, quote.estimate) if quote.estimate is not None else None
     tenant, subscription = await store.tenants.find(c, tenant_id, lock=True), await store.subscriptions.find(c, tenant_id)

@@ -138,6 +138,7 @@ async def withdraw_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: 
     waited = found.state == store.quotes.WAITING
     event = QuoteWithdrawn(at=at, actor=actor, quote=quote_id, requested_by=requester_of(found.issued), waited=waited)
     publish(uow, tenant_id, event, subject=quote_id)
+    await take_offered_back(uow, tenant_id, found.issued, at, "quote_withdrawn")
     await reopen(uow, tenant_id, found.issued, "quote_withdrawn", at)
 
 

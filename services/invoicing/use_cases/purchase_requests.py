@@ -1,6 +1,6 @@
 """Purchases and reductions by request (A9, A11): request, estimate of the vendor, approval by the customer, activation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -54,7 +54,7 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
 from shared.schemas.base import Actor
-from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, UnitPrice
+from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, QuoteLine, RequestItem, SubscriptionStarted, UnitPrice
 from shared.schemas.seats_v1 import Policies, ReduceAt
 
 VALID_DAYS: Final = 30  # of an estimate, if the vendor gives no date
@@ -119,6 +119,7 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
         await todays_price(uow, tenant_id, situation, items, actor)  # refused here and not when the customer approves it
     except Conflict as refused:
         raise Conflict(refused.type, refused.detail, **refused.extra | {"field": _field_of(refused, items)}) from refused
+    about = {"valid_until": valid_until.isoformat(), **_prices_are_of(situation.contract)}
     changed = replace(
         found,
         state=ESTIMATED,
@@ -126,11 +127,29 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
         note=body.note,
         discounts=store.purchase_requests.discounts_json(discounts),
         valid_until=valid_until,
-        history=store.purchase_requests.step_json(found.steps, ESTIMATED, at, actor, valid_until=valid_until.isoformat()),
+        history=store.purchase_requests.step_json(found.steps, ESTIMATED, at, actor, **about),
     )
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
     await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+
+
+def _prices_are_of(contract: SubscriptionStarted) -> dict[str, str]:
+    """Return what the unit prices of an estimate are for."""
+    return {"subscription": contract.subscription, "term": contract.term}
+
+
+def check_prices(found: PurchaseRequest, contract: SubscriptionStarted) -> None:
+    """Raise Conflict if the prices of an estimate are for the periods of another term, or for a subscription that has ended."""
+    made: Mapping[str, str] = next((step["detail"] for step in reversed(found.steps) if "term" in step["detail"]), {})
+    now = _prices_are_of(contract)
+    if made and now != {name: made[name] for name in now}:
+        raise Conflict(
+            "quote-outdated",
+            "The subscription or its term has changed since the estimate was made. Ask the vendor for a new estimate of this request, or "
+            "send a new request.",
+            term=contract.term,
+        )
 
 
 def _field_of(refused: Conflict, items: Sequence[RequestItem]) -> str:
@@ -246,6 +265,7 @@ async def approve_request(
     assert found.valid_until is not None
     if local_day(at, situation.contract.time_zone) > found.valid_until:
         raise _expired(found.valid_until)
+    check_prices(found, situation.contract)
     situation = await with_offered(uow, tenant_id, request, situation)
     price_now = await todays_price(uow, tenant_id, situation, found.wanted, actor)
     sender = Actor.model_validate(found.steps[0]["by"])

@@ -9,7 +9,7 @@ from services.invoicing.domain.approvals import Approval, requester_of
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
 from services.invoicing.store.quotes import EXPIRED, REPLACED, WAITING, StoredQuote
-from services.invoicing.use_cases.discounts import with_offered
+from services.invoicing.use_cases.discounts import take_offered_back, with_offered
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import situation_of
@@ -118,6 +118,7 @@ async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datet
     await store.quotes.move(uow.connection, tenant_id, found.quote, EXPIRED, at, SYSTEM, reason=reason)
     event = QuoteExpired(at=at, actor=SYSTEM, reason=reason, quote=found.quote, requested_by=requester_of(found.issued))
     publish(uow, tenant_id, event, subject=found.quote)
+    await take_offered_back(uow, tenant_id, found.issued, at, reason)
     await reopen(uow, tenant_id, found.issued, reason, at)
 
 
