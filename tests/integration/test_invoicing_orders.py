@@ -396,6 +396,24 @@ async def test_A9_the_discounts_of_an_estimate_hold_only_if_seats_completes_its_
     assert len(await bench.events(tenant, invoicing_v1.DiscountWithdrawn)) == 1
 
 
+async def test_a_quote_that_waits_for_its_second_approver_ends_with_its_subscription(bench: Bench) -> None:
+    """The vendor ends the subscription at once, and another one of the same plan begins on the same day: nobody asked for it there."""
+    tenant = await bench.subscribed(NOVEMBER, {"time": 5}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    quote = await quote_of(bench, tenant, time=1)
+    await bench.ok("POST", quote["approve_url"], {}, **own)
+    await bench.ok("POST", f"{path}/subscription/end", {"reason": "another contract"}, prefer="wait=10")
+    await bench.until_settled(tenant)
+    await bench.subscribe(tenant, {"time": 5}, "2013-11-01", billed_until="2013-12-01")
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    assert (await bench.refused("POST", quote["approve_url"], {}, **own, subject="bo"))["type"] == "quote-outdated"
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    assert await ids_of(bench, tenant, "quotes", state="waiting_for_approval") == []
+    assert await ids_of(bench, tenant, "quotes", state="expired") == [quote["quote"]]
+
+
 async def test_A9_an_estimate_is_for_the_subscription_and_the_term_that_it_was_made_for(bench: Bench) -> None:
     """Its unit prices are for a period, and in the currency of the subscription. By a price of a month, a year would cost a tenth."""
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")

@@ -94,6 +94,8 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
     day = local_day(situation.at, situation.contract.time_zone)
     if day >= add_days(old.priced_for, old.lines[0].days):
         return "period_changed"
+    if situation.contract.subscription != old.subscription:
+        return "subscription_ended"
     if situation.plan.plan != old.plan:
         return PRICES_CHANGED
     name = ids.new_id()
