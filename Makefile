@@ -42,8 +42,8 @@ run: $(STAMP) ## start the local stack, until Ctrl-C (its data is kept in .seatp
 status: $(STAMP) ## show the parts of the running stack, their addresses and their health
 	@$(BIN)/seatpool status
 
-# Four processes share the test files, also on two cores, because most tests of the integration wait. tests/conftest.py says which tests share a process.
-PYTEST_PARALLEL := -n 4 --dist loadgroup --no-loadscope-reorder
+# Three processes share the test files, because most tests of the integration wait. tests/conftest.py says which tests share a process.
+PYTEST_PARALLEL := -n 3 --dist loadgroup --no-loadscope-reorder
 
 test: $(STAMP) ## run all tests, on a real broker and a real PostgreSQL (ARGS=… for pytest, e.g. ARGS="-k T6")
 	@$(BIN)/pytest $(PYTEST_PARALLEL) $(ARGS)
