@@ -397,26 +397,6 @@ class Company:
         self.unconfirmed.remove(user)
         return reply({"login": user, "email": f"{user}@acme.example"})
 
-    def _actions(self) -> list[dict[str, Any]]:
-        entry = {"module": "projects", "reason": "purchase", "at": "2026-03-05T08:30:00.000Z", "actor": {"kind": "user", "id": "ann"}}
-        return [
-            entry
-            | {
-                "type": "licences_added",
-                "from": {"licences": "115", "next_period": "115"},
-                "to": {"licences": "119", "next_period": "119"},
-            },
-            entry | {"type": "reduction_scheduled", "module": "lab", "from": {"next_period": "27"}, "to": {"next_period": "20"}},
-            entry
-            | {
-                "type": "pool_opened",
-                "module": "planning",
-                "actor": {"kind": "system", "id": "rules"},
-                "from": {"licences": None},
-                "to": {"licences": "12"},
-            },
-        ]
-
     def _quote_module(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         return self._make_quote(body["module"], body["licences"], new_module=body["module"])
