@@ -21,12 +21,13 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 
 from shared.hr_files.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
 from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
-from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table
+from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table, shape
 from shared.text import CONTROL
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
 ID_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 500
+PEOPLE_SHOWN = 20  # of a row that may be about several
 STATED = ("login", "email", "name", "job_title", "kind", "valid_to", "may_log_in")
 FLAT = Layout((PERSON, "start_date"), ("end_date", "department", *STATED), also={"start_date": "hire_date"})
 _EMPLOYEES = Layout((PERSON, "hire_date"), ("current", *STATED))
@@ -164,16 +165,18 @@ class _Ledger:
     def _take_broken(self, table: Table, known: frozenset[str]) -> None:
         """Hold back everybody whose row may be broken. What follows on a broken row at once may be the rest of it."""
         before: Broken | None = None
+        shapes, has_histories = frozenset(map(shape, known)), _has_histories(table)  # once: each row of the file may be broken
         for broken in table.broken:
-            people = broken.people(known)
+            people = broken.people(known, shapes)
             is_rest = before is not None and before.last_line + 1 == broken.line
-            if not people and not is_rest and _has_histories(table):
+            if not people and not is_rest and has_histories:
                 # With a row missing from a history, somebody would leave who has not left.
                 where = f"{table.file}, line {broken.line}"
                 raise FilesUnusable(f"{where}: nobody can say whose row this is ({broken.reason}). Correct it first.")
             self.held |= people
             self.unread += broken.rows
-            self.bad.append(BadRow(table.file, broken.line, broken.reason, ", ".join(sorted(people))))
+            shown = [*sorted(people)[:PEOPLE_SHOWN], *["…"][: len(people) > PEOPLE_SHOWN]]  # an open quote may swallow everybody
+            self.bad.append(BadRow(table.file, broken.line, broken.reason, ", ".join(shown)))
             before = broken
 
     def report(self, file: str, row: Row, reason: str, person: str = "") -> None:
@@ -230,6 +233,8 @@ def _read_text(text: str) -> str | None:
     return text or None
 
 
+# What a spreadsheet writes where it could compute nothing, in English, German and Danish: #N/A, #NV, #I/T, #REF!, #BEZUG!, #DIV/0!, #NAVN?
+_UNCOMPUTED = re.compile(r"#(N/A|NV|I/T|[A-ZÆØÅ/0]{3,12}[!?])")
 _ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+?[0-9]+")
 
 
@@ -287,7 +292,9 @@ def _values(row: Row, names: Iterable[str], dialect: Dialect) -> dict[str, Any]:
     wrong: list[str] = []
     for name in names:
         try:
-            found[name] = readers.get(name, _read_text)(row.get(name))
+            if _UNCOMPUTED.fullmatch(text := row.get(name)):
+                raise ValueError(f"a spreadsheet could not compute this cell; correct its formula and export it again (got {text!r})")
+            found[name] = readers.get(name, _read_text)(text)
         except ValueError as error:
             wrong.append(f"{name}: {error}")
     if wrong:

@@ -28,6 +28,7 @@ WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .xls
 PERSON = "employee_id"
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)  # ="000123": so a spreadsheet keeps the zeros
 _UNREADABLE = re.compile("[\udc80-\udcff]")  # how bytes that are not of the encoding are kept
+_MARK, _END = "\ufeff", "\x1a"  # a byte order mark that was added a second time; the end of a text file, as old systems write it
 _HINT = "Save the file as UTF-8, or declare its encoding, for example --encoding windows-1252."
 
 
@@ -61,12 +62,12 @@ class Broken:
     reason: str
     lines: tuple[Line, ...]
 
-    def people(self, known: AbstractSet[str]) -> set[str]:
+    def people(self, known: AbstractSet[str], known_shapes: AbstractSet[str]) -> set[str]:
         """Return whose rows these may be; none: nobody can say. `known`: the ids that the good rows have."""
-        shapes = {_shape(each) for each in known} | {_shape(each) for line in self.lines if line.is_whole for each in line.ids}
+        shapes = known_shapes | {shape(each) for line in self.lines if line.is_whole for each in line.ids}
         found: set[str] = set()
         for line in self.lines:
-            alike = {each for each in line.ids if _shape(each) in shapes} if shapes else set(line.ids[:1])
+            alike = {each for each in line.ids if shape(each) in shapes} if shapes else set(line.ids[:1])
             found |= (known & set(line.ids)) or (known & line.cells) | (alike if len(alike) == 1 else set())
         return found
 
@@ -78,7 +79,7 @@ def _plain(cell: str) -> str:
     return formula.group(1).replace('""', '"').strip() if formula else cell
 
 
-def _shape(text: str) -> str:
+def shape(text: str) -> str:
     """`EMP/0007` and `EMP/12` have one shape: an id that no good row has looks like the others."""
     return re.sub(r"[A-Z]+", "A", re.sub(r"[a-z]+", "a", re.sub(r"\d+", "9", text)))
 
@@ -155,8 +156,12 @@ def _decode(path: Path, declared: str | None) -> tuple[str, str]:
     except UnicodeDecodeError as error:
         raise FilesUnusable(f"{path.name} is not encoded as {encoding}: byte {error.start + len(mark)} cannot be read") from error
     if "\0" in text:
-        raise FilesUnusable(f"{path.name} contains zero bytes. If it is UTF-16 without a byte order mark, add --encoding utf-16-le.")
-    return text, encoding
+        line = len(list(io.StringIO(text[: text.index("\0") + 1], newline="")))
+        raise FilesUnusable(
+            f"{path.name}, line {line}, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding utf-16-le. "
+            "Otherwise remove them."
+        )
+    return text.lstrip(_MARK).removesuffix(_END), encoding
 
 
 def _is_utf_8(content: bytes) -> bool:

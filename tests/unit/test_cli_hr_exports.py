@@ -112,6 +112,8 @@ def test_a_spreadsheet_may_say_yes_and_no_in_german_and_danish(tmp_path: Path, w
     [
         ("1,23E+05;2020-02-01", "employee_id: a spreadsheet has rounded this number"),
         ("1\u200b;2020-02-01", "employee_id: an id without quotes, line ends, control characters and invisible characters expected"),
+        ("#N/A;2020-02-01", "employee_id: a spreadsheet could not compute this cell"),
+        ("1;#BEZUG!", "start_date: a spreadsheet could not compute this cell"),
         ("1;43862", "a spreadsheet shows this day number as a date when the column has a date format"),
         ("1;", "start_date: a date expected (the cell is empty)"),
         (

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.demo.happenings import Kind, changes_after, hired_on, history, reported_on
+from shared.hr_files import company, tables
 from shared.hr_files.columns import FilesUnusable, read_column_map
-from shared.hr_files.company import FIELDS, Company, Dialect, Entry, Period, read_company
+from shared.hr_files.company import FIELDS, PEOPLE_SHOWN, Company, Dialect, Entry, Period, read_company
 from shared.hr_files.dates import DateOrder, EndDates
 from shared.hr_files.tables import check_encoding
 
@@ -274,6 +275,11 @@ def test_the_line_that_names_the_separator_is_no_header(tmp_path: Path) -> None:
     assert [row.line for row in company.bad_rows] == [4]
 
 
+def test_a_second_byte_order_mark_and_the_end_mark_of_old_systems_are_no_text(tmp_path: Path) -> None:
+    found = flat(tmp_path, "\ufeff\ufeffemployee_id;start_date\n1;2026-03-02\n\x1a")
+    assert (periods(found), found.bad_rows) == ([("2026-03-02", "")], ())
+
+
 def test_empty_and_repeated_rows_are_ignored_and_counted(tmp_path: Path) -> None:
     company = flat(tmp_path, FLAT + "1,2020-01-01,,X,,\n\n,,,,,\n1,2020-01-01,,X,,\n,2020-01-01,,X,,\n")
     assert company.rows.ignored == {"empty": 2, "the same as an earlier row": 1}
@@ -345,6 +351,28 @@ def test_a_row_with_a_cell_too_many_or_too_few_holds_back_whom_it_may_be_about(
     assert list(by_id(company)) == ["8"]
 
 
+def test_a_file_of_broken_rows_costs_little_for_each_row_and_names_some_of_its_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken row is compared with the ids of all good ones, and an open quote may swallow every row."""
+    ids: list[str] = []
+    shape = tables.shape
+
+    def counted(text: str) -> str:
+        ids.append(text)
+        return shape(text)
+
+    for module in (company, tables):
+        monkeypatch.setattr(module, "shape", counted)
+    good = [f"{n},2020-01-01,,Lab,," for n in range(300)]
+    found = flat(tmp_path, FLAT + "".join(f"{row}\nx{n},y\n" for n, row in enumerate(good)))
+    assert (len(found.bad_rows), len(found.people)) == (len(good), len(good))
+    assert len(ids) < 10 * len(good)
+    (swallowed,) = flat(tmp_path, FLAT + '0,2020-01-01,,"Lab,,\n' + "".join(f"{row}\n" for row in good)).bad_rows
+    assert swallowed.person.endswith(", …")
+    assert swallowed.person.count(",") == PEOPLE_SHOWN
+
+
 # --------------------------------------------------------------------------------------------------------- files and options
 
 
@@ -367,6 +395,7 @@ UNUSABLE = [
     (b"employee_id,start_date,\xfc\n", Dialect(), "the header is not utf-8"),
     ("employee_id,start_date\nä,2020-01-01\n".encode(), Dialect("windows-1252"), "is encoded as UTF-8, not as windows-1252"),
     ("employee_id,start_date\n".encode("utf-16-le"), Dialect(), "UTF-16 without a byte order mark, add --encoding utf-16-le"),
+    (b"employee_id,start_date,name\r\n1,2020-01-01,A\r2,2020-01-01,B\0\n", Dialect(), "people.csv, line 3, contains zero bytes"),
     ("employee_id,start_date\n".encode("utf-16")[:-1], Dialect(), "is not encoded as utf-16-le: byte"),
     (b'"employee_id"x,start_date\n1,2020-01-01\n', Dialect(), "the header is not valid CSV"),
 ]

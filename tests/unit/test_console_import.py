@@ -23,7 +23,7 @@ async def bench() -> AsyncIterator[ConsoleBench]:
 async def send(browser: Browser, content: str | bytes, **more: Any) -> httpx.Response:
     await browser.get(IMPORT)
     fields = {"source": "hr/acme", "dates": "iso", "end_dates": "inclusive", "columns": "employee_id=Personalnummer", "absent": "list"}
-    return await browser.post(IMPORT, files={"file": ("people.csv", content)}, **(fields | more))
+    return await browser.post(IMPORT, files={"file": (more.pop("name", "people.csv"), content)}, **(fields | more))
 
 
 async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_changed(bench: ConsoleBench) -> None:
@@ -90,6 +90,12 @@ async def test_a_file_that_cannot_be_read_says_why_beside_its_field(bench: Conso
     browser.http.headers["accept-language"] = "en"
     await browser.get(IMPORT)
     assert "Choose a CSV file." in words(await browser.post(IMPORT, source="hr/acme"))
+
+
+async def test_a_file_may_have_any_name(bench: ConsoleBench) -> None:
+    for name, shown in (("人" * 99 + ".csv", "人" * 66), ("..", "people.csv"), ("../x.csv", "x.csv")):
+        page = await send(bench.signed_in(), "name\nAnn\n", columns="", name=name)
+        assert (page.status_code, f" {shown} has no column employee_id" in words(page)) == (422, True), name
 
 
 async def test_T23_an_import_needs_the_right_and_no_viewset(bench: ConsoleBench) -> None:

@@ -26,6 +26,7 @@ from shared.hr_files.dates import DateOrder, EndDates
 from shared.hr_files.reports import in_parts
 from shared.hr_files.tables import ENCODINGS, check_encoding
 from shared.schemas.rights import USERS_MANAGE
+from shared.text import CONTROL
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/import", include_in_schema=False)
 
@@ -33,6 +34,7 @@ Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 CHECK_SECONDS_MAX: Final = 120.0
 CHANGES_SHOWN: Final = 100
 BAD_ROWS_SHOWN: Final = 100
+FILE_NAME_BYTES_MAX: Final = 200
 
 
 def _check_reader(page: Page) -> None:
@@ -90,7 +92,7 @@ async def _read(page: Page) -> Company | None:
         return None
     content = await upload.read()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (Path(upload.filename or "").name[:100] or "people.csv")
+        path = Path(folder) / _file_name(upload.filename or "")
         try:
             dialect = Dialect(
                 encoding=check_encoding(form["encoding"] or None),
@@ -104,6 +106,12 @@ async def _read(page: Page) -> Company | None:
         except FilesUnusable as error:
             _explain(page, str(error))
             return None
+
+
+def _file_name(sent: str) -> str:
+    """Return the name of a file as every file system can hold it: a browser sends any characters, and more of them."""
+    name = Path(CONTROL.sub("", sent)).name.encode(errors="replace")[:FILE_NAME_BYTES_MAX].decode(errors="ignore")
+    return name if name.strip(". ") else "people.csv"
 
 
 def _explain(page: Page, text: str) -> None:

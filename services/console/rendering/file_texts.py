@@ -16,6 +16,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("an id expected (the cell is empty)"),
     N_("an id without quotes, line ends, control characters and invisible characters expected"),
     N_("a spreadsheet has rounded this number; format the column as text and export it again (got %(given)s)"),
+    N_("a spreadsheet could not compute this cell; correct its formula and export it again (got %(given)s)"),
     N_("1 or 0, true or false, yes or no expected (got %(given)s)"),
     N_("a date before the year %(year)s expected (got %(given)s); only an end can be that late"),
     N_("%(given)s is no date; leave the cell empty where there is none"),
@@ -74,8 +75,10 @@ REWORDED: Final[Mapping[str, str]] = {
     "%(file)s is encoded as UTF-8, not as %(encoding)s. Leave --encoding out.": N_(
         "%(file)s is encoded as UTF-8, not as %(encoding)s. Let the encoding be found out."
     ),
-    "%(file)s contains zero bytes. If it is UTF-16 without a byte order mark, add --encoding utf-16-le.": N_(
-        "%(file)s contains zero bytes. If it is UTF-16 without a byte order mark, choose the encoding utf-16-le."
+    "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding utf-16-le. Otherwise "
+    "remove them.": N_(
+        "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, choose the encoding utf-16-le. "
+        "Otherwise remove them."
     ),
     "--encoding: one of %(encodings)s expected (got %(given)s)": N_("Encoding: one of %(encodings)s expected (got %(given)s)"),
     "--columns: there is no field %(name)s. The fields are %(fields)s.": N_(
