@@ -225,7 +225,7 @@ async def test_A9_an_operator_uploads_the_catalogue_sets_up_a_company_that_buys_
         await page.get_by_role("link", name="Open").click()
         await page.get_by_label("Reason").fill("ticket 4711")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_text("You read Request Ltd as an operator.")).to_be_visible()
+        await expect(page.get_by_text("You read Request Ltd as an operator until")).to_be_visible()
         await page.get_by_role("button", name="Close the tenant").click()
         await opened.open("/operator/status")
         await expect(page.get_by_role("row")).to_have_count(5)

@@ -545,16 +545,33 @@ async def test_a_person_of_two_tenants_chooses_and_an_operator_comes_to_the_tena
     assert [name in words(page) for name in ("Alpenrose AG", "Other AG", "Operators of the vendor")] == [True] * 3
     tenants = await browser.post("/sign-in/choice", ticket="ticket", choice="/vera")
     assert tenants.url.path == "/operator/tenants"
-    assert (await browser.get(LICENCES)).status_code == 404, "a tenant is opened first"
-    await browser.get("/operator/tenants/acme/open")
-    opened = await browser.post("/operator/tenants/acme/open", reason="ticket 4711")
-    assert "You read Alpenrose AG as an operator." in words(opened)
+    asked = await browser.get(f"{LICENCES}?x=1")
+    assert (asked.url.path, "You have not opened this company" in words(asked)) == ("/operator/tenants/acme/open", True)
+    opened = await browser.post("/operator/tenants/acme/open", reason="ticket 4711", next="/tenants/birch/licences")
+    assert opened.url.path == LICENCES, "a page of the opened tenant, whatever the form says"
+    assert "You read Alpenrose AG as an operator until 10:29 (Europe/Zurich)." in words(opened)
     assert "/buy" not in opened.text
     token = re.search(r'close">\s*<input type="hidden" name="_token" value="([^"]+)"', opened.text)
     assert token is not None
     closed = await browser.post("/operator/tenants/acme/close", _token=token[1])
     assert closed.url.path == "/operator/tenants"
-    assert (await browser.get(LICENCES)).status_code == 404
+    assert (await browser.get("/tenants/nobody/licences")).status_code == 404
+
+
+async def test_an_operator_whose_thirty_minutes_are_over_opens_the_tenant_again_and_goes_on_at_the_same_page(bench: ConsoleBench) -> None:
+    browser, page = bench.signed_in("vera", None, ("operator",)), "/tenants/acme/people?status=all"
+    await browser.get("/operator/tenants/acme/open")
+    await browser.post("/operator/tenants/acme/open", reason="ticket 4711")
+    assert "You read Alpenrose AG" in words(await browser.get(page))
+    bench.clock.seconds += 1_800
+    part = await browser.http.get(page, headers={"hx-request": "true", "hx-current-url": f"http://127.0.0.1:8005{page}"})
+    assert part.headers["hx-redirect"] == "/operator/tenants/acme/open?next=/tenants/acme/people%3Fstatus%3Dall"
+    over = await browser.get(page)
+    assert "the 30 minutes are over" in words(over)
+    asked = re.search(r'name="next" value="([^"]+)"', over.text)
+    assert asked is not None
+    again = await browser.post("/operator/tenants/acme/open", reason="ticket 4711", next=asked[1])
+    assert (str(again.url).endswith(page), "You read Alpenrose AG" in words(again)) == (True, True)
 
 
 async def test_somebody_whose_address_was_changed_confirms_it_after_signing_in(bench: ConsoleBench) -> None:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from services.console.pages import cookies
 from services.console.pages.addresses import address_of, page_at
 from services.console.pages.forms import TOKEN
-from services.console.pages.page import NotAllowed, NotThere, Page, StillComputing, parse_form
+from services.console.pages.page import NotAllowed, NotOpened, NotThere, Page, StillComputing, parse_form
 from services.console.pages.route import FileUnread, Forged, SentRequest, SignInNeeded
 from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
 from services.console.sign_in.seals import FORM
@@ -47,6 +47,13 @@ async def _error(request: Request, status: int, **values: Any) -> Response:
 async def _not_there(request: Request, error: Exception) -> Response:
     """A page of another tenant is as unknown as one that does not exist."""
     return await _error(request, 404)
+
+
+async def _not_opened(request: Request, error: Exception) -> Response:
+    """Ask the operator why the tenant is opened, and show the page afterwards."""
+    page = Page(request, request.app.state.wiring, None)
+    shown = _back_to(request) if request.method == "GET" else quote(page_at(request.app.state.pages, address_of(request)), safe="/")
+    return page.redirect(f"/operator/tenants/{quote(str(error), safe='')}/open?next={shown}")
 
 
 async def _not_taken(request: Request, error: Exception) -> Response:
@@ -158,6 +165,7 @@ def add_error_pages(app: FastAPI) -> None:
         (SignInNeeded, sign_in_needed),
         (SignedOut, sign_in_needed),
         (NotThere, _not_there),
+        (NotOpened, _not_opened),
         (NotAllowed, _not_allowed),
         (Forged, _forged),
         (Refusal, _refused),

@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages import cookies
+from services.console.pages.addresses import page_of_console
+from services.console.pages.forms import Form
 from services.console.pages.page import Page, needs_operator
 from services.console.pages.route import PageRoute
 from services.console.rest.services import url_part
@@ -24,10 +26,14 @@ async def list_tenants(
 
 
 @router.get("/tenants/{tenant}/open")
-async def ask_reason(page: OperatorPage, tenant: str) -> Response:
-    """Ask why the tenant is opened."""
+async def ask_reason(page: OperatorPage, tenant: str, wanted: Annotated[str, Query(max_length=2000, alias="next")] = "") -> Response:
+    """Ask why the tenant is opened. `wanted`: the page of the tenant that is not open, or no longer."""
+    return await _show_open(page, tenant, Form.of(next=wanted or None))
+
+
+async def _show_open(page: Page, tenant: str, form: Form, status: int = 200) -> Response:
     found = await page.get("users", f"/v1/tenants/{url_part(tenant)}")
-    return page.render("operator_open.html", tenant=found.need(), form=None)
+    return page.render("operator_open.html", status, tenant=found.need(), form=form)
 
 
 @router.post("/tenants/{tenant}/open")
@@ -35,10 +41,10 @@ async def open_tenant(page: OperatorPage, tenant: str) -> Response:
     """Open the tenant read-only for 30 minutes. Its action log says who opened it, and why."""
     reason = page.form.text("reason", page.gettext("Enter a reason of at most 200 characters, for example the number of a ticket."))
     if not page.form.ok:
-        found = await page.get("users", f"/v1/tenants/{url_part(tenant)}")
-        return page.render("operator_open.html", 422, tenant=found.need(), form=page.form)
+        return await _show_open(page, tenant, page.form, 422)
     await page.wiring.sessions.open(page.cookie(cookies.SESSION), page.reader, tenant, reason)
-    return page.redirect(f"/tenants/{url_part(tenant)}/licences")
+    own, wanted = f"/tenants/{url_part(tenant)}/", page_of_console(page.form["next"])
+    return page.redirect(wanted if wanted.startswith(own) else f"{own}licences")
 
 
 @router.post("/tenants/{tenant}/close")

@@ -48,6 +48,10 @@ class NotThere(Exception):
     """There is no such page, or it belongs to another tenant."""
 
 
+class NotOpened(Exception):
+    """An operator has not opened the tenant, or the time is over for which it was opened."""
+
+
 class StillComputing(Exception):
     """A service is busy with a preview, and asks to be asked again."""
 
@@ -392,7 +396,7 @@ async def _reader(request: Request, wiring: Wiring, tenant: str | None) -> Reade
     if reader.is_operator and tenant is not None:
         opened = wiring.sessions.opened(request.cookies.get(cookies.SESSION.name(wiring.settings), ""), tenant)
         if opened is None:
-            raise NotThere
+            raise NotOpened(tenant)
         return opened
     if reader.tenant != tenant:
         raise NotThere

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -33,7 +34,7 @@ def reader_id(tenant: str | None, subject: str) -> str:
 class Reader:
     """Who reads a page: the rights, and what the page says about the reader.
 
-    `opened`: an operator reads the tenant, and changes nothing.
+    `opened_until`: an operator reads the tenant until then, and changes nothing.
     """
 
     principal: Principal
@@ -45,7 +46,7 @@ class Reader:
     locale: str
     clock: str
     support_contact: str | None
-    opened: bool = False
+    opened_until: datetime | None = None
     unconfirmed: tuple[str, str] | None = None  # login and e-mail address that were changed, and do not count for sign-in yet
 
     @property
@@ -56,6 +57,11 @@ class Reader:
     @property
     def is_operator(self) -> bool:
         return self.principal.kind == OPERATOR_KIND
+
+    @property
+    def opened(self) -> bool:
+        """Tell whether this is an operator who has opened the tenant."""
+        return self.opened_until is not None
 
     def may(self, right: str) -> bool:
         return self.principal.may(right)
@@ -101,10 +107,11 @@ class Sessions:
     async def _keep(self, key: bytes, tenant: str, token: str, seconds: float, *, opened: bool) -> Reader:
         principal = await self._verifier.verify(token)
         me = (await self._services.get(token, "users", "/v1/me")).need()
-        reader = _reader(principal, token, me, opened=opened)
+        seconds -= RENEW_BEFORE_SECONDS
+        reader = _reader(principal, token, me, self._clock.now() + timedelta(seconds=seconds) if opened else None)
         while len(self._kept) >= KEPT_MAX:
             del self._kept[next(iter(self._kept))]
-        self._kept[key, tenant] = _Kept(reader, self._clock.monotonic() + seconds - RENEW_BEFORE_SECONDS)
+        self._kept[key, tenant] = _Kept(reader, self._clock.monotonic() + seconds)
         return reader
 
     def _find(self, key: bytes, tenant: str) -> Reader | None:
@@ -145,7 +152,7 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
-def _reader(principal: Principal, token: str, me: dict[str, Any], *, opened: bool) -> Reader:
+def _reader(principal: Principal, token: str, me: dict[str, Any], opened_until: datetime | None) -> Reader:
     tenant = me.get("tenant") or {}
     return Reader(
         principal=principal,
@@ -157,6 +164,6 @@ def _reader(principal: Principal, token: str, me: dict[str, Any], *, opened: boo
         locale=tenant.get("locale", "en"),
         clock=tenant.get("clock", "real"),
         support_contact=tenant.get("support_contact"),
-        opened=opened,
+        opened_until=opened_until,
         unconfirmed=(me.get("login") or "", me.get("email") or "") if me.get("is_unconfirmed") else None,
     )
