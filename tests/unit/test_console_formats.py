@@ -26,6 +26,11 @@ def test_a_moment_has_the_day_and_no_seconds_in_each_locale_of_a_tenant(language
     assert formats("en_US").moment(AT).replace("\u202f", " ") == "Mar 17, 2026, 8:07 PM"
 
 
+def test_a_time_on_a_page_without_a_tenant_says_that_it_is_in_utc() -> None:
+    assert Formats("en_GB", None, AT).moment(AT) == "17 Mar 2026, 19:07 UTC"
+    assert Formats("de", None, AT).moment(AT) == "17.03.2026, 19:07 UTC"
+
+
 def test_days_are_written_as_the_country_writes_them() -> None:
     first, last = date(2026, 3, 1), date(2026, 3, 31)
     written = {locale: (formats(locale).short_day(last), formats(locale).days(first, last)) for locale in ("en_GB", "en_US", "de")}

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -146,7 +145,7 @@ async def _asked(page: Page, chosen: Wanted) -> Asked:
 
 def _begin(page: Page, day: date) -> str:
     """Return when a day of the tenant begins."""
-    return format_instant(datetime.combine(day, time(), ZoneInfo(page.formats.time_zone)))
+    return format_instant(datetime.combine(day, time(), page.formats.zone))
 
 
 @router.get("")

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
@@ -161,7 +160,7 @@ async def _forecast(page: Page, until: date) -> Part:
     """Ask seats what happens if no command comes. It needs the right to see people, without a viewset."""
     if not page.may(USERS_READ) or page.reader.principal.departments is not None:
         return page.no_part()
-    at = datetime.combine(until + timedelta(days=1), time(), ZoneInfo(page.formats.time_zone))
+    at = datetime.combine(until + timedelta(days=1), time(), page.formats.zone)
     return await page.get("seats", "forecast", at=format_instant(at), seconds=COMPUTED_SECONDS_MAX)
 
 

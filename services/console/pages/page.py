@@ -118,7 +118,7 @@ class Page:
         reader = self._reader
         return Formats(
             locale_of(self.language, reader.locale if reader else "", self.request.headers.get("accept-language", "")),
-            reader.time_zone if reader and reader.tenant else "UTC",
+            reader.time_zone if reader and reader.tenant else None,
             self.now,
         )
 

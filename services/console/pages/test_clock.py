@@ -2,7 +2,6 @@
 
 from datetime import datetime, time, timedelta
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Response
 
@@ -43,7 +42,7 @@ async def _shown(page: Page, status: int = 200, refused: Refusal | None = None) 
 
 def _renewal(page: Page, day: str) -> str | None:
     """Return when the next period begins: at midnight of the tenant. None if that has passed, as for a subscription that has ended."""
-    begin = datetime.combine(datetime.fromisoformat(day).date(), time(), ZoneInfo(page.formats.time_zone))
+    begin = datetime.combine(datetime.fromisoformat(day).date(), time(), page.formats.zone)
     return format_instant(begin) if begin > page.now else None
 
 

@@ -1,4 +1,5 @@
-"""Numbers, amounts and dates as the reader's language and the tenant's country write them, in the tenant's time zone."""
+"""Numbers, amounts and dates as the reader's language and the tenant's country write them, in the tenant's time zone. Pages without a
+tenant, such as those of the operator, have times in UTC, and say so."""
 
 import math
 from dataclasses import dataclass
@@ -11,22 +12,28 @@ from babel.dates import format_date, format_interval, format_skeleton, format_ti
 from shared.money import format_amount, format_count, format_number, format_percent
 
 SECONDS_OF_A_DAY = 86_400
+UTC_NAME = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """`locale`: language and country, for example `de_CH`. `now`: the tenant's time, which a test clock may have moved."""
+    """`locale`: language and country, for example `de_CH`. `time_zone`: the tenant's; None on a page without a tenant. `now`: the tenant's
+    time, which a test clock may have moved."""
 
     locale: str
-    time_zone: str
+    time_zone: str | None
     now: datetime
 
     @property
     def today(self) -> date:
         return self.local(self.now).date()
 
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone or UTC_NAME)
+
     def local(self, at: datetime) -> datetime:
-        return at.astimezone(ZoneInfo(self.time_zone))
+        return at.astimezone(self.zone)
 
     def money(self, amount_minor: int, currency: str) -> str:
         return format_amount(amount_minor, currency, self.locale)
@@ -54,12 +61,13 @@ class Formats:
         return str(format_interval(self._day(first), self._day(last), "yMMMd", locale=self.locale))
 
     def moment(self, at: datetime | str) -> str:
-        """Return `1 Mar 2026, 09:00`."""
+        """Return `1 Mar 2026, 09:00`, or `1 Mar 2026, 09:00 UTC` on a page without a tenant."""
         together = str(get_datetime_format("medium", locale=self.locale))
         return together.replace("{0}", self.clock(at)).replace("{1}", self.day(as_moment(at)))
 
     def clock(self, at: datetime | str) -> str:
-        return str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
+        found = str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
+        return found if self.time_zone else f"{found} {UTC_NAME}"
 
     def span(self, length: timedelta) -> str:
         """Return `3 minutes`."""
