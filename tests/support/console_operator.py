@@ -25,7 +25,7 @@ def letter(number: int, **more: Any) -> dict[str, Any]:
     """Return a dead letter as a service shows it."""
     found = {
         "id": number, "group": "users", "topic": "hr.events.v1", "partition": 2, "offset": 4711, "records": 1, "tenant": "acme",
-        "type": "seatpool.hr.v1.person_hired", "source": "hr/acme", "message_id": "m1", "reason": "invalid",
+        "type": "seatpool.hr.v1.person_hired", "source": "hr/acme", "message_id": "m1", "reason": "body",
         "detail": "body.email: not an e-mail address", "blocks": False, "status": "open", "attempts": 0,
         "created_at": "2026-03-05T08:00:00.000Z", "done_at": None, "discarded_at": None, "discarded_by": None, "discard_reason": None,
         "genuine": False, "note": None, "headers": [["ce_source", "hr/acme"], ["ce_id", "m1"]], "waiting_behind": 0,
@@ -82,9 +82,9 @@ class OperatorRest:
     )
     letters: dict[str, list[dict[str, Any]]] = field(
         default_factory=lambda: {
-            "users": [letter(17), letter(18, type=None, reason="undecodable", detail="no JSON", tenant=None, value_base64="AAH/")],
+            "users": [letter(17), letter(18, type=None, reason="envelope", detail="no JSON", tenant=None, value_base64="AAH/")],
             "invoicing": [],
-            "notifier": [letter(10**15 + 1, group="seats", topic="seats.commands.v1", note="answered", reason="rejected")],
+            "notifier": [letter(10**15 + 1, group="seats", topic="seats.commands.v1", note="answered", reason="invalid_value")],
         }
     )
     statuses: dict[str, dict[str, Any]] = field(

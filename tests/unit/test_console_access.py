@@ -39,7 +39,8 @@ async def test_T24_roles_are_listed_with_what_they_allow_and_who_holds_them(benc
     assert "Owner Ann Müller everything" in text
     assert "Auditor of your own Zora Schmid see licences, plan and invoices, read the action log" in text
     assert "Reporting since 5 Mar 2026 client-1" in text
-    assert "okta stopped: 12 people would lose access 498 5 Mar 2026, 09:00 409 uniqueness" in text
+    assert "okta stopped: 12 people would lose access 498 5 Mar 2026, 09:00 A value, such as the login, belongs to somebody" in text
+    assert "(409 uniqueness)" in text, "the code by which the identity provider shows it"
     assert "20 Mar 2026 , 15 days left" in text
     assert "entra 0 none yet no error no token" in text
     german = words(await bench.signed_in().get(ACCESS, accept_language="de"))

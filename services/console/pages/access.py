@@ -10,6 +10,7 @@ from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
+from services.console.rendering.technical_texts import scim_error_text
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS, USERS_READ
@@ -74,6 +75,7 @@ async def show_access(page: Managing) -> Response:
         clients=clients,
         connections=connections,
         provider=provider,
+        scim_error=lambda error: scim_error_text(error, page.gettext),
         rights=RIGHTS,
         named_max=NAMED_MAX,
     )

@@ -12,6 +12,7 @@ from services.console.pages.operator import OperatorPage
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
 from services.console.rendering.navigation import N_
+from services.console.rendering.technical_texts import reason_text
 from services.console.rest.problems import Refusal
 
 router = APIRouter(route_class=PageRoute, prefix="/operator/dead-letters", include_in_schema=False)
@@ -58,6 +59,7 @@ async def list_letters(
         services=SERVICES,
         statuses=STATUSES,
         tones=TONES,
+        reason_of=lambda reason: reason_text(reason, page.gettext),
         chosen={"service": service, "status": status, "tenant": tenant.strip()},
         cursor=at,
     )
@@ -84,6 +86,7 @@ async def _show(page: Page, service: str, letter: int, form: Form | None, status
         can_act=found["status"] == "open" and found["group"] != ANSWERED_GROUP,
         statuses=STATUSES,
         tones=TONES,
+        reason_of=lambda reason: reason_text(reason, page.gettext),
         form=form,
     )
 
@@ -124,7 +127,7 @@ async def retry_letter(page: OperatorPage, service: Service, letter: Letter) -> 
         page.form.refuse(refusal.problem)
         return await _show(page, service, letter, page.form, 409)
     if answer["status"] != "done":
-        text = page.gettext("It failed again: %(reason)s. %(detail)s", reason=answer["reason"], detail=answer["detail"][:300])
+        text = page.gettext("It failed again: %(reason)s", reason=reason_text(answer["reason"], page.gettext))
         return page.redirect(url, text, "bad")
     return page.redirect(url, page.gettext("The message was processed. What waited behind it is processed now."))
 

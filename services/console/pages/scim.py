@@ -11,6 +11,7 @@ from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
+from services.console.rendering.technical_texts import scim_error_text
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.schemas.rights import ROLES_MANAGE
@@ -58,7 +59,15 @@ async def _connection(page: Page, connection: str) -> Mapping[str, Any]:
 
 
 def _shown(page: Page, connection: Mapping[str, Any], form: Form, status: int = 200) -> Response:
-    return page.render("access_scim.html", status, connection=connection, form=form, days=DAYS, base_url=_base_url(page))
+    return page.render(
+        "access_scim.html",
+        status,
+        connection=connection,
+        form=form,
+        days=DAYS,
+        base_url=_base_url(page),
+        scim_error=lambda error: scim_error_text(error, page.gettext),
+    )
 
 
 def _base_url(page: Page) -> str:
