@@ -155,6 +155,34 @@ async def test_a_module_is_added_by_a_quote_that_is_approved(bench: ConsoleBench
     assert "The licences were added and can be used now." in done
 
 
+async def test_a_module_is_added_with_no_fewer_licences_than_the_plan_allows(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    bench.company.contract.plans[0]["limits"] = [{"module": "time", "minimum": 5, "maximum": None}]
+    asked = await browser.get(f"{PLAN}/modules/add")
+    assert ("CHF 8.00 · at least 5" in words(asked), 'name="licences" type="text" value="5"' in asked.text) == (True, True)
+    few = await browser.post(f"{PLAN}/modules/add", module="time", licences="4")
+    assert (few.status_code, "Enter a whole number from 5 to 10" in words(few)) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "plan/change",
+        "plan/end",
+        "plan/modules/add",
+        "licences/lab/buy",
+        "licences/lab/next-period",
+        "settings/policies/lab",
+        "settings/charging",
+    ],
+)
+async def test_a_form_about_a_subscription_that_has_ended_says_so(bench: ConsoleBench, path: str) -> None:
+    bench.company.status = "ended"
+    page = await bench.signed_in().get(f"/tenants/acme/{path}")
+    assert (page.status_code, "The subscription has ended, so nothing can be changed." in words(page)) == (409, True)
+    assert "<form" not in page.text[page.text.index("<main") :]
+
+
 async def test_A9_a_company_that_buys_by_request_is_led_to_a_request(bench: ConsoleBench) -> None:
     bench.company.contract.by_request = True
     page = await bench.signed_in().get(PLAN)

@@ -1,6 +1,8 @@
 """Add a module to the subscription: the number, then the quote as for every purchase (B1, T8)."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
@@ -8,7 +10,7 @@ from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import plan_named
+from services.console.pages.plan import need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from shared.schemas.policies import LICENCES_MAX
@@ -19,39 +21,61 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/plan/modules
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 
 
-async def _ask(page: Page, form: Form, status: int = 200) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """The modules that the plan sells beside those of the subscription, with the licences that the plan allows of each."""
+
+    subscription: Mapping[str, Any]
+    sold: Sequence[Mapping[str, Any]]
+    names: Mapping[str, str]
+
+    def range_of(self, module: str) -> tuple[int, int]:
+        """Return the fewest and the most licences of a module; of an unknown one, the widest range."""
+        found: Mapping[str, Any] = next((each for each in self.sold if each["module"] == module), {})
+        return found.get("least", 1), found.get("most") or LICENCES_MAX
+
+
+async def _offer(page: Page) -> _Offer:
     subscription, plans, modules = await page.together(
         page.get("invoicing", "subscription"),
         page.get("invoicing", "/v1/plans", limit=LISTED_MAX),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
+    need_running(found)
     has = {each["module"] for each in found["modules"]}
-    sold = [each for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
-    return page.render(
-        "plan_add_module.html", status, subscription=found, sold=in_order(sold, modules), names=module_names(modules), form=form
-    )
+    limits = {each["module"]: {"least": each["minimum"], "most": each["maximum"]} for each in plan["limits"]} if plan else {}
+    prices = [each for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
+    sold = [each | limits.get(each["module"], {"least": 1, "most": None}) for each in in_order(prices, modules)]
+    return _Offer(found, sold, module_names(modules))
+
+
+def _show(page: Page, offer: _Offer, form: Form, status: int = 200) -> Response:
+    return page.render("plan_add_module.html", status, subscription=offer.subscription, sold=offer.sold, names=offer.names, form=form)
 
 
 @router.get("/add")
 async def ask_module(page: Buying) -> Response:
     """Ask which module, and how many licences."""
-    return await _ask(page, Form.of(licences=1))
+    offer = await _offer(page)
+    return _show(page, offer, Form.of(licences=min((each["least"] for each in offer.sold), default=1)))
 
 
 @router.post("/add")
 async def quote_module(page: Buying) -> Response:
     """Ask for the quote and lead to it. Nothing is bought yet."""
-    form = page.form
-    error = page.gettext("Enter a whole number from 1 to %(most)s.", most=page.formats.number(LICENCES_MAX))
-    licences = form.integer("licences", error, least=1, most=LICENCES_MAX)
+    form, offer = page.form, await _offer(page)
+    least, most = offer.range_of(form["module"])
+    numbers = {"least": page.formats.number(least), "most": page.formats.number(most)}
+    error = page.gettext("Enter a whole number from %(least)s to %(most)s.", **numbers)
+    licences = form.integer("licences", error, least=least, most=most)
     form.text("module", page.gettext("Choose a module."))
     if not form.ok:
-        return await _ask(page, form, 422)
+        return _show(page, offer, form, 422)
     try:
         body = {"module": form["module"], "licences": licences}
         quote = await page.send("POST", "invoicing", "subscription/modules", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return await _ask(page, form, 422)
+        return _show(page, offer, form, 422)
     return page.redirect(page.url(f"orders/quotes/{quote['quote']}"))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.plan import need_running
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -21,8 +22,9 @@ OUTDATED: Final = ("quote-expired", "quote-outdated", "quote-replaced", "discoun
 
 
 async def module_of(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return the licences, and the module of the address. Raises NotThere."""
+    """Return the licences, and the module of the address. Raises NotThere, and Refusal if the subscription has ended."""
     licences = (await page.get("invoicing", "licences")).need()
+    need_running(licences)
     found = next((each for each in licences["modules"] if each["module"] == module), None)
     if found is None:
         raise NotThere

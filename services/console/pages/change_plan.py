@@ -10,7 +10,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import plan_named
+from services.console.pages.plan import need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -32,6 +32,7 @@ async def _ask(page: Page, form: Form | None, status: int = 200) -> Response:
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     found = subscription.need()
+    need_running(found)
     offered = [
         (plan, term, in_order((price for price in plan["prices"] if price["term"] == term), modules))
         for plan in plans.need()["items"]

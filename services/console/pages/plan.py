@@ -1,5 +1,6 @@
 """Plan and subscription: plan, term, prices, discounts, what is scheduled, and the end (M2, M3, T14)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
@@ -9,7 +10,7 @@ from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
-from services.console.rest.problems import Refusal
+from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ
 
@@ -18,6 +19,12 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/plan", inclu
 Reading = Annotated[Page, Depends(needs(ACCOUNT_READ))]
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 REASON_MAX: Final = 200
+
+
+def need_running(subscription: Mapping[str, Any]) -> None:
+    """Raise Refusal if the subscription has ended: whatever a form about it asks for would be refused."""
+    if subscription["status"] == "ended":
+        raise Refusal(Problem("subscription-ended", 409, ""))
 
 
 def plan_named(plans: Part, plan: str) -> Any:
@@ -73,6 +80,7 @@ async def _show_end(page: Page, form: Form | None, status: int = 200) -> Respons
         page.get("invoicing", "invoices/upcoming", if_ended="true"),
         page.get("invoicing", "balance"),
     )
+    need_running(subscription.need())
     names = {each["module"]: each["name"] for each in licences.value["modules"]} if licences.ok else {}
     return page.render(
         "plan_end.html",
