@@ -18,6 +18,10 @@ PERSON = {
 }  # fmt: skip
 COMPANY = {"name": "Alpenrose", "locale": "de-CH", "contact_email": "it@acme.example", "erase_after_months": "24"}
 PROFILE: dict[str, Any] = {"step": "save", "name": "Everybody", "modules": ["projects"]}
+PROVIDER: dict[str, Any] = {
+    "issuer": "https://login.acme.example", "client_id": "c1", "match_claims": ["email"], "trust_email": False, "required": True,
+    "emergency_links": True, "has_secret": True, "entered_by": "u2", "entered_at": "2026-03-05T09:00:00.000Z",
+}  # fmt: skip
 CONNECTION = {"on_full": "refuse", "deactivation": "suspends"}
 
 
@@ -81,6 +85,42 @@ async def test_policies_that_somebody_else_has_changed_keep_the_input_and_are_sa
     done = await browser.post(url, **fields(stale))
     assert "The policies of Lab were changed." in words(done)
     assert bench.company.settings.sent == [{"modules": {"lab": {"flag_cap": 5, "warn_at": "80%"}}}]
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "shown"),
+    [
+        ("/settings/billing", {"company": "Alpenrose GmbH"}, "Purchase order PO 18"),
+        ("/settings/charging", {"charge_when": "now"}, "Licences are given back"),
+        (
+            "/access/identity-provider",
+            {"issuer": PROVIDER["issuer"], "client_id": "other", "client_secret": "s"},
+            "Client id somebody-else",
+        ),
+        ("/profiles/department?department=Sales+%3Cb%3E", {"profile": "", "step": "save"}, "Profile Staff"),
+    ],
+)
+async def test_a_whole_setting_that_somebody_else_has_changed_is_not_overwritten(
+    bench: ConsoleBench, path: str, given: dict[str, Any], shown: str
+) -> None:
+    """The input is kept, the present values are shown, and the form can be sent again."""
+    browser, url, company = bench.signed_in(), OWN + path, bench.company
+    form = fields(await browser.get(url)) | given
+    assert company.settings.billing is not None
+    company.settings.billing["purchase_order"] = "PO 18"
+    company.contract.credit_when = "now"
+    company.access.provider = {"draft": None, "effective": PROVIDER | {"client_id": "somebody-else"}}
+    company.people.departments["Sales <b>"] = "staff"
+    before = len([each for each in company.requests if each.method in ("PUT", "PATCH")])
+    stale = await browser.post(url, **form)
+    assert (stale.status_code, shown in words(stale).partition("Stored now")[2]) == (409, True)
+    changes = [each for each in company.requests if each.method in ("PUT", "PATCH")]
+    assert len(changes) == before
+    again = fields(stale)
+    assert {name: again[name] for name in given if name not in ("step", "client_secret")} == {
+        name: value for name, value in given.items() if name not in ("step", "client_secret")
+    }
+    assert (await browser.post(url, **again | given)).status_code == 200
 
 
 async def test_a_new_profile_does_not_replace_one_with_the_same_id(bench: ConsoleBench) -> None:

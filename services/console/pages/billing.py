@@ -1,13 +1,15 @@
 """Billing details: whom the vendor invoices, in which format, and with which tax."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, mark_of
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import languages
+from services.console.rendering.field_texts import label_of
 from services.console.rest.problems import Refusal
 from shared.schemas.rights import ACCOUNT_BUY
 from shared.translations import N_
@@ -19,6 +21,7 @@ TEXTS: Final = (
     "company", "street", "postcode", "city", "country", "vat_id", "organisation_number", "email", "document_format", "buyer_reference",
     "purchase_order", "electronic_address",
 )  # fmt: skip
+COPY: Final = "copy_to_administrators"
 MAY_BE_NULL: Final = ("vat_id", "organisation_number")
 NEEDED: Final = ("company", "street", "city", "country", "email")
 FORMATS: Final = {
@@ -39,25 +42,44 @@ def _shown(page: Page, form: Form, status: int = 200) -> Response:
     )
 
 
+async def _known(page: Page) -> Mapping[str, Any] | None:
+    """Return the present details; None if there are none yet."""
+    part = await page.get("invoicing", "billing-details")
+    return None if part.missing else {name: part.need()[name] for name in (*TEXTS, COPY)}
+
+
+def _form(known: Mapping[str, Any] | None) -> Form:
+    values: Mapping[str, Any] = {"document_format": "factur_x", COPY: True} if known is None else known
+    return Form.of(**{**values, COPY: "yes" if values[COPY] else None}, seen=mark_of(known))
+
+
+def _present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str, str]]:
+    """Return the label and the present value of each field."""
+    found = known or {}
+    texts = {name: str(found.get(name) or "–") for name in TEXTS}
+    texts["country"] = dict(languages.names_of_countries(page.language)).get(texts["country"], texts["country"])
+    texts["document_format"] = page.gettext(FORMATS.get(texts["document_format"], texts["document_format"]))
+    texts[COPY] = page.gettext("yes") if found.get(COPY) else page.gettext("no")
+    return {name: (label_of(name, page.gettext), text) for name, text in texts.items()}
+
+
 @router.get("")
 async def ask_details(page: Buying) -> Response:
     """Ask for the billing details."""
-    part = await page.get("invoicing", "billing-details")
-    if part.missing:
-        return _shown(page, Form.of(document_format="factur_x", copy_to_administrators="yes"))
-    found = part.need()
-    known = {name: found[name] for name in TEXTS} | {"copy_to_administrators": "yes" if found["copy_to_administrators"] else None}
-    return _shown(page, Form.of(**known))
+    return _shown(page, _form(await _known(page)))
 
 
 @router.post("")
 async def change_details(page: Buying) -> Response:
-    """Change the billing details. What invoicing does not accept stands beside its field."""
-    form = page.form
+    """Change the billing details, if nobody else has changed them since they were shown. What invoicing does not accept stands beside its
+    field."""
+    form, known = page.form, await _known(page)
+    if form.is_outdated(_form(known), _present(page, known)):
+        return _shown(page, form, 409)
     for name in NEEDED:
         form.text(name, page.gettext("Enter a value."), most=500)
     body: dict[str, Any] = {name: form[name] or (None if name in MAY_BE_NULL else "") for name in TEXTS}
-    body["copy_to_administrators"] = form["copy_to_administrators"] == "yes"
+    body[COPY] = form[COPY] == "yes"
     if form.ok:
         try:
             await page.send("PUT", "invoicing", "billing-details", body)

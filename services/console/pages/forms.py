@@ -6,12 +6,14 @@ if form.ok: …
 return page.render("buy.html", form=form)      # the macros show each value, and each error beside its field
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from babel.numbers import NumberFormatError, parse_decimal
 from starlette.datastructures import UploadFile
 
@@ -54,6 +56,11 @@ def minor_of(text: str, currency: str, locale: str) -> int | None:
             return None
     units = minor_units(currency)
     return int(amount.scaleb(units)) if -int(amount.as_tuple().exponent) <= units else None
+
+
+def mark_of(values: Mapping[str, Any] | None) -> str:
+    """Return a mark of present values, by which a form sees that somebody else has changed them since it was shown."""
+    return hashlib.sha256(orjson.dumps(values and dict(values), option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
 
 
 class Form:
@@ -119,6 +126,15 @@ class Form:
             self.errors[name] = error
             return 0
         return amount
+
+    def is_outdated(self, present: "Form", texts: Mapping[str, tuple[str, str]]) -> bool:
+        """Tell whether somebody else has changed what the form is about since it was shown: the field `seen` of both differs. The form can
+        then be sent again, as `go_on_from` says."""
+        if self["seen"] == present["seen"]:
+            return False
+        self.problem = Problem("precondition-failed", 412, "")
+        self.go_on_from(present, "seen", texts)
+        return True
 
     def go_on_from(self, present: "Form", mark: str, texts: Mapping[str, tuple[str, str]]) -> None:
         """Let the form be sent again after somebody else has changed what it is about: the input stays, the field `mark` takes its present

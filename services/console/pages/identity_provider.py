@@ -1,5 +1,6 @@
 """The identity provider of the company (OpenID Connect): it is entered, tested by a sign-in of the same person, and then used."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -7,9 +8,10 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages import cookies
 from services.console.pages.confirm import Question, ask
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, mark_of
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
+from services.console.rendering.field_texts import label_of
 from services.console.rest.problems import Refusal
 from services.console.sign_in.seals import FLOW
 from shared.schemas.rights import ROLES_MANAGE
@@ -23,11 +25,7 @@ FLAGS: Final = ("trust_email", "required", "emergency_links")
 
 async def _shown(page: Page, status: int = 200, form: Form | None = None, refused: Refusal | None = None) -> Response:
     found = (await page.get("users", "identity-provider")).need()
-    known = found["draft"] or found["effective"]
-    if form is None:
-        given = {name: known[name] for name in ("issuer", "client_id")} if known else {}
-        flags = {name: "yes" if known[name] else None for name in FLAGS} if known else {"required": "yes", "emergency_links": "yes"}
-        form = Form.of(claims=", ".join(known["match_claims"]) if known else "preferred_username, email", **given, **flags)
+    form = form or _form(found)
     return page.render(
         "access_provider.html",
         status,
@@ -39,6 +37,27 @@ async def _shown(page: Page, status: int = 200, form: Form | None = None, refuse
     )
 
 
+def _known(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    known: Mapping[str, Any] | None = found["draft"] or found["effective"]
+    return known
+
+
+def _form(found: Mapping[str, Any]) -> Form:
+    known = _known(found)
+    given = {name: known[name] for name in ("issuer", "client_id")} if known else {}
+    flags = {name: "yes" if known[name] else None for name in FLAGS} if known else {"required": "yes", "emergency_links": "yes"}
+    claims = ", ".join(known["match_claims"]) if known else "preferred_username, email"
+    return Form.of(claims=claims, **given, **flags, seen=mark_of(known))
+
+
+def _present(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the label and the present value of each field but the secret."""
+    known = _known(found) or {}
+    texts = {name: known.get(name, "–") for name in ("issuer", "client_id")} | {"claims": ", ".join(known.get("match_claims", ())) or "–"}
+    texts |= {name: page.gettext("yes") if known.get(name) else page.gettext("no") for name in FLAGS}
+    return {name: (label_of(name, page.gettext), text) for name, text in texts.items()}
+
+
 @router.get("")
 async def show_provider(page: Managing) -> Response:
     """Show the identity provider in use and the one that waits for its test."""
@@ -47,8 +66,10 @@ async def show_provider(page: Managing) -> Response:
 
 @router.post("")
 async def enter_provider(page: Managing) -> Response:
-    """Enter an identity provider. It is used after its test."""
-    form = page.form
+    """Enter an identity provider, if nobody else has entered one since the form was shown. It is used after its test."""
+    form, found = page.form, (await page.get("users", "identity-provider")).need()
+    if form.is_outdated(_form(found), _present(page, found)):
+        return await _shown(page, 409, form)
     body: dict[str, Any] = {name: form[name] for name in ("issuer", "client_id")}
     body |= {name: form[name] == "yes" for name in FLAGS}
     body["match_claims"] = [each.strip() for each in form["claims"].split(",") if each.strip()]

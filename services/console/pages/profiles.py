@@ -134,7 +134,13 @@ async def ask_department(page: Managing, department: Chosen = "") -> Response:
     mapping = (await page.get("users", "department-mapping")).need()
     if department and department not in mapping:
         raise NotThere
-    return await _show_department(page, Form.of(department=department, profile=mapping.get(department) or "", known=department))
+    return await _show_department(page, _department_form(department, mapping))
+
+
+def _department_form(department: str, mapping: Mapping[str, str | None]) -> Form:
+    """Return the form of a department; of one that nobody has mapped yet, `department` is empty."""
+    profile = mapping.get(department) or ""
+    return Form.of(department=department, profile=profile, known=department, seen=profile)
 
 
 @router.post("/department")
@@ -144,7 +150,12 @@ async def save_department(page: Managing) -> Response:
     department = form.text("department", page.gettext("Enter a department of at most 500 characters."), most=500)
     if not form.ok:
         return await _show_department(page, form, status=422)
-    mapping = dict((await page.get("users", "department-mapping")).need())
+    found, profiles = await page.together(page.get("users", "department-mapping"), page.get("users", "profiles", limit=LISTED_MAX))
+    mapping, names = dict(found.need()), {each["profile"]: each["name"] for each in profiles.need()["items"]}
+    present = _department_form(department, mapping)
+    shown = names.get(present["profile"], present["profile"]) or page.gettext("no profile")
+    if form.is_outdated(present, {"profile": (page.gettext("Profile"), shown)}):
+        return await _show_department(page, form, status=409)
     mapping[department] = form["profile"] or None
     try:
         if form["step"] == "save":

@@ -1,16 +1,15 @@
 """Settings of purchases: the monthly budget, and which purchases a second person approves."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, mark_of
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering.purchase_texts import SECOND_APPROVER, PurchaseTexts
-from services.console.rest.problems import Problem, Refusal
+from services.console.rest.problems import Refusal
 from shared.schemas.rights import SETTINGS_MANAGE
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/settings/purchases", include_in_schema=False)
@@ -28,15 +27,11 @@ async def _present(page: Page) -> tuple[Mapping[str, Any], str]:
     return settings.need(), subscription.need()["currency"]
 
 
-def _seen(found: Mapping[str, Any]) -> str:
-    """Return a mark of the present values, by which a form sees that somebody else has changed them."""
-    return hashlib.sha256(f"{found['second_approver']} {found['monthly_budget_minor']}".encode()).hexdigest()[:20]
-
-
 def _form_of(page: Page, found: Mapping[str, Any], currency: str) -> Form:
     budget = found["monthly_budget_minor"]
+    seen = mark_of({name: found[name] for name in ("second_approver", "monthly_budget_minor")})
     shown = "" if budget is None else page.formats.amount(budget, currency)
-    return Form.of(second_approver=found["second_approver"], budget=shown, seen=_seen(found))
+    return Form.of(second_approver=found["second_approver"], budget=shown, seen=seen)
 
 
 def _present_texts(page: Page, found: Mapping[str, Any], currency: str) -> dict[str, tuple[str, str]]:
@@ -64,9 +59,7 @@ async def ask_rules(page: Managing) -> Response:
 async def change_rules(page: Managing) -> Response:
     """Change the rules, if nobody else has changed them since they were shown."""
     (found, currency), form = await _present(page), page.form
-    if form["seen"] != _seen(found):
-        form.problem = Problem("precondition-failed", 412, "")
-        form.go_on_from(_form_of(page, found, currency), "seen", _present_texts(page, found, currency))
+    if form.is_outdated(_form_of(page, found, currency), _present_texts(page, found, currency)):
         return _shown(page, currency, form, 409)
     budget = None
     if form["budget"]:

@@ -12,7 +12,7 @@ from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
-from services.console.rest.problems import Problem, Refusal
+from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.schemas.rights import ROLES_MANAGE, USERS_READ
 
@@ -70,10 +70,10 @@ def _mark(found: Mapping[str, Any]) -> str:
 async def _show(page: Page, connection: str, found: Mapping[str, Any], form: Form, preview: Any = None, status: int = 200) -> Response:
     profiles, roles = await _names(page)
     nothing = ("", page.gettext("nothing"))
-    if form.problem is not None and form.problem.is_stale:
-        present = {"profile": (profiles or {}).get(found["profile"], found["profile"]), "role": roles.get(found["role"], found["role"])}
-        labels = {"profile": page.gettext("Profile"), "role": page.gettext("Role")}
-        form.go_on_from(_form(found), "seen", {name: (labels[name], present[name] or nothing[1]) for name in labels})
+    present = {"profile": (profiles or {}).get(found["profile"], found["profile"]), "role": roles.get(found["role"], found["role"])}
+    labels = {"profile": page.gettext("Profile"), "role": page.gettext("Role")}
+    if form.is_outdated(_form(found), {name: (labels[name], present[name] or nothing[1]) for name in labels}):
+        preview, status = None, 409
     modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     return page.render(
         "access_scim_group.html",
@@ -110,8 +110,7 @@ async def save_mapping(page: Managing, connection: str, group: str) -> Response:
     body = {"profile": form["profile"] or None, "role": form["role"] or None}
     path = f"scim-connections/{url_part(connection)}/groups/{url_part(group)}"
     if form["seen"] != _mark(found):
-        form.problem = Problem("precondition-failed", 412, "")
-        return await _show(page, connection, found, form, status=422)
+        return await _show(page, connection, found, form)
     try:
         if form["step"] == "save":
             await page.send("PUT", "users", path, body)

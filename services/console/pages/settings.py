@@ -1,21 +1,21 @@
 """Settings: the policies in plain words, the company, billing details, the own e-mails, and the test clock (M8, M9, M12, E8)."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-import orjson
 from babel import Locale, UnknownLocaleError
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, mark_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotAllowed, NotThere, Page, needs
+from services.console.pages.plan import need_running
 from services.console.pages.route import PageRoute
 from services.console.rendering import languages, policy_texts
+from services.console.rendering.field_texts import label_of
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
 from services.console.rendering.purchase_texts import PurchaseTexts
-from services.console.rest.problems import Problem, Refusal
+from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.policies import LICENCES_MAX
 from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ, SETTINGS_MANAGE, USERS_READ
@@ -86,15 +86,11 @@ def _language_name(page: Page, locale: str) -> str:
 async def _pool(page: Page, module: str) -> tuple[Mapping[str, Any], str]:
     """Return a module of the subscription, and its name. Raises NotThere."""
     subscription, modules = await page.together(page.get("invoicing", "subscription"), page.get("invoicing", "/v1/modules", limit=200))
-    found = next((each for each in subscription.need()["modules"] if each["module"] == module), None)
+    need_running(subscription.need())
+    found = next((each for each in subscription.value["modules"] if each["module"] == module), None)
     if found is None:
         raise NotThere
     return found, module_names(modules).get(module, module)
-
-
-def _seen(policies: Mapping[str, Any]) -> str:
-    """Return a mark of the present values, by which a form sees that somebody else has changed them."""
-    return hashlib.sha256(orjson.dumps(dict(policies), option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
 
 
 def _policy_page(page: Page, pool: Mapping[str, Any], name: str, form: Form, status: int = 200) -> Response:
@@ -120,7 +116,7 @@ def _policy_form(policies: Mapping[str, Any]) -> Form:
     number, unit = split_duration(policies.get("grace", "P7D"))
     warn = policies.get("warn_at")
     return Form.of(
-        seen=_seen(policies),
+        seen=mark_of(policies),
         over_limit=policies.get("over_limit", "flag"),
         grace=number,
         grace_unit=unit,
@@ -145,10 +141,8 @@ async def ask_policies(page: Managing, module: str) -> Response:
 async def change_policies(page: Managing, module: str) -> Response:
     """Change the policies that differ from the present ones."""
     (pool, name), form = await _pool(page, module), page.form
-    if form["seen"] != _seen(pool["policies"]):
-        form.problem = Problem("precondition-failed", 412, "")
-        present = _present_policies(page, pool)
-        form.go_on_from(_policy_form(pool["policies"]), "seen", {field: text for field, text in present.items() if field in form})
+    present = {field: text for field, text in _present_policies(page, pool).items() if field in form}
+    if form.is_outdated(_policy_form(pool["policies"]), present):
         return _policy_page(page, pool, name, form, 409)
     wanted = _wanted_policies(page, form)
     changed = {key: value for key, value in wanted.items() if value != pool["policies"].get(key)}
@@ -208,20 +202,39 @@ def _wanted_policies(page: Page, form: Form) -> dict[str, Any]:
     return found
 
 
+async def _charging(page: Page) -> Mapping[str, Any]:
+    found = (await page.get("invoicing", "subscription")).need()
+    need_running(found)
+    return {name: found[name] for name in (*OF_SUBSCRIPTION, "zero_invoices")}
+
+
+def _charging_form(found: Mapping[str, Any]) -> Form:
+    return Form.of(**{**found, "zero_invoices": "yes" if found["zero_invoices"] else None}, seen=mark_of(found))
+
+
+def _present_charging(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    texts = {name: page.gettext(known.get(found[name], found[name])) for name, known in OF_SUBSCRIPTION.items()}
+    texts["zero_invoices"] = page.gettext("yes") if found["zero_invoices"] else page.gettext("no")
+    return {name: (label_of(name, page.gettext), text) for name, text in texts.items()}
+
+
+def _charging_page(page: Page, form: Form, status: int = 200) -> Response:
+    return page.render("settings_charging.html", status, form=form, texts=policy_texts, may_buy=page.may(ACCOUNT_BUY))
+
+
 @router.get("/charging")
 async def ask_charging(page: Managing) -> Response:
     """Ask when changes are charged and credited."""
-    found = (await page.get("invoicing", "subscription")).need()
-    form = Form.of(
-        charge_when=found["charge_when"], credit_when=found["credit_when"], zero_invoices="yes" if found["zero_invoices"] else None
-    )
-    return page.render("settings_charging.html", form=form, texts=policy_texts, may_buy=page.may(ACCOUNT_BUY))
+    return _charging_page(page, _charging_form(await _charging(page)))
 
 
 @router.post("/charging")
 async def change_charging(page: Managing) -> Response:
-    """Change when changes are charged and credited."""
-    form = page.form
+    """Change when changes are charged and credited, if nobody else has changed it since it was shown."""
+    form, found = page.form, await _charging(page)
+    present = {field: text for field, text in _present_charging(page, found).items() if page.may(ACCOUNT_BUY) or field == "zero_invoices"}
+    if form.is_outdated(_charging_form(found), present):
+        return _charging_page(page, form, 409)
     body: dict[str, Any] = {"zero_invoices": form["zero_invoices"] == "yes"}
     if page.may(ACCOUNT_BUY):
         body |= {name: form[name] for name in OF_SUBSCRIPTION}
@@ -229,7 +242,7 @@ async def change_charging(page: Managing) -> Response:
         await page.send("PATCH", "invoicing", "subscription/policies", body, wait_seconds=3)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return page.render("settings_charging.html", 422, form=form, texts=policy_texts, may_buy=page.may(ACCOUNT_BUY))
+        return _charging_page(page, form, 422)
     return page.redirect(page.url("settings#charging"), page.gettext("The settings were changed."))
 
 
