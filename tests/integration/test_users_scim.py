@@ -594,6 +594,11 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
         ("GET", "/Users?count=x", None, 400, "invalidValue"),
         ("GET", '/Groups?filter=meta.created gt "2020-01-01T00:00:00Z"', None, 400, "invalidFilter"),
         ("GET", '/Users?filter=userName eq "%00"', None, 400, None),
+        ("GET", "/Users?filter=" + " or ".join(["title pr"] * 500), None, 400, "invalidFilter"),
+        ("POST", "/Users/.search", {"attributes": ["userName"] * 101}, 400, "invalidValue"),
+        ("GET", f"{path}?attributes={'title,' * 100}", None, 400, "invalidValue"),
+        ("PATCH", path, {"schemas": [PATCH], "Operations": [{"op": "remove", "path": "title"}] * 1001}, 413, None),
+        ("POST", "/Bulk", {"Operations": [{"method": "PATCH", "data": {"Operations": [{}] * 1001}}]}, 413, None),
         ("GET", "/Users?sortBy=userName", None, 501, None),
         ("GET", "/Me", None, 501, None),
         ("GET", "/Nothing", None, 404, None),
@@ -887,7 +892,7 @@ async def test_a_connection_that_refuses_users_without_a_licence_waits_for_the_d
     assert (again.status_code, again.json()[SEATS]["status"]) == (201, "over_limit")
     assert len(await scim.needs(client.tenant)) == 3, "the repetition continued the same attempt"
     assert (await create()).status_code == 409
-    assert (await client.call("POST", "/Bulk", {})).status_code == 501
+    assert [(await client.call("POST", path, {})).status_code for path in ("/Bulk", "/Bulk/", "/Bulk.scim")] == [501] * 3
 
 
 async def test_nobody_is_reactivated_without_a_licence_by_a_connection_that_refuses_it(

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from scim2_models import SCIMException
 
+from services.users.scim.limits import ATTRIBUTES_MAX, FILTER_CHARACTERS_MAX, OPERATIONS_MAX, PATHS_CHARACTERS_MAX, check_operations
 from services.users.scim.models import USER
 from services.users.scim.service import SERVICE
 from services.users.scim.users import sent
@@ -53,3 +54,34 @@ def test_the_refusal_of_a_user_names_the_attribute(given: dict[str, Any], detail
 )
 def test_the_refusal_of_a_PATCH_names_the_attribute_or_the_operation(operation: Any, detail: str) -> None:
     assert refusal({"schemas": [PATCH], "Operations": [operation]}) == detail
+
+
+@pytest.mark.parametrize(
+    ("payload", "detail"),
+    [
+        ({"filter": "t" * (FILTER_CHARACTERS_MAX + 1)}, f"filter: at most {FILTER_CHARACTERS_MAX} characters expected (got 4001)"),
+        ({"FILTER": "t" * (FILTER_CHARACTERS_MAX + 1)}, "filter: at most"),
+        ({"attributes": "userName," * ATTRIBUTES_MAX}, f"attributes: at most {ATTRIBUTES_MAX} attributes expected (got 101)"),
+        ({"excludedAttributes": ["title"] * (ATTRIBUTES_MAX + 1)}, "excludedAttributes: at most"),
+    ],
+)
+def test_a_search_that_would_take_too_long_is_refused(payload: dict[str, Any], detail: str) -> None:
+    with SERVICE.provider, pytest.raises(SCIMException) as refused:
+        SERVICE.read_search([SERVICE.resource_type_at("/Users")], payload)
+    assert detail in str(SERVICE.error_of(refused.value).detail)
+
+
+@pytest.mark.parametrize(
+    ("operations", "detail"),
+    [
+        ([{"op": "remove", "path": "title"}] * (OPERATIONS_MAX + 1), f"Operations: at most {OPERATIONS_MAX} operations of PATCH expected"),
+        ([{"op": "remove", "Path": "e" * (FILTER_CHARACTERS_MAX + 1)}], f"path: at most {FILTER_CHARACTERS_MAX} characters expected"),
+        ([{"op": "remove", "path": "e" * 1000}] * 101, f"and {PATHS_CHARACTERS_MAX} in all operations together"),
+    ],
+)
+def test_a_PATCH_that_would_take_too_long_is_refused_by_itself_and_in_a_bulk_request(operations: list[Any], detail: str) -> None:
+    half = len(operations) // 2
+    parts = [{"method": "PATCH", "path": "/Users/1", "data": {"operations": each}} for each in (operations[:half], operations[half:])]
+    for body, is_bulk in (({"operations": [], "Operations": operations}, False), ({"Operations": parts}, True)):
+        with pytest.raises(SCIMException, match=detail):
+            check_operations(body, is_bulk=is_bulk)

@@ -18,6 +18,7 @@ from services.users.domain.scim_connections import OnFull
 from services.users.scim.anchors import Anchors
 from services.users.scim.callers import Caller
 from services.users.scim.groups import member_ids
+from services.users.scim.limits import check_operations
 from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
@@ -34,6 +35,7 @@ PREFIX: Final = "/scim/v2"
 STOPPED_SECONDS: Final = 300  # after which a client may repeat a request that the guard stopped
 GROUP_BODY_MAX: Final = 8 * 1024 * 1024  # a group with 100,000 members
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
+_ENDPOINTS: Final = {"users": "Users", "groups": "Groups"}
 _READING: Final = frozenset({"GET", "HEAD"})
 # An operation of a PATCH that has no path: clients repeat these attributes, which nobody can change.
 _REPEATED: Final = frozenset({"id", "schemas", "meta"})
@@ -136,15 +138,22 @@ def _refused(error: Refused) -> Response:
     return _error(status, error.detail, headers)
 
 
+def _canonical(path: str) -> str:
+    """Return the path of a resource as it is written here. The library also knows /users and /Users/, and must not get for them what is
+    refused for /Users."""
+    first, *rest = path.removeprefix(PREFIX).removesuffix(".scim").strip("/").split("/")
+    return "/".join(["", _ENDPOINTS.get(first.lower(), first), *rest])
+
+
 def _is_costly(request: Request) -> bool:
-    return "/Groups" in request.url.path or request.url.path.endswith("/Bulk")
+    return _canonical(request.url.path).startswith(("/Groups", "/Bulk"))
 
 
 @costly_when(_is_costly)
 async def serve(request: Request, context: InContext) -> Response:
     """Serve a request in one transaction, or in several if the connection refuses users without a licence."""
     caller: Caller = request.state.scim
-    path = request.url.path.removeprefix(PREFIX).removesuffix(".scim")
+    path = _canonical(request.url.path)
     content, members = await _prepared(request, path)
     scim_request = ScimRequest(
         method=request.method,
@@ -196,6 +205,8 @@ async def _prepared(request: Request, path: str) -> tuple[bytes, list[str] | Non
     value = await request.json() if content else None
     if not isinstance(value, dict):
         return content, None
+    if path == "/Bulk":
+        check_operations(value, is_bulk=True)
     if request.method == "PATCH":
         return _as_read(value, content), None
     if not path.startswith("/Groups") or request.method not in ("POST", "PUT") or path.endswith("/.search"):
@@ -222,6 +233,7 @@ def _as_read(value: dict[str, Any], content: bytes) -> bytes:
         if kept or not any("[" in each for each in given):
             read.append(operation | {"value": kept})
         read += [operation | {"path": each, "value": new} for each, new in given.items() if "[" in each]
+    check_operations(value | {name: read}, is_bulk=False)
     return orjson.dumps(value | {name: read}) if read and read != operations else content
 
 

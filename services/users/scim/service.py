@@ -1,6 +1,6 @@
 """The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -32,6 +32,7 @@ from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
 from services.users.scim.groups import document
+from services.users.scim.limits import check_search
 from services.users.scim.models import GROUP, PROVIDER, USER
 from services.users.scim.statements import patched_names
 from services.users.scim.storage import Storage
@@ -55,6 +56,16 @@ class Service(ScimService):
         resource.meta.location = self.resource_location(base_url, self.get_resource_type_of(resource), resource.id)
         self._publish_references(base_url, resource)
         return resource
+
+    def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
+        """Read a search within its limits."""
+        check_search(payload)
+        return super().read_search(resource_types, payload)
+
+    def read_response_parameters(self, resource_type: ResourceType, query: Mapping[str, str]) -> ResponseParameters[Any]:
+        """Read which attributes are wanted, within their limits."""
+        check_search(query)
+        return super().read_response_parameters(resource_type, query)
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
         """Read a PATCH. Attributes that RFC 7643 knows and this service does not store are ignored, and others refused."""
