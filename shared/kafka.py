@@ -21,18 +21,21 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import murmur2
 
+from shared import kafka_clients, record_batches
 from shared.errors import SeatpoolError, Transient
-from shared.record_batches import replace_in_aiokafka
 from shared.schemas.topics import TOPICS, Topic
 from shared.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-replace_in_aiokafka()  # before any client is made, also Faust's: bounded codecs, and a batch that cannot be read ends no reader
+# Before any client is made, also Faust's: bounded codecs, and neither a batch that cannot be read nor a broken connection ends a reader.
+record_batches.replace_in_aiokafka()
+kafka_clients.replace_in_aiokafka()
 
 START_TIMEOUT_SECONDS = 120  # how long a start waits for a broker
 STOP_TIMEOUT_SECONDS = 5
 PARTITIONS_TIMEOUT_SECONDS = 30
+ENDS_TIMEOUT_SECONDS = 20
 MIN_IN_SYNC = 2
 _NO_METADATA = "Unable to get cluster metadata"  # of AIOKafkaClient.fetch_all_metadata, when no broker answers
 
@@ -182,7 +185,8 @@ def translated() -> Iterator[None]:
 
 class Ends:
     """Where partitions end. By a client of its own, kept for the next question: a broker answers each connection in order, so the
-    reader's question would wait for its long poll, and a new client for each would cost more than the question."""
+    reader's question would wait for its long poll, and a new client for each would cost more than the question. After a question that
+    was not answered the next one has a new client, so no client that is broken for good stays."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -193,14 +197,27 @@ class Ends:
         """Return the offset that the next record of each partition will have. Raises Transient."""
         if not partitions:
             return {}
-        with translated():
-            ends: dict[TopicPartition, int] = await (await self._started()).end_offsets(list(partitions))
+        async with self._asked() as client:
+            ends: dict[TopicPartition, int] = await client.end_offsets(list(partitions))
             return ends
 
     async def knows(self, topic: str) -> bool:
         """Tell whether a topic of this name exists. Raises Transient."""
-        with translated():
-            return topic in await (await self._started()).topics()
+        async with self._asked() as client:
+            return topic in await client.topics()
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[AIOKafkaConsumer]:
+        client = None
+        try:
+            with translated():
+                async with asyncio.timeout(ENDS_TIMEOUT_SECONDS):
+                    client = await self._started()
+                    yield client
+        except (Transient, TimeoutError) as error:
+            if client is not None and client is self._client:
+                await self.close()
+            raise Transient(f"broker: {error or 'no answer in time'}") from error
 
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:  # two questions at once start one client

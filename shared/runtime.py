@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+import threading
 import zoneinfo
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +23,7 @@ log = structlog.get_logger(__name__)
 S = TypeVar("S", bound=CommonSettings)
 
 SHUTDOWN_SECONDS = 10  # a request under way at the end is waited for this long
+END_SECONDS = 60  # after a role has failed the process ends within this time, whatever the other roles wait for
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -28,14 +31,39 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     code 1 after logging it: its supervisor starts it again, and nothing goes on half alive. Time zones are those of the package tzdata,
     so that a local day is the same on every machine."""
     zoneinfo.reset_tzpath(())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _in_time() as failed, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_until_signal(main))
         except (KeyboardInterrupt, asyncio.CancelledError):
             return
-        except BaseException:
+        except BaseException as error:
             log.critical("process_ends", exc_info=True)
+            failed(error)
             sys.exit(1)
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[Callable[[BaseException], None]]:
+    """Give a function to call when the block has failed: if the block has not ended `END_SECONDS` later, the process ends without it. What
+    made a role fail can also hold up the end of that role or of another one."""
+    timers: list[threading.Timer] = []
+
+    def failed(error: BaseException) -> None:
+        timers.append(threading.Timer(END_SECONDS, _end_at_once, (error,)))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    try:
+        yield failed
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+def _end_at_once(error: BaseException) -> None:
+    log.critical("process_ends_at_once", detail=f"what has to end first did not do so in {END_SECONDS} s", exc_info=error)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def run_role(service: str, roles: Sequence[str], settings: type[S], start: Callable[[S, str], Coroutine[Any, Any, None]]) -> None:
@@ -73,19 +101,24 @@ async def together(*coroutines: Awaitable[None]) -> None:
 
     async def role(coroutine: Awaitable[None]) -> None:
         try:
-            await coroutine
-        except asyncio.CancelledError as error:
-            # A task group forgets a task that was cancelled from inside (by a library), and the process would go on without that role.
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise RuntimeError("a role of this process was cancelled by something that it awaited") from error
-        raise RuntimeError("a role of this process has ended")
+            try:
+                await coroutine
+            except asyncio.CancelledError as error:
+                # A task group forgets a task that was cancelled from inside (by a library), and the process would go on without that role.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                raise RuntimeError("a role of this process was cancelled by something that it awaited") from error
+            raise RuntimeError("a role of this process has ended")
+        except Exception as error:
+            failed(error)
+            raise
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for coroutine in coroutines:
-                group.create_task(role(coroutine))
+        with _in_time() as failed:
+            async with asyncio.TaskGroup() as group:
+                for coroutine in coroutines:
+                    group.create_task(role(coroutine))
     except BaseExceptionGroup as errors:
         # One cause is shown as itself; the others, if there are any, are in the log with it.
         if len(errors.exceptions) == 1:

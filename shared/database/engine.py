@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from weakref import WeakValueDictionary
 
+import asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.database.errors import translated
 from shared.database.unit_of_work import UnitOfWork
+from shared.errors import Transient
 
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 60  # of the driver, for a server that no longer answers; above every timeout of the server
@@ -92,6 +95,25 @@ class Database:
             async with self.engine.connect() as connection:
                 await connection.exec_driver_sql("SELECT 1")
         return True
+
+    @asynccontextmanager
+    async def own_connection(self, purpose: str) -> AsyncIterator[Any]:
+        """Open a connection of the driver beside the pool. All its errors are transient."""
+        url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = None
+        try:
+            connection = await asyncpg.connect(
+                url,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                command_timeout=COMMAND_TIMEOUT_SECONDS,
+                server_settings={"application_name": f"{self.application_name}-{purpose}"},
+            )
+            yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+            raise Transient(f"{purpose}: {error or type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()  # at once: a server that is gone would keep a polite close waiting
 
     async def dispose(self) -> None:
         await self.engine.dispose()

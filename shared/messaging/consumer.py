@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import stamina
@@ -14,6 +15,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Poison, Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
+from shared.kafka_clients import check_group, check_tasks, tasks_of
 from shared.messaging import positions
 from shared.messaging.batch import Admit, Care, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.command_ends import CommandEnds
@@ -22,6 +24,7 @@ from shared.messaging.dead_letters import waiting
 from shared.messaging.message import Handler, Record
 from shared.messaging.pace import Pace
 from shared.messaging.positions import LostPartition, ReadingPosition
+from shared.messaging.watchdog import Stalled, Watchdog
 from shared.observability import metrics
 from shared.schemas.base import Payload
 from shared.schemas.topics import Topic
@@ -34,10 +37,10 @@ POLL_MS = 1000
 # A batch of one message costs almost as much as one of twenty. A partition that always has messages is read this often, others at once.
 BATCHES_PER_SECOND, BATCHES_AT_ONCE = 20, 10
 MORE_MS = 20  # for what the broker has by then
-STALL_SECONDS = 90  # lag without a sign of life for longer than this ends the process
+STALL_SECONDS = 90  # lag without progress for longer than this ends the process, as long as broker and database answer
 WATCH_EVERY_SECONDS = 10
 LOOK_EVERY_SECONDS = 2  # for topics that came or went
-STOP_GRACE_SECONDS = 5  # a batch under way may finish when its partition is taken away or the process ends
+STOP_GRACE_SECONDS = 5  # a batch under way may finish when its partition is taken away or the process ends, and then be rolled back
 TRANSACTIONS_MAX = 3  # at once, below the size of the pool, so that REST in the same process finds a connection
 RETRY_SECONDS_MAX = 5.0
 WAITING_POLL_SECONDS = 1.0  # until what waited behind a resolved dead letter is noticed
@@ -45,10 +48,6 @@ WAITING_POLL_SECONDS = 1.0  # until what waited behind a resolved dead letter is
 
 class PositionLost(Exception):
     """The stored position lies outside the topic: it was cut or created again, and going on would miss messages silently."""
-
-
-class Stalled(Exception):
-    """Messages wait and nothing happens: only a new process helps."""
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
@@ -89,7 +88,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._next: dict[TopicPartition, int] = {}  # where the reader stands; absent: seek first
         self._paces: dict[TopicPartition, Pace] = {}
         self._pauses: dict[TopicPartition, float] = {}  # seconds before the next batch
-        self._alive: dict[TopicPartition, float] = {}
+        self._watchdog: Watchdog[TopicPartition] = Watchdog(group, self._clock, stall_seconds)
         self._positions: dict[tuple[str, int], int] = {}
         self._failed: asyncio.Future[None] | None = None
 
@@ -111,18 +110,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._reader = reader
             await self._wait_for_topics(reader)
             await self._subscribe(reader)
-            background = [asyncio.create_task(self._watch()), asyncio.create_task(self._keep_subscribed(reader))]
+            background = [asyncio.create_task(work) for work in (self._watch(), self._count(), self._keep_subscribed(reader))]
             if self.group.tenant_exists is not None:
                 background.append(asyncio.create_task(self._process_waiting()))
             try:
-                await asyncio.wait([*background, self._failed], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([*background, *tasks_of(reader), self._failed], return_when=asyncio.FIRST_COMPLETED)
                 for ended in (*background, self._failed):
                     if ended.done():
                         ended.result()
+                check_tasks(reader)
             finally:
                 for task in background:
                     task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
+                await asyncio.wait(background, timeout=STOP_GRACE_SECONDS)
                 await self._stop_pumps(list(self._pumps))
                 self._reader = None
                 await self.close()
@@ -162,37 +162,55 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             self._missing = missing
             log.warning("topics_missing", group=self.group.name, topics=sorted(missing))
         if wanted != before:
+            self._watchdog.waits_for_partitions()
             reader.subscribe(topics=sorted(wanted), listener=self)
 
     async def _keep_subscribed(self, reader: AIOKafkaConsumer) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             await self._subscribe(reader)
+            if not self._pumps:
+                with suppress(Transient), translated():
+                    check_group(reader)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        self._watchdog.waits_for_partitions()
         await self._stop_pumps(list(revoked))
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         log.info("partitions_assigned", group=self.group.name, partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in assigned))
+        self._watchdog.got_partitions()
         for tp in assigned:
             if tp not in self._pumps:
                 self._next.pop(tp, None)
                 self._stopping.discard(tp)
+                self._watchdog.begin(tp)
                 self._pumps[tp] = asyncio.create_task(self._pump(tp), name=f"pump {tp.topic}/{tp.partition}")
-                self._pumps[tp].add_done_callback(self._on_pump_done)
+                self._pumps[tp].add_done_callback(partial(self._on_pump_done, tp))
 
-    def _on_pump_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) and self._failed and not self._failed.done():
+    def _on_pump_done(self, tp: TopicPartition, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None and self._pumps.get(tp) is task:
+            error = RuntimeError(f"{task.get_name()} has ended, and nobody stopped it")
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
 
     async def _stop_pumps(self, tps: list[TopicPartition]) -> None:
         tasks = [self._pumps.pop(tp) for tp in tps if tp in self._pumps]
         self._stopping.update(tps)
+        for tp in tps:
+            self._watchdog.end(tp)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_GRACE_SECONDS)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late and (stuck := (await asyncio.wait(late, timeout=STOP_GRACE_SECONDS))[1]):
+                # The group would wait for its member, and the process for its end.
+                self._fail(Stalled(f"{self.group.name}: {', '.join(sorted(task.get_name() for task in stuck))} cannot be stopped"))
         for tp in tps:
             with suppress(KeyError):  # of a partition that is another's now this process knows no lag
                 metrics.LAG.remove(self.group.name, self._topics[tp.topic].name, str(tp.partition))
@@ -208,7 +226,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
                     return
                 if attempt.num > 1:
                     metrics.RETRIED.labels(self.group.name).inc()
-                self._alive[tp] = self._clock.monotonic()
+                    self._watchdog.failed(tp)
                 with attempt, self._sought_again(tp), translated():
                     await self._step(tp)
 
@@ -240,7 +258,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         async with self._transactions:
             self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
         self._positions[topic.name, tp.partition] = self._next[tp]
-        self._alive[tp] = self._clock.monotonic()
         pace = self._paces.setdefault(tp, Pace(self._clock, per_second=BATCHES_PER_SECOND, burst=BATCHES_AT_ONCE))
         if (pause := pace.took_turn()) and len(records) < self._batch_max:
             self._pauses[tp] = pause
@@ -327,25 +344,34 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
     # ------------------------------------------------------------------------------------------------------------ watching
 
     async def _watch(self) -> None:
-        """Raises Stalled. Retries after a transient error are a sign of life: they are counted and logged, and a new process would not
-        do better."""
+        """Raises Stalled. What it asks for it gets beside the pool and the reader, which may be what is stuck."""
         while True:
             await asyncio.sleep(min(WATCH_EVERY_SECONDS, self._stall_seconds / 4))
             try:
+                ends = await self._ends.of(list(self._pumps))
+                if not ends:
+                    await self._ends.knows(next(iter(self._topics)))
+                positions = {tp: at for tp in ends if (at := self._positions.get((self._topics[tp.topic].name, tp.partition))) is not None}
+                self._show_lag(ends, positions)
+                if self._watchdog.look(positions, ends):
+                    async with self._database.own_connection("watch") as connection:
+                        await connection.fetchval("SELECT 1")
+            except Transient:
+                self._watchdog.pardon()
+            self._watchdog.check()
+
+    def _show_lag(self, ends: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
+        for tp in positions.keys() & self._pumps.keys():
+            labels = (self.group.name, self._topics[tp.topic].name, str(tp.partition))
+            metrics.LAG.labels(*labels).set(max(0, ends[tp] - positions[tp]))
+            metrics.HIDDEN.labels(*labels).set(self._hidden(tp))
+
+    async def _count(self) -> None:
+        while True:
+            with suppress(Transient):
                 async with self._database.unit_of_work(None) as uow:
                     metrics.DEAD_LETTERS_OPEN.labels(self.group.name).set(await dead_letters.count_open(uow, self.group.name))
-                with translated():
-                    ends = await self._reader.end_offsets(list(self._pumps)) if self._reader and self._pumps else {}
-            except Transient:
-                continue  # no database, or no broker and so no lag that we could know of
-            for tp, end in ends.items():
-                lag = end - self._next.get(tp, end)
-                topic = self._topics[tp.topic].name
-                metrics.LAG.labels(self.group.name, topic, str(tp.partition)).set(lag)
-                metrics.HIDDEN.labels(self.group.name, topic, str(tp.partition)).set(self._hidden(tp))
-                silent = self._clock.monotonic() - self._alive.get(tp, self._clock.monotonic())
-                if lag > 0 and silent > self._stall_seconds:
-                    raise Stalled(f"{self.group.name}: {lag} messages wait in {topic}/{tp.partition}, no progress for {silent:.0f} s")
+            await asyncio.sleep(WATCH_EVERY_SECONDS)
 
     def _hidden(self, tp: TopicPartition) -> int:
         """Return the number of messages behind the beginning of an open transaction, according to the last fetch."""

@@ -7,25 +7,23 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import orjson
 import stamina
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from sqlalchemy import bindparam, func, select
-from sqlalchemy.engine import make_url
 
 from shared.clock import Clock, SystemClock
 from shared.database import Database
-from shared.database.engine import COMMAND_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS
 from shared.database.prune import prune
 from shared.database.tables import outbox
 from shared.database.unit_of_work import NOTIFY_CHANNEL, SHARDS, lock_number
 from shared.errors import Transient
-from shared.kafka import make_producer, partition_of, start, stop
+from shared.kafka import START_TIMEOUT_SECONDS, make_producer, partition_of, start, stop
 from shared.messaging.pace import Pace
 from shared.observability import metrics
+from shared.runtime import together
 from shared.schemas import topics
 from shared.settings import KafkaSettings
 
@@ -63,11 +61,11 @@ class Relay:
 
     async def run(self) -> None:
         """Run until cancelled. Transient errors are retried."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._ranges):
-                group.create_task(self._keep_range(number), name=f"relay {number}")
-            group.create_task(self._every(PRUNE_EVERY_SECONDS, lambda: prune(self._database)), name="prune")
-            group.create_task(self._every(COUNT_EVERY_SECONDS, self._count), name="count")
+        await together(
+            *(self._keep_range(number) for number in range(self._ranges)),
+            self._every(PRUNE_EVERY_SECONDS, lambda: prune(self._database)),
+            self._every(COUNT_EVERY_SECONDS, self._count),
+        )
 
     async def _keep_range(self, number: int) -> None:
         while True:
@@ -80,7 +78,7 @@ class Relay:
     async def _serve_range(self, number: int) -> None:
         """Serve a range with one connection and one producer, until one of them fails (Transient)."""
         low, high = SHARDS * number // self._ranges, SHARDS * (number + 1) // self._ranges
-        async with self._connection() as connection:
+        async with self._database.own_connection("relay") as connection:
             # One relay for a range: held by the connection that reads and deletes, so who loses the lock can do neither any more. What it
             # has sent already is repeated by the next one in the same order.
             lock = lock_number("relay", f"{number}/{self._ranges}")
@@ -104,29 +102,11 @@ class Relay:
                         await _wait(wake, POLL_SECONDS)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """The driver's own connection, for LISTEN and the session's lock. All its errors are transient."""
-        url = make_url(self._database.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = None
-        try:
-            connection = await asyncpg.connect(
-                url,
-                timeout=CONNECT_TIMEOUT_SECONDS,
-                command_timeout=COMMAND_TIMEOUT_SECONDS,
-                server_settings={"application_name": f"{self._database.application_name}-relay"},
-            )
-            yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
-            raise Transient(f"relay: {error or type(error).__name__}") from error
-        finally:
-            if connection is not None:
-                connection.terminate()  # at once: a server that is gone would keep a polite close waiting
-
-    @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
         producer = make_producer(self._kafka)
         try:
-            await start(producer)
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                await start(producer)
             yield producer
         except KafkaError as error:
             # Also what the client calls fatal (a sequence out of order after a broker's crash): a new producer has new sequence numbers.

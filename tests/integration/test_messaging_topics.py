@@ -11,7 +11,8 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from shared.kafka import Ends, TopicsDiffer, create_topics, partition_of, started
-from shared.messaging.consumer import Stalled
+from shared.kafka_clients import ClientTaskEnded, tasks_of
+from shared.messaging.watchdog import Stalled
 from shared.schemas import topics
 from shared.settings import KafkaSettings
 from tests.support.messaging import Rig, left
@@ -67,7 +68,7 @@ async def test_keys_have_the_partitions_of_kafkas_default(rig: Rig, key: bytes, 
     assert (sent.partition, partition_of(key, 4)) == (partition, partition)
 
 
-async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing(rig: Rig) -> None:
+async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing_and_the_next_one_goes_on(rig: Rig) -> None:
     async def hang(_message: object) -> None:
         await asyncio.Event().wait()
 
@@ -76,6 +77,21 @@ async def test_the_watchdog_ends_a_consumer_that_has_messages_and_does_nothing(r
     async with rig.running(rig.consumer(stall_seconds=1.0)) as (task,):
         with pytest.raises(Stalled, match="1 messages wait"):
             await asyncio.wait_for(asyncio.shield(task), 60)
+    rig.handled.before = None
+    async with rig.running(rig.consumer()):
+        assert await rig.until_facts(1) == ["p1"]
+
+
+async def test_a_task_of_the_client_that_ends_ends_the_consumer(rig: Rig) -> None:
+    consumer = rig.consumer()
+    async with rig.running(consumer) as (running,):
+        await rig.send(left("p1"))
+        await rig.until_facts(1)
+        tasks = tasks_of(consumer._reader)
+        assert [task.done() for task in tasks] == [False, False, False]
+        tasks[1].cancel()
+        with pytest.raises(ClientTaskEnded, match="_fetch_requests_routine"):
+            await asyncio.wait_for(asyncio.shield(running), 60)
 
 
 async def test_a_task_that_is_cancelled_while_a_client_starts_leaves_no_connection_open(

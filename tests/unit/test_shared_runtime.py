@@ -94,6 +94,33 @@ def test_a_role_that_just_returns_ends_the_process_too() -> None:
     assert process.returncode == 1
 
 
+def test_a_process_whose_role_failed_ends_in_time_although_another_role_does_not() -> None:
+    process = start(
+        """
+        import shared.runtime
+        shared.runtime.END_SECONDS = 0.1
+
+        async def deaf():
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    log.info("not-now")
+
+        async def relay():
+            await asyncio.sleep(0)
+            raise ZeroDivisionError("a bug")
+
+        async def main():
+            await together(deaf(), relay())
+        """
+    )
+    lines = lines_of(process)
+    assert [line["event"] for line in lines] == ["not-now", "process_ends_at_once"]
+    assert "ZeroDivisionError: a bug" in lines[-1]["exception"]
+    assert process.returncode == 1
+
+
 def test_a_main_function_that_returns_is_no_error() -> None:
     process = start("async def main():\n    pass")
     assert lines_of(process) == []
