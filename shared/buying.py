@@ -36,12 +36,13 @@ class Buying:
     others: tuple[str, ...] = ()  # names of plans that allow extra licences and sell all of the tenant's modules
 
 
-def buying_of(plan: str, term: str, plans: Sequence[Plan], modules: Collection[str]) -> Buying:
-    """B2: an order on a plan without extra licences is refused, and the plans that allow them are named."""
-    own = next((each for each in plans if each.plan == plan), None)
+def buying_of(own: Plan | None, term: str, plans: Sequence[Plan], modules: Collection[str]) -> Buying:
+    """B2: an order on a plan without extra licences is refused, and the plans that allow them are named.
+
+    `own` is the plan with the price list of the subscription, `plans` all of them with their newest ones.
+    """
     if own is None:
         return Buying()
-    others = sorted(
-        each.name for each in plans if each.allows_extra_licences and each.currency == own.currency and each.sells(modules, term)
-    )
+    allowing = [each for each in plans if each.plan != own.plan and each.allows_extra_licences and each.currency == own.currency]
+    others = sorted(each.name for each in allowing if each.sells(modules, term))
     return Buying(own.allows_extra_licences, own.name, () if own.allows_extra_licences else tuple(others))

@@ -98,7 +98,8 @@ class PlanDefined(InvoicingEvent):
 class PriceChangeAnnounced(InvoicingEvent):
     """The price list of a running subscription will be another one from a renewal on, if nothing else changes.
 
-    The amounts are those of a whole period with the numbers of the next one, by the list before and by the new list.
+    `changes` has each other price (`module.price`, of all licences) and condition, and each policy that is no longer allowed. The amounts
+    are those of a whole period with the numbers of the next one, by the list before and by the new list.
     """
 
     subscription: Id

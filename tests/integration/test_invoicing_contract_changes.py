@@ -454,6 +454,55 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 1
 
 
+async def test_B2_M12_a_running_subscription_takes_new_conditions_like_prices_and_nothing_expands_beyond_them(bench: Bench) -> None:
+    """December is too soon for both lists. January has a lower maximum, and from February on the plan allows no extra licences."""
+    prices = {"time": 1200, "documents": 2000}
+    await bench.price("strict", prices)
+    tenant = await subscribed(bench, plan="strict", price_notice="P20D")
+    expand = {"over_limit": "expand", "expand_cap": 20}
+    await changed(bench, tenant, modules={"time": expand, "documents": expand | {"expand_cap": 9}})
+    limits = [{"module": "time", "minimum": 2, "maximum": 12}]
+    await bench.price("strict", prices, limits=limits)
+    await bench.price("strict", prices, extra=False, limits=limits, holds_from="2014-02-01")
+    await bench.until_settled(tenant)
+    first, second = await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)
+    assert (str(first.takes_effect_on), first.before, str(second.takes_effect_on)) == ("2014-01-01", first.after, "2014-02-01")
+    assert [(each.field, each.old, each.new) for each in first.changes] == [
+        ("time.minimum", 1, 2),
+        ("time.maximum", None, 12),
+        ("time.expand_cap", 20, 12),
+    ]
+    assert [(each.field, each.old, each.new) for each in second.changes] == [
+        ("allows_extra_licences", True, False),
+        ("documents.over_limit", "expand", "reject"),
+        ("documents.expand_cap", 9, None),
+        ("time.over_limit", "expand", "reject"),
+        ("time.expand_cap", 12, None),
+    ]
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["coming_prices"] == []
+    await bench.advance_clock(tenant, DECEMBER)
+    await bench.buy(tenant, {"module": "time", "add": 3})
+    assert (await policies_of(bench, tenant))["time"]["expand_cap"] == 20
+    await bench.advance_clock(tenant, datetime(2014, 1, 1, tzinfo=UTC))
+    await bench.until_settled(tenant)
+    shown = await policies_of(bench, tenant)
+    assert (shown["time"]["expand_cap"], shown["documents"]["expand_cap"]) == (12, 9)
+    items = {"items": [{"module": "time", "add": 1}]}
+    assert (await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", items, tenant=tenant, **BUY))["type"] == "plan-maximum"
+    await bench.advance_clock(tenant, datetime(2014, 2, 1, tzinfo=UTC))
+    await bench.until_settled(tenant)
+    shown = await policies_of(bench, tenant)
+    assert all(shown[module]["over_limit"] == "reject" and "expand_cap" not in shown[module] for module in ("time", "documents"))
+    refused = await bench.refused("POST", f"/v1/tenants/{tenant}/quotes", items, tenant=tenant, **BUY)
+    assert refused["type"] == "plan-without-extra-licences"
+    told = (await bench.events(tenant, invoicing_v1.PoliciesChanged))[1:]
+    assert [(each.reason, each.actor.kind, each.modules) for each in told] == [
+        ("price_list", "system", ("time",)),
+        ("price_list", "system", ("documents", "time")),
+    ]
+    assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 2
+
+
 async def test_B9_a_module_that_is_added_later_gets_its_own_announcement_before_its_price_changes(bench: Bench) -> None:
     def prices(*amounts: int) -> dict[str, int]:
         return dict(zip(("time", "documents", "archive"), amounts, strict=True))

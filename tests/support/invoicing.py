@@ -324,11 +324,11 @@ class Bench:
             await self.ok("PUT", f"/v1/modules/{name}", {"name": name.title(), "base": name == "time"})
         await self.price("standard", prices)
 
-    async def price(self, plan: str, prices: Mapping[str, int], *, extra: bool = True) -> dict[str, Any]:
+    async def price(self, plan: str, prices: Mapping[str, int], *, extra: bool = True, **more: Any) -> dict[str, Any]:
         listed = [
             {"module": m, "term": term, "amount_minor": n * k} for m, n in prices.items() for term, k in (("monthly", 1), ("annual", 10))
         ]
-        body = {"name": plan.title(), "currency": "EUR", "allows_extra_licences": extra, "prices": listed}
+        body = {"name": plan.title(), "currency": "EUR", "allows_extra_licences": extra, "prices": listed} | more
         return dict(await self.ok("PUT", f"/v1/plans/{plan}", body))
 
     async def subscribe(self, tenant: str, licences: dict[str, int], start: str, **more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from services.invoicing.domain.calendar import Term
 from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, in_turn, own_list, taken_from, to_announce
-from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined, UnitPrice
 from tests.support.invoicing_harness import ROOT
 from tests.support.messaging import NOON
 
@@ -18,6 +18,7 @@ BOTH = {"time", "documents"}
 
 
 def listed(version: int, price: int, holds_from: date | None = None, **more: int) -> PlanDefined:
+    """A list of `standard` with the price of a licence of time, and of other modules."""
     prices = tuple(UnitPrice(module=module, term="monthly", amount_minor=amount) for module, amount in ({"time": price} | more).items())
     fields: dict[str, Any] = {"plan": "standard", "name": "Standard", "currency": "EUR", "allows_extra_licences": True}
     return PlanDefined(at=NOON, actor=ROOT, prices=prices, version=version, holds_from=holds_from, **fields)
@@ -63,6 +64,26 @@ def test_a_list_that_changes_only_modules_without_a_pool_applies_from_the_renewa
     later = [*lists, listed(3, 120, documents=60), listed(4, 120, documents=70)]
     assert RenewalLists(later, 1, "monthly", {3: JUNE}).at(JUNE, TIME) == later[3]
     assert RenewalLists(later, 1, "monthly", {3: JUNE}).at(JUNE, BOTH) == later[2]
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"allows_extra_licences": False},
+        {"limits": (ModuleLimits(module="time", minimum=2),)},
+        {"limits": (ModuleLimits(module="time", maximum=9),)},
+        {"prices": (UnitPrice(module="time", term="monthly", amount_minor=100, included=1),)},
+    ],
+    ids=["extra licences", "minimum", "maximum", "included"],
+)
+def test_B2_a_list_with_other_conditions_waits_for_its_renewal_as_one_with_other_prices(conditions: dict[str, Any]) -> None:
+    lists = [listed(1, 100), listed(2, 100).model_copy(update=conditions)]
+    assert own_list(lists, 1, "monthly", MAY) == lists[0]
+    assert to_announce(lists, 1, "monthly", (), TIME) == [lists[1]]
+    told = RenewalLists(lists, 1, "monthly", {2: JUNE})
+    assert (told.at(MAY, TIME), told.at(JUNE, TIME)) == (lists[0], lists[1])
+    other = [lists[0], listed(2, 100).model_copy(update={"limits": (ModuleLimits(module="documents", maximum=9),)})]
+    assert own_list(other, 1, "monthly", MAY) == other[1], "of a module that the plan did not sell"
 
 
 @pytest.mark.parametrize(

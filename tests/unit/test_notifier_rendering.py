@@ -377,9 +377,12 @@ def test_B2_only_plans_with_the_tenants_modules_term_and_currency_are_suggested(
         plan("dollar", "core", currency="USD"),
         plan("yearly", "core", term="annual"),
     ]
-    assert buying_of("small", "monthly", plans, {"core"}) == Buying(False, "Small", ("Large",))
-    assert buying_of("large", "monthly", plans, {"core"}) == Buying(True, "Large")
-    assert buying_of("unknown", "monthly", plans, {"core"}) == Buying()
+    assert buying_of(plans[0], "monthly", plans, {"core"}) == Buying(False, "Small", ("Large",))
+    assert buying_of(plans[1], "monthly", plans, {"core"}) == Buying(True, "Large")
+    former = (plan("small", "core"), plan("large", "core", extra=False))  # lists from which the subscription has not changed yet
+    assert buying_of(former[0], "monthly", plans, {"core"}) == Buying(True, "Small")
+    assert buying_of(former[1], "monthly", plans, {"core"}) == Buying(False, "Large")
+    assert buying_of(None, "monthly", plans, {"core"}) == Buying()
 
 
 def test_an_e_mail_about_stopped_changes_says_how_many_people_they_would_end_and_what_to_do() -> None:
@@ -510,6 +513,19 @@ def test_an_e_mail_about_other_prices_says_from_which_day_and_what_a_period_cost
     assert "your prices change on 1 December 2013" in found.subject
     for form in (found.text, found.html):
         assert all(amount in form for amount in ("€120.00", "€130.00", "€162.50"))
+
+
+def test_an_e_mail_about_other_conditions_names_each_and_no_price() -> None:
+    limits = [{"field": "allows_extra_licences", "old": True, "new": False}, {"field": "time.maximum", "old": None, "new": 12}]
+    policy = [{"field": "time.over_limit", "old": "expand", "new": "reject"}]
+    found = email(Stream.BILLING, notification(Kind.PRICE_CHANGE, Stream.BILLING, changes=[*limits, *policy]))
+    assert "the conditions of your plan change on 1 December 2013" in found.subject
+    for form in (found.text, found.html):
+        words = ("The plan allows extra licences", "Time Registration: Most licences", "licences are added", "no access")
+        assert all(word in form for word in words)
+        assert "€" not in form
+    changed = email(Stream.BILLING, notification(Kind.CONTRACT_CHANGED, Stream.BILLING, changes=policy, price=None, reason="price_list"))
+    assert all("The new price list of your plan no longer allows" in " ".join(form.split()) for form in (changed.text, changed.html))
 
 
 def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:

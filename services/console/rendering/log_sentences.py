@@ -156,7 +156,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "module_added": N_("The module %(module)s was added."),
             "discount_granted": N_("A discount was granted."),
             "discount_withdrawn": N_("A discount was withdrawn."),
-            "price_change_announced": N_("New prices were announced."),
+            "price_change_announced": N_("New prices or conditions were announced."),
             "renewal_forecast": N_("A reminder of the renewal was sent, because it puts people over the limit."),
             "plan_defined": N_("The plan %(plan)s was defined."),
             "module_defined": N_("The module %(module)s was defined."),
@@ -225,6 +225,10 @@ FIELDS: Final = {
     "plan": N_("Plan"),
     "term": N_("Term"),
     "price": N_("Price of a period"),
+    "allows_extra_licences": N_("The plan allows extra licences"),
+    "minimum": N_("Fewest licences"),
+    "maximum": N_("Most licences"),
+    "included": N_("Licences without charge"),
 }
 STATES: Final = {
     "none": N_("no seat"),

@@ -171,7 +171,7 @@ class PlanBody(Body):
         ge=date(1970, 1, 1),
         lt=date(3000, 1, 1),
         description="New subscriptions take this list from this day on; without it, at once. A running subscription whose prices "
-        "change gets an e-mail, and takes the list at the first renewal after its `price_notice`, and not before this day.",
+        "or conditions change gets an e-mail, and takes the list at the first renewal after its `price_notice`, and not before this day.",
     )
     limits: list[LimitsBody] = Field(
         default_factory=list, max_length=500, description="How many licences of a module the plan allows; without limits, any number."

@@ -29,7 +29,7 @@ from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_is
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again, send_plan_again
-from services.invoicing.use_cases.policies import note_policies, send_policies_again
+from services.invoicing.use_cases.policies import fit_policies, note_policies, send_policies_again
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
@@ -241,12 +241,12 @@ async def on_pool_restored(settings: Settings, uow: UnitOfWork, message: Message
 async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded | seats_v1.PoolRestored]) -> None:
     await _project(uow, message)
     await _end_days(settings, uow, message)
-    contract = await apply_terms(uow, message.tenant, message.payload, message.envelope)
-    if contract is None:
+    applied = await apply_terms(uow, message.tenant, message.payload, message.envelope)
+    if applied is None:
         return
     await book_and_issue(uow, message.tenant, settings, message.envelope)
     if isinstance(message.payload, seats_v1.PoolExpanded):
-        await note_expansion(uow, message.tenant, contract, message.payload, message.envelope.id)
+        await note_expansion(uow, message.tenant, applied[0], message.payload, message.envelope.id)
     await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
@@ -259,12 +259,15 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     if await end_with_period(uow, tenant, settings, event, message.envelope):
         return
     await begin_plan(uow, tenant, settings, event, message.envelope)
-    contract = await apply_terms(uow, tenant, event, message.envelope)
-    if contract is None:
+    applied = await apply_terms(uow, tenant, event, message.envelope)
+    if applied is None:
         return
+    contract, plan = applied
     period = period_at(contract.anchored_on, Term(contract.term), local_day(event.starts_at, contract.time_zone))
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
+    if plan.version != contract.plan_version:
+        await fit_policies(uow, tenant, plan, event.at, settings=settings, cause=message.envelope)
     await follow_budget(uow, tenant, event.at, cause=message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
     await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)

@@ -1,9 +1,9 @@
 """Which version of a plan's price list applies: to new contracts from its date on, to a running subscription from a renewal on.
 
-A running subscription keeps its prices within a period. It takes a list with other prices at the first renewal that is at least
-`price_notice` after the announcement, and not before the day from which the list holds. A list that changes none of its prices applies at
-once, and one that changes only prices of modules without an open pool from the next renewal on. Of two lists that hold, the one that was
-defined last counts.
+The terms of a list are its prices and its conditions: whether it allows extra licences, and how many licences of a module. A running
+subscription keeps its terms within a period. It takes a list with other terms at the first renewal that is at least `price_notice` after
+the announcement, and not before the day from which the list holds. A list that changes none of its terms applies at once, and one that
+changes only modules without an open pool from the next renewal on. Of two lists that hold, the one that was defined last counts.
 """
 
 import re
@@ -13,7 +13,8 @@ from datetime import date
 from typing import Final
 
 from services.invoicing.domain.calendar import Term, add_days, period_at
-from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+from services.invoicing.domain.prices import limits_of, prices_of
+from shared.schemas.invoicing_v1 import PlanDefined
 
 NOTICE: Final = re.compile(r"P([0-9]{1,3})D")
 
@@ -47,27 +48,30 @@ def of_each_plan(versions: Iterable[PlanDefined], day: date) -> list[PlanDefined
     return [newest[plan] for plan in sorted(newest)]
 
 
-def _priced(listed: PlanDefined, term: str) -> Mapping[str, UnitPrice]:
-    return {price.module: price for price in listed.prices if price.term == term}
-
-
 def keeps_prices(own: PlanDefined, other: PlanDefined, term: str, modules: Collection[str] | None = None) -> bool:
     """Return whether the other list has the own one's prices of these modules (None: of all) for this term. It may have more."""
-    kept, found = _priced(own, term), _priced(other, term)
+    kept, found = prices_of(own, term), prices_of(other, term)
     return all(found.get(module) == price for module, price in kept.items() if modules is None or module in modules)
+
+
+def keeps_terms(own: PlanDefined, other: PlanDefined, term: str, modules: Collection[str] | None = None) -> bool:
+    """Return whether the other list also has the own one's conditions, of the plan and of these modules."""
+    named = prices_of(own, term).keys() if modules is None else modules
+    same_limits = all(limits_of(own, module) == limits_of(other, module) for module in named)
+    return own.allows_extra_licences == other.allows_extra_licences and same_limits and keeps_prices(own, other, term, modules)
 
 
 def own_list(versions: Sequence[PlanDefined], version: int, term: str, day: date) -> PlanDefined:
     """Return the list by which a running subscription buys on this day. `version` is the one that it took last."""
     own = next(listed for listed in versions if listed.version == version)
-    return _newest_with_its_prices(versions, own, term, day)
+    return _newest_with_its_terms(versions, own, term, day)
 
 
-def _newest_with_its_prices(
+def _newest_with_its_terms(
     versions: Sequence[PlanDefined], own: PlanDefined, term: str, day: date, modules: Collection[str] | None = None
 ) -> PlanDefined:
     newer = [listed for listed in versions if listed.version > own.version and holds(listed, day)]
-    return next((listed for listed in reversed(newer) if keeps_prices(own, listed, term, modules)), own)
+    return next((listed for listed in reversed(newer) if keeps_terms(own, listed, term, modules)), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,13 @@ class RenewalLists:
     def at(self, begins_on: date, modules: Collection[str]) -> PlanDefined:
         """Return the list of a period that begins on this day. `modules`: those with an open pool."""
         own = next(listed for listed in self.versions if listed.version == self.version)
-        kept = _newest_with_its_prices(self.versions, own, self.term, begins_on, modules)
+        kept = _newest_with_its_terms(self.versions, own, self.term, begins_on, modules)
         taken = [
             listed
             for listed in self.versions
             if listed.version > kept.version and self.announced.get(listed.version, date.max) <= begins_on
         ]
-        return _newest_with_its_prices(self.versions, taken[-1], self.term, begins_on, modules) if taken else kept
+        return _newest_with_its_terms(self.versions, taken[-1], self.term, begins_on, modules) if taken else kept
 
 
 def taken_from(announced_on: date, notice: str, listed: PlanDefined) -> date:
@@ -109,7 +113,7 @@ def to_announce(
 ) -> list[PlanDefined]:
     """Return the lists of which the subscription has to be told, oldest first. `modules`: those with an open pool.
 
-    A list without other prices of them than the one before it needs no announcement, nor one that a later list replaces before it holds.
+    A list without other terms of them than the one before it needs no announcement, nor one that a later list replaces before it holds.
     """
     own = next(listed for listed in versions if listed.version == version)
     found, last = list[PlanDefined](), own
@@ -121,7 +125,7 @@ def to_announce(
         day = listed.holds_from or date.min
         if any((later.holds_from or date.min) <= day for later in newer[place + 1 :]):
             continue
-        if not keeps_prices(last, listed, term, modules):
+        if not keeps_terms(last, listed, term, modules):
             found.append(listed)
             last = listed
     return found

@@ -324,6 +324,8 @@ def _upgrade(situation: Situation) -> Refusal:
     contract, modules = situation.contract, set(situation.pools)
 
     def would_do(plan: PlanDefined) -> bool:
+        if plan.plan == contract.plan:
+            return False  # its newest list waits for a renewal
         enough = all(pool.licences <= (limits_of(plan, module).maximum or pool.licences) for module, pool in situation.pools.items())
         sold = prices_of(plan, contract.term)
         return plan.allows_extra_licences and plan.currency == contract.currency and enough and modules <= sold.keys()

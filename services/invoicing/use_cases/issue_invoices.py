@@ -24,7 +24,7 @@ from shared.database import UnitOfWork
 from shared.errors import Poison
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import ContractChanged, DayCharged, InvoiceIssued, SubscriptionStarted, TermsApplied
+from shared.schemas.invoicing_v1 import ContractChanged, DayCharged, InvoiceIssued, PlanDefined, SubscriptionStarted, TermsApplied
 
 NUMBER_DIGITS = 6
 
@@ -149,8 +149,11 @@ async def _document(
     )
 
 
-async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, cause: Envelope) -> SubscriptionStarted | None:
-    """Publish which price list and billing details apply to a decision that nobody approved a price for, and keep both as facts."""
+async def apply_terms(
+    uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, cause: Envelope
+) -> tuple[SubscriptionStarted, PlanDefined] | None:
+    """Publish which price list and billing details apply to a decision that nobody approved a price for, and keep both as facts. Return
+    the contract before the decision, and the price list."""
     contract = await store.subscriptions.contract(uow.connection, tenant)
     if contract is None:
         return None
@@ -171,4 +174,4 @@ async def apply_terms(uow: UnitOfWork, tenant: str, event: seats_v1.SeatsEvent, 
     )
     await publish_fact(uow, tenant, terms, cause=cause)
     await store.facts.add(uow.connection, tenant, cause.id, event)
-    return contract
+    return contract, plan

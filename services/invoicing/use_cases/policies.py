@@ -1,6 +1,6 @@
 """Policies of a running subscription: what its pools and its invoices do from now on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -10,7 +10,9 @@ import orjson
 
 from services.invoicing import store
 from services.invoicing.api.requests import PoliciesBody
+from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
+from services.invoicing.domain.plan_change import fitting
 from services.invoicing.domain.policies import changes_of, difference, merged, wrong_for_plan
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import NewChange
@@ -34,6 +36,7 @@ from shared.schemas.policies import wrong_expand
 from shared.schemas.seats_v1 import Policies, PolicyChanged, SetPolicy
 
 POLICIES = "policies"
+PRICE_LIST = "price_list"  # the reason of a change that a renewal with another price list makes
 OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
@@ -67,13 +70,40 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await active_subscription(uow, tenant_id)
     plan = await own_price_list(uow, found.contract, local_day(at, found.contract.time_zone))
-    pools = _changed(await _decided(uow, tenant_id), body.modules, plan)
+    pools = _changed(await decided_policies(uow, tenant_id), body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
     changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
+    return await _change(uow, tenant_id, pools, tuple(changes), at, actor, settings=settings, own=own)
+
+
+async def fit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, at: datetime, *, settings: Settings, cause: Envelope) -> None:
+    """Change the policies that the price list of the period that begins does not allow any more (M12)."""
+    known = await decided_policies(uow, tenant_id)
+    fitted = [PoolPolicies(module, policies, fitting(policies, plan, module)) for module, policies in sorted(known.items())]
+    pools = [pool for pool in fitted if pool.before != pool.after]
+    if pools:
+        await _change(uow, tenant_id, pools, (), at, SYSTEM, settings=settings, own={}, reason=PRICE_LIST, cause=cause)
+
+
+async def _change(
+    uow: UnitOfWork,
+    tenant_id: str,
+    pools: Sequence[PoolPolicies],
+    changes: tuple[Change, ...],
+    at: datetime,
+    actor: Actor,
+    *,
+    settings: Settings,
+    own: Mapping[str, Any],
+    reason: str = "",
+    cause: Envelope | None = None,
+) -> str:
+    """Save a change, let the subscription have its `own` policies, and send seats those of the pools."""
     of_pools = [each for pool in pools for each in changes_of(pool.module, pool.before, pool.after)]
     change = ids.new_id()
     commands = {pool.module: _command(pool, await effective_policies(uow, tenant_id, pool.module, pool.after)) for pool in pools}
-    terms = {"changes": [each.model_dump() for each in (*changes, *of_pools)], "commands": commands}
+    terms: dict[str, Any] = {"changes": [each.model_dump() for each in (*changes, *of_pools)], "commands": commands}
+    terms |= {"follows_from": reason} if reason else {}
     new = NewChange(
         change,
         POLICIES,
@@ -86,9 +116,9 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     )
     await store.contract_changes.add(uow.connection, tenant_id, new)
     if own:
-        await change_terms(uow, tenant_id, settings, change, at, actor, tuple(changes), **own)
+        await change_terms(uow, tenant_id, settings, change, at, actor, changes, **own)
     for module, command in commands.items():
-        await send(uow, tenant_id, _make(module, command), kind=SET_POLICY, reference=f"{change}/{module}", time=at)
+        await send(uow, tenant_id, _make(module, command), kind=SET_POLICY, reference=f"{change}/{module}", time=at, cause=cause)
     return change
 
 
@@ -113,7 +143,7 @@ async def send_policies_again(
     await send(uow, tenant_id, make, kind=kind, reference=reference, time=at, above=above, cause=cause)
 
 
-async def _decided(uow: UnitOfWork, tenant_id: str) -> dict[str, Policies]:
+async def decided_policies(uow: UnitOfWork, tenant_id: str) -> dict[str, Policies]:
     """Return the policies of each open pool with the changes that seats has not answered yet, so that each of them can be set back."""
     modules = await store.subscriptions.modules(uow.connection, tenant_id)
     known = {each.module: Policies.model_validate_json(each.policies) for each in modules if each.opened}
@@ -170,7 +200,7 @@ async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, 
     completed = PoliciesChanged(
         at=event.at,
         actor=found.by,
-        reason="policies_changed",
+        reason=found.content.get("follows_from", "policies_changed"),
         change=found.change,
         subscription=contract.subscription,
         modules=tuple(dict.fromkeys(each.field.partition(".")[0] for each in changes)),

@@ -1,6 +1,6 @@
 """The announcement of another price list to a running subscription: an event, which the notifier sends as an e-mail."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 
 import orjson
@@ -8,23 +8,27 @@ import orjson
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import Term, local_day
+from services.invoicing.domain.plan_change import fitting
+from services.invoicing.domain.policies import changes_of
 from services.invoicing.domain.price_lists import RenewalLists, first_renewal, taken_from, to_announce
-from services.invoicing.domain.prices import NextStart, prices_of
+from services.invoicing.domain.prices import NextStart, limits_of, prices_of
 from services.invoicing.domain.quote import Situation, amounts
 from services.invoicing.domain.tax import tax_on
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.store.price_lists import AnnouncedList
 from services.invoicing.use_cases.locked_tenants import time_of
+from services.invoicing.use_cases.policies import decided_policies
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import situation_of
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.schemas.base import Change
-from shared.schemas.invoicing_v1 import PlanDefined, PriceChangeAnnounced
+from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined, PriceChangeAnnounced, UnitPrice
+from shared.schemas.seats_v1 import Policies
 
 
 async def announce(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
-    """Tell the tenant of each list with other prices that it does not know yet, and of the prices of modules that were added since.
+    """Tell the tenant of each list with other terms that it does not know yet, and of the terms of modules that were added since.
 
     Such a module takes the list at the same renewal as the others. A subscription that ends or gets another plan needs no announcement; if
     it stays after all, the action is due again.
@@ -40,7 +44,7 @@ async def announce(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
     versions = await store.catalogue.versions(uow.connection, contract.plan)
     known = await store.price_lists.of_plan(uow.connection, action.tenant_id, contract.plan)
     fresh = {listed.version for listed in to_announce(versions, contract.plan_version, contract.term, known, situation.pools)}
-    days = dict[int, date]()
+    days, policies = dict[int, date](), await decided_policies(uow, action.tenant_id)
     for listed in versions:
         row = known.get(listed.version)
         if listed.version <= contract.plan_version or (row is None and listed.version not in fresh):
@@ -49,7 +53,7 @@ async def announce(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
         begins_on = first_renewal(contract.anchored_on, Term(contract.term), found.period_end, day)
         before = RenewalLists(versions, contract.plan_version, contract.term, days).at(begins_on, situation.pools)
         told = row.told if row is not None else frozenset()
-        event = _event(situation, before, listed, begins_on, situation.pools.keys() - told)
+        event = _event(situation, before, listed, begins_on, situation.pools.keys() - told, policies)
         if row is not None or event is not None:
             days[listed.version] = day
         if event is not None:
@@ -59,20 +63,28 @@ async def announce(wiring: Wiring, uow: UnitOfWork, action: DueAction) -> None:
 
 
 def _event(
-    situation: Situation, before: PlanDefined, after: PlanDefined, begins_on: date, modules: Collection[str]
+    situation: Situation,
+    before: PlanDefined,
+    after: PlanDefined,
+    begins_on: date,
+    modules: Collection[str],
+    policies: Mapping[str, Policies],
 ) -> PriceChangeAnnounced | None:
-    """Return what the tenant is told; None if no price of these modules changes. A pool that is to close counts for the changes: the
-    closing can be taken back."""
+    """Return what the tenant is told; None if no term of these modules changes. A pool that is to close counts for the changes: the closing
+    can be taken back. `policies`: those of each pool today."""
     contract, tax = situation.contract, tax_on(situation.details, begins_on)
     numbers = {module: pool.next_period for module, pool in situation.pools.items() if pool.next_period}
     old, new = (NextStart(plan, contract.term, begins_on, situation.discounts).net_minor(numbers) for plan in (before, after))
-    former, listed = prices_of(before, contract.term), prices_of(after, contract.term)
     changes = list[Change]()
+    if before.allows_extra_licences != after.allows_extra_licences:
+        changes.append(Change(field="allows_extra_licences", old=before.allows_extra_licences, new=after.allows_extra_licences))
     for module in sorted(modules):
         number = situation.pools[module].next_period or situation.pools[module].licences
-        if module in former and former[module] != listed[module]:
-            old_minor, new_minor = former[module].total_minor(number), listed[module].total_minor(number)
-            changes.append(Change(field=f"{module}.price", old=old_minor, new=new_minor))
+        changes += _price_changes(prices_of(before, contract.term).get(module), prices_of(after, contract.term).get(module), number)
+        changes += _limit_changes(module, limits_of(before, module), limits_of(after, module))
+        if module in policies:
+            own = fitting(policies[module], before, module)
+            changes += changes_of(module, own, fitting(own, after, module))
     if not changes or old is None or new is None:
         return None
     return PriceChangeAnnounced(
@@ -88,3 +100,19 @@ def _event(
         before=amounts(old, tax),
         after=amounts(new, tax),
     )
+
+
+def _price_changes(before: UnitPrice | None, after: UnitPrice | None, number: int) -> Iterator[Change]:
+    """Yield the price of so many licences, and how many cost nothing, before and after."""
+    if before is None or after is None or before == after:
+        return
+    yield Change(field=f"{before.module}.price", old=before.total_minor(number), new=after.total_minor(number))
+    if before.included != after.included:
+        yield Change(field=f"{before.module}.included", old=before.included, new=after.included)
+
+
+def _limit_changes(module: str, before: ModuleLimits, after: ModuleLimits) -> Iterator[Change]:
+    for name in ("minimum", "maximum"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield Change(field=f"{module}.{name}", old=old, new=new)

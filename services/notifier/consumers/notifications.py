@@ -50,6 +50,11 @@ async def on_subscription(uow: UnitOfWork, message: Message[invoicing_v1.Subscri
     await catalogue.save_subscription(uow.connection, message.tenant, message.payload)
 
 
+async def on_terms_applied(uow: UnitOfWork, message: Message[invoicing_v1.TermsApplied]) -> None:
+    """Save the price list of a renewal: other terms wait for one."""
+    await catalogue.set_price_list(uow.connection, message.tenant, message.payload.plan_version)
+
+
 async def on_limit(uow: UnitOfWork, message: Message[invoicing_v1.ExpansionLimited]) -> None:
     await catalogue.save_limit(uow.connection, message.tenant, message.payload.module, message.payload.limited_by)
 
@@ -133,6 +138,7 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         invoicing_v1.QuoteIssued: on_quote,
         invoicing_v1.PlanDefined: on_plan,
         invoicing_v1.SubscriptionStarted: on_subscription,
+        invoicing_v1.TermsApplied: on_terms_applied,
         invoicing_v1.ExpansionLimited: on_limit,
     },
 }
@@ -247,7 +253,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     ),
     INVOICING_EVENTS: (
         invoicing_v1.SubscriptionActivated,
-        invoicing_v1.TermsApplied,
         invoicing_v1.QuoteApproved,
         invoicing_v1.DayCharged,
         invoicing_v1.ReductionOrdered,
@@ -274,8 +279,9 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
             uow.defer(notifications.SAVE_NOTIFICATION, notifications.notification_row(tenant, each, clock.now()))
 
     async def on_contract_changed(uow: UnitOfWork, message: Message[invoicing_v1.ContractChanged]) -> None:
-        if message.payload.plan is not None and message.payload.term is not None:
-            await catalogue.change_subscription(uow.connection, message.tenant, message.payload.plan, message.payload.term)
+        event = message.payload
+        if event.plan is not None and event.plan_version is not None and event.term is not None:
+            await catalogue.change_subscription(uow.connection, message.tenant, event.plan, event.plan_version, event.term)
         await on_notified(uow, message)
 
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}

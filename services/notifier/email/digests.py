@@ -246,11 +246,13 @@ async def _buying(connection: AsyncConnection, tenant_id: str, modules: Sequence
     subscription = await catalogue.subscription(connection, tenant_id)
     if subscription is None:
         return Buying()
-    plans = [
-        Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [unit_price(price) for price in row.prices])
-        for row in await catalogue.plans(connection)
-    ]
-    return buying_of(subscription.plan, subscription.term, plans, modules)
+    own = await catalogue.plan(connection, subscription.plan, subscription.plan_version)
+    plans = [_plan(row) for row in await catalogue.plans(connection)]
+    return buying_of(None if own is None else _plan(own), subscription.term, plans, modules)
+
+
+def _plan(row: catalogue.PlanRow) -> Plan:
+    return Plan(row.plan, row.name, row.currency, row.allows_extra_licences, [unit_price(price) for price in row.prices])
 
 
 def recipient_of(person: PersonRow) -> Recipient:

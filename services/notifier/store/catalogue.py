@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, BigInteger, Text, any_, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.row_classes import columns_of, many, names_of, one, replacing, table_of
@@ -32,6 +32,7 @@ class PlanRow:
 class SubscriptionRow:
     tenant_id: str
     plan: str
+    plan_version: int
     term: str
 
 
@@ -74,8 +75,7 @@ EXPANSION_LIMITS = table_of("expansion_limits", ExpansionLimit)
 
 _TENANT = bindparam("tenant", type_=Text)
 _SAVE_MODULE = replacing(insert(MODULES), ModuleRow, "module")
-_INSERT_PLAN = insert(PLANS)
-_SAVE_PLAN = replacing(_INSERT_PLAN, PlanRow, "plan", where=PLANS.c.version < _INSERT_PLAN.excluded.version)
+_SAVE_PLAN = insert(PLANS).on_conflict_do_nothing()
 _SAVE_SUBSCRIPTION = replacing(insert(SUBSCRIPTIONS), SubscriptionRow, "tenant_id")
 _SAVE_QUOTE = insert(QUOTES).on_conflict_do_nothing()
 _OPEN_POOL = insert(OPEN_POOLS).on_conflict_do_nothing()
@@ -83,8 +83,11 @@ _CLOSE_POOL = delete(OPEN_POOLS).where(OPEN_POOLS.c.tenant_id == _TENANT, OPEN_P
 _SAVE_LIMIT = replacing(insert(EXPANSION_LIMITS), ExpansionLimit, "tenant_id", "module")
 _LIMITS = select(*columns_of(ExpansionLimit, EXPANSION_LIMITS)).where(EXPANSION_LIMITS.c.tenant_id == _TENANT)
 _MODULES = select(*columns_of(ModuleRow, MODULES))
-_PLANS = select(*columns_of(PlanRow, PLANS))
+_PLANS = select(*columns_of(PlanRow, PLANS)).ext(distinct_on(PLANS.c.plan)).order_by(PLANS.c.plan, PLANS.c.version.desc())
+_PLAN = select(*columns_of(PlanRow, PLANS)).where(PLANS.c.plan == bindparam("of_plan"), PLANS.c.version == bindparam("of_version"))
 _SUBSCRIPTION = select(*columns_of(SubscriptionRow, SUBSCRIPTIONS)).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_SET_PRICE_LIST = update(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.tenant_id == _TENANT)
+_SET_PRICE_LIST = _SET_PRICE_LIST.values(plan_version=bindparam("version", type_=BigInteger))
 _POOLS = select(*columns_of(OpenPoolRow, OPEN_POOLS)).where(OPEN_POOLS.c.tenant_id == _TENANT)
 _QUOTES = select(*columns_of(QuoteRow, QUOTES)).where(
     QUOTES.c.tenant_id == _TENANT, QUOTES.c.quote == any_(bindparam("quotes", type_=ARRAY(Text)))
@@ -100,12 +103,17 @@ async def save_plan(connection: AsyncConnection, plan: invoicing_v1.PlanDefined)
 
 
 async def save_subscription(connection: AsyncConnection, tenant_id: str, subscription: invoicing_v1.SubscriptionStarted) -> None:
-    await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, subscription.plan, subscription.term)))
+    await change_subscription(connection, tenant_id, subscription.plan, subscription.plan_version, subscription.term)
 
 
-async def change_subscription(connection: AsyncConnection, tenant_id: str, plan: str, term: str) -> None:
+async def change_subscription(connection: AsyncConnection, tenant_id: str, plan: str, version: int, term: str) -> None:
     """Save another plan or term of the tenant's subscription."""
-    await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, plan, term)))
+    await connection.execute(_SAVE_SUBSCRIPTION, asdict(SubscriptionRow(tenant_id, plan, version, term)))
+
+
+async def set_price_list(connection: AsyncConnection, tenant_id: str, version: int) -> None:
+    """Save the price list that the subscription has from a renewal on."""
+    await connection.execute(_SET_PRICE_LIST, {"tenant": tenant_id, "version": version})
 
 
 async def save_quote(connection: AsyncConnection, tenant_id: str, quote: invoicing_v1.QuoteIssued) -> None:
@@ -126,7 +134,13 @@ async def module_names(connection: AsyncConnection) -> dict[str, str]:
 
 
 async def plans(connection: AsyncConnection) -> Sequence[PlanRow]:
+    """Return the plans with their newest price lists."""
     return await many(connection, _PLANS, PlanRow)
+
+
+async def plan(connection: AsyncConnection, name: str, version: int) -> PlanRow | None:
+    """Return the plan with this version of its price list."""
+    return await one(connection, _PLAN, PlanRow, of_plan=name, of_version=version)
 
 
 async def subscription(connection: AsyncConnection, tenant_id: str) -> SubscriptionRow | None:

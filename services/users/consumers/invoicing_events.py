@@ -109,7 +109,7 @@ class InvoicingEvents:
             await pools.save_terms(uow.connection, message.tenant, pools.TermsRow(event.plan, event.plan_version, event.term))
 
     async def on_terms_applied(self, uow: UnitOfWork, message: Message[invoicing_v1.TermsApplied]) -> None:
-        """Save the price list of a renewal: other prices wait for one."""
+        """Save the price list of a renewal: other terms wait for one."""
         await pools.set_price_list(uow.connection, message.tenant, message.payload.plan_version)
 
     async def on_limited(self, uow: UnitOfWork, message: Message[invoicing_v1.ExpansionLimited]) -> None:

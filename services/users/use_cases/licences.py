@@ -26,7 +26,8 @@ async def load(tenant: Tenant, uow: UnitOfWork) -> Licences:
     terms, limits = await pools.terms(uow.connection, tenant.tenant), await pools.limits(uow.connection, tenant.tenant)
     if terms is None:
         return Licences(counts, Buying(), limits)
-    return Licences(counts, buying_of(terms.plan, terms.term, await catalogue.plans(uow.connection), list(counts)), limits)
+    own = await catalogue.plan(uow.connection, terms.plan, terms.plan_version)
+    return Licences(counts, buying_of(own, terms.term, await catalogue.plans(uow.connection), list(counts)), limits)
 
 
 # Why a module is not expanded although its own cap allows it.

@@ -50,15 +50,18 @@ CATALOGUE = """
 CREATE TABLE modules (module text PRIMARY KEY, name text NOT NULL);
 
 CREATE TABLE plans (
-    plan text PRIMARY KEY,
+    plan text NOT NULL,
     version bigint NOT NULL,
     name text NOT NULL,
     currency text NOT NULL,
     allows_extra_licences boolean NOT NULL,
-    prices jsonb NOT NULL
+    prices jsonb NOT NULL,
+    PRIMARY KEY (plan, version)
 );
 
-CREATE TABLE subscriptions (tenant_id text PRIMARY KEY, plan text NOT NULL, term text NOT NULL);
+CREATE TABLE subscriptions (
+    tenant_id text PRIMARY KEY, plan text NOT NULL, plan_version bigint NOT NULL, term text NOT NULL
+);
 
 CREATE TABLE open_pools (tenant_id text NOT NULL, module text NOT NULL, base boolean NOT NULL, PRIMARY KEY (tenant_id, module));
 
