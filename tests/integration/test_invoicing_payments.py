@@ -248,6 +248,18 @@ async def test_with_no_purchases_an_overdue_invoice_refuses_purchases_and_expans
     await bench.ok("POST", f"{path}/quotes", items, tenant=tenant, **BUY)
 
 
+async def test_no_cap_is_sent_for_a_subscription_that_has_ended(bench: Bench) -> None:
+    tenant, invoice = await overdue(bench, "no_purchases")
+    path = f"/v1/tenants/{tenant}"
+    await bench.ok("POST", f"{path}/subscription/end", {"reason": "no payment"}, prefer="wait=10")
+    await bench.until_settled(tenant)
+    await bench.ok("POST", f"{path}/payments", payment(invoice, 15_000))
+    await bench.until_settled(tenant)
+    assert await caps(bench, tenant) == [0]
+    limits = await bench.events(tenant, invoicing_v1.ExpansionLimited)
+    assert [each.limited_by for each in limits] == ["overdue_invoice", ""], "refusals no longer name the invoice"
+
+
 async def test_with_operator_decides_nothing_is_refused_before_the_operator_switches_it_on(bench: Bench) -> None:
     tenant, invoice = await overdue(bench, "operator_decides")
     path, items = f"/v1/tenants/{tenant}", {"items": [{"module": "time", "add": 1}]}

@@ -25,8 +25,9 @@ from shared.schemas.seats_v1 import OverLimit, Policies, SetPolicy
 SET_CAP: Final = "set_expand_cap"  # kind of the command; its reference is the module
 SET_POLICY: Final = "set_policy"  # of a change of policies, which can change a cap as well
 REDUCE: Final = "reduce_licences"  # of a reduction at once
-APPLY_PLAN: Final = "apply_plan"  # of a plan that takes effect, which can change caps and reduce pools
+APPLY_PLAN: Final = "apply_plan"  # of a plan that takes effect, which can reduce pools
 _OPEN: Final = (SET_CAP, SET_POLICY, REDUCE, APPLY_PLAN)  # no cap is raised before seats has answered these
+ENDED: Final = "ended"  # status of a subscription
 OVERDUE: Final = "overdue_invoice"
 BUDGET: Final = "monthly_budget"
 
@@ -75,8 +76,8 @@ async def send_caps(
     uow: UnitOfWork, tenant_id: str, at: datetime, *, totals: Mapping[str, int] = NO_TOTALS, cause: Envelope | None = None
 ) -> None:
     """Send seats each cap that has to differ from the one sent last, and publish what limits expansions. `totals`: the licences of modules
-    for which a reduction is sent next."""
-    modules = await store.subscriptions.modules(uow.connection, tenant_id)
+    for which a reduction is sent next. A subscription that has ended has no pools, so nothing is sent for it."""
+    found, modules = await store.subscriptions.find(uow.connection, tenant_id), await store.subscriptions.modules(uow.connection, tenant_id)
     limits = await _limits(uow, tenant_id, modules, at, totals)
     lower, higher = list[tuple[str, int]](), list[tuple[str, int]]()
     for module in modules:
@@ -86,6 +87,8 @@ async def send_caps(
         if cap is not None and cap != known and module.opened:
             (lower if known is None or cap < known else higher).append((module.module, cap))
         await _note_limit(uow, tenant_id, module, own, limits.by(module.module, own), at, cause)
+    if found is None or found.status == ENDED:
+        return
     for name, cap in lower:
         await _send(uow, tenant_id, name, cap, at, cause=cause)
     if higher and not await store.commands.any_unanswered(uow.connection, tenant_id, _OPEN):
@@ -116,6 +119,9 @@ async def send_cap_again(
 ) -> None:
     """Send the cap of a module again, as it is now."""
     assert kind == SET_CAP
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is None or found.status == ENDED:
+        return
     modules = await store.subscriptions.modules(uow.connection, tenant_id)
     limits = await _limits(uow, tenant_id, modules, at)
     for module in modules:
