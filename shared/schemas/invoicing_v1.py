@@ -254,7 +254,7 @@ class SubscriptionEnded(InvoicingEvent):
     """The subscription ended with a decision of seats, which closed its pools. What was not charged yet is on one last document."""
 
     subscription: Id
-    decision: str  # id of the seats event
+    decision: str  # id of the seats event; empty: it was never active, so it has no document
     ended_on: date  # the first day without it
     billing_details: Id
     at_once: bool = False

@@ -387,6 +387,53 @@ async def test_B12_B13_a_downgrade_below_use_is_refused_and_a_withdrawn_one_chan
     assert len(await bench.events(tenant, invoicing_v1.PlanChangeWithdrawn)) == 1
 
 
+async def test_M12_a_plan_fits_the_policies_that_seats_has_not_answered_yet_when_it_begins(bench: Bench) -> None:
+    """Seats begins the period first, and answers the change of policies then."""
+    tenant = await subscribed(bench, {"time": 4})
+    await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
+    bench.answering.clear()
+    await bench.send(seats_v1.ClockAdvanced(number=1, to=DECEMBER), tenant)
+    wanted = {"modules": {"time": {"over_limit": "expand", "expand_cap": 20, "grace": "P14D"}}}
+    await bench.ok("PATCH", f"/v1/tenants/{tenant}/subscription/policies", wanted, tenant=tenant, **SET_AND_BUY)
+    bench.answering.set()
+    await bench.until_settled(tenant, at=DECEMBER)
+    shown, known = (await policies_of(bench, tenant))["time"], bench.pools[tenant].policies["time"]
+    assert (shown["over_limit"], shown["grace"], "expand_cap" in shown) == ("reject", "P14D", False)
+    assert (known.over_limit, known.expand_cap, known.grace) == ("reject", None, "P14D")
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["plan"] == "small"
+
+
+async def test_what_follows_from_a_plan_or_a_budget_is_sent_again_when_the_operator_resumes(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}"
+    await changed(bench, tenant, modules={"time": {"over_limit": "expand", "expand_cap": 20}})
+    offer = await plan_change(bench, tenant, plan="small")
+    await approved(bench, tenant, offer)
+
+    async def resume() -> list[str]:
+        sent = (await bench.ok("POST", f"{path}/subscription/resume"))["sent"]
+        await bench.until_settled(tenant)
+        return list(sent)
+
+    bench.reject = {seats_v1.SetPolicy: "error", seats_v1.ClosePool: "error"}
+    budget = {"second_approver": "none", "monthly_budget_minor": 5_000}
+    await bench.ok("PUT", f"{path}/purchase-settings", budget, tenant=tenant, **SET_AND_BUY)
+    await bench.until_settled(tenant)
+    bench.reject.pop(seats_v1.SetPolicy)
+    assert await resume() == ["set_expand_cap time"]
+    assert bench.pools[tenant].policies["time"].expand_cap == 10 + 4
+    bench.reject[seats_v1.SetPolicy] = "error"
+    await bench.advance_clock(tenant, DECEMBER)
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    closing, policy = await resume()
+    assert (closing, policy.split()[0], policy.endswith("/time")) == (f"apply_plan {offer['change']}/close/documents", "set_policy", True)
+    shown = (await bench.ok("GET", f"{path}/subscription"))["modules"]
+    assert [(each["module"], each["licences"], each["policies"]["over_limit"]) for each in shown] == [("time", 6, "reject")]
+    assert (list(bench.pools[tenant].licences), bench.pools[tenant].policies["time"].over_limit) == (["time"], "reject")
+    assert await resume() == []
+
+
 async def test_B6_another_term_takes_effect_with_the_next_period(bench: Bench) -> None:
     tenant = await subscribed(bench, {"time": 10})
     offer = await plan_change(bench, tenant, term="annual")

@@ -199,6 +199,47 @@ async def test_T14_a_module_that_was_to_close_by_itself_closes_although_the_endi
     assert quote["notes"][-1] == "documents was to close at the end of the period. The purchase keeps it."
 
 
+async def test_T14_a_closing_that_seats_rejects_is_sent_again_when_the_operator_resumes(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    body = {"items": [{"module": "documents", "total": 0}]}
+    await call(bench, "PUT", tenant, "next-period", body, tenant=tenant, **BUY, prefer="wait=10")
+    await end(bench, tenant)
+    bench.reject[seats_v1.ClosePool] = "error"
+    await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY, prefer="wait=10")
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    pools = bench.pools[tenant]
+    assert (pools.next_period, pools.former) == ({"time": 3, "documents": 0}, {"documents": 0}), "it still closes with the subscription"
+    assert (await call(bench, "POST", tenant, "subscription/resume"))["sent"] == ["close_pool_again documents"]
+    await bench.until_settled(tenant)
+    assert (pools.next_period, pools.former) == ({"time": 3, "documents": 0}, {})
+    assert (await call(bench, "POST", tenant, "subscription/resume"))["sent"] == []
+
+
+@pytest.mark.parametrize("rejected", [seats_v1.OpenPool, (seats_v1.OpenPool, "time")], ids=["all", "one"])
+async def test_the_vendor_ends_a_subscription_of_which_seats_opens_no_or_not_every_pool_and_starts_another(
+    bench: Bench, rejected: Any
+) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    await bench.bill(tenant)
+    await bench.open(tenant)
+    bench.reject[rejected] = "error"
+    await bench.subscribe(tenant, {"time": 3, "documents": 4}, "2013-11-01")
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    assert (await call(bench, "GET", tenant, "subscription"))["status"] == "failed"
+    assert (await call(bench, "GET", tenant, "subscription/end"))["credit_net_minor"] == 0
+    shown = await call(bench, "POST", tenant, "subscription/end", {"reason": "a mistake"}, prefer="wait=10")
+    assert (shown["status"], shown["reason"], bench.pools[tenant].licences) == ("ended", "a mistake", {})
+    await bench.until_settled(tenant)
+    assert (await call(bench, "POST", tenant, "subscription/resume"))["sent"] == []
+    await bench.subscribe(tenant, {"time": 2}, "2013-11-01")
+    await bench.until_active(tenant)
+    await bench.until_settled(tenant)
+    (invoice,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity) for line in invoice.lines] == [("time", 2)]
+
+
 async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_what_is_left(bench: Bench) -> None:
     tenant = await subscribed(bench)
     path = f"/v1/tenants/{tenant}/subscription/end"

@@ -103,7 +103,8 @@ class Bench:
     foreseen: "Foreseen"
     pools: dict[str, Pools] = field(default_factory=dict)
     answering: asyncio.Event = field(default_factory=asyncio.Event)
-    reject: dict[type[Payload], str] = field(default_factory=dict)  # commands that the stand-in rejects, with the reason
+    # Commands that the stand-in rejects, with the reason: all of a type, or those for a module.
+    reject: dict[type[Payload] | tuple[type[Payload], str], str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     _answered: int = 0
 
@@ -191,8 +192,9 @@ class Bench:
             await decide(seats_v1.CommandIgnored, tenant, place, read.envelope.id, "duplicate")
             return
         self.seen.add(read.envelope.id)
-        if type(command) in self.reject:
-            await decide(seats_v1.CommandRejected, tenant, place, read.envelope.id, self.reject[type(command)])
+        rejected = self.reject.get(type(command)) or self.reject.get((type(command), getattr(command, "module", "")))
+        if rejected:
+            await decide(seats_v1.CommandRejected, tenant, place, read.envelope.id, rejected)
             return
         match command:
             case seats_v1.OpenTenant():

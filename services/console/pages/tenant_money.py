@@ -286,7 +286,7 @@ async def _show_end(page: Page, tenant: str, form: Form | None, status: int = 20
         status,
         tenant=company.need(),
         url=home(tenant),
-        can_end=subscription.need()["status"] == "active",
+        can_end=subscription.need()["status"] != "ended",
         licences=licences,
         ending=ending,
         balance=balance,

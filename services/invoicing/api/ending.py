@@ -40,7 +40,9 @@ async def post_ending(
     last document has what was not charged or credited yet, and nothing is renewed. Until then the ending can be taken back."""
 
     async def end(uow: UnitOfWork) -> None:
-        await endings.end_subscription(uow, tenant, actor_of(principal), body.reason if body is not None else "", clock=wiring.clock)
+        await endings.end_subscription(
+            uow, tenant, actor_of(principal), body.reason if body is not None else "", settings=wiring.settings, clock=wiring.clock
+        )
 
     waiting = Waiting(prefer, lambda found: not any(module.next_period for module in found.modules))
     return await change_subscription(wiring, request, tenant, principal, key, end, waiting)
@@ -99,10 +101,13 @@ async def post_end(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """Yesterday was the last day of the licences: the days from today on are credited at once. This cannot be taken back."""
+    """Yesterday was the last day of the licences: the days from today on are credited at once. This cannot be taken back. A subscription
+    that is not active, because seats has not opened all its pools, ends without a document."""
 
     async def end(uow: UnitOfWork) -> None:
-        await endings.end_subscription(uow, tenant, actor_of(principal), body.reason, clock=wiring.clock, at_once=True)
+        await endings.end_subscription(
+            uow, tenant, actor_of(principal), body.reason, settings=wiring.settings, clock=wiring.clock, at_once=True
+        )
 
     waiting = Waiting(prefer, lambda found: found.status == "ended")
     return await change_subscription(wiring, request, tenant, principal, key, end, waiting)

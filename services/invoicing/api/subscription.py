@@ -20,6 +20,7 @@ from services.invoicing.domain.prices import NextStart
 from services.invoicing.use_cases import subscriptions
 from services.invoicing.use_cases.price_lists import coming_price_lists, next_price_list, own_price_list
 from services.invoicing.use_cases.scheduled_plans import following_plan
+from services.invoicing.use_cases.send_again import resume
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -128,10 +129,11 @@ async def start_subscription(
     dependencies=[Depends(access("operator"))],
 )
 async def resume_subscription(wiring: Wired, tenant: TenantId) -> ResumedView:
-    """The commands are those for pools and for the next period that seats rejected or failed to decide. Remove the cause first. If you
-    repeat the request, no command is sent twice."""
+    """The commands are those that seats rejected or failed to decide and that nobody can order again: for pools, the next period, the
+    ending, expand caps, and what follows from another plan or price list. Remove the cause first. If you repeat the request, no command is
+    sent twice."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        return ResumedView(sent=await subscriptions.resume(uow, tenant, clock=wiring.clock))
+        return ResumedView(sent=await resume(uow, tenant, clock=wiring.clock))
 
 
 @router.get("", summary="Get the subscription: plan, period and licences", dependencies=[Depends(access("account:read"))])

@@ -1,9 +1,8 @@
 """Handlers of the decisions of seats. Each of them runs in the consumer's transaction and the tenant's scope."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -12,7 +11,7 @@ from services.invoicing import store
 from services.invoicing.domain.calendar import Period, Term, local_day, period_at
 from services.invoicing.domain.history import DECISIONS, decision_order
 from services.invoicing.settings import Settings
-from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module, send_module
+from services.invoicing.use_cases.added_modules import ADD_MODULE, forget_module, note_module
 from services.invoicing.use_cases.budget import note_expansion
 from services.invoicing.use_cases.endings import (
     KEEP,
@@ -21,39 +20,29 @@ from services.invoicing.use_cases.endings import (
     end_with_period,
     end_with_pool,
     note_kept,
-    send_ending_again,
 )
-from services.invoicing.use_cases.endings import KINDS as ENDING_KINDS
-from services.invoicing.use_cases.expand_caps import APPLY_PLAN, SET_CAP, SET_POLICY, follow_budget, send_cap_again, send_caps
+from services.invoicing.use_cases.expand_caps import APPLY_PLAN, SET_CAP, SET_POLICY, follow_budget, send_caps
 from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
-from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again, send_plan_again
-from services.invoicing.use_cases.policies import fit_policies, note_policies, send_policies_again
+from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again
+from services.invoicing.use_cases.policies import PRICE_LIST, fit_policies, note_policies, note_rejected, unfit_policies
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
-from services.invoicing.use_cases.reductions import note_answer, send_reduction_again
+from services.invoicing.use_cases.reductions import note_answer
 from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
-from services.invoicing.use_cases.seats_commands import open_pools, schedule_period, send_again
+from services.invoicing.use_cases.seats_commands import open_pools, schedule_period
+from services.invoicing.use_cases.send_again import SEND_AGAIN
 from services.invoicing.use_cases.subscriptions import activate
 from services.invoicing.use_cases.use_history import Use, note_use
 from shared.database import UnitOfWork
 from shared.messaging import Handler, Message
 from shared.schemas import seats_v1
 from shared.schemas.base import Payload
-from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId
 from shared.schemas.topics import SEATS_EVENTS, Topic
 
 log = structlog.get_logger(__name__)
-
-
-class SendAgain(Protocol):
-    """Send a command again, unchanged but for its number."""
-
-    async def __call__(
-        self, uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
-    ) -> None: ...
 
 
 COMMANDS_NOT_DONE = Counter("seatpool_invoicing_commands_not_done", "Commands that seats rejected or failed at")
@@ -87,8 +76,8 @@ async def _answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> t
 async def on_tenant_opened(uow: UnitOfWork, message: Message[seats_v1.TenantOpened]) -> None:
     event, tenant = message.payload, message.tenant
     await store.tenants.note_opened(uow.connection, tenant, event.at, test=event.clock == seats_v1.Clock.TEST)
-    contract = await store.subscriptions.contract(uow.connection, tenant)
-    if contract is not None:  # it was started before seats knew the tenant
+    found = await store.subscriptions.find(uow.connection, tenant)
+    if found is not None and found.status == "pending":  # it was started before seats knew the tenant
         await open_pools(uow, tenant, event.at, cause=message.envelope)
 
 
@@ -168,8 +157,6 @@ async def on_policy_changed(uow: UnitOfWork, message: Message[seats_v1.PolicyCha
         return  # the tenant's own cap is as it was
     reference = answered[1] if answered is not None and answered[0] == SET_POLICY else None
     await note_policies(uow, message.tenant, reference, message.payload, message.envelope)
-    if answered is not None and answered[0] == APPLY_PLAN:
-        await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
 async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolOpened]) -> None:
@@ -195,6 +182,8 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await book_and_issue(uow, tenant, settings, message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
         await look_for_lists(uow, tenant, event.at)
+        return
+    if await close_after_end(uow, tenant, event.module, event.at, message.envelope):
         return
     await store.facts.add(uow.connection, tenant, message.envelope.id, event)
     if all_open:
@@ -267,7 +256,8 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
     if plan.version != contract.plan_version:
-        await fit_policies(uow, tenant, plan, event.at, settings=settings, cause=message.envelope)
+        unfit = await unfit_policies(uow, tenant, plan, [item.module for item in event.licences])
+        await fit_policies(uow, tenant, unfit, event.at, settings=settings, reason=PRICE_LIST, cause=message.envelope)
     await follow_budget(uow, tenant, event.at, cause=message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
     await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)
@@ -288,8 +278,7 @@ async def on_command_ignored(uow: UnitOfWork, message: Message[seats_v1.CommandI
         return  # a repeated command: it has been answered
     answered = await _answered(uow, message)
     if answered is not None:
-        again: SendAgain = SEND_AGAIN.get(answered[0], send_again)
-        await again(uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
+        await SEND_AGAIN[answered[0]](uow, message.tenant, *answered, event.at, above=event.last_number or 0, cause=message.envelope)
 
 
 async def on_command_rejected(uow: UnitOfWork, message: Message[seats_v1.CommandRejected]) -> None:
@@ -327,22 +316,13 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
         case "keep_subscription":
             await note_kept(uow, message.tenant, event.at, event.reason, message.envelope)
         case kind if kind == SET_POLICY:
-            await store.contract_changes.refuse(uow.connection, message.tenant, reference.partition("/")[0], event.at, event.reason, detail)
+            await note_rejected(uow, message.tenant, reference, event.at, event.reason, detail)
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:
-            pass  # counted and logged: the next period begins only after an operator has removed the cause and resumed the subscription
+            pass  # counted and logged: it is sent again when an operator has removed the cause and resumes the subscription
 
 
-# Commands that their own use case sends again.
-SEND_AGAIN: Mapping[str, SendAgain] = {
-    **dict.fromkeys(REDUCTION_KINDS, send_reduction_again),
-    **dict.fromkeys(ENDING_KINDS, send_ending_again),
-    SET_POLICY: send_policies_again,
-    SET_CAP: send_cap_again,
-    ADD_MODULE: send_module,
-    APPLY_PLAN: send_plan_again,
-}
 # These events change only the next period's number.
 PROJECTED: tuple[type[seats_v1.SeatsEvent], ...] = (seats_v1.PoolCloseScheduled, seats_v1.ReductionScheduled)
 # Decisions that change licences or money, and the policies that say when.

@@ -69,6 +69,7 @@ class History:
 
     contracts: dict[str, SubscriptionStarted] = field(default_factory=dict)  # by subscription: one after the other
     ended: dict[str, SubscriptionEnded] = field(default_factory=dict)  # by the decision that ended it
+    given_up: set[str] = field(default_factory=set)  # subscriptions that ended before they were active
     plans: dict[tuple[str, int], PlanDefined] = field(default_factory=dict)
     details: dict[str, BillingDetailsChanged] = field(default_factory=dict)
     quotes: dict[str, QuoteIssued] = field(default_factory=dict)
@@ -87,13 +88,20 @@ class History:
         else:
             self.refused.append(event)
 
+    def note_end(self, event: SubscriptionEnded) -> None:
+        if event.decision:
+            self.ended[event.decision] = event
+        else:
+            self.given_up.add(event.subscription)
+
     def price(self, plan: str, version: int, module: str, term: str) -> UnitPrice:
         """Return the price for a whole period. KeyError: the list lacks it (checked when a subscription starts and a plan changes)."""
         return prices_of(self.plans[plan, version], term)[module]
 
     def subscriptions(self) -> Iterator[tuple[SubscriptionStarted, list[tuple[str, Decision]]]]:
         """Return each subscription with its decisions, in order. What seats decides between two subscriptions belongs to the later one."""
-        left, decisions = dict(self.contracts), list[tuple[str, Decision]]()
+        left = {name: contract for name, contract in self.contracts.items() if name not in self.given_up}
+        decisions = list[tuple[str, Decision]]()
         for event_id, event in self.decisions:
             decisions.append((event_id, event))
             if event_id in self.ended:
@@ -113,7 +121,7 @@ def fold(facts: Iterable[Fact]) -> History:
             case SubscriptionStarted():
                 history.contracts[event.subscription] = event
             case SubscriptionEnded():
-                history.ended[event.decision] = event
+                history.note_end(event)
             case PlanDefined():
                 history.plans[event.plan, event.version] = event
             case BillingDetailsChanged():

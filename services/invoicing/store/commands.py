@@ -20,7 +20,6 @@ class Command:
 
 
 NOT_DONE = [registry.type_of(answer) for answer in (CommandRejected, CommandFailed)]
-OF_SUBSCRIPTION = ["open_pool", "schedule_period", "end_pool"]
 
 COMMANDS = table_of("commands", Command, tenant_id=str, command=str, sent_at=datetime, answer=str, answered_at=datetime)
 
@@ -35,7 +34,7 @@ _ANSWER = (
 _LAST = (
     select(*columns_of(Command, COMMANDS), COMMANDS.c.answer)
     .ext(distinct_on(COMMANDS.c.kind, COMMANDS.c.reference))
-    .where(_OWN, COMMANDS.c.kind == any_(bindparam("kinds", OF_SUBSCRIPTION, type_=ARRAY(Text))))
+    .where(_OWN, COMMANDS.c.kind == any_(bindparam("kinds", type_=ARRAY(Text))))
     .order_by(COMMANDS.c.kind, COMMANDS.c.reference, COMMANDS.c.sent_at.desc())
     .subquery()
 )
@@ -65,9 +64,9 @@ async def any_unanswered(connection: AsyncConnection, tenant_id: str, kinds: Seq
     return bool((await connection.execute(_ANY_UNANSWERED, {"tenant": tenant_id, "kinds": kinds})).scalar_one())
 
 
-async def not_done(connection: AsyncConnection, tenant_id: str) -> list[Command]:
-    """Return the subscription's commands that seats rejected or failed at and that were not sent again since."""
-    return await many(connection, _NOT_DONE, Command, tenant=tenant_id)
+async def not_done(connection: AsyncConnection, tenant_id: str, kinds: Sequence[str]) -> list[Command]:
+    """Return the commands of these kinds that seats rejected or failed at and that were not sent again since."""
+    return await many(connection, _NOT_DONE, Command, tenant=tenant_id, kinds=kinds)
 
 
 async def count_unanswered(connection: AsyncConnection, seconds: int) -> int:

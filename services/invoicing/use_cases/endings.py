@@ -11,6 +11,7 @@ from services.invoicing.domain.ending import credit_of_end, next_reminder, remin
 from services.invoicing.domain.quote import Situation, not_priced_now
 from services.invoicing.settings import Settings
 from services.invoicing.store.endings import Ending
+from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.issue_invoices import book_and_issue
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.price_lists import look_for_lists
@@ -34,12 +35,19 @@ from shared.schemas.seats_v1 import CloseAt, ClosePool, Expected, LicenceCount, 
 
 END, KEEP, CLOSE_AGAIN = "end_pool", "keep_subscription", "close_pool_again"
 KINDS: Final = (END, KEEP, CLOSE_AGAIN)
+NOT_ACTIVE: Final = ("pending", "failed")  # states of a subscription of which nothing was charged yet
 REMINDER: Final = "subscription_ending"  # kind of the due action; its reference is the subscription
 
 
-async def end_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, reason: str, *, clock: Clock, at_once: bool = False) -> None:
+async def end_subscription(
+    uow: UnitOfWork, tenant_id: str, actor: Actor, reason: str, *, settings: Settings, clock: Clock, at_once: bool = False
+) -> None:
     """End the subscription at the end of its period, or at once. If it is to end already, nothing changes. Raises Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if at_once and found is not None and found.status in NOT_ACTIVE:
+        await _give_up(uow, tenant_id, found, at, actor, reason, settings)
+        return
     situation = await situation_of(uow, tenant, at)
     refusal = not_priced_now(situation, ())
     if refusal is not None:
@@ -75,6 +83,26 @@ async def end_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, reason
         await _close(uow, tenant_id, module, at_once=at_once, time=at)
 
 
+async def _give_up(
+    uow: UnitOfWork, tenant_id: str, found: Subscription, at: datetime, actor: Actor, reason: str, settings: Settings
+) -> None:
+    """End a subscription that never became active: seats has not opened all its pools, or rejected one. Nothing of it was charged."""
+    contract, c = found.contract, uow.connection
+    if await store.endings.find(c, tenant_id) is not None:
+        return
+    today = local_day(at, contract.time_zone)
+    ending = Ending(found.subscription, today, at_once=True, reason=reason, ordered_by=actor.model_dump_json(), ordered_at=at)
+    await store.endings.put(c, tenant_id, ending)
+    changes = (Change(field="subscription.ends_on", old=None, new=today.isoformat()),)
+    about: dict[str, Any] = {"subscription": found.subscription, "ends_on": today, "at_once": True, "changes": changes}
+    publish(uow, tenant_id, SubscriptionEnding(at=at, actor=actor, reason=reason, **about), subject=found.subscription)
+    pools = await store.pools.reported(c, tenant_id)
+    for module in pools:
+        await _close(uow, tenant_id, module, at_once=True, time=at)
+    if not pools:
+        await _ended(uow, tenant_id, settings, ending, at, None)
+
+
 @dataclass(frozen=True, slots=True)
 class EndAtOnce:
     """What an end at once would do: the first day without the subscription, and the net amount that is credited."""
@@ -87,6 +115,9 @@ class EndAtOnce:
 async def preview_end(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> EndAtOnce:
     """Return what an end at once would do now. Raises Conflict."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is not None and found.status in NOT_ACTIVE:
+        return EndAtOnce(local_day(at, found.contract.time_zone), found.contract.currency, 0)
     situation = await situation_of(uow, tenant, at)
     refusal = not_priced_now(situation, ())
     if refusal is not None:
@@ -113,19 +144,23 @@ async def keep_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, *, cl
             raise Conflict("order-pending", detail, modules=waits)
         await store.endings.set_kept_by(uow.connection, tenant_id, actor)
         await _take_back(uow, tenant_id, situation, at)
+        for module in restored(situation.pools)[1]:
+            await _close_again(uow, tenant_id, module, at)
 
 
 async def _take_back(uow: UnitOfWork, tenant_id: str, situation: Situation, at: datetime, **options: Any) -> None:
-    """Send the former numbers of all pools in one command, so that seats takes the ending back completely or not at all. A pool that was to
-    close by itself closes by itself again."""
-    numbers, closing = restored(situation.pools)
+    """Send the former numbers of all pools in one command, so that seats takes the ending back completely or not at all."""
+    numbers, _ = restored(situation.pools)
     items = tuple(LicenceCount(module=module, quantity=number) for module, number in sorted(numbers.items()))
     # No pool is named in `expected`: an expansion meanwhile does not matter.
     make = partial(ScheduleReduction, items=items, expected=Expected(period=situation.period))
     await send(uow, tenant_id, make, kind=KEEP, reference=situation.contract.subscription, time=at, **options)
-    for module in closing:
-        again = partial(ClosePool, module=module, at=str(CloseAt.PERIOD_END))
-        await send(uow, tenant_id, again, kind=CLOSE_AGAIN, reference=module, time=at, **options)
+
+
+async def _close_again(uow: UnitOfWork, tenant_id: str, module: str, at: datetime, **options: Any) -> None:
+    """Let a pool that was to close by itself close by itself again."""
+    again = partial(ClosePool, module=module, at=str(CloseAt.PERIOD_END))
+    await send(uow, tenant_id, again, kind=CLOSE_AGAIN, reference=module, time=at, **options)
 
 
 async def _close(uow: UnitOfWork, tenant_id: str, module: str, *, at_once: bool, time: datetime, **options: Any) -> None:
@@ -141,9 +176,9 @@ async def end_added_module(uow: UnitOfWork, tenant_id: str, module: str, at: dat
 
 
 async def close_after_end(uow: UnitOfWork, tenant_id: str, module: str, at: datetime, cause: Envelope) -> bool:
-    """Return whether the subscription had ended before seats opened the pool of a module that was added to it, and close the pool again."""
-    ending = await store.endings.find(uow.connection, tenant_id)
-    if ending is None or not ending.ended:
+    """Return whether the subscription had ended, or was given up, before seats opened one of its pools, and close the pool again."""
+    ending, found = await store.endings.find(uow.connection, tenant_id), await store.subscriptions.find(uow.connection, tenant_id)
+    if ending is None or found is None or not (ending.ended or found.status in NOT_ACTIVE):
         return False
     await _close(uow, tenant_id, module, at_once=True, time=at, cause=cause)
     return True
@@ -161,11 +196,12 @@ async def send_ending_again(
     uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:
     """Send one command of an ending again, with a higher number, if it is still wanted."""
-    ending = await store.endings.find(uow.connection, tenant_id)
-    if ending is None:
+    ending, options = await store.endings.find(uow.connection, tenant_id), {"above": above, "cause": cause}
+    if kind == CLOSE_AGAIN and (ending is None or ending.kept_by is not None):
+        await _close_again(uow, tenant_id, reference, at, **options)
+    elif ending is None:
         return
-    options: dict[str, Any] = {"above": above, "cause": cause}
-    if kind == END and reference in await modules_to_close(uow, tenant_id):
+    elif kind == END and reference in await modules_to_close(uow, tenant_id):
         await _close(uow, tenant_id, reference, at_once=ending.at_once or ending.ended, time=at, **options)
     elif kind == KEEP and ending.kept_by is not None:
         tenant = await store.tenants.find(uow.connection, tenant_id)
@@ -217,22 +253,22 @@ async def end_with_pool(uow: UnitOfWork, tenant_id: str, settings: Settings, eve
     await _ended(uow, tenant_id, settings, ending, event.at, cause)
 
 
-async def _ended(uow: UnitOfWork, tenant_id: str, settings: Settings, ending: Ending, at: datetime, cause: Envelope) -> None:
+async def _ended(uow: UnitOfWork, tenant_id: str, settings: Settings, ending: Ending, at: datetime, cause: Envelope | None) -> None:
     details = await store.billing_details.in_force(uow.connection, tenant_id)
-    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    found = await store.subscriptions.find(uow.connection, tenant_id)
     assert details is not None
-    assert contract is not None
-    ended_on = local_day(at, contract.time_zone) if ending.at_once else ending.ends_on
+    assert found is not None
+    ended_on = local_day(at, found.contract.time_zone) if ending.at_once else ending.ends_on
     event = SubscriptionEnded(
         at=at,
         actor=ending.actor,
         reason=ending.reason,
         subscription=ending.subscription,
-        decision=cause.id,
+        decision=cause.id if cause is not None and found.status not in NOT_ACTIVE else "",
         ended_on=ended_on,
         billing_details=details.version,
         at_once=ending.at_once,
-        changes=(Change(field="subscription.status", old="active", new="ended"),),
+        changes=(Change(field="subscription.status", old=found.status, new="ended"),),
     )
     await publish_fact(uow, tenant_id, event, cause=cause, subject=ending.subscription)
     await store.due_actions.cancel(uow.connection, tenant_id, REMINDER, ending.subscription)

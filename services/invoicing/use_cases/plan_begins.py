@@ -4,7 +4,7 @@ Until then nothing of it is in seats, so a change that no longer fits, or that i
 the invoice counts the licences that the plan allows, and seats gets the reductions, closings and policies at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,13 +15,14 @@ import structlog
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.calendar import local_day
-from services.invoicing.domain.plan_change import PoolTerms, anchor_with, fitting, misfits
-from services.invoicing.domain.policies import difference
+from services.invoicing.domain.plan_change import anchor_with, misfits
+from services.invoicing.domain.policies import changes_of
 from services.invoicing.domain.prices import lowered
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange
 from services.invoicing.use_cases.contract_terms import change_terms
-from services.invoicing.use_cases.expand_caps import APPLY_PLAN, effective_policies, follow_budget
+from services.invoicing.use_cases.expand_caps import APPLY_PLAN, follow_budget
+from services.invoicing.use_cases.policies import PLAN_CHANGED, fit_policies, unfit_policies
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.scheduled_plans import plan_of, pool_terms, pools_at_start, scheduled_plan
@@ -29,7 +30,7 @@ from services.invoicing.use_cases.seats_commands import MakeCommand, send
 from shared.database import UnitOfWork
 from shared.schemas.base import Change
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import ModuleTotal, PlanChangeDropped, PlanDefined, PlanPrice, SubscriptionStarted
+from shared.schemas.invoicing_v1 import ModuleTotal, PlanChangeDropped, PlanPrice, SubscriptionStarted
 from shared.schemas.seats_v1 import (
     CloseAt,
     ClosePool,
@@ -37,15 +38,13 @@ from shared.schemas.seats_v1 import (
     ExpectedPool,
     LicenceCount,
     PeriodStarted,
-    Policies,
     ReduceLicences,
     ReductionRefused,
-    SetPolicy,
 )
 
 log = structlog.get_logger(__name__)
 
-REDUCE, CLOSE, POLICY = "reduce", "close", "policy"  # in the references of the commands with which a plan takes effect in seats
+REDUCE, CLOSE = "reduce", "close"  # in the references of the commands with which a plan takes effect in seats
 
 
 async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event: PeriodStarted, cause: Envelope) -> None:
@@ -70,6 +69,9 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
         await look_for_lists(uow, tenant_id, event.at)
         return
     fewer = lowered(plan, terms["term"], licences)
+    unfit = await unfit_policies(uow, tenant_id, plan, [module for module in licences if fewer.get(module) != 0])
+    changes = [Change.model_validate(each) for each in terms["changes"] if "." not in each["field"]]
+    changes += [each for pool in unfit for each in changes_of(pool.module, pool.before, pool.after)]
     await change_terms(
         uow,
         tenant_id,
@@ -77,7 +79,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
         change.change,
         event.at,
         change.by,
-        tuple(Change.model_validate(each) for each in terms["changes"]),
+        tuple(changes),
         reason="plan_changed",
         cause=cause,
         plan=plan.plan,
@@ -87,14 +89,13 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
         licences=tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items())),
         price=PlanPrice.model_validate_json(orjson.dumps(terms["price"])),
     )
-    going_on = [module for module in sorted(licences) if fewer.get(module) != 0]
-    commands = _reductions(licences, fewer) | await _policies(uow, tenant_id, plan, pools, going_on)
-    detail: dict[str, Any] = {"period": event.period, "commands": commands}
+    detail: dict[str, Any] = {"period": event.period, "commands": _reductions(licences, fewer)}
     c = uow.connection
     await store.contract_changes.set_status(c, tenant_id, change.change, "completed", event.at, None, detail=detail)
     await follow_budget(uow, tenant_id, event.at, totals=fewer, cause=cause)
     for reference in detail["commands"]:
         await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
+    await fit_policies(uow, tenant_id, unfit, event.at, settings=settings, reason=PLAN_CHANGED, cause=cause)
     await store.price_lists.forget(c, tenant_id)
     await look_for_lists(uow, tenant_id, event.at)
 
@@ -108,21 +109,6 @@ def _reductions(licences: Mapping[str, int], fewer: Mapping[str, int]) -> dict[s
     return found | {f"{CLOSE}/{module}": {} for module, total in sorted(fewer.items()) if not total}
 
 
-async def _policies(
-    uow: UnitOfWork, tenant_id: str, plan: PlanDefined, pools: Mapping[str, PoolTerms], modules: Sequence[str]
-) -> dict[str, Any]:
-    """Let each pool have policies that the plan allows, and return those that seats has to set, by a reference."""
-    found = dict[str, Any]()
-    for module in modules:
-        before = pools[module].policies
-        own = fitting(before, plan, module)
-        if own != before:
-            policies, unset = difference(before, await effective_policies(uow, tenant_id, module, own))
-            await store.subscriptions.set_policies(uow.connection, tenant_id, module, own)
-            found[f"{POLICY}/{module}"] = {"policies": policies.model_dump(exclude_none=True), "unset": unset}
-    return found
-
-
 async def _send(
     uow: UnitOfWork, tenant_id: str, change: str, reference: str, detail: Mapping[str, Any], at: datetime, **options: Any
 ) -> None:
@@ -134,10 +120,8 @@ async def _send(
             items = tuple(LicenceCount(module=name, quantity=each["licences"] - each["total"]) for name, each in given.items())
             pools = tuple(ExpectedPool(module=name, licences=n["licences"], next_period=n["licences"]) for name, n in given.items())
             make = partial(ReduceLicences, order=change, items=items, expected=Expected(period=detail["period"], pools=pools))
-        case "close":
-            make = partial(ClosePool, module=module, at=str(CloseAt.NOW))
         case _:
-            make = partial(SetPolicy, module=module, policies=Policies(**given["policies"]), unset=tuple(given["unset"]))
+            make = partial(ClosePool, module=module, at=str(CloseAt.NOW))
     await send(uow, tenant_id, make, kind=APPLY_PLAN, reference=f"{change}/{reference}", time=at, **options)
 
 

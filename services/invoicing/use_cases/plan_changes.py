@@ -19,9 +19,9 @@ from services.invoicing.domain.quote import Refusal, Situation, expected
 from services.invoicing.settings import Settings
 from services.invoicing.store.contract_changes import ContractChange, NewChange
 from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.decided_policies import POLICIES
 from services.invoicing.use_cases.expand_caps import follow_budget
 from services.invoicing.use_cases.locked_tenants import lock_tenant
-from services.invoicing.use_cases.policies import POLICIES
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of

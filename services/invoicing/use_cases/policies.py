@@ -1,6 +1,6 @@
 """Policies of a running subscription: what its pools and its invoices do from now on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,9 +15,10 @@ from services.invoicing.domain.calendar import local_day
 from services.invoicing.domain.plan_change import fitting
 from services.invoicing.domain.policies import changes_of, difference, merged, wrong_for_plan
 from services.invoicing.settings import Settings
-from services.invoicing.store.contract_changes import NewChange
+from services.invoicing.store.contract_changes import ContractChange, NewChange
 from services.invoicing.store.subscriptions import Subscription
 from services.invoicing.use_cases.contract_terms import change_terms
+from services.invoicing.use_cases.decided_policies import POLICIES, decided_policies
 from services.invoicing.use_cases.expand_caps import SET_POLICY, effective_policies, send_caps
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.opening_policies import note_pool_policies
@@ -35,8 +36,8 @@ from shared.schemas.invoicing_v1 import PlanDefined, PoliciesChanged
 from shared.schemas.policies import wrong_expand
 from shared.schemas.seats_v1 import Policies, PolicyChanged, SetPolicy
 
-POLICIES = "policies"
-PRICE_LIST = "price_list"  # the reason of a change that a renewal with another price list makes
+# The reasons of changes that a renewal makes. The event about another plan already has its policies.
+PRICE_LIST, PLAN_CHANGED = "price_list", "plan_changed"
 OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
@@ -70,19 +71,27 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await active_subscription(uow, tenant_id)
     plan = await own_price_list(uow, found.contract, local_day(at, found.contract.time_zone))
-    pools = _changed(await decided_policies(uow, tenant_id), body.modules, plan)
+    opened = {each.module for each in await store.subscriptions.modules(uow.connection, tenant_id) if each.opened}
+    known = {module: policies for module, policies in (await decided_policies(uow, tenant_id)).items() if module in opened}
+    pools = _changed(known, body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
     changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
     return await _change(uow, tenant_id, pools, tuple(changes), at, actor, settings=settings, own=own)
 
 
-async def fit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, at: datetime, *, settings: Settings, cause: Envelope) -> None:
-    """Change the policies that the price list of the period that begins does not allow any more (M12)."""
-    known = await decided_policies(uow, tenant_id)
-    fitted = [PoolPolicies(module, policies, fitting(policies, plan, module)) for module, policies in sorted(known.items())]
-    pools = [pool for pool in fitted if pool.before != pool.after]
+async def unfit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, modules: Collection[str]) -> list[PoolPolicies]:
+    """Return the policies of these modules that the plan, or its price list, of the period that begins does not allow any more (M12)."""
+    known = sorted((await decided_policies(uow, tenant_id)).items())
+    fitted = [PoolPolicies(module, policies, fitting(policies, plan, module)) for module, policies in known if module in modules]
+    return [pool for pool in fitted if pool.before != pool.after]
+
+
+async def fit_policies(
+    uow: UnitOfWork, tenant_id: str, pools: Sequence[PoolPolicies], at: datetime, *, settings: Settings, reason: str, cause: Envelope
+) -> None:
+    """Change the policies that do not fit."""
     if pools:
-        await _change(uow, tenant_id, pools, (), at, SYSTEM, settings=settings, own={}, reason=PRICE_LIST, cause=cause)
+        await _change(uow, tenant_id, pools, (), at, SYSTEM, settings=settings, own={}, reason=reason, cause=cause)
 
 
 async def _change(
@@ -143,17 +152,20 @@ async def send_policies_again(
     await send(uow, tenant_id, make, kind=kind, reference=reference, time=at, above=above, cause=cause)
 
 
-async def decided_policies(uow: UnitOfWork, tenant_id: str) -> dict[str, Policies]:
-    """Return the policies of each open pool with the changes that seats has not answered yet, so that each of them can be set back."""
-    modules = await store.subscriptions.modules(uow.connection, tenant_id)
-    known = {each.module: Policies.model_validate_json(each.policies) for each in modules if each.opened}
-    for change in await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
-        for module, command in change.content["commands"].items():
-            if module in known:
-                after = merged(known[module], Policies(**command["policies"]))
-                removed = dict.fromkeys(command["unset"])
-                known[module] = after.model_copy(update={**removed, "expand_cap": command["own_cap"]})
-    return known
+def is_follow_up(change: ContractChange) -> bool:
+    """Return whether the change follows from a plan or a price list that a period began with, so nobody can ask for it again."""
+    return "follows_from" in change.content
+
+
+async def note_rejected(uow: UnitOfWork, tenant_id: str, reference: str, at: datetime, reason: str, detail: Mapping[str, object]) -> None:
+    """Refuse a change that seats rejected. What follows from a plan stays pending until an operator resumes the subscription, or is done if
+    the pool has closed."""
+    change, _, module = reference.partition("/")
+    found = await store.contract_changes.find(uow.connection, tenant_id, change)
+    if found is None or not is_follow_up(found):
+        await store.contract_changes.refuse(uow.connection, tenant_id, change, at, reason, detail)
+    elif module not in await store.pools.reported(uow.connection, tenant_id):
+        await store.contract_changes.note_done(uow.connection, tenant_id, change, at)
 
 
 def _changed(known: Mapping[str, Policies], given: Mapping[str, Policies], plan: PlanDefined) -> list[PoolPolicies]:
@@ -192,7 +204,7 @@ async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, 
     await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, own)
     await send_caps(uow, tenant_id, event.at, cause=cause)
     found = await store.contract_changes.note_done(uow.connection, tenant_id, of_change, event.at)
-    if found is None or found.status != "completed":
+    if found is None or found.status != "completed" or found.content.get("follows_from") == PLAN_CHANGED:
         return
     contract = await store.subscriptions.contract(uow.connection, tenant_id)
     assert contract is not None

@@ -16,8 +16,8 @@ from services.invoicing.domain.quote import Situation, amounts
 from services.invoicing.domain.tax import tax_on
 from services.invoicing.store.due_actions import DueAction
 from services.invoicing.store.price_lists import AnnouncedList
+from services.invoicing.use_cases.decided_policies import decided_policies
 from services.invoicing.use_cases.locked_tenants import time_of
-from services.invoicing.use_cases.policies import decided_policies
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import situation_of
 from services.invoicing.wiring import Wiring

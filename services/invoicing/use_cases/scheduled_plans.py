@@ -8,9 +8,10 @@ from services.invoicing.domain.plan_change import PoolAtStart, PoolTerms, misfit
 from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.quote import Pool
 from services.invoicing.store.contract_changes import ContractChange
+from services.invoicing.use_cases.decided_policies import decided_policies
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import SubscriptionStarted
-from shared.schemas.seats_v1 import PeriodStarted, Policies
+from shared.schemas.seats_v1 import PeriodStarted
 
 
 async def scheduled_plan(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarted) -> ContractChange | None:
@@ -35,9 +36,9 @@ async def plan_of(uow: UnitOfWork, change: ContractChange) -> FollowingPlan:
 
 async def pool_terms(uow: UnitOfWork, tenant_id: str) -> dict[str, PoolTerms]:
     """Return what a plan has to fit of each pool."""
-    known = await store.catalogue.modules(uow.connection)
+    known, policies = await store.catalogue.modules(uow.connection), await decided_policies(uow, tenant_id)
     return {
-        each.module: PoolTerms(each.base, Policies.model_validate_json(each.policies), known[each.module].requires)
+        each.module: PoolTerms(each.base, policies[each.module], known[each.module].requires)
         for each in await store.subscriptions.modules(uow.connection, tenant_id)
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -16,6 +16,9 @@ from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 from shared.schemas.seats_v1 import AddLicences, LicenceCount, OpenPool, SchedulePeriod
+
+OPEN_POOL, SCHEDULE_PERIOD, ADD_LICENCES = "open_pool", "schedule_period", "add_licences"
+KINDS: Final = (OPEN_POOL, SCHEDULE_PERIOD, ADD_LICENCES)
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +56,7 @@ async def open_pools(
     for module in modules:
         own = policies[module.module]
         make = partial(OpenPool, module=module.module, base=module.base, licences=module.licences, policies=own)
-        await send(uow, tenant, make, kind="open_pool", reference=module.module, time=at, cause=cause, above=above)
+        await send(uow, tenant, make, kind=OPEN_POOL, reference=module.module, time=at, cause=cause, above=above)
 
 
 async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: int = 0, cause: Envelope | None = None) -> None:
@@ -68,7 +71,7 @@ async def add_licences(uow: UnitOfWork, tenant: str, order_id: str, *, above: in
         uow,
         tenant,
         lambda number: AddLicences(number=number, order=order_id, items=tuple(items), expected=expects, approved_at=order.approved_at),
-        kind="add_licences",
+        kind=ADD_LICENCES,
         reference=order_id,
         time=order.approved_at,
         cause=cause,
@@ -89,7 +92,7 @@ async def schedule_period(
     """Send seats the period after this one ahead of time, so that it begins in time order with the other due items of seats."""
     following, starts_at = period.end.isoformat(), start_of_day(period.end, contract.time_zone)
     make = partial(SchedulePeriod, period=following, starts_at=starts_at)
-    await send(uow, tenant, make, kind="schedule_period", reference=following, time=at, cause=cause, above=above)
+    await send(uow, tenant, make, kind=SCHEDULE_PERIOD, reference=following, time=at, cause=cause, above=above)
 
 
 async def send_again(

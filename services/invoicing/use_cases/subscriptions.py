@@ -1,4 +1,4 @@
-"""The subscription of a tenant: how it starts, and how it is resumed after seats rejected a command."""
+"""The subscription of a tenant: how it starts, and becomes active when seats has opened its pools."""
 
 from datetime import date, datetime
 from typing import Final
@@ -13,10 +13,9 @@ from services.invoicing.domain.price_lists import of_each_plan
 from services.invoicing.domain.prices import limits_of, prices_of
 from services.invoicing.settings import Settings
 from services.invoicing.use_cases.discounts import discounts_of, save
-from services.invoicing.use_cases.endings import END, modules_to_close, send_ending_again
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish, publish_fact
-from services.invoicing.use_cases.seats_commands import open_pools, send_again
+from services.invoicing.use_cases.seats_commands import OPEN_POOL, open_pools
 from services.invoicing.use_cases.trials import plan_reminder
 from shared import ids
 from shared.clock import Clock
@@ -104,7 +103,8 @@ async def start_subscription(
 async def _nothing_left(uow: UnitOfWork, tenant_id: str) -> None:
     """Refuse a subscription while seats still closes pools of the one before, or opens one: its answers would count for the new one."""
     c = uow.connection
-    if await store.pools.reported(c, tenant_id) or await store.orders.pending(c, tenant_id):
+    opening = await store.commands.any_unanswered(c, tenant_id, [OPEN_POOL])
+    if opening or await store.pools.reported(c, tenant_id) or await store.orders.pending(c, tenant_id):
         detail = "seats has not closed all pools of the former subscription yet. Try again when they are closed."
         raise Conflict("order-pending", detail)
 
@@ -117,24 +117,6 @@ async def activate(uow: UnitOfWork, tenant_id: str, contract: SubscriptionStarte
     await store.subscriptions.set_status(uow.connection, tenant_id, "active")
     event = SubscriptionActivated(at=at, actor=SYSTEM, subscription=contract.subscription, decision=cause.id)
     publish(uow, tenant_id, event, cause=cause, subject=contract.subscription)
-
-
-async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
-    """Send the subscription's commands that seats rejected or failed at again, and return what they are about.
-
-    An operator asks for it after removing the cause: the same command in the same situation gets the same answer. A refused order is not
-    sent again; the customer asks for a new quote.
-    """
-    _, at = await lock_tenant(uow, tenant_id, clock)
-    to_close = await modules_to_close(uow, tenant_id)
-    not_done = await store.commands.not_done(uow.connection, tenant_id)
-    found = [command for command in not_done if command.kind != END or command.reference in to_close]
-    for command in found:
-        if command.kind == "open_pool":
-            await store.subscriptions.set_status(uow.connection, tenant_id, "pending")
-        again = send_ending_again if command.kind == END else send_again
-        await again(uow, tenant_id, command.kind, command.reference, at, above=0, cause=None)
-    return [f"{command.kind} {command.reference}" for command in found]
 
 
 async def _plan(uow: UnitOfWork, tenant_id: str, name: str, today: date) -> PlanDefined:
