@@ -41,11 +41,9 @@ async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     contract = found.contract
     plan = await own_price_list(uow, contract, found.period_end)
     next_list = await next_price_list(uow, tenant, contract, found.period_end)
-    modules, pools, ending = (
-        await store.subscriptions.modules(c, tenant),
-        await store.pools.reported(c, tenant),
-        await store.endings.find(c, tenant),
-    )
+    # The ending is read first: an answer of seats in between, which takes it back, is then read completely or counts as not read yet.
+    ending, modules = await store.endings.find(c, tenant), await store.subscriptions.modules(c, tenant)
+    pools = await store.pools.reported(c, tenant)
     following = await following_plan(uow, tenant, contract) if ending is None else None
     discounts = await store.discounts.of_subscription(c, tenant, found.subscription)
     next_start = NextStart(next_list, contract.term, found.period_end, discounts, following)
