@@ -111,6 +111,21 @@ class PriceChangeAnnounced(InvoicingEvent):
     after: Amounts
 
 
+class PriceChangeWithdrawn(InvoicingEvent):
+    """A price list that was announced to a running subscription will not apply, because a later one takes it back.
+
+    The fields are those of the announcement: `before` and `old` are what was announced, `after` and `new` what applies instead.
+    """
+
+    subscription: Id
+    plan: Id
+    plan_version: int
+    takes_effect_on: date  # as announced
+    currency: Currency
+    before: Amounts
+    after: Amounts
+
+
 class BillingDetailsChanged(InvoicingEvent):
     """The version of billing details that is in force, and its tax. The details themselves stay in invoicing's database."""
 

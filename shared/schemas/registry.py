@@ -157,6 +157,7 @@ _ENTRIES = [
         invoicing_v1.ModuleDefined,
         invoicing_v1.PlanDefined,
         invoicing_v1.PriceChangeAnnounced,
+        invoicing_v1.PriceChangeWithdrawn,
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.SubscriptionStarted,
         invoicing_v1.SubscriptionActivated,

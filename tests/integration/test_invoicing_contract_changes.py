@@ -501,6 +501,26 @@ async def test_T8_B9_a_running_subscription_takes_new_prices_at_a_renewal_after_
     assert len(await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)) == 1
 
 
+async def test_B9_a_tenant_is_told_once_that_announced_prices_are_taken_back(bench: Bench) -> None:
+    await bench.price("wavering", {"time": 1200})
+    tenant = await subscribed(bench, {"time": 10}, plan="wavering", price_notice="P20D")
+    await bench.price("wavering", {"time": 1500})
+    await bench.until_settled(tenant)
+    for name in ("Wavering", "Renamed"):
+        await bench.price("wavering", {"time": 1200}, name=name)
+        await bench.until_settled(tenant)
+    (back,) = await bench.events(tenant, invoicing_v1.PriceChangeWithdrawn)
+    assert (str(back.takes_effect_on), back.before.net_minor, back.after.net_minor) == ("2014-01-01", 15_000, 12_000)
+    assert [(each.field, each.old, each.new) for each in back.changes] == [("time.price", 15_000, 12_000)]
+    assert (await bench.ok("GET", f"/v1/tenants/{tenant}/subscription"))["coming_prices"] == []
+    await bench.price("wavering", {"time": 1500})
+    await bench.until_settled(tenant)
+    assert [each.plan_version for each in await bench.events(tenant, invoicing_v1.PriceChangeAnnounced)] == [2, 5], "it rises after all"
+    for begin in (DECEMBER, datetime(2014, 1, 1, tzinfo=UTC)):
+        await bench.advance_clock(tenant, begin)
+    assert [each.net_minor for each in await bench.events(tenant, InvoiceIssued)] == [12_000, 15_000]
+
+
 async def test_B2_M12_a_running_subscription_takes_new_conditions_like_prices_and_nothing_expands_beyond_them(bench: Bench) -> None:
     """December is too soon for both lists. January has a lower maximum, and from February on the plan allows no extra licences."""
     prices = {"time": 1200, "documents": 2000}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.invoicing.domain.calendar import Term
-from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, in_turn, own_list, taken_from, to_announce
+from services.invoicing.domain.price_lists import RenewalLists, Renewals, in_force, in_turn, own_list, taken_from, to_announce
 from shared.schemas.invoicing_v1 import ModuleLimits, PlanDefined, UnitPrice
 from tests.support.invoicing_harness import ROOT
 from tests.support.messaging import NOON
@@ -107,4 +107,37 @@ def test_lists_with_other_prices_are_announced_once(lists: list[PlanDefined], an
     [(date(2026, 4, 2), date(2026, 4, 30)), (date(2026, 4, 30), date(2026, 4, 30)), (MAY, date(2026, 5, 31))],
 )
 def test_the_renewals_keep_the_day_of_the_month(not_before: date, expected: date) -> None:
-    assert first_renewal(date(2026, 1, 31), Term.MONTHLY, date(2026, 4, 30), not_before) == expected
+    assert Renewals(date(2026, 1, 31), Term.MONTHLY, date(2026, 4, 30)).first(not_before) == expected
+
+
+FROM_APRIL = Renewals(date(2026, 1, 1), Term.MONTHLY, date(2026, 4, 1))
+APRIL = date(2026, 4, 1)
+
+
+def test_lists_apply_renewal_by_renewal() -> None:
+    """The second list applies in April and May. The third one has the first one's price again, but only from June on."""
+    lists = [listed(1, 100), listed(2, 120), listed(3, 100, JUNE)]
+    told = RenewalLists(lists, 1, "monthly", {2: APRIL})
+    assert [told.course(FROM_APRIL, TIME, day).version for day in (APRIL, MAY, JUNE)] == [2, 2, 2], "the third one was not announced"
+    both = RenewalLists(lists, 1, "monthly", {2: APRIL, 3: JUNE})
+    assert [both.course(FROM_APRIL, TIME, day).version for day in (APRIL, MAY, JUNE)] == [2, 2, 3]
+    assert both.taken_back([2, 3], FROM_APRIL, TIME) == []
+
+
+@pytest.mark.parametrize(
+    ("lists", "announced", "known", "expected"),
+    [
+        ([listed(2, 120), listed(3, 100)], {2: MAY}, [2], [(2, 3, MAY)]),
+        ([listed(2, 120), listed(3, 130), listed(4, 100)], {2: APRIL, 3: MAY}, [2, 3], [(2, 4, APRIL), (3, 4, MAY)]),
+        ([listed(2, 120), listed(3, 130), listed(4, 120)], {2: APRIL, 3: MAY}, [2, 3], [(3, 4, MAY)]),
+        ([listed(2, 120), listed(3, 130)], {2: MAY, 3: MAY}, [2], []),
+        ([listed(2, 150, JUNE), listed(3, 120)], {2: JUNE, 3: MAY}, [2], [(2, 3, JUNE)]),
+        ([listed(2, 120), listed(3, 100, MAY)], {2: APRIL, 3: MAY}, [2], []),
+    ],
+    ids=["taken back", "two lists", "the last of two", "replaced for the same renewal", "an earlier one replaces it", "it ends later"],
+)
+def test_an_announced_list_that_will_not_apply_is_found(
+    lists: list[PlanDefined], announced: dict[int, date], known: list[int], expected: list[tuple[int, int, date]]
+) -> None:
+    found = RenewalLists([listed(1, 100), *lists], 1, "monthly", announced).taken_back(known, FROM_APRIL, TIME)
+    assert [(each.told.version, each.then.version, each.begins_on) for each in found] == expected

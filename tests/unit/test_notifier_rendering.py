@@ -515,6 +515,13 @@ def test_an_e_mail_about_other_prices_says_from_which_day_and_what_a_period_cost
         assert all(amount in form for amount in ("€120.00", "€130.00", "€162.50"))
 
 
+def test_an_e_mail_about_prices_that_are_taken_back_says_what_was_announced_and_what_applies() -> None:
+    found = email(Stream.BILLING, notification(Kind.PRICE_CHANGE_WITHDRAWN, Stream.BILLING))
+    assert "the change announced for 1 December 2013 does not take place" in found.subject
+    for form in (found.text, found.html):
+        assert all(amount in form for amount in ("€130.00", "€120.00", "€150.00"))
+
+
 def test_an_e_mail_about_other_conditions_names_each_and_no_price() -> None:
     limits = [{"field": "allows_extra_licences", "old": True, "new": False}, {"field": "time.maximum", "old": None, "new": 12}]
     policy = [{"field": "time.over_limit", "old": "expand", "new": "reject"}]

@@ -8,7 +8,7 @@ changes only modules without an open pool from the next renewal on. Of two lists
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -75,6 +75,31 @@ def _newest_with_its_terms(
 
 
 @dataclass(frozen=True, slots=True)
+class Renewals:
+    """The renewals of a subscription from the end of its present period on."""
+
+    anchor: date
+    term: Term
+    period_end: date
+
+    def first(self, not_before: date) -> date:
+        """Return the first renewal that is not before this day."""
+        if not_before <= self.period_end:
+            return self.period_end
+        period = period_at(self.anchor, self.term, not_before)
+        return period.start if period.start == not_before else period.end
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A list that was announced for a renewal, and the list that the period has instead."""
+
+    told: PlanDefined
+    then: PlanDefined
+    begins_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class RenewalLists:
     """The lists of which a renewal takes one. `announced`: by version, the day from which a renewal may take the list."""
 
@@ -94,18 +119,33 @@ class RenewalLists:
         ]
         return _newest_with_its_terms(self.versions, taken[-1], self.term, begins_on, modules) if taken else kept
 
+    def course(self, renewals: Renewals, modules: Collection[str], until: date) -> PlanDefined:
+        """Return the list of a period that begins on this day, renewal by renewal from the next one on."""
+        days = [*self.announced.values(), *(listed.holds_from for listed in self.versions if listed.holds_from is not None)]
+        lists = self
+        for day in sorted({renewals.first(day) for day in days}):
+            if day < until:
+                lists = replace(lists, version=lists.at(day, modules).version)
+        return lists.at(until, modules)
+
+    def taken_back(self, known: Iterable[int], renewals: Renewals, modules: Collection[str]) -> list[TakenBack]:
+        """Return which of the known lists will not apply from the renewal for which they were announced: a later list has the former terms
+        again, or begins earlier. A list that was announced for the same renewal instead is no such list."""
+        found = list[TakenBack]()
+        listed = {each.version: each for each in self.versions}
+        begins = {version: renewals.first(day) for version, day in self.announced.items()}
+        for version in sorted(version for version in known if version > self.version):
+            told, day = listed[version], begins[version]
+            then = self.course(renewals, modules, day)
+            instead = (later for later, begin in begins.items() if later > version and begin == day)
+            if not any(keeps_terms(each, then, self.term, modules) for each in (told, *(listed[later] for later in instead))):
+                found.append(TakenBack(told, then, day))
+        return found
+
 
 def taken_from(announced_on: date, notice: str, listed: PlanDefined) -> date:
     """Return the day from which a renewal may take the list."""
     return max(add_days(announced_on, notice_days(notice)), listed.holds_from or date.min)
-
-
-def first_renewal(anchor: date, term: Term, period_end: date, not_before: date) -> date:
-    """Return the first renewal from the end of the present period on that is not before this day."""
-    if not_before <= period_end:
-        return period_end
-    period = period_at(anchor, term, not_before)
-    return period.start if period.start == not_before else period.end
 
 
 def to_announce(

@@ -37,6 +37,7 @@ _A = ANNOUNCED.c
 _ANNOUNCED = select(*columns_of(AnnouncedList, ANNOUNCED)).where(_A.tenant_id == bindparam("tenant"), _A.plan == bindparam("of_plan"))
 _ADD = replacing(insert(ANNOUNCED), AnnouncedList, "tenant_id", "plan", "version")
 _FORGET = delete(ANNOUNCED).where(_A.tenant_id == bindparam("tenant"))
+_REMOVE = _FORGET.where(_A.plan == bindparam("of_plan"), _A.version == bindparam("of_version"))
 _S = SUBSCRIPTIONS.c
 _NOW = bindparam("now", type_=DateTime(timezone=True))
 _OF_PLAN = (
@@ -61,6 +62,11 @@ async def of_plan(connection: AsyncConnection, tenant_id: str, plan: str) -> dic
 
 async def put(connection: AsyncConnection, row: AnnouncedList) -> None:
     await connection.execute(_ADD, asdict(row))
+
+
+async def remove(connection: AsyncConnection, tenant_id: str, plan: str, version: int) -> None:
+    """Remove the announcement of a list that will not apply."""
+    await connection.execute(_REMOVE, {"tenant": tenant_id, "of_plan": plan, "of_version": version})
 
 
 async def forget(connection: AsyncConnection, tenant_id: str) -> None:

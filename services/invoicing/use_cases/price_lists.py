@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import Term
-from services.invoicing.domain.price_lists import RenewalLists, first_renewal, in_force, keeps_prices, own_list
+from services.invoicing.domain.price_lists import RenewalLists, Renewals, in_force, keeps_prices, own_list
 from services.invoicing.store.price_lists import KIND, REFERENCE
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionStarted
@@ -38,12 +38,11 @@ async def coming_price_lists(
     versions = await store.catalogue.versions(uow.connection, contract.plan)
     announced = await store.price_lists.announced(uow.connection, tenant_id, contract.plan)
     pools = await store.pools.reported(uow.connection, tenant_id)
-    lists, term = RenewalLists(versions, contract.plan_version, contract.term, announced), Term(contract.term)
-    newer = (day for version, day in announced.items() if version > contract.plan_version)
-    renewals = sorted({first_renewal(contract.anchored_on, term, period_end, day) for day in newer})
+    lists = RenewalLists(versions, contract.plan_version, contract.term, announced)
+    renewals = Renewals(contract.anchored_on, Term(contract.term), period_end)
     found, before = list[tuple[date, PlanDefined]](), await own_price_list(uow, contract, period_end)
-    for day in renewals:
-        listed = lists.at(day, pools)
+    for day in sorted({renewals.first(day) for version, day in announced.items() if version > contract.plan_version}):
+        listed = lists.course(renewals, pools, day)
         if not keeps_prices(before, listed, contract.term, pools):
             found.append((day, listed))
             before = listed

@@ -13,10 +13,12 @@ from services.invoicing import store
 from services.invoicing.store.commands import Command
 from services.invoicing.use_cases import endings, expand_caps, plan_begins, policies, reductions, seats_commands
 from services.invoicing.use_cases.added_modules import ADD_MODULE, send_module
+from services.invoicing.use_cases.decided_policies import decided_policies
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.schemas.envelope import Envelope
+from shared.schemas.seats_v1 import OverLimit
 
 
 class SendAgain(Protocol):
@@ -83,7 +85,8 @@ async def _is_wanted(uow: UnitOfWork, tenant_id: str, command: Command) -> bool:
         case endings.CLOSE_AGAIN:
             return command.reference in pools and pools[command.reference].former_next_period is not None and ending is None
         case expand_caps.SET_CAP:
-            return command.reference in pools
+            own = (await decided_policies(uow, tenant_id)).get(command.reference)
+            return command.reference in pools and own is not None and own.over_limit == OverLimit.EXPAND
         case expand_caps.APPLY_PLAN:
             change, _, what = command.reference.partition("/")
             known = await store.contract_changes.find(c, tenant_id, change)

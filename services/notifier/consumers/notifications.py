@@ -196,6 +196,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.InvoiceIssued,
         invoicing_v1.RenewalForecast,
         invoicing_v1.PriceChangeAnnounced,
+        invoicing_v1.PriceChangeWithdrawn,
         invoicing_v1.PaymentReminded,
         invoicing_v1.OverdueDecisionDue,
         invoicing_v1.PurchasesBlocked,

@@ -90,6 +90,7 @@ class Kind(StrEnum):
     REDUCTION_REFUSED = "reduction_refused"
     RENEWAL_FORECAST = "renewal_forecast"
     PRICE_CHANGE = "price_change"  # another price list from a renewal on
+    PRICE_CHANGE_WITHDRAWN = "price_change_withdrawn"  # it does not take place
     BILLING_DETAILS = "billing_details"
     CONTRACT_CHANGED = "contract_changed"  # policies, plan or term of the subscription
     PLAN_SCHEDULED = "plan_scheduled"  # for the next period
@@ -407,6 +408,7 @@ _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 
 
 _OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
+_OF_PRICES = {"takes_effect_on", "currency", "before", "after", "changes"}
 _OF_DISCOUNT = {"discount", "currency", "next_before", "next_after"}
 
 
@@ -443,7 +445,8 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.DiscountGranted: (Kind.DISCOUNT_GRANTED, _OF_DISCOUNT),
     invoicing_v1.DiscountWithdrawn: (Kind.DISCOUNT_WITHDRAWN, _OF_DISCOUNT),
     invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
-    invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, {"takes_effect_on", "currency", "before", "after", "changes"}),
+    invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, _OF_PRICES),
+    invoicing_v1.PriceChangeWithdrawn: (Kind.PRICE_CHANGE_WITHDRAWN, _OF_PRICES),
 }
 
 

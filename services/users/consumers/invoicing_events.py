@@ -32,6 +32,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
         invoicing_v1.BillingDetailsChanged,
         invoicing_v1.PriceChangeAnnounced,
+        invoicing_v1.PriceChangeWithdrawn,
         # Seats closes the pools of a subscription that ends, and users reads that.
         invoicing_v1.SubscriptionEnding,
         invoicing_v1.SubscriptionEndingSoon,
