@@ -333,6 +333,11 @@ async def test_the_cache_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://[::1]/x",
         "https://[::ffff:127.0.0.1]/x",
         "https://[fd00::1]/x",
+        "https://[fec0::1]/x",
+        "https://[64:ff9b::a9fe:a9fe]/x",  # the four end with 169.254.169.254 or 127.0.0.1
+        "https://[64:ff9b:1::7f00:1]/x",
+        "https://[2002:a9fe:a9fe::1]/x",
+        "https://[::7f00:1]/x",
         "https://2130706433/x",
         "http://93.184.216.34/x",
     ],

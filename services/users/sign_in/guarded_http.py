@@ -20,7 +20,8 @@ CONNECT_SECONDS: Final = 3
 TOTAL_SECONDS: Final = 8  # of one request, whatever it waits for
 AT_ONCE: Final = 20
 RESOLVERS: Final = 4
-
+_TRANSLATED: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b::/96"))  # they end with an address of IPv4 (RFC 4291, RFC 6052)
+_TRANSLATED_LOCALLY: Final = IPv6Network("64:ff9b:1::/48")  # each network decides to which addresses (RFC 8215)
 
 _TEMPORARY: Final = frozenset({"server_error", "temporarily_unavailable"})
 _CODE: Final = re.compile(r"[a-z][a-z_]{1,39}")
@@ -152,6 +153,13 @@ def _code_in(answer: Any) -> str | None:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether the address belongs to the Internet: not to this machine, a private network, or a service of a cloud provider."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return is_public(mapped) if mapped is not None else address.is_global and not address.is_multicast
+    """Return whether the address belongs to the Internet: not to this machine, a private network, or a service of a cloud provider. An
+    address that gateways translate to one of IPv4 is what that one is."""
+    if isinstance(address, IPv6Address):
+        is_translated = any(address in network for network in _TRANSLATED)
+        inner = address.ipv4_mapped or address.sixtofour or (IPv4Address(address.packed[-4:]) if is_translated else None)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local or address in _TRANSLATED_LOCALLY:
+            return False
+    return address.is_global and not address.is_multicast
