@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 # Ids are parts of row keys (`tenant|user`), in URLs and in event ids, so they hold none of `|`, `/`, `#` and no white space.
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$")]
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,99}$"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Text = Annotated[str, StringConstraints(max_length=500)]
 # The first wrong item ends the reading: the description of a megabyte of wrong ones would take half a gigabyte.

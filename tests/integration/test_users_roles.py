@@ -289,6 +289,8 @@ async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> N
     assert ([each["name"] for each in pages.json()["items"]], pages.json()["hidden"]) == (["ann", "bob"], 1), "one sees oneself"
     assert (await limited.get(f"{base}?text=dan"))["hidden"] == 1, "the number does not depend on what is searched"
     assert (await rest.get(base))["hidden"] is None
+    chosen = f"{base}?user={users['ann']}&user={users['dan']}&user=nobody"
+    assert [[each["name"] for each in (await reader.get(chosen))["items"]] for reader in (rest, limited)] == [["ann", "dan"], ["ann"]]
     hidden: tuple[tuple[str, str, Any], ...] = (
         ("GET", "", None),
         ("GET", "/why", None),

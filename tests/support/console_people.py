@@ -193,6 +193,8 @@ class PeopleRest:
         found = [each for each in self.people.values() if each["status"] not in hidden]
         if (status := query.get("status", "all")) != "all":
             found = [each for each in found if each["status"] == status]
+        if users := query.get_list("user"):
+            found = [each for each in found if each["user"] in users]
         if role := query.get("role"):
             found = [each for each in found if role in each["roles"]]
         if text := query.get("text"):

@@ -39,6 +39,12 @@ def test_T20_every_event_that_makes_an_entry_of_the_log_has_a_sentence() -> None
     assert max(len(entries) for _, entries in KINDS.values()) <= 30, "REST takes 30 types at a time"
 
 
+async def test_the_people_of_a_page_of_the_log_are_named_with_one_request(bench: ConsoleBench) -> None:
+    await bench.signed_in().get(LOG)
+    asked = [each.url for each in bench.company.requests if each.url.path.startswith("/v1/tenants/acme/people")]
+    assert [(url.params["status"], len(url.params.get_list("user")) > 1) for url in asked] == [("all", True)]
+
+
 async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench: ConsoleBench) -> None:
     page = await bench.signed_in().get(LOG)
     text = words(page)

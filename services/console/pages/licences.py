@@ -1,6 +1,7 @@
 """Licences: what is bought and used of each module, what needs attention, and how it went and goes on (T1, T3, E6, M3, M7, M13)."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Final
@@ -20,7 +21,7 @@ from services.console.rendering.formats import as_moment
 from services.console.rest.live import COUNTS, digest_of
 from services.console.rest.problems import RestError
 from services.console.rest.services import Part, url_part
-from shared.schemas.base import format_instant
+from shared.schemas.base import ID_PATTERN, format_instant
 from shared.schemas.rights import ACCOUNT_READ, LOG_READ, USERS_READ
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences", include_in_schema=False)
@@ -30,6 +31,7 @@ Chosen = Annotated[str, Query(max_length=100)]
 HISTORY_DAYS: Final = 90
 CHANGES_SHOWN: Final = 8
 NAMED_MAX: Final = 8
+_ID: Final = re.compile(ID_PATTERN.strip("^$"))
 NEWS: Final = timedelta(minutes=10)  # so long the page of an order or a reduction says how it went
 CHANGES: Final = (  # of the numbers, as the action log names them
     "licences_added", "licences_reduced", "reduction_scheduled", "pool_expanded", "pool_reduced", "pool_restored", "pool_opened",
@@ -194,9 +196,11 @@ async def _changes(page: Page) -> dict[str, Any] | None:
 
 
 async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:
-    """Return the names of people whom this reader sees, by their ids. People without any, such as those who were erased, are left out."""
-    wanted = list(dict.fromkeys(users))[:most] if page.may(USERS_READ) else []
-    parts = await page.together(*(page.get("users", f"people/{url_part(user)}") for user in wanted))
-    found = {user: part.value for user, part in zip(wanted, parts, strict=True) if part.ok}
-    names = {user: person["name"] or person["login"] or person["email"] for user, person in found.items()}
+    """Return the names of people whom this reader sees, by their ids. People without any, such as those who were erased, are left out, and
+    so are texts that nobody can have as an id."""
+    wanted = [user for user in dict.fromkeys(users) if _ID.fullmatch(user)][:most] if page.may(USERS_READ) else []
+    if not wanted:
+        return {}
+    part = await page.get("users", "people", user=wanted, status="all", limit=len(wanted))
+    names = {each["user"]: each["name"] or each["login"] or each["email"] for each in part.value["items"]} if part.ok else {}
     return {user: name for user, name in names.items() if name}

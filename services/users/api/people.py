@@ -70,11 +70,12 @@ from services.users.use_cases.terminate_person import Termination
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Invalid, NotFound
+from shared.schemas.base import Id
 from shared.web import IfMatch, Limit, Principal, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.openapi import Responses
 from shared.web.prefer import Prefer, wait_for, wait_seconds
-from shared.web.rest import LIMIT_DEFAULT
+from shared.web.rest import LIMIT_DEFAULT, LIMIT_MAX
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
 
@@ -204,6 +205,9 @@ async def list_people(
         list[Literal["login", "email"]] | None,
         Query(description="Only people without this (repeatable): they take no seat, or get no e-mail. `inactive` people are included."),
     ] = None,
+    user: Annotated[
+        list[Id] | None, Query(max_length=LIMIT_MAX, description="Only these people (repeatable). Ids that nobody has are ignored.")
+    ] = None,
     sort: Annotated[
         SortName | None,
         Query(
@@ -221,8 +225,8 @@ async def list_people(
     default = (*LISTED, Status.INACTIVE) if without else LISTED
     statuses = tuple(Status) if status and "all" in status else status or default
     view = reader_view(principal)
-    lacking = tuple(without) if without else None
-    chosen = Filter(statuses, external_id, state, module, source, kind, department, profile, text, role, lacking, view)
+    lacking, users = (tuple(given) if given else None for given in (without, user))
+    chosen = Filter(statuses, external_id, state, module, source, kind, department, profile, text, role, lacking, users, view)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people, last = await _page(uow, found, chosen, sort, cursor, limit)

@@ -74,6 +74,7 @@ class Filter:
     text: str | None = None
     role: str | None = None
     without: tuple[str, ...] | None = None  # login, email: only people who lack one of these
+    users: tuple[str, ...] | None = None
     view: View | None = None
 
 
@@ -149,6 +150,7 @@ _HAS_EXTERNAL_ID: Final = _EXTERNAL_ID.is_(None) | (
 )
 _SEAT_STATE: Final = bindparam("seat_state", type_=Text)
 _MODULE: Final = bindparam("module", type_=Text)
+_CHOSEN: Final = bindparam("users", type_=ARRAY(Text))
 _TEXT: Final = bindparam("text", type_=Text)
 _UNICODE: Final = "pg_c_utf8"  # of PostgreSQL itself: the locale of the database may know the case of ASCII letters only
 
@@ -198,6 +200,7 @@ FILTERED: Final = select(*_COLUMNS).where(
     *(value.is_(None) | (_P[name] == value) for name, value in _EQUALS.items()),
     _IS_REPORTED,
     _HAS_EXTERNAL_ID,
+    _CHOSEN.is_(None) | (_P.user_id == any_(_CHOSEN)),
     _TEXT.is_(None) | (func.strpos(_P.texts, comparable(_TEXT).collate("C")) > 0),
     _ROLE.is_(None) | _HAS_ROLE,
     _WITHOUT.is_(None) | or_(*_LACKS),
