@@ -348,7 +348,9 @@ async def test_people_switch_digests_off_for_themselves(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = (await rest.post(f"/v1/tenants/{tenant}/people", ANN))["user"]
     path = f"/v1/tenants/{tenant}/people/{user}/digests"
-    other, own = await bench.rest(tenant, "users:read", "bob"), await bench.rest(tenant, "users:read", user)
+    other, nothing = await bench.rest(tenant, "users:read", "bob"), Granted(frozenset(), (), None, may_sign_in=True)
+    token, _ = bench.app.state.context.issuer.issue_to_person(tenant, user, nothing, bench.clock.now())
+    own = Rest(bench.http, token, bench.check)  # whatever the rights are
     assert await refusal(other, "PUT", path, {"digests": False}) == (403, "no-right")
     assert await own.put(path, {"digests": False}) == {"digests": False}
     assert [event.digests for event in await bench.events(tenant, PersonChanged)] == [False]

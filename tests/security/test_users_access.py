@@ -91,7 +91,6 @@ async def test_T22_T23_T24_M1_every_route_needs_its_right(bench: Bench) -> None:
         ("GET", f"{prefix}/people/{{user}}/timelines"),
         ("GET", f"{prefix}/people/{{user}}/owned-items"),
         ("GET", f"{prefix}/reevaluations/{{reevaluation}}"),
-        ("PUT", f"{prefix}/people/{{user}}/digests"),
         ("GET", f"{prefix}/roles"),
         ("GET", f"{prefix}/roles/{{role}}"),
         ("GET", f"{prefix}/profiles"),
