@@ -290,7 +290,22 @@ async def test_an_identity_provider_is_used_after_the_test_sign_in_of_the_person
     assert "The identity provider is used from now on." in words(done)
     assert bench.company.access.provider["effective"]["issuer"] == "https://login.acme.example"
     again = await browser.get(f"{url}/complete?state=s1&code=c1")
-    assert "did not let you sign in" in words(again)
+    assert "The test was begun too long ago, or in another browser." in words(again)
+
+
+async def test_a_service_that_does_not_answer_is_no_other_reason(bench: ConsoleBench) -> None:
+    """What a page says depends on why it has no answer: a name that cannot be looked up is not in use."""
+    browser, answers = bench.signed_in(), bench.company.answers
+    await browser.get(f"{ACCESS}/scim/new")
+    answers["GET users /v1/tenants/acme/scim-connections/new-one"] = httpx.Response(503)
+    answers["GET invoicing /v1/plans"] = answers["GET users /v1/tenants/acme/people"] = httpx.Response(503)
+    asked = await browser.post(f"{ACCESS}/scim/new", name="new-one", on_full="create", deactivation="suspends")
+    assert (asked.status_code, "so nothing was changed" in words(asked), "already" in words(asked)) == (503, True, False)
+    assert "has no other module" not in words(await browser.get("/tenants/acme/plan/modules/add"))
+    chosen = words(await browser.get("/tenants/acme/people/u1/replace?text=a"))
+    assert ("Nobody matches" in chosen, "The people cannot be shown now" in chosen) == (False, True)
+    begun = words(await browser.get(f"{ACCESS}/identity-provider/complete?state=s1&code=c1"))
+    assert "The test was begun too long ago, or in another browser." in begun
 
 
 async def test_a_right_that_is_lost_while_a_form_is_open_is_not_used(bench: ConsoleBench) -> None:

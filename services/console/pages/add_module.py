@@ -42,6 +42,7 @@ async def _offer(page: Page) -> _Offer:
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
+    plans.need()
     need_running(found)
     has = {each["module"] for each in found["modules"]}
     limits = {each["module"]: {"least": each["minimum"], "most": each["maximum"]} for each in plan["limits"]} if plan else {}

@@ -165,7 +165,7 @@ async def _choose(page: Page, user: str, text: str, template: str, form: Form | 
     person, _ = await _person(page, user)
     found = await page.get("users", "people", text=text.strip()[:100], sort="name", limit=FOUND_MAX + 1) if text.strip() else page.no_part()
     people = [each for each in found.value["items"] if each["user"] != user][:FOUND_MAX] if found.ok else []
-    return page.render(template, status, person=person, people=people, text=text, form=form, texts=people_texts)
+    return page.render(template, status, person=person, people=people, found=found, text=text, form=form, texts=people_texts)
 
 
 @router.get("/replace")

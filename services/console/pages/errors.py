@@ -41,7 +41,7 @@ async def _page(request: Request) -> Page:
 
 async def _error(request: Request, status: int, **values: Any) -> Response:
     page = await _page(request)
-    return page.render("error.html", status, code=status, **{"problem": None, "service": None, "error_id": None} | values)
+    return page.render("error.html", status, code=status, **{"problem": None, "service": None, "sent": False, "error_id": None} | values)
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
@@ -102,7 +102,7 @@ async def _computing(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)
-    return await _error(request, 503, service=error.service)
+    return await _error(request, 503, service=error.service, sent=error.sent)
 
 
 async def _http(request: Request, error: Exception) -> Response:

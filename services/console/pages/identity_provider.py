@@ -106,7 +106,11 @@ async def complete_test(
     flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
     page.delete_cookie(cookies.FLOW)
     if not code or not flow.get("flow"):
-        text = page.gettext("The identity provider did not let you sign in. Check its settings, and test it again.")
+        text = (
+            page.gettext("The test was begun too long ago, or in another browser. Start it again.")
+            if code
+            else page.gettext("The identity provider did not let you sign in. Check its settings, and test it again.")
+        )
         return page.redirect(page.url("access/identity-provider"), text, "bad")
     try:
         await page.send("POST", "users", "identity-provider/activate", {"flow": flow["flow"], "state": state, "code": code})

@@ -99,7 +99,7 @@ async def ask_subscription(page: OperatorPage, tenant: str, template: Short = ""
     path = f"/v1/tenants/{url_part(tenant)}"
     found, billed = await page.together(page.get("users", path), page.get("invoicing", f"{path}/billing-details"))
     known = {"company": found.need()["name"], "email": found.value["contact_email"], "country": "DK"}
-    known |= {name: billed.value.get(name) for name in BILLING} if billed.ok else {}
+    known |= {} if billed.missing else {name: billed.need().get(name) for name in BILLING}
     style, day = template_named(template), page.now.date().isoformat()
     form = Form.of(template=style.name, offer=offer, period_start=day, profile="yes", **known)
     return await _show_subscription(page, tenant, form)
@@ -113,6 +113,8 @@ async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 
         page.get("invoicing", "/v1/modules", limit=PLANS_MAX),
         page.get("invoicing", f"{path}/subscription"),
     )
+    if not subscription.missing:
+        subscription.need()
     offers = _offers(plans.need()["items"], {each["module"]: each for each in modules.need()["items"]})
     chosen = next((each for each in offers if each.id == form["offer"]), offers[0] if offers else None)
     terms = {"monthly": page.gettext("monthly"), "annual": page.gettext("yearly")}

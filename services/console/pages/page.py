@@ -28,7 +28,7 @@ from services.console.rendering.field_texts import translated
 from services.console.rendering.formats import Formats, as_moment, locale_of
 from services.console.rendering.navigation import links_for
 from services.console.rendering.problem_texts import text_of
-from services.console.rest.problems import Problem, Refusal
+from services.console.rest.problems import Problem, Refusal, Unavailable
 from services.console.rest.services import CHANGE_SECONDS_MAX, READ_SECONDS_MAX, Part
 from services.console.sign_in.seals import NOTICE
 from services.console.sign_in.sessions import Reader, reader_id
@@ -198,6 +198,8 @@ class Page:
         """Ask what a change would lead to. Raises Refusal and Unavailable, and StillComputing, which becomes a page that asks again."""
         try:
             return await self.send(method, service, path, body, query={"dry_run": "true"})
+        except Unavailable as error:
+            raise Unavailable(error.service) from error
         except Refusal as refusal:
             if refusal.problem.status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise

@@ -32,6 +32,7 @@ async def _ask(page: Page, form: Form, status: int = 200) -> Response:
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
+    plans.need()
     has = {each["module"]: each["licences"] for each in in_order(found["modules"], modules)}
     more = [each["module"] for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
     rows = [(module, has.get(module)) for module in (*has, *more)]

@@ -73,8 +73,8 @@ async def _show(page: Page, tenant: str, request: str, form: Form | None, status
         page.get("invoicing", "/v1/modules"),
         page.get("users", path),
     )
-    currency = found.need()["currency"] or (licences.value["currency"] if licences.ok else "EUR")
-    known = {each["module"]: each for each in licences.value["modules"]} if licences.ok else {}
+    had: Mapping[str, Any] = {"currency": "EUR", "modules": []} if licences.missing else licences.need()
+    currency, known = found.need()["currency"] or had["currency"], {each["module"]: each for each in had["modules"]}
     if form is None:
         form = Form.of(valid_until=None, **_suggested(page, found.value, known, currency))
     names = _names(modules.value) if modules.ok else {}

@@ -37,7 +37,8 @@ async def add_connection(page: Managing) -> Response:
     name = form["name"].lower()
     if not _NAME.fullmatch(name):
         form.errors["name"] = page.gettext("Enter small letters, digits and hyphens, for example okta.")
-    elif not (await page.get("users", f"scim-connections/{url_part(name)}")).missing:
+    elif not (known := await page.get("users", f"scim-connections/{url_part(name)}")).missing:
+        known.need()
         form.errors["name"] = page.gettext("There is a connection with this name already.")
     if form.ok:
         try:

@@ -70,8 +70,8 @@ async def request_link(page: Anonymous) -> Response:
     try:
         await ask_users(page, "/v1/sign-in/links", {"email": email})
     except Refusal as refusal:
-        if refusal.problem.status == 429:
-            return _show(page, 429, refusal.problem, email=email, next=back)
+        if refusal.problem.status != 422:
+            return _show(page, refusal.problem.status, refusal.problem, email=email, next=back)
         page.form.errors["email"] = page.gettext("Enter your e-mail address, for example ann@example.com.")
         return _show(page, 422, email=email, next=back, form=page.form)
     except Unavailable:

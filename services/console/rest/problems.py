@@ -77,9 +77,11 @@ class Refusal(RestError):
 
 
 class Unavailable(RestError):
-    def __init__(self, service: str) -> None:
+    """The service did not answer. `sent`: it may have done what the request asks for."""
+
+    def __init__(self, service: str, *, sent: bool = False) -> None:
         super().__init__(service)
-        self.service = service
+        self.service, self.sent = service, sent
 
 
 class SignedOut(RestError):

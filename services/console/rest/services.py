@@ -126,7 +126,7 @@ class Services:
         response = await self._send(method, service, path, token, seconds, params=_given(query), headers=headers, **content)
         if response.status_code in _UNAVAILABLE:
             log.warning("service_failed", service=service, path=response.request.url.path, status=response.status_code)
-            raise Unavailable(service)
+            raise Unavailable(service, sent=True)
         if response.is_error:
             raise Refusal(Problem.of(response))
         return _json(response) if response.content else None
@@ -153,7 +153,7 @@ class Services:
                 response = await self._http.send(self._request(method, service, path, token, seconds, **options))
         except (httpx.HTTPError, TimeoutError) as error:
             log.warning("service_did_not_answer", service=service, path=path, error=repr(error))
-            raise Unavailable(service) from error
+            raise Unavailable(service, sent=True) from error
         if response.status_code == httpx.codes.UNAUTHORIZED and token is not None:
             raise SignedOut
         return response

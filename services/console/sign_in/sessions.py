@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.console.rest.problems import Refusal
+from services.console.rest.problems import Refusal, Unavailable
 from services.console.rest.services import Services, url_part
 from shared.clock import Clock
 from shared.web.auth import Principal, Verifier
@@ -102,6 +102,8 @@ class Sessions:
             if refusal.problem.status in (400, 422):
                 return None
             raise
+        except Unavailable as error:
+            raise Unavailable(error.service) from error  # nothing was asked for but a token
         return await self._keep(key, "", str(given["access_token"]), float(given["expires_in"]), opened=False)
 
     async def _keep(self, key: bytes, tenant: str, token: str, seconds: float, *, opened: bool) -> Reader:
