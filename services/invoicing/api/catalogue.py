@@ -68,7 +68,10 @@ async def list_plans(
 
 
 @router.get(
-    "/v1/plans/{plan}/versions", summary="List the versions of a plan's price list, oldest first", dependencies=[Depends(operator())]
+    "/v1/plans/{plan}/versions",
+    responses=refusals(404),
+    summary="List the versions of a plan's price list, oldest first",
+    dependencies=[Depends(operator())],
 )
 @costly
 async def list_versions(wiring: Wired, plan: IdPath, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[PlanVersionView]:

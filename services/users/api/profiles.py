@@ -78,12 +78,12 @@ def preview_answer(found: SettingsPreview) -> Response:
 
 def _changing(model: Any) -> Responses:
     """Return the documentation of the answers of a change that has a preview and a re-evaluation."""
-    return {200: {"model": model | SettingsPreviewView, "description": "Unchanged, or the answer to `dry_run`."}} | reevaluating(model)
+    return {200: {"description": "Unchanged, or the answer to `dry_run`."}} | reevaluating(model)
 
 
 @router.put(
     "/profiles/{profile}",
-    response_model=ProfileView,
+    response_model=ProfileView | SettingsPreviewView,
     responses={**refusals(409, 412), **_changing(ProfileView)},
     summary="Define or replace a profile",
 )
@@ -143,7 +143,7 @@ def _check_profiles(mapping: Mapping, known: Collection[str]) -> None:
 
 @router.put(
     "/department-mapping",
-    response_model=Mapping,
+    response_model=Mapping | SettingsPreviewView,
     responses={**refusals(409), **_changing(Mapping)},
     summary="Replace the department mapping",
 )

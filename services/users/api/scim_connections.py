@@ -166,8 +166,8 @@ async def show_group(tenant: TenantId, connection: Name, group: Group, context: 
 
 @router.put(
     "/{connection}/groups/{group}",
-    response_model=ScimGroupView,
-    responses={200: {"model": ScimGroupView | SettingsPreviewView, "description": "The group, or the answer to `dry_run`."}},
+    response_model=ScimGroupView | SettingsPreviewView,
+    responses={200: {"description": "The group, or the answer to `dry_run`."}},
     summary="Set what the members of a SCIM group get",
 )
 @costly
