@@ -106,6 +106,28 @@ def test_adding_then_removing_on_one_day_nets_to_zero(story: Story, quantity: in
     assert ledger.book() == []
 
 
+@given(story=stories(), quantity=st.integers(1, 50), rates=st.tuples(RATES, RATES), bought=st.booleans())
+def test_what_came_and_went_earlier_on_a_day_does_not_change_the_price_of_what_comes_after_it(
+    story: Story, quantity: int, rates: tuple[Rate, Rate], bought: bool
+) -> None:
+    """With several prices on one day, the changes are netted in the order of the log."""
+    day, (first, second) = story.changes[-1].day if story.changes else story.period.start, rates
+    back_and_forth = Change(day, quantity, first, "first", bought=bought), Change(day, -quantity)
+    after = Change(day, quantity, second, "second", bought=bought)
+    ledger = story.ledger(story.changes)
+    assert ledger.state(*back_and_forth, after).by_charge == ledger.state(after).by_charge
+
+
+@given(story=stories(), taken=st.integers(1, 50), quantity=st.integers(1, 50), rate=RATES)
+def test_licences_that_are_bought_after_others_were_given_up_on_a_day_have_their_own_price_and_tax(
+    story: Story, taken: int, quantity: int, rate: Rate
+) -> None:
+    day, taken = story.changes[-1].day if story.changes else story.period.start, min(taken, story.held)
+    ledger, bought = story.ledger([*story.changes, Change(day, -taken)]), Change(day, quantity, rate, "bought", bought=True)
+    assert [(part.rate, part.quantity) for part in ledger.parts_of(bought)] == [(rate, quantity)]
+    assert abs(ledger.cost_minor(bought) - share(quantity, rate.unit_price_minor, story.period.remaining(day), story.period.days)) < 1
+
+
 @given(story=stories(one_price=True), random=st.randoms(use_true_random=False))
 def test_the_order_of_same_day_changes_does_not_matter(story: Story, random: object) -> None:
     """The changes can be reordered: nobody takes away what is not there yet. A day has one price list unless it was changed that day."""

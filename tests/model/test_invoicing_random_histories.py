@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -174,13 +174,19 @@ def said(harness: InvoicingHarness) -> Said:
     return found
 
 
+class Step(NamedTuple):
+    """A change by one licence: `bought`, `added` (by an expansion) or `gone`; or all licences get another price (`repriced`)."""
+
+    kind: str
+    price: Fraction | int = 0
+
+
 @dataclass
 class Naive:
     """The licences of each module, as prices of single licences."""
 
     said: Said
-    # Of each day: the price of each licence that is added, -1 for one that is gone, and -2 - price if all so far get another price.
-    changes: dict[str, dict[date, list[Fraction | int]]] = field(default_factory=lambda: {module: defaultdict(list) for module in MODULES})
+    changes: dict[str, dict[date, list[Step]]] = field(default_factory=lambda: {module: defaultdict(list) for module in MODULES})
     openings: dict[date, dict[str, list[Fraction | int]]] = field(default_factory=dict)
     opened: dict[str, list[Fraction | int]] = field(default_factory=dict)
     licences: dict[str, int] = field(default_factory=dict)
@@ -208,13 +214,14 @@ class Naive:
                 for item in event.items:
                     self.add(event.order, item.module, item.quantity)
             case PoolExpanded():
-                changes[event.module][day] += [self.price(event.module, prices[versions[event_id]][event.module], day)] * event.by
+                price = self.price(event.module, prices[versions[event_id]][event.module], day)
+                changes[event.module][day] += [Step("added", price)] * event.by
             case PoolReduced():
-                changes[event.module][day] += [-1] * event.by
+                changes[event.module][day] += [Step("gone")] * event.by
             case PoolClosed() if event.module in self.closed:
                 self.closed.remove(event.module)
             case PoolClosed():
-                changes[event.module][day] += [-1] * self.licences[event.module]
+                changes[event.module][day] += [Step("gone")] * self.licences[event.module]
             case ContractChanged():
                 self.change(event)
             case PeriodStarted() if event_id in versions:
@@ -229,13 +236,13 @@ class Naive:
 
     def add(self, order: str, module: str, quantity: int) -> None:
         on, unit = self.said.approved[order]
-        self.changes[module][on] += [self.price(module, unit[module], on)] * quantity
+        self.changes[module][on] += [Step("bought", self.price(module, unit[module], on))] * quantity
 
     def change(self, event: ContractChanged) -> None:
         self.fewer = {each.module: each.licences for each in event.licences}
         if event.day is not None and event.plan_version is not None:
             for module, price in self.said.prices[event.plan_version].items():
-                self.changes[module][event.day].append(-2 - self.price(module, price, event.day))
+                self.changes[module][event.day].append(Step("repriced", self.price(module, price, event.day)))
 
 
 def naive(harness: InvoicingHarness, reading: Naive | None = None) -> dict[tuple[str, date], Fraction]:
@@ -247,6 +254,24 @@ def naive(harness: InvoicingHarness, reading: Naive | None = None) -> dict[tuple
     return dict(_sums(harness, reading))
 
 
+def after_day(licences: list[Fraction | int], steps: list[Step]) -> tuple[list[Fraction | int], list[Fraction | int]]:
+    """Return the earlier licences that are left, and those of the day: the last that came go first, and an expansion brings them back."""
+    today, away = list[Fraction | int](), list[Fraction | int]()
+    for step in steps:
+        match step.kind:
+            case "gone" if today:
+                today.pop()
+            case "gone":
+                away.append(licences.pop())
+            case "added" if away:
+                licences.append(away.pop())
+            case "repriced":
+                licences, today, away = [step.price] * len(licences), [step.price] * len(today), [step.price] * len(away)
+            case _:
+                today.append(step.price)
+    return licences, today
+
+
 def _sums(harness: InvoicingHarness, reading: Naive) -> Iterator[tuple[tuple[str, date], Fraction]]:
     changes, openings = reading.changes, reading.openings
     for start, at_start in openings.items():
@@ -255,18 +280,9 @@ def _sums(harness: InvoicingHarness, reading: Naive) -> Iterator[tuple[tuple[str
             licences, total = list(at_start.get(module, [])), Fraction(0)
             first, off = len(licences), reading.off(module, start)
             for offset in range(period.days):
-                today: list[Fraction | int] = []
-                gone = 0
-                for each in changes[module][period.start + timedelta(days=offset)]:
-                    if each >= 0:
-                        today.append(each)
-                    elif each == -1:
-                        gone += 1
-                    else:
-                        licences, today = [-2 - each] * len(licences), [-2 - each] * len(today)
-                both = licences + today  # the last that came go first
-                licences = both[: len(both) - gone]
+                licences, today = after_day(licences, changes[module][period.start + timedelta(days=offset)])
                 first = min(first, len(licences))  # of the licences with which the period began
+                licences += today
                 total += Fraction(sum(max(price - off, 0) for price in licences[:first]) + sum(licences[first:]), period.days)
             yield (module, period.start), total
 

@@ -158,6 +158,19 @@ def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
     assert harness.invoices[-1].kind == "credit_note"
 
 
+def test_licences_given_up_and_bought_again_on_a_day_on_which_the_tax_changes_are_credited_with_the_tax_of_each() -> None:
+    harness = march(licences={"time": 3}, billed=False, credit_when="now")
+    harness.reduce("time", 1)
+    harness.change_details(category="AE", rate="0")
+    harness.buy(time=1)
+    harness.go(days=5)
+    harness.reduce("time", 1)
+    harness.go(days=1)
+    taxed = [(each.kind, tax.category, tax.basis_minor) for each in harness.invoices for tax in each.taxes]
+    at_start = ("invoice", "S", 3600)
+    assert taxed == [at_start, ("invoice", "AE", 1161), ("credit_note", "S", 1161), ("credit_note", "AE", 968)]
+
+
 def test_a_module_at_price_0_makes_no_document() -> None:
     harness = march(prices={"time": 0, "documents": 0}, billed=False)
     harness.buy(time=1)

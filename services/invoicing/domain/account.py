@@ -400,7 +400,8 @@ class _Reading:
             rate = self._rate_of(approval, quote, line)
             ledger = account.ledgers.setdefault(line.module, ModuleLedger(account.period))
             price = self._price_of(quote, line)
-            ledger.buy(Change(approval.approved_on, line.quantity, rate, event_id, price=by_number(price)), line.net_minor)
+            change = Change(approval.approved_on, line.quantity, rate, event_id, price=by_number(price), bought=True)
+            ledger.buy(change, line.net_minor)
             for n, part in enumerate(_parts_of(line)):
                 charge = self._bought(event_id, order, at, part, rate, approval.actor, approval.approved_on)
                 charges.append(charge.model_copy(update={"charge": f"{charge.charge}-{n}"}) if n else charge)

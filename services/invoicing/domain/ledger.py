@@ -46,7 +46,7 @@ class Change:
     """Licences that are added at a rate (positive), or taken away (negative; they have the rate of what they undo).
 
     `charge` names the charge that the change belongs to. `reprice`: from the day on, all licences so far have the rate. `price`: the price
-    of each licence follows from their number; the rate has the rest.
+    of each licence follows from their number; the rate has the rest. `bought`: an approved amount is charged for the licences.
     """
 
     day: date
@@ -55,6 +55,7 @@ class Change:
     charge: str = ""
     reprice: bool = False
     price: UnitPrice | None = None
+    bought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +94,9 @@ def lots(period: Period, changes: Iterable[Change], opening: Sequence[Change] = 
     for day, of_day in groupby(sorted(changes, key=lambda change: change.day), key=lambda change: change.day):
         assert day in period, f"{day} is not in {period}"
         todays = list(of_day)
-        added = [Lot(day, change.rate, change.quantity, change.charge, price=change.price) for change in todays if change.quantity > 0]
-        gone = -sum(change.quantity for change in todays if change.quantity < 0)
         repriced = [change for change in todays if change.reprice]
         before = {change.charge for change in todays[: todays.index(repriced[-1])]} if repriced else set()
-        added, gone = _cancel(added, gone)
+        added, gone = _netted(todays)
         result = _remove(result, gone, day)
         if repriced:
             result = _reprice([*result, *(lot for lot in added if lot.charge in before)], repriced[-1])
@@ -157,6 +156,25 @@ def _reprice(held: Sequence[Lot], change: Change) -> list[Lot]:
 def follows(change: Change, rate: Rate) -> Rate:
     """Return the rate of licences that had this rate before their price changed."""
     return replace(change.rate, off=rate.off) if rate.off else change.rate
+
+
+def _netted(todays: Sequence[Change]) -> tuple[list[Lot], int]:
+    """Return what one day adds, and how many earlier licences it takes away.
+
+    What is taken away is first what was added before it on the same day, the last first. What is added brings back what was taken away
+    before it; but what somebody buys has the price and the tax that were approved.
+    """
+    added, gone = list[Lot](), 0
+    for change in todays:
+        if change.quantity < 0:
+            added, left = _cancel(added, -change.quantity)
+            gone += left
+        elif change.quantity > 0:
+            back = 0 if change.bought else min(gone, change.quantity)
+            gone -= back
+            if change.quantity > back:
+                added.append(Lot(change.day, change.rate, change.quantity - back, change.charge, price=change.price))
+    return added, gone
 
 
 def _cancel(added: list[Lot], gone: int) -> tuple[list[Lot], int]:

@@ -384,7 +384,8 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
     unit = price.amount_minor if item.unit_price_minor is None else item.unit_price_minor
     ledger = situation.account.ledgers.get(item.module) or ModuleLedger(period)
     tax, left = tax_on(situation.details, day), left_of_price(percentages(situation.discounts, day), item.module)
-    change = Change(day, quantity, Rate(unit, tax, left), price=by_number(price) if item.unit_price_minor is None else None)
+    listed = by_number(price) if item.unit_price_minor is None else None
+    change = Change(day, quantity, Rate(unit, tax, left), price=listed, bought=True)
     cost = ledger.cost_minor(change)
     gross = ledger.cost_minor(replace(change, rate=Rate(unit, tax))) if left != WHOLE else cost
     steps = _steps(ledger, change) if change.price is not None else []
