@@ -7,9 +7,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared.clock import Clock, SystemClock
 from shared.database.errors import translated
 from shared.database.unit_of_work import UnitOfWork
 from shared.errors import Transient
@@ -21,6 +25,7 @@ TENANTS_PER_POOL = 3  # one tenant has at most this part of the connections, so 
 STATEMENT_TIMEOUT = "30s"
 LOCK_TIMEOUT = "10s"  # a transaction that waits longer for a row or a key fails and is retried, instead of filling the pool
 IDLE_TIMEOUT = "60s"  # a transaction whose process hangs releases its locks
+REST_SECONDS = 5  # of a connection that is asked whether it still works: the question takes three round trips, half of a small transaction
 
 
 def driver_url(url: str) -> str:
@@ -28,15 +33,14 @@ def driver_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
-def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngine:
+def make_engine(url: str, *, application_name: str, pool_size: int, clock: Clock | None = None) -> AsyncEngine:
     """Return an engine whose connections have the timeouts and the isolation level of this project."""
-    return create_async_engine(
+    engine = create_async_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,  # parameters are personal data, and the text of errors is logged
-        pool_pre_ping=True,  # after a restart of the server the first request does not fail
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": COMMAND_TIMEOUT_SECONDS,
@@ -49,15 +53,39 @@ def make_engine(url: str, *, application_name: str, pool_size: int) -> AsyncEngi
             },
         },
     )
+    _replace_lost_connections(engine, clock or SystemClock())
+    return engine
+
+
+def _replace_lost_connections(engine: AsyncEngine, clock: Clock) -> None:
+    """Replace connections that the server has closed, or one of which does not answer after a rest, so that the first request after a
+    restart of the server does not fail."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def rest(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info["resting_since"] = clock.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def check(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        since = record.info.get("resting_since")
+        if since is None:
+            return  # just opened, perhaps in place of another; a third one would not be tried
+        if connection.driver_connection.is_closed():
+            raise InvalidatePoolError
+        if clock.monotonic() - since >= REST_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
 
 
 class Database:
     """The connections of one process to its database."""
 
-    def __init__(self, url: str, *, application_name: str, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, application_name: str, pool_size: int = 5, clock: Clock | None = None) -> None:
         self.url = url
         self.application_name = application_name
-        self.engine = make_engine(url, application_name=application_name, pool_size=pool_size)
+        self.engine = make_engine(url, application_name=application_name, pool_size=pool_size, clock=clock)
         self._share = max(1, pool_size // TENANTS_PER_POOL)
         self._tenants: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 

@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from shared.clock import FixedClock
 from shared.database import Database, migrate
+from shared.database.engine import REST_SECONDS
 from shared.database.errors import is_of_the_data
 from shared.database.prune import prune
 from shared.errors import Poison, Transient
 from tests.support.messaging import NOON, facts, left, rows
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -69,6 +72,40 @@ async def _cut_in_the_middle(database: Database, other: Database) -> None:
         async with other.unit_of_work(None) as killer:
             await killer.connection.exec_driver_sql("SELECT pg_terminate_backend($1)", (pid,))
         await uow.connection.exec_driver_sql(ADD, ("never",))
+
+
+async def test_only_a_connection_that_has_rested_is_asked_whether_it_works(
+    plain_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FixedClock(NOON)
+    database = Database(plain_database_url, application_name="test", clock=clock)
+    asked: list[object] = []
+    monkeypatch.setattr(database.engine.dialect, "do_ping", asked.append)
+    for _ in range(3):
+        await database.ready()
+    assert asked == []
+    clock.seconds += REST_SECONDS
+    for _ in range(3):
+        await database.ready()
+    assert len(asked) == 1
+    await database.dispose()
+
+
+@pytest.mark.parametrize("rested", [0, REST_SECONDS])
+async def test_connections_that_the_server_has_closed_are_replaced_before_they_are_used(plain_database_url: str, rested: int) -> None:
+    clock, other = FixedClock(NOON), Database(plain_database_url, application_name="other")
+    database = Database(plain_database_url, application_name="test", clock=clock)
+    async with database.engine.connect() as connection:
+        pid = (await connection.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+    async with other.unit_of_work(None) as killer:
+        await killer.connection.exec_driver_sql("SELECT pg_terminate_backend($1, 5000)", (pid,))
+    clock.seconds += rested
+    if not rested:
+        await wait_until(driver.is_closed, what="the end of the connection")
+    await facts(database)
+    await database.dispose()
+    await other.dispose()
 
 
 async def test_a_deadlock_is_a_transient_error_for_one_and_no_error_for_the_other(plain_database: Database) -> None:
