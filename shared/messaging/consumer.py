@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 BATCH_MAX = 500  # messages in one transaction
 POLL_MS = 1000
 # A batch of one message costs almost as much as one of twenty. A partition that always has messages is read this often, others at once.
-BATCHES_PER_SECOND, BATCHES_AT_ONCE = 20, 10
+BATCHES_PER_SECOND, BATCHES_AT_ONCE, LARGE_BATCHES_PER_SECOND = 20, 10, 5
 MORE_MS = 20  # for what the broker has by then
 STALL_SECONDS = 90  # lag without progress for longer than this ends the process, as long as broker and database answer
 WATCH_EVERY_SECONDS = 10
@@ -258,9 +258,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         async with self._transactions:
             self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
         self._positions[topic.name, tp.partition] = self._next[tp]
-        pace = self._paces.setdefault(tp, Pace(self._clock, per_second=BATCHES_PER_SECOND, burst=BATCHES_AT_ONCE))
-        if (pause := pace.took_turn()) and len(records) < self._batch_max:
+        if (pause := self._pace(tp).took_turn(len(records))) and len(records) < self._batch_max:
             self._pauses[tp] = pause
+
+    def _pace(self, tp: TopicPartition) -> Pace:
+        if tp not in self._paces:
+            self._paces[tp] = Pace(
+                self._clock, per_second=BATCHES_PER_SECOND, burst=BATCHES_AT_ONCE, per_second_with_many=LARGE_BATCHES_PER_SECOND
+            )
+        return self._paces[tp]
 
     async def _fetch(self, reader: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
         """Wait for records and return them. Of a partition that always has some, those of the next moment come in the same batch."""

@@ -30,7 +30,8 @@ from shared.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 ROUND_MAX = 2000  # rows of one look
-ROUNDS_PER_SECOND, ROUNDS_AT_ONCE = 40, 20  # while rows keep coming: a round of one row costs almost as much as one of twenty
+# While rows keep coming: a round of one row costs almost as much as one of twenty.
+ROUNDS_PER_SECOND, ROUNDS_AT_ONCE, LARGE_ROUNDS_PER_SECOND = 40, 20, 20
 POLL_SECONDS = 1.0  # for rows whose notification was lost with a connection
 LOCK_POLL_SECONDS = 1.0
 ACK_TIMEOUT_SECONDS = 60
@@ -86,7 +87,8 @@ class Relay:
                 if await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
                     break
                 await asyncio.sleep(LOCK_POLL_SECONDS)  # the other relay sends no notice when it ends
-            wake, pace = asyncio.Event(), Pace(self._clock, per_second=ROUNDS_PER_SECOND, burst=ROUNDS_AT_ONCE)
+            wake = asyncio.Event()
+            pace = Pace(self._clock, per_second=ROUNDS_PER_SECOND, burst=ROUNDS_AT_ONCE, per_second_with_many=LARGE_ROUNDS_PER_SECOND)
             await connection.add_listener(NOTIFY_CHANNEL, lambda *_: wake.set())
             log.info("relay_started", range=number, ranges=self._ranges)
             async with self._producer() as producer:
@@ -97,7 +99,7 @@ class Relay:
                         sent = await self._send(producer, rows)
                         await connection.execute(_DELETE, sent)
                         if len(rows) < ROUND_MAX:
-                            await asyncio.sleep(pace.took_turn())
+                            await asyncio.sleep(pace.took_turn(len(rows)))
                     else:
                         await _wait(wake, POLL_SECONDS)
 
