@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.invoicing.domain.calendar import Period, Term, anchor_of, boundary, local_day, period_at, start_of_day
+from services.invoicing.domain.plan_change import anchor_with
 
 DAYS = st.dates(date(1990, 1, 1), date(2100, 12, 31))
 TERMS = st.sampled_from(Term)
@@ -53,6 +54,22 @@ def test_a_contract_that_is_taken_over_in_a_short_month_keeps_its_day(
 )
 def test_a_billing_day_on_which_no_period_can_have_begun_is_refused(start: date, term: Term, billing_day: int) -> None:
     assert anchor_of(start, term, billing_day) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "term", "starts"),
+    [
+        (date(2026, 2, 28), Term.ANNUAL, [date(2026, 2, 28), date(2027, 2, 28), date(2028, 2, 29)]),
+        (date(2026, 6, 30), Term.ANNUAL, [date(2026, 6, 30), date(2027, 6, 30)]),
+        (date(2026, 2, 28), Term.MONTHLY, [date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30)]),
+    ],
+)
+def test_periods_of_another_term_keep_the_31st_as_far_as_their_months_have_it(start: date, term: Term, starts: list[date]) -> None:
+    anchor = anchor_with(term, start, 31)
+    found = [period_at(anchor, term, start)]
+    while len(found) < len(starts):
+        found.append(period_at(anchor, term, found[-1].end))
+    assert [period.start for period in found] == starts
 
 
 @given(anchor=DAYS, term=TERMS, day=DAYS)

@@ -254,7 +254,8 @@ def pool_at_start(licences: int, in_use: int, terms: PoolTerms) -> PoolAtStart:
 
 def anchor_with(term: str, start: date, billing_day: int) -> date:
     """Return the anchor of periods of another term that begin on `start`; the day of the month is kept where it can be."""
-    return anchor_of(start, Term(term), billing_day) or start
+    days = range(billing_day, start.day, -1)  # of the term's months, none may have the last of them
+    return next((anchor for day in days if (anchor := anchor_of(start, Term(term), day)) is not None), start)
 
 
 def period_after(contract: SubscriptionStarted, following: FollowingPlan | None, begin: date) -> Period:
