@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from string import Formatter
@@ -151,6 +152,16 @@ def test_a_long_invoice_has_numbered_pages_and_repeats_its_header() -> None:
     assert count > 3
     assert f"Page{count}of{count}" in text
     assert text.count("UnitpriceDaysAmount(EUR)") == count
+
+
+def test_a_long_word_breaks_where_its_column_ends() -> None:
+    buyer = replace(BUYER, street="9" * 200, purchase_order="P" * 100)
+    shown = document(invoice(), seller=SELLER, buyer=buyer, locale="en", modules={"time": "T" * 200}, charges=())
+    found = pypdf.PdfReader(io.BytesIO(render(shown).pdf)).pages[0].extract_text().replace("\N{ZERO WIDTH SPACE}", "")
+    for character, count, most in (("9", 200, 60), ("P", 100, 40), ("T", 200, 50)):
+        parts = [part for part in re.findall(f"{character}+", found) if len(part) > 3]
+        assert sum(map(len, parts)) == count
+        assert max(map(len, parts)) <= most, f"a line of {character} runs over the edge of its column"
 
 
 def test_every_language_has_every_text_with_the_same_values_in_it() -> None:
