@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 import structlog
 
@@ -25,6 +26,11 @@ STACK, OWN_STACK = "stack", "own stack"
 BROWSER = "browser"
 GROUPS_OF_FIXTURES = {"shared_stack": STACK, "make_stack": OWN_STACK, "chromium": BROWSER}
 T = TypeVar("T")
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "any machine", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 gc.disable()  # until the tests are collected: see pytest_collection
 
 

@@ -381,7 +381,7 @@ def test_the_domain_decides_what_the_reference_model_decides(shard: int) -> None
     examples = max(1, SEQUENCES // SHARDS)
     seed = int(os.environ.get("SEATS_MODEL_SEED", "0")) or random.SystemRandom().randrange(2**32)
     # Steps are mixed, so Hypothesis cannot shrink them: `shortest` does, on the commands themselves.
-    steps = settings(max_examples=examples, stateful_step_count=STEPS_MAX, deadline=None, database=None, phases=[Phase.generate])
+    steps = settings(max_examples=examples, stateful_step_count=STEPS_MAX, database=None, phases=[Phase.generate])
     try:
         machine = hypothesis_seed(seed)(type(f"SeatsModel{shard}", (SeatsModel,), {}))
         # Left to itself, Hypothesis ends some sequences early.

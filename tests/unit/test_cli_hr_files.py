@@ -493,7 +493,7 @@ def histories(draw: st.DrawFn) -> list[tuple[date, date | None, str, str]]:
     return rows
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     people=st.dictionaries(ids, histories(), min_size=1, max_size=5),
     encoding=st.sampled_from(sorted(ENCODED)),
@@ -553,7 +553,7 @@ def merged(given: list[Period]) -> list[Period]:
     return result
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), damage=st.sampled_from(['"', ",", "\n", "less"]))
 def test_a_typing_error_anywhere_changes_nobody_but_the_person_of_that_row(
     tmp_path: Path, data: st.DataObject, quoting: Any, damage: str
@@ -589,7 +589,7 @@ def test_a_typing_error_anywhere_changes_nobody_but_the_person_of_that_row(
             assert company.bad_rows
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.text(st.sampled_from('ab0129-.,;"\t\n\r \x85é'), max_size=200), order=st.sampled_from(DateOrder))
 def test_every_row_and_every_person_of_any_file_is_accounted_for_once(tmp_path: Path, content: str, order: DateOrder) -> None:
     company = flat(tmp_path, FLAT + content, Dialect(dates=order))

@@ -58,7 +58,7 @@ def seats_accepts(licences: int, policies: dict[str, Any]) -> bool:
     return harness.send(command)[0].startswith("pool_opened")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_M12_rest_accepts_exactly_the_policies_that_seats_accepts_but_expand_only_with_a_cap(data: st.DataObject) -> None:
     """An expansion is charged, so a subscription cannot grow without a limit."""

@@ -141,7 +141,7 @@ def test_T17_M9_a_reduction_for_the_day_after_somebodys_last_day_flags_nobody() 
     assert seats.seats("time") == dict.fromkeys(("p1", "p2", "p3"), "active")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**64).map(Random))
 def test_until_the_release_nobody_gives_a_module_up_and_then_what_it_says(seed: Random) -> None:
     """Each day is computed alone, from everything that is stated."""

@@ -321,7 +321,7 @@ def test_the_guard_reads_a_long_timeline_in_linear_time() -> None:
     assert process_time() - begin < 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_the_guard_compares_the_person_of_each_day(seed: Random) -> None:
     before, later = (report_of(a_timeline(seed, TODAY)).facts for _ in range(2))
@@ -364,7 +364,7 @@ def states(timeline: Timeline) -> list[Any]:
     return [(on, fold(timeline.facts, on), standing(fold(timeline.facts, on), Account(), SETTINGS, on)) for on in days]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(SEEDS)
 def test_importing_a_company_twice_leaves_everybody_as_the_second_import_alone(rng: Random) -> None:
     first, second = a_company_and_its_edit(rng, TODAY)
@@ -373,7 +373,7 @@ def test_importing_a_company_twice_leaves_everybody_as_the_second_import_alone(r
         assert states(both) == states(after(report_of(person)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(SEEDS)
 def test_a_report_is_stored_and_read_as_it_was(rng: Random) -> None:
     found = report_of(a_timeline(rng, TODAY))
@@ -383,7 +383,7 @@ def test_a_report_is_stored_and_read_as_it_was(rng: Random) -> None:
         assert given_from_json(given_to_json(entry.given)) == entry.given
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(SEEDS)
 def test_the_normal_form_says_what_the_report_says(rng: Random) -> None:
     """The periods and the values of a day, read from the report without any normal form."""

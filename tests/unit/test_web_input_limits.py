@@ -173,7 +173,7 @@ VALUES = strategies.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VALUES)
 def test_nesting_is_counted_as_a_parser_counts_it(value: object) -> None:
     content = json.dumps(value).encode()
