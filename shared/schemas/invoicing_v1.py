@@ -356,6 +356,7 @@ class QuoteIssued(InvoicingEvent):
     plan: Id | None = None
     billing_details: Id | None = None  # that the taxes were computed with
     credit_net_minor: int = 0  # the credits that the amounts above are already less by
+    credit_reserved_minor: int = 0  # the credits that the other quotes of its estimate count on
     next_period: NextPeriod | None = None
     ends_on: date | None = None  # the subscription ends then all the same
     cancels_closing: Items[ModuleName] = ()  # modules that were to close, and that the purchase keeps

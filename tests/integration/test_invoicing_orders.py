@@ -464,6 +464,33 @@ async def test_A9_the_discounts_of_an_estimate_do_not_hold_if_one_quote_is_refus
     assert (await bench.ok("GET", request, **own))["state"] == "estimated"
 
 
+async def test_A9_the_quotes_of_an_estimate_that_wait_over_midnight_count_a_credit_once_and_can_all_be_approved(bench: Bench) -> None:
+    """Four licences that are given back wait as a credit; the estimate has a quote for each of two modules."""
+    more: dict[str, Any] = {"billed_until": "2013-12-01", "credit_when": "next_invoice"}
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", **more)
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    policy: dict[str, Any] = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
+    await bench.ok("PATCH", f"{path}/subscription/policies", {"modules": {"time": {"reduce_at": "now"}}}, **policy, prefer="wait=10")
+    offer = await bench.ok("POST", f"{path}/reductions", {"items": [{"module": "time", "total": 6}]}, **own)
+    await bench.ok("POST", offer["approve_url"], {}, **own, prefer="wait=10")
+    await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    items = [{"module": "time", "add": 4}, {"module": "documents", "add": 2}]
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": items}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": items})
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    waiting = (await bench.ok("GET", f"{path}/quotes?state=waiting_for_approval", **own))["items"]
+    credit = 4 * 1200 * 16 // 30
+    assert (len(waiting), sum(quote["credit_net_minor"] for quote in waiting)) == (2, credit)
+    for quote in waiting:
+        order = await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
+        assert order["status"] == "completed"
+        await bench.until_settled(tenant)
+    whole = sum(invoice.net_minor for invoice in await bench.events(tenant, invoicing_v1.InvoiceIssued))
+    assert whole == sum(quote["net_minor"] for quote in waiting)
+
+
 async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench: Bench) -> None:
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
     path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}

@@ -411,7 +411,7 @@ class _Reading:
             return
         lines = [line_of("proration", charge.module, [charge]) for charge in charges]
         first = charges[0]
-        lines += self._use_credits(lines)
+        lines += self._use_credits(lines, keep_minor=quote.credit_reserved_minor, at_least_minor=quote.credit_net_minor)
         details = approval.billing_details or self.contract.billing_details
         self._issue(decision_key(event_id), event_id, first.at, first.actor, first.reason, details, lines)
 
@@ -507,11 +507,19 @@ class _Reading:
             discount_minor=part.discount_minor,
         )
 
-    def _use_credits(self, lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
-        """Return lines that use up credits, the oldest first, as far as these lines charge something: nobody pays while the vendor owes."""
+    def _use_credits(self, lines: Sequence[InvoiceLine], *, keep_minor: int = 0, at_least_minor: int = 0) -> list[InvoiceLine]:
+        """Return lines that use up credits, the oldest first, as far as these lines charge something: nobody pays while the vendor owes.
+
+        Credits of `keep_minor` are left for the other quotes of an estimate, if `at_least_minor`, which this one counts on, is used.
+        """
         due: dict[Tax, int] = {}
         for line in lines:
             due[tax_of(line)] = due.get(tax_of(line), 0) + line.net_minor
+        if keep_minor:
+            waiting = [each for each in (*self.account.waiting, *self.account.of_day) if each.left_minor < 0]
+            for tax in due:
+                known = -sum(each.left_minor for each in waiting if tax_of(each.charge) == tax)
+                due[tax] = min(due[tax], max(at_least_minor, known - keep_minor))
         used = []
 
         def use(waiting: Iterable[Waiting]) -> list[Waiting]:

@@ -98,6 +98,7 @@ _IN_STATE = {
     OPEN: _PAGE.where(_Q.state == OPEN, _Q.expires_at > _NOW),
     EXPIRED: _PAGE.where(or_(_Q.state == EXPIRED, and_(_Q.state == OPEN, _Q.expires_at <= _NOW))),
 } | {state: _PAGE.where(_Q.state == state) for state in (WAITING, REPLACED, APPROVED, ACTIVATED, REFUSED, WITHDRAWN)}
+_WAITING = _SELECT.where(_Q.state == WAITING).order_by(_Q.place)
 _WAIT = update(QUOTES).where(_OWN, _ONE).values(approvals=bindparam("new_approvals"), expires_at=bindparam("until", type_=_INSTANT))
 _MOVED = update(QUOTES).where(_OWN, _ONE).values(state=bindparam("new_state")).returning(_Q.quote).cte("moved")
 _STEP: Mapping[str, TypeEngine[Any]] = {"at": _INSTANT, "actor": Text(), "detail": Text()}
@@ -139,6 +140,11 @@ async def page(connection: AsyncConnection, tenant_id: str, before: int, limit: 
     statement = _PAGE if state is None else _IN_STATE[state]
     more = {"now": now} if state in (OPEN, EXPIRED) else {}
     return await many(connection, statement, StoredQuote, tenant=tenant_id, before=before, limit=limit, **more)
+
+
+async def waiting(connection: AsyncConnection, tenant_id: str) -> list[StoredQuote]:
+    """Return the quotes that wait for their second approver."""
+    return await many(connection, _WAITING, StoredQuote, tenant=tenant_id)
 
 
 async def move(connection: AsyncConnection, tenant_id: str, quote_id: str, state: str, at: datetime, actor: Actor, **detail: Any) -> None:

@@ -271,7 +271,8 @@ async def approve_request(
     sender = Actor.model_validate(found.steps[0]["by"])
     outcome = {name: list(found.ordered.get(name, ())) for name in ("quotes", "orders", "reductions")}
     for quote in price_now.quotes:
-        event = quote.model_copy(update={"estimate": request, "requested_by": sender})
+        reserved = sum(each.credit_net_minor for each in price_now.quotes if each is not quote)
+        event = quote.model_copy(update={"estimate": request, "requested_by": sender, "credit_reserved_minor": reserved})
         await store.quotes.add(uow.connection, tenant_id, event, expected(situation, [line.module for line in event.lines]))
         publish(uow, tenant_id, event, subject=event.quote)
         outcome["quotes"].append(event.quote)

@@ -1,5 +1,6 @@
 """Quotes that wait for a second approver. At the start of each local day they are issued again, with the amount of that day."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -98,6 +99,8 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
         return "subscription_ended"
     if situation.plan.plan != old.plan:
         return PRICES_CHANGED
+    beside = await _beside(uow, tenant_id, old)
+    situation = replace(situation, undecided=(*situation.undecided, *beside))
     name = ids.new_id()
     fixed = {line.module: line.unit_price_minor for line in old.lines if old.estimate is not None and not line.steps}
     if old.new_module is not None and old.policies is not None:
@@ -112,7 +115,16 @@ async def _price_again(uow: UnitOfWork, tenant_id: str, situation: Situation, ol
         return found.type
     if _prices(found) != _prices(old):
         return PRICES_CHANGED
-    return found.model_copy(update={"replaces": old.quote, "estimate": old.estimate, "requested_by": old.requested_by})
+    about = {"replaces": old.quote, "estimate": old.estimate, "requested_by": old.requested_by}
+    return found.model_copy(update=about | {"credit_reserved_minor": sum(each.credit_net_minor for each in beside)})
+
+
+async def _beside(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued) -> list[QuoteIssued]:
+    """Return the other quotes of the same estimate that wait: a credit counts for one of them only."""
+    if quote.estimate is None:
+        return []
+    waiting = [each.issued for each in await store.quotes.waiting(uow.connection, tenant_id)]
+    return [each for each in waiting if each.estimate == quote.estimate and each.quote != quote.quote]
 
 
 async def _expire(uow: UnitOfWork, tenant_id: str, found: StoredQuote, at: datetime, why: str) -> None:
