@@ -206,7 +206,7 @@ def test_B5_T21_a_quote_shows_the_whole_next_period_and_what_it_cancels() -> Non
     assert said(offer(harness, Item("time", add=1)))[0].endswith("DKK 36.00 because the purchase cancels the closing.")
     german = [note.replace("\N{NO-BREAK SPACE}", " ") for note in notes_of(quote, "de-AT")]
     assert german == [
-        "DKK 24,00 mehr für die nächste Periode: DKK 12,00 für die Lizenz, DKK 12,00, weil der Kauf Ihre Reduzierung aufhebt."
+        "DKK 24,00 mehr für die nächste Periode: DKK 12,00 für die Lizenz, DKK 12,00, weil der Kauf Ihre Verringerung aufhebt."
     ]
     assert said(quote) == [note.replace("\N{NO-BREAK SPACE}", " ") for note in notes_of(quote, "ja")], "other languages get English"
     ending = quote.model_copy(update={"next_period": None, "ends_on": date(2026, 4, 1), "cancels_closing": ("docs",)})

@@ -210,7 +210,7 @@ _DE = {
     "quote_more": "{total} mehr für die nächste Periode: {added} für {licences}, {back}, weil der Kauf {cancelled} aufhebt.",
     "quote_licence": "die Lizenz",
     "quote_licences": "die Lizenzen",
-    "quote_reduction": "Ihre Reduzierung",
+    "quote_reduction": "Ihre Verringerung",
     "quote_closing": "die Schließung",
     "quote_plan_change": "den geplanten Planwechsel",
     "quote_kept": "{module} sollte zum Ende der Periode schließen. Der Kauf behält das Modul.",
