@@ -37,6 +37,7 @@ async def _shown(page: Page, status: int = 200, refused: Refusal | None = None) 
         due=due,
         renewal=_renewal(page, subscription.value["period"]["end"]) if subscription.ok else None,
         problem=refused.problem if refused else None,
+        is_wrong=status == 422,
     )
 
 
