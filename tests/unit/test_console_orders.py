@@ -1,13 +1,16 @@
 """The pages about orders, quotes and requests, with the REST of invoicing in memory."""
 
+import ast
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from services.console.pages.licence_refusals import WHY_NO_ORDER
 from tests.support.console import ConsoleBench, console, problem
 from tests.support.console_orders import order
 from tests.unit.test_console_pages import words
@@ -76,6 +79,29 @@ async def test_a_quote_is_approved_or_withdrawn_on_its_page_and_shows_who_did_it
     gone = words(await browser.post(f"{ORDERS}/quotes/{other}/withdraw"))
     assert "The quote is withdrawn." in gone
     assert "Approve for" not in gone
+
+
+async def test_the_history_of_a_quote_says_in_a_sentence_why_it_became_no_order(bench: ConsoleBench) -> None:
+    quote = await quoted(bench)
+    step = {"state": "expired", "at": "2026-03-06T08:00:00.000Z", "by": {"kind": "system", "id": "invoicing"}, "detail": {}}
+    shown = bench.company.quotes[quote]
+    shown["history"] = [*shown["history"], step | {"detail": {"reason": "period_changed"}}, step | {"detail": {"reason": "other_code"}}]
+    for language, known, unknown in (
+        ("en", "Another period had begun.", "because of an error"),
+        ("de", "Eine andere Periode hatte begonnen.", "wegen eines Fehlers"),
+    ):
+        page = words(await bench.signed_in().get(f"{ORDERS}/quotes/{quote}", accept_language=language))
+        assert (known in page, unknown in page, "period_changed" in page, "other_code" in page) == (True, True, False, False)
+
+
+def test_each_refusal_of_a_quote_that_is_priced_again_has_a_sentence() -> None:
+    """The refusals of wrong input cannot happen: the items were priced before."""
+    tree = ast.parse((Path(__file__).parents[2] / "services/invoicing/domain/quote.py").read_text())
+    made = [each for each in ast.walk(tree) if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == "Refusal"]
+    found = {each.args[0].value for each in made if isinstance(each.args[0], ast.Constant)}
+    of_input = {"use-a-reduction", "total-not-above-present", "module-repeated", "subscription-pending"}
+    of_approval = {"quote-expired", "quote-outdated", "tax-changed", "discounts-changed"}
+    assert {str(each).replace("-", "_") for each in found - of_input - of_approval} <= WHY_NO_ORDER.keys()
 
 
 async def test_two_people_approve_and_each_sees_what_their_own_approval_does(bench: ConsoleBench) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
+from services.console.pages.licence_refusals import step_reason
 from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
@@ -100,6 +101,7 @@ async def _show(page: Page, request: str, status: int = 200, problem: Problem | 
         names=module_names(modules),
         people=await names_of(page, people, NAMED_MAX),
         problem=problem,
+        why=lambda step: step_reason(step, page),
     )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages.licence_refusals import step_reason
 from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
@@ -36,6 +37,7 @@ async def _show(page: Page, quote: str, status: int = 200, problem: Problem | No
         people=await names_of(page, people, NAMED_MAX),
         next_invoice_on=subscription.value["next_invoice_on"] if subscription.ok else None,
         problem=problem,
+        why=lambda step: step_reason(step, page),
     )
 
 

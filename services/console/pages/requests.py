@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.console.pages.discount_forms import discount_of
 from services.console.pages.forms import Form
+from services.console.pages.licence_refusals import step_reason
 from services.console.pages.operator import OperatorPage
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
@@ -94,6 +95,7 @@ async def _show(page: Page, tenant: str, request: str, form: Form | None, status
         currency=currency,
         states=STATES,
         tones=TONES,
+        why=lambda step: step_reason(step, page),
         form=form,
     )
 
