@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.users.domain.conflicts import Conflict
@@ -10,6 +11,7 @@ from services.users.domain.merging import Employment, Overrides
 from services.users.domain.person import Person, Tenant, with_standing
 from services.users.domain.required_modules import Account, Note, Profile, Settings
 from services.users.domain.roles import Role
+from services.users.store import scim_groups, scim_users
 from services.users.store.person_rows import PersonRow, person_of, row_of
 from shared.database.row_classes import names_of
 from shared.schemas.position import DecisionId
@@ -37,3 +39,30 @@ def test_a_person_is_read_as_it_was_stored() -> None:
     row = row_of(person)
     assert set(row) == set(names_of(PersonRow)), "a field without a value would be stored as null"
     assert person_of(PersonRow(**row), TENANT.today) == person
+
+
+class Rows(list[Any]):
+    def scalar_one(self) -> int:
+        return len(self)
+
+
+class Connection:
+    """A connection that notes the cache which each statement uses."""
+
+    def __init__(self) -> None:
+        self.caches: list[Any] = []
+
+    async def execute(self, statement: Any, parameters: Any, execution_options: Any = None) -> Rows:
+        self.caches.append((execution_options or {}).get("compiled_cache"))
+        return Rows()
+
+
+async def test_filters_that_clients_of_SCIM_invent_do_not_fill_the_cache_of_other_statements() -> None:
+    connection: Any = Connection()
+    view = scim_users.View("acme", "okta", "scim/okta")
+    await scim_users.page(connection, view, [scim_users.S.active], None, -1, 0, 1)
+    await scim_groups.page(connection, view, [scim_groups.G.display_name == "x"], 0, 1)
+    await scim_groups.count(connection, view, [scim_groups.G.display_name == "x"])
+    (cache, *others) = connection.caches
+    assert others == [cache] * 2
+    assert cache.capacity == scim_users.STATEMENTS_MAX

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.store.people import PEOPLE
-from services.users.store.scim_users import SCIM_USERS, View
+from services.users.store.scim_users import FILTERED, SCIM_USERS, View
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
@@ -142,7 +142,7 @@ async def get(connection: AsyncConnection, view: View, group_id: str, *, lock: b
 async def page(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]], skip: int, limit: int) -> list[GroupRow]:
     """Return groups in order of creation. `chosen` are conditions on the columns G."""
     statement = _LIST.where(*chosen).order_by(G.created_at, G.group_id).offset(skip).limit(limit)
-    return await many(connection, statement, GroupRow, **_given(view))
+    return [GroupRow(*found) for found in await connection.execute(statement, _given(view), execution_options=FILTERED)]
 
 
 async def after(connection: AsyncConnection, view: View, group_id: str, limit: int) -> list[GroupRow]:
@@ -153,7 +153,7 @@ async def after(connection: AsyncConnection, view: View, group_id: str, limit: i
 
 async def count(connection: AsyncConnection, view: View, chosen: Sequence[ColumnElement[bool]]) -> int:
     statement = select(func.count()).select_from(GROUPS).where(_OWN, *chosen)
-    return int((await connection.execute(statement, _given(view))).scalar_one())
+    return int((await connection.execute(statement, _given(view), execution_options=FILTERED)).scalar_one())
 
 
 async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:

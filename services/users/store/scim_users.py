@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.util import LRUCache
 
 from services.users.domain.logins import login_key
 from services.users.domain.scim_connections import ENTERPRISE, SOURCE_PREFIX
@@ -87,6 +88,9 @@ class Seen:
 
 SCIM_USERS: Final = table_of("scim_users", ScimUserRow, tenant_id=str, connection=str, deleted_at=datetime, display_name_key=str)
 
+# A client invents filters, and each is a statement of its own, which takes up to 2.5 MB: they must not fill the cache of all statements.
+STATEMENTS_MAX: Final = 20
+FILTERED: Final[Mapping[str, Any]] = {"compiled_cache": LRUCache(STATEMENTS_MAX)}
 CANDIDATES_MAX: Final = 1000  # users whom a filter by text finds faster than a look at all
 P: Final = PEOPLE.c
 S: Final = SCIM_USERS.c
@@ -316,7 +320,7 @@ async def page(
     given: dict[str, Any] = {"after": after, "skip": skip, "limit": limit}
     if users is not None:
         choose, given = choose.where(_ONE_OF), given | {"users": list(users)}
-    rows = list(await connection.execute(choose, view.given | given))
+    rows = list(await connection.execute(choose, view.given | given, execution_options=FILTERED))
     return await of_people(connection, view, [row.user_id for row in rows]), int(rows[0].total) if rows else None
 
 
