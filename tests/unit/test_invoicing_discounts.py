@@ -1,17 +1,20 @@
 """Discounts: what they take off the price of a period, of licences that are added, and of credits (12.00 a month, March with 31 days)."""
 
 from datetime import UTC, date, datetime
+from random import Random
 from typing import Any
 
 import pytest
 
 from services.invoicing.domain.account import account, rebuild
+from services.invoicing.domain.calendar import Period
 from services.invoicing.domain.discounts import PeriodLine, discounted, spread
+from services.invoicing.domain.ledger import NO_TAX, Change, ModuleLedger, Rate
 from services.invoicing.domain.plan_change import PoolTerms, WantedPlan, plan_offer
 from services.invoicing.domain.quote import Item, Refusal, approvable
 from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
 from services.invoicing.domain.upcoming import upcoming
-from shared.schemas.invoicing_v1 import Discount, PriceStep, QuoteIssued
+from shared.schemas.invoicing_v1 import Discount, PriceStep, QuoteIssued, UnitPrice
 from shared.schemas.seats_v1 import Policies
 from tests.support.invoicing_harness import InvoicingHarness
 
@@ -50,6 +53,28 @@ def test_a_percentage_counts_for_the_period_and_for_what_is_added() -> None:
         ("invoice", "proration", 1, 120, 1080),
         ("invoice", "proration", 1, 116, 1045),  # 30 of 31 days of 10.80
     ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_lines_of_a_period_and_its_licences_cost_the_same_with_prices_of_cents_a_percentage_and_an_amount(seed: int) -> None:
+    """The lines charge exactly what is left of the licences, so nothing is charged or credited before a licence changes, and all of it is
+    given back with the last one."""
+    random, period = Random(seed), Period(FIRST, date(2026, 4, 1))
+    for _ in range(500):
+        steps = tuple(PriceStep(up_to=end, amount_minor=random.randint(0, 4)) for end in sorted(random.sample(range(1, 6), 2)))
+        included, pricing = random.choice([0, 0, 1]), random.choice(["graduated", "volume"])
+        price = UnitPrice(module="time", term="monthly", amount_minor=random.randint(0, 3), steps=steps, pricing=pricing, included=included)
+        other = PeriodLine("documents", random.randint(1, 3), random.randint(0, 5))
+        discounts = [discount(random.choice(["10", "25", "33.3", "50"])), discount(amount_minor=random.randint(1, 9))]
+        random.shuffle(discounts)
+        lines = [PeriodLine("time", *part) for part in price.parts(random.randint(1, 8))]
+        costs = discounted(discounts, FIRST, [other, *lines])[1:]
+        rates = [Rate(line.unit_price_minor, NO_TAX, cost.left, cost.off(line)) for line, cost in zip(lines, costs, strict=True)]
+        opening = [Change(FIRST, line.licences, rate, "opening", price=price) for line, rate in zip(lines, rates, strict=True)]
+        ledger = ModuleLedger(period, opening)
+        assert ledger.booked_minor == sum(cost.net_minor for cost in costs), (lines, discounts)
+        ledger.changes.append(Change(FIRST, -sum(line.licences for line in lines), charge="gone"))
+        assert ledger.open_minor() == -ledger.booked_minor
 
 
 def test_an_amount_counts_once_and_not_for_what_is_added() -> None:
@@ -141,8 +166,8 @@ def test_a_percentage_of_several_prices_is_rounded_once_for_a_module() -> None:
 def test_an_amount_granted_earlier_is_taken_off_first() -> None:
     lines = [PeriodLine("documents", 1, 1000), PeriodLine("time", 1, 3000)]
     of_module, whole = discount(amount_minor=900, module="documents"), discount(amount_minor=2000, discount="d2")
-    assert [each.amount_minor for each in discounted([of_module, whole], FIRST, lines)] == [900 + 65, 1935]
-    assert [each.amount_minor for each in discounted([whole, of_module], FIRST, lines)] == [500 + 500, 1500]
+    assert [each.net_minor for each in discounted([of_module, whole], FIRST, lines)] == [1000 - 900 - 65, 3000 - 1935]
+    assert [each.net_minor for each in discounted([whole, of_module], FIRST, lines)] == [1000 - 500 - 500, 3000 - 1500]
 
 
 def test_an_amount_is_spread_by_largest_remainder_and_never_above_a_line() -> None:

@@ -73,18 +73,15 @@ class PeriodLine:
 
 @dataclass(frozen=True, slots=True)
 class Discounted:
-    """A line of a period: the part of its price that percentages leave, the amount that comes off then, and the rest."""
+    """A line of a period: the part of its price that percentages leave, the part of the rest that amounts take off, and what is to pay."""
 
     left: Fraction | int
-    amount_minor: int
+    taken: Fraction | int
     net_minor: int
 
     def off(self, line: PeriodLine) -> Fraction | int:
-        """Return what comes off the price of each licence beside the percentages. Where amounts cover the line, nothing is left of it, also
-        no part of a minor unit that rounding the lines has moved to another one."""
-        if self.amount_minor and not self.net_minor:
-            return line.unit_price_minor * self.left
-        return Fraction(self.amount_minor, line.licences) if self.amount_minor else 0
+        """Return what comes off the price of each licence beside the percentages."""
+        return line.unit_price_minor * self.left * self.taken
 
 
 def _rounded_once(amounts: Sequence[tuple[str, Fraction]]) -> list[int]:
@@ -110,7 +107,22 @@ def discounted(discounts: Sequence[Discount], start: date, lines: Sequence[Perio
             of_lines = [n for n, line in enumerate(lines) if each.module in (None, line.module)]
             for n, off in zip(of_lines, spread(each.amount_minor, [nets[n] for n in of_lines]), strict=True):
                 nets[n] -= off
-    return [Discounted(*each) for each in zip(left, [b - n for b, n in zip(before, nets, strict=True)], nets, strict=True)]
+    taken = _taken(lines, left, before, nets)
+    return [Discounted(part, taken[line.module], net) for line, part, net in zip(lines, left, nets, strict=True)]
+
+
+def _taken(
+    lines: Sequence[PeriodLine], left: Sequence[Fraction | int], before: Sequence[int], nets: Sequence[int]
+) -> dict[str, Fraction | int]:
+    """Return which part of each module's price amounts take off, so that its licences cost exactly what is left: the lines add up to that,
+    rounded once. Where amounts cover a module, nothing is left of it, also no part of a minor unit."""
+    found = dict[str, Fraction | int]()
+    for module in {line.module for line in lines}:
+        own = [n for n, line in enumerate(lines) if line.module == module]
+        exact = sum((lines[n].gross_minor * Fraction(left[n]) for n in own), Fraction(0))
+        off = sum(before[n] - nets[n] for n in own)
+        found[module] = 0 if not off else 1 if not sum(nets[n] for n in own) else off / exact
+    return found
 
 
 @dataclass(frozen=True, slots=True)
