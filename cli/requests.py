@@ -73,7 +73,8 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     for each in found["discounts"]:
         amount = "" if each["percent"] else format_amount(each["amount_minor"], found["currency"] or "EUR", "en")
         what = f"{each['percent']} %" if each["percent"] else f"{amount} for each period"
-        out.print(f"Discount: {what} on {each['module'] or 'the whole subscription'}", markup=False)
+        ends = f", for {each['periods']} periods" if each["periods"] else f", until before {each['until_day']}" if each["until_day"] else ""
+        out.print(f"Discount: {what} on {each['module'] or 'the whole subscription'}{ends}", markup=False)
     if found["valid_until"]:
         out.print(f"The estimate can be approved until {found['valid_until']}.", markup=False)
     if found["next_before"] and found["next_after"]:

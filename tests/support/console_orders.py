@@ -32,7 +32,7 @@ def request(name: str, state: str, *items: dict[str, Any], **more: Any) -> dict[
         "request": name, "state": state, "company": "Alpenrose <AG>", "message": "As soon as possible, please.", "note": "",
         "contact": {"name": "Ann Müller", "email": "ann@acme.example", "phone": ""}, "items": list(items), "valid_until": None,
         "currency": None, "if_approved_today": None, "less_each_day_minor": None, "price": "", "next_period": None, "quotes": [],
-        "orders": [], "reductions": [], "history": [step],
+        "discounts": [], "next_before": None, "next_after": None, "credit_net_minor": 0, "orders": [], "reductions": [], "history": [step],
     } | more  # fmt: skip
 
 
@@ -43,11 +43,15 @@ def requests() -> dict[str, dict[str, Any]]:
         {"state": "requested", "at": "2026-03-03T09:00:00.000Z", "by": ANN, "detail": {}},
         {"state": "estimated", "at": "2026-03-04T09:00:00.000Z", "by": BOT, "detail": {}},
     ]
+    discount = {"module": None, "percent": "10", "amount_minor": None, "from_day": "2026-03-04", "until_day": None, "periods": 3, "text": ""}
     found = [
         request("r2", "estimated", item, less, valid_until="2026-04-03", note="A price for you.", currency="CHF", history=steps,
                 if_approved_today={"net_minor": 4_355, "tax_minor": 353, "gross_minor": 4_708}, less_each_day_minor=161,
-                next_period={"before": AMOUNTS, "after": AMOUNTS | {"net_minor": 210_200}, "added_net_minor": 5_000,
-                             "cancelled_reduction_net_minor": 0}),
+                discounts=[discount, discount | {"module": "lab", "percent": None, "amount_minor": 2_000, "until_day": "2026-07-01",
+                                                 "periods": None, "text": "Thanks"}], next_before=AMOUNTS, credit_net_minor=900,
+                next_after=AMOUNTS | {"net_minor": 210_200, "gross_minor": 227_226},
+                next_period={"before": AMOUNTS | {"net_minor": 184_680}, "after": AMOUNTS | {"net_minor": 210_200},
+                             "added_net_minor": 5_000, "cancelled_reduction_net_minor": 1_000}),
         request("r1", "requested", item | {"unit_price_minor": None}),
         request("r0", "declined", less, history=[steps[0], steps[1] | {"state": "declined", "detail": {"reason": "Not sold any more"}}]),
     ]  # fmt: skip
