@@ -45,6 +45,8 @@ def apply(path: Path, dry_run: bool, as_json: bool) -> None:
         table.add_row(*map(escape, (each["field"], _shown(each["before"]), _shown(each["after"]))))
     out.print(table)
     for each in found["subscriptions"]:
+        if not each["running"]:
+            continue
         out.print(
             f"Plan {each['plan']} has {each['running']} running subscriptions. Those whose prices change get an e-mail, and take the new "
             "prices at the first renewal that is at least their notice (30 days by default) after it.",

@@ -50,6 +50,19 @@ def show_rows(rows: Sequence[T], as_json: bool, columns: Sequence[str], cells: C
     out.print(table)
 
 
+def no_stack(or_else: str = "") -> str:
+    """Return what to do if no local stack is found; `or_else` is a further way."""
+    ways = ("start a local stack with `seatpool run`", "change to the folder in which one was started", or_else)
+    *first, last = filter(None, ways)
+    text = f"{', '.join(first)}{',' if or_else else ''} or {last}."
+    return text[0].upper() + text[1:]
+
+
+def shown(value: object) -> str:
+    """Return a value as it is given to a command: true and false, not as Python writes them."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
 def quiet() -> None:
     """Silence the libraries that the command shares with the services, except for errors: the command writes its own output."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import CliError, err, fail, out, run
+from cli.console import CliError, err, fail, out, run, shown
 from cli.names import WITH_DEAD_LETTERS
 from cli.rest import Rest, addresses
 
@@ -30,6 +30,8 @@ def list_dead_letters(tenant: str | None, status: str, service: str | None) -> N
         return
     for name, error in failures.items():
         err.print(f"[bold red]seatpool:[/] could not list the dead letters of {name}: {escape(error.message)}", soft_wrap=True)
+        if error.hint:
+            err.print(f"          {error.hint}", markup=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -76,7 +78,7 @@ def show(letter: str) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in [*found.items(), ("key", key.decode(errors="replace"))]:
-        table.add_row(name, "-" if text in (None, "") else escape(str(text)))
+        table.add_row(name, "-" if text in (None, "") else escape(shown(text)))
     for name, text in headers:
         table.add_row(f"header {escape(name)}", "-" if text is None else escape(text))
     table.add_row("value", escape(value.decode(errors="replace")) or "-")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from rich.table import Table
 
-from cli.console import fail, out
+from cli.console import fail, no_stack, out
 from cli.rest import read_stack
 from shared.clock import SystemClock
 from shared.errors import Refused
@@ -54,7 +54,7 @@ def revoke(kid: str) -> None:
 def _use(work: Callable[[KeyFolder], T]) -> T:
     given = os.environ.get(VARIABLE) or read_stack().get("signing_keys_folder", "")
     if not given:
-        fail("the folder of the signing keys is unknown", f"Start a local stack (`seatpool run`), or set {VARIABLE}.")
+        fail("the folder of the signing keys is unknown", no_stack(f"set {VARIABLE}"))
     folder = Path(given)
     if not folder.is_dir():
         fail(f"the folder {folder} does not exist", f"Set {VARIABLE} to the folder of users, which creates it at its first start.")

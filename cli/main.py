@@ -40,7 +40,7 @@ app = typer.Typer(
     help="""Manage licences and seats of a software vendor's customers.
 
 Start with **seatpool demo** (the first weeks of a company, in a minute) or **seatpool run** (a stack that runs until Ctrl-C).
-Every command finds a running local stack by itself. To use another deployment, set
+Every command finds by itself the local stack that was started in the same folder. To use another deployment, set
 `SEATPOOL_USERS_URL`, `SEATPOOL_SEATS_URL`, `SEATPOOL_INVOICING_URL`, `SEATPOOL_NOTIFIER_URL` and `SEATPOOL_TOKEN`.""",
 )
 
@@ -78,7 +78,7 @@ def status() -> None:
 
 
 @app.command()
-def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)}, console or mailbox.")]) -> None:
+def address(part: Annotated[str, typer.Argument(help=f"{', '.join(SERVICES)}, console, mailbox or identity_provider.")]) -> None:
     """Print the address of a part of the running stack, for scripts.
 
     ```

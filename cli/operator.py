@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import typer
 
-from cli.console import CliError, out, run, show_rows
+from cli.console import CliError, no_stack, out, run, show_rows
 from cli.rest import TIMEOUT_SECONDS, Addresses, Rest, addresses, refusal
 from shared import ids
 
@@ -84,7 +84,7 @@ async def _post(where: Addresses, path: str, body: dict[str, Any]) -> Any:
     """Send a request without a token: somebody who signs in has none yet."""
     url = where.urls.get("users")
     if not url:
-        raise CliError("the address of users is unknown", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
+        raise CliError("the address of users is unknown", no_stack("set SEATPOOL_USERS_URL"))
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
         response = await http.post(f"{url}{path}", json=body)
     if not response.is_success:

@@ -69,6 +69,7 @@ def overdue(as_json: bool) -> None:
     rows = [
         (
             each["tenant"],
+            each["invoice"],
             each["number"],
             each["due_on"],
             str(each["days_overdue"]),
@@ -77,7 +78,7 @@ def overdue(as_json: bool) -> None:
         )
         for each in found
     ]
-    _show(found, ("tenant", "number", "due on", "days overdue", "open", "reminders"), rows, as_json)
+    _show(found, ("tenant", "id", "number", "due on", "days overdue", "open", "reminders"), rows, as_json)
 
 
 def balance(tenant: str, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import httpx
 import orjson
 import stamina
 
-from cli.console import CliError, fail
+from cli.console import CliError, fail, no_stack
 from cli.names import SERVICES
 from cli.settings import CliSettings
 from shared.settings import KafkaSettings, load
@@ -103,7 +103,7 @@ async def takes_connections(address: str) -> bool:
 async def require_broker(kafka: KafkaSettings) -> None:
     """Check that a broker answers, before a client that would wait for minutes, as services do at their start. Raises CliError."""
     if not any(await asyncio.gather(*(takes_connections(each.strip()) for each in kafka.kafka_bootstrap.split(",")))):
-        hint = "Start a stack with `seatpool run`, or name another broker with SEATPOOL_KAFKA_BOOTSTRAP."
+        hint = no_stack("name another broker with SEATPOOL_KAFKA_BOOTSTRAP")
         raise CliError(f"no broker answers at {kafka.kafka_bootstrap}", hint)
 
 
@@ -174,7 +174,7 @@ class Rest:
         if not url:
             raise CliError(
                 f"the address of {service} is unknown",
-                f"Start a local stack (`seatpool run`), or set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN.",
+                no_stack(f"set SEATPOOL_{service.upper()}_URL and SEATPOOL_TOKEN"),
             )
         return url
 

@@ -9,21 +9,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import fail, out, run
+from cli.console import fail, no_stack, out, run
 from cli.names import CONSOLE, SERVICES
 from cli.rest import addresses, read_stack, stack_file, takes_connections
 
 HEALTH_SECONDS = 3.0
+IDENTITY_PROVIDER_URL = "identity_provider_url"  # in stack.json, if one was started
 
 
 def address(part: str) -> None:
     where = addresses()
-    pages = {"mailbox": str(where.parts.get("mailbox_url", "")), CONSOLE: str(where.parts.get("services", {}).get(CONSOLE, ""))}
-    known = {**where.urls, **pages}
+    others = {name: str(where.parts.get(f"{name}_url", "")) for name in ("mailbox", "identity_provider")}
+    known = {**where.urls, CONSOLE: str(where.parts.get("services", {}).get(CONSOLE, "")), **others}
     if not known.get(part):
         fail(
             f"the address of {part} is unknown",
-            f"Known: {', '.join(name for name, url in known.items() if url) or 'none. Start a stack with `seatpool run`'}.",
+            f"Known: {', '.join(found)}." if (found := [name for name, url in known.items() if url]) else no_stack(),
         )
     typer.echo(known[part])
 
@@ -40,7 +41,7 @@ def status() -> None:
     """Print the parts of the running local stack with their addresses and health. The exit code is 1 if a part is not well."""
     stack = read_stack()
     if not stack:
-        fail(f"no stack is running here ({stack_file()} does not exist)", "Start one with `seatpool run` or `make run`.")
+        fail(f"no stack is running here ({stack_file()} does not exist)", no_stack())
     parts = run(_look(stack))
     table = Table(title="the local stack", title_justify="left", title_style="bold")
     for column in ("part", "address", "health", "process"):
@@ -61,6 +62,8 @@ async def _look(stack: dict[str, Any]) -> list[Part]:
         asked = [_rest(http, name, services[name]) for name in (*SERVICES, CONSOLE) if name in services]
         if "mailbox_url" in stack:
             asked.append(_rest(http, "mailbox", stack["mailbox_url"]))
+        if IDENTITY_PROVIDER_URL in stack:
+            asked.append(_port("identity_provider", stack[IDENTITY_PROVIDER_URL]))
         asked.append(_port("kafka", stack.get("kafka_bootstrap", "").split(",")[0]))
         asked.append(_port("postgres", stack.get("postgres_url", "").rpartition("@")[2].partition("/")[0]))
         return list(await asyncio.gather(*asked))
@@ -77,5 +80,5 @@ async def _rest(http: httpx.AsyncClient, name: str, url: str) -> Part:
 
 
 async def _port(name: str, address: str) -> Part:
-    well = await takes_connections(address)
+    well = await takes_connections(address.removeprefix("http://"))
     return Part(name, address, "accepts connections" if well else "does not answer", well=well)

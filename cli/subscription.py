@@ -7,16 +7,18 @@ import orjson
 import typer
 from rich.table import Table
 
-from cli.console import fail, out, run
+from cli.console import fail, out, run, shown
 from cli.rest import Rest, addresses
 from shared.money import format_amount
 
 DECISION_WAIT = {"Prefer": "wait=10"}
 NUMBERS = ("flag_cap", "expand_cap")
+OF_SUBSCRIPTION = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
 def policies(tenant: str, given: Sequence[str], own: dict[str, str | None], as_json: bool) -> None:
-    """Change policies. `given` has each policy of a pool as `module.policy=value`; an empty value removes it."""
+    """Change policies; without any, show those that hold. `given` has each policy of a pool as `module.policy=value`; an empty value
+    removes it."""
     modules: dict[str, dict[str, Any]] = {}
     for each in given:
         field, equals, value = each.partition("=")
@@ -25,7 +27,30 @@ def policies(tenant: str, given: Sequence[str], own: dict[str, str | None], as_j
             fail(f"{each!r} is not a policy of a pool", "Write it as module.policy=value, for example time.grace=P14D")
         modules.setdefault(module, {})[name] = _value(name, value)
     body: dict[str, Any] = {name: _value(name, value) for name, value in own.items() if value is not None}
-    _show(run(_patch(tenant, body | ({"modules": modules} if modules else {}))), as_json)
+    if not body and not modules:
+        _show_present(run(_present(tenant)), as_json)
+    else:
+        _show(run(_patch(tenant, body | ({"modules": modules} if modules else {}))), as_json)
+
+
+async def _present(tenant: str) -> dict[str, Any]:
+    """Return the policies of the subscription and of its pools, as `module.policy`."""
+    async with Rest(addresses()) as rest:
+        found = await rest.get("invoicing", f"/v1/tenants/{tenant}/subscription")
+    pools = {f"{each['module']}.{name}": value for each in found["modules"] for name, value in each["policies"].items()}
+    return {name: found[name] for name in OF_SUBSCRIPTION} | pools
+
+
+def _show_present(policies: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(orjson.dumps(policies).decode())
+        return
+    table = Table()
+    for column in ("what", "now"):
+        table.add_column(column)
+    for name, value in policies.items():
+        table.add_row(name, shown(value))
+    out.print(table)
 
 
 def _value(name: str, value: str) -> Any:
@@ -50,7 +75,7 @@ def _show(change: dict[str, Any], as_json: bool) -> None:
     for column in ("what", "before", "now"):
         table.add_column(column)
     for each in change["changes"]:
-        table.add_row(each["field"], *("none" if each[side] is None else str(each[side]) for side in ("old", "new")))
+        table.add_row(each["field"], *("none" if each[side] is None else shown(each[side]) for side in ("old", "new")))
     out.print(table)
     out.print(f"The change {change['change']} is {change['status']}{': ' + change['reason'] if change['reason'] else ''}.")
 
@@ -120,7 +145,7 @@ def _show_offer(offer: dict[str, Any]) -> None:
         out.print(f"{item['module']} will have {item['total']} licences instead of {item['before']}.")
     for change in offer["changes"]:
         if "." in change["field"]:
-            out.print(f"{change['field']}: {change['new']} instead of {change['old']}.")
+            out.print(f"{change['field']}: {shown(change['new'])} instead of {shown(change['old'])}.")
     for each in offer["would_flag"] or ():
         out.print(f"{each['count']} people of {each['module']} would be over the limit: {', '.join(each['users'][:10])}")
 

@@ -3,7 +3,7 @@
 import httpx
 import typer
 
-from cli.console import CliError, fail, run
+from cli.console import CliError, fail, no_stack, run
 from cli.names import ALL_RIGHTS
 from cli.rest import TIMEOUT_SECONDS, Addresses, addresses, refusal
 
@@ -11,7 +11,7 @@ from cli.rest import TIMEOUT_SECONDS, Addresses, addresses, refusal
 async def fetch_token(where: Addresses, *, tenant: str | None, rights: str, ttl_seconds: int, subject: str | None = None) -> str:
     """Request an access token as the client `operator`. Raises CliError."""
     if not where.urls.get("users"):
-        raise CliError("the address of users is unknown", "Start a local stack (`seatpool run`) or set SEATPOOL_USERS_URL.")
+        raise CliError("the address of users is unknown", no_stack("set SEATPOOL_USERS_URL"))
     if not where.operator_secret:
         raise CliError(
             "the secret of the operator is unknown", "Set SEATPOOL_OPERATOR_SECRET. (A local stack writes its own secret to stack.json.)"

@@ -57,9 +57,10 @@ def subscription_policies(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Change policies of the pools or of the subscription. They apply to later decisions only.
+    """Show the policies of the subscription and its pools. With options, change them; the change applies to later decisions only.
 
     ```
+    seatpool subscription policies --tenant acme
     seatpool subscription policies --tenant acme time.grace=P14D time.warn_at= documents.over_limit=reject
     seatpool subscription policies --tenant acme time.over_limit=expand time.expand_cap=300 --charge-when next_invoice
     ```

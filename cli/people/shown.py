@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import out, run
+from cli.console import out, run, shown
 from cli.people.find import find, people_path
 from cli.rest import Rest, addresses
 
@@ -74,7 +74,7 @@ def show_person(person: Person, as_json: bool, said: str = "") -> None:
         why = f" ({module['reason']})" if module.get("reason") else ""
         table.add_row("module", escape(module["module"]), escape(f"{module['state']}{until}{why}"))
     for name, value in (person.get("overrides") or {}).items():
-        table.add_row("override", escape(name), escape(str(value)))
+        table.add_row("override", escape(name), escape(shown(value)))
     for key in person.get("timelines") or ():
         table.add_row("reported by", escape(key["source"]), escape(key["external_id"]))
     if person.get("conflict"):

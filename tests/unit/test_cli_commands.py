@@ -45,6 +45,19 @@ def test_the_address_of_a_service_is_printed_for_scripts(deployment: Deployment)
     assert "Known: users, seats, invoicing, notifier" in wrong.output
 
 
+@pytest.mark.parametrize(
+    "command", [("address", "users"), ("status",), ("token",), ("people", "list", "--tenant", "acme"), ("dlq", "list")]
+)
+def test_a_command_outside_the_folder_of_a_stack_says_where_to_go(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SEATPOOL_STATE_DIR", str(tmp_path))
+    result = seatpool(*command)
+    assert result.exit_code == 1
+    text = " ".join(f"{result.output} {result.exception}".split())
+    assert "change to the folder in which one was started" in text
+
+
 def test_a_token_is_asked_for_with_the_operators_secret(deployment: Deployment) -> None:
     deployment.answers[("POST", "/v1/token")] = lambda _: (200, {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 60})
     result = seatpool("token", "--tenant", "acme", "--rights", "users:read", "--ttl", "60")

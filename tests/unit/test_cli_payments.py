@@ -54,9 +54,12 @@ def test_invoices_balance_and_overdue_invoices_are_shown(deployment: Deployment)
     assert "purchases are refused" in shown
     deployment.answers["PUT", f"{OF_ACME}/overdue-action"] = lambda _: (200, blocked)
     assert "Purchases are refused now" in seatpool("invoices", "overdue-action", "no_purchases", "--tenant", "acme").output
-    row = {"tenant": "acme", "number": "INV-000001", "due_on": "2026-03-15", "days_overdue": 5, "open_minor": 451, "currency": "DKK"}
-    deployment.answers["GET", "/v1/overdue-invoices"] = lambda _: (200, {"items": [row | {"reminders": 1}], "next": None})
-    assert "INV-000001" in seatpool("invoices", "overdue").output
+    row = {"tenant": "acme", "invoice": "inv-1", "number": "INV-000001", "due_on": "2026-03-15", "days_overdue": 5, "open_minor": 451}
+    row |= {"reminders": 1, "currency": "DKK"}
+    deployment.answers["GET", "/v1/overdue-invoices"] = lambda _: (200, {"items": [row], "next": None})
+    overdue = seatpool("invoices", "overdue").output
+    assert "INV-000001" in overdue
+    assert "inv-1" in overdue, "seatpool payments record takes the id"
 
 
 def test_payments_are_listed_and_taken_back_and_a_credit_is_kept(deployment: Deployment) -> None:

@@ -18,7 +18,8 @@ def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Depl
 
 
 def test_A2_policies_are_changed_from_the_command_line(deployment: Deployment) -> None:
-    change = {"change": "c1", "status": "completed", "reason": "", "changes": [{"field": "time.grace", "old": "P7D", "new": "P14D"}]}
+    change: dict[str, Any] = {"change": "c1", "status": "completed", "reason": ""}
+    change["changes"] = [{"field": "time.grace", "old": "P7D", "new": "P14D"}, {"field": "zero_invoices", "old": False, "new": True}]
     deployment.answers["PATCH", f"{PATH}/policies"] = lambda _: (200, change)
     given = ["time.grace=P14D", "time.warn_at=", "time.expand_cap=300", "time.terminate_reduces_pool=true"]
     result = seatpool("subscription", "policies", "--tenant", "acme", *given, "--zero-invoices", "true")
@@ -29,6 +30,24 @@ def test_A2_policies_are_changed_from_the_command_line(deployment: Deployment) -
     }
     assert "The change c1 is completed." in result.output
     assert "P14D" in result.output
+    assert "│ false  │ true │" in result.output, "a value is shown as it is given"
+
+
+def test_A2_the_command_line_shows_the_policies_that_hold(deployment: Deployment) -> None:
+    own = {"charge_when": "now", "credit_when": "threshold", "zero_invoices": False, "price_notice": "P30D"}
+    time = {"module": "time", "policies": {"over_limit": "flag", "terminate_reduces_pool": True}}
+    deployment.answers["GET", PATH] = lambda _: (200, own | {"modules": [time]})
+    result = seatpool("subscription", "policies", "--tenant", "acme")
+    assert result.exit_code == 0, result.output
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in result.output.splitlines() if line.startswith("│")]
+    assert lines == [
+        ["charge_when", "now"],
+        ["credit_when", "threshold"],
+        ["zero_invoices", "false"],
+        ["price_notice", "P30D"],
+        ["time.over_limit", "flag"],
+        ["time.terminate_reduces_pool", "true"],
+    ]
 
 
 def test_a_policy_without_its_module_is_not_sent(deployment: Deployment) -> None:

@@ -184,7 +184,9 @@ async def test_A9_A11_a_request_is_sent_estimated_and_approved(bench: ConsoleBen
     assert "For the rest of the period, if approved today CHF 43.55 Tax CHF 3.53 Total CHF 47.08" in estimate
     assert "Less on the next day, without tax CHF 1.61" in estimate
     assert "Credited for the reduction, without tax CHF 9.00" in estimate
-    assert "The whole subscription, from the next period on CHF 2’052.00 → CHF 2’102.00" in estimate, "before: as it is without the estimate"
+    assert "The whole subscription, from the next period on CHF 2’052.00 → CHF 2’102.00" in estimate, (
+        "before: as it is without the estimate"
+    )
     assert "of which for the scheduled reduction that this purchase cancels CHF 10.00 with tax CHF 2’272.26" in estimate
     assert "Discount 10% the whole subscription · for 3 periods" in estimate
     assert "Discount CHF 20.00 for each period Lab · until 30 Jun 2026 Thanks" in estimate
