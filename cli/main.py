@@ -214,7 +214,7 @@ def _seats_tool(name: str, options: dict[str, str | bool | None], *arguments: st
 
 @app.command()
 def settings(
-    part: Annotated[str | None, typer.Argument(help="users, seats, invoicing, notifier, cli or stack; default: all.")] = None,
+    part: Annotated[str | None, typer.Argument(help="users, seats, invoicing, notifier, console, cli or stack; default: all.")] = None,
     json: AsJson = False,
 ) -> None:
     """Document every setting: its environment variable, type, default and purpose.

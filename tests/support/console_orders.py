@@ -43,7 +43,8 @@ def requests() -> dict[str, dict[str, Any]]:
         {"state": "requested", "at": "2026-03-03T09:00:00.000Z", "by": ANN, "detail": {}},
         {"state": "estimated", "at": "2026-03-04T09:00:00.000Z", "by": BOT, "detail": {}},
     ]
-    discount = {"module": None, "percent": "10", "amount_minor": None, "from_day": "2026-03-04", "until_day": None, "periods": 3, "text": ""}
+    days = {"from_day": "2026-03-04", "until_day": None, "periods": 3}
+    discount = {"module": None, "percent": "10", "amount_minor": None, "text": "", **days}
     found = [
         request("r2", "estimated", item, less, valid_until="2026-04-03", note="A price for you.", currency="CHF", history=steps,
                 if_approved_today={"net_minor": 4_355, "tax_minor": 353, "gross_minor": 4_708}, less_each_day_minor=161,
