@@ -65,6 +65,7 @@ def list_invoices(tenant: str, state: str | None, as_json: bool) -> None:
 
 
 def overdue(as_json: bool) -> None:
+    """Show the overdue invoices of all tenants, with the ids that payments are recorded for."""
     found = run(_pages("/v1/overdue-invoices"))
     rows = [
         (
