@@ -540,6 +540,15 @@ def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
     assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))
 
 
+def test_E8_a_module_that_has_reached_its_limit_is_not_said_to_be_near_it() -> None:
+    near, reached = (notification(kind, Stream.SEATS) for kind in (Kind.NEAR_LIMIT, Kind.AT_LIMIT))
+    both = email(Stream.SEATS, near, reached, notification(Kind.NEAR_LIMIT, Stream.SEATS, module="documents"))
+    assert "Time Registration has reached its limit" in both.text
+    for form in (both.subject, both.text):
+        assert form.count("is near its limit") == 1, "only the other module is near it"
+    assert "Time Registration is near its limit" in email(Stream.SEATS, near).subject
+
+
 def test_A6_the_refusal_of_an_expansion_names_what_limits_it() -> None:
     refused = notification(Kind.REFUSED, Stream.SEATS, reason="expand_cap")
     by_cap = email(Stream.SEATS, refused).text
