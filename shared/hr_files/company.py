@@ -270,7 +270,7 @@ def _read_kind(text: str, kinds: Mapping[str, str]) -> str | None:
     key = value_key(text)
     kind = kinds.get(key, key)
     if text and kind not in KINDS:
-        raise ValueError(f'one of {", ".join(KINDS)} expected (got {text[:60]!r}). Say what it means with --kinds "{text[:60]}=external".')
+        raise ValueError(f'one of {", ".join(KINDS)} expected (got {text[:60]!r}). Say which of them it is: --kinds "{text[:60]}=KIND".')
     return kind or None
 
 

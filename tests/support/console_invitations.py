@@ -28,6 +28,8 @@ class InvitationsRest:
             "open": invitation(),
             "full": invitation(reserved=False, tenant_name=HOSTILE, name="x" * 200),
             "active": invitation("accepted", "active", "active", may_sign_in=True),
+            "owner": invitation("accepted", may_sign_in=True) | {"modules": []},
+            "new owner": invitation(reserved=False) | {"modules": []},
             "waiting": invitation("accepted", "active", "waiting"),
             "refused": invitation("accepted", "refused", "refused"),
             "flagged": invitation("accepted", "active", "flagged"),

@@ -103,7 +103,9 @@ DIFFERENCES = {
 IMPORT_CHANGES: list[dict[str, Any]] = [
     {
         "external_id": "9", "user": "n9", "kind": "new", "ends": False, "before": None, "errors": [],
-        "after": {"name": "Eva <b>", "status": "active", "department": "Research"}, "match": {"outcome": "linked"},
+        "after": {"name": "Eva <b>", "email": "", "status": "active", "department": "Research",
+                  "upcoming": [{"on": "2026-07-01", "employed": False}]},
+        "match": {"outcome": "linked"},
     },
     {
         "external_id": "7", "user": "n7", "kind": "changed", "ends": True, "match": None, "errors": [],

@@ -187,7 +187,7 @@ def test_M6_the_types_of_employment_of_an_HR_system_are_mapped_to_kinds(tmp_path
     stated = [(each.entries[0].values["kind"], each.entries[0].values["name"]) for each in found.people]
     assert stated == [("external", "Ann"), ("employee", "'t Hooft")]
     assert [bad.reason for bad in found.bad_rows] == [
-        "kind: one of employee, external, service expected (got 'Intern'). Say what it means with --kinds \"Intern=external\"."
+        "kind: one of employee, external, service expected (got 'Intern'). Say which of them it is: --kinds \"Intern=KIND\"."
     ]
 
 

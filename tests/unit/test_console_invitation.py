@@ -34,9 +34,15 @@ async def test_A6_the_link_says_who_invites_to_what_and_only_the_button_accepts(
     assert "seatpool_session" not in browser.http.cookies, "an invitation is no sign-in"
 
 
+async def test_an_invitation_without_modules_speaks_of_no_licence(bench: ConsoleBench) -> None:
+    page = await bench.browser().get(f"{URL}new owner")
+    assert "You can accept until 12 Mar 2026, 10:00. Accept the invitation" in words(page)
+
+
 TEXTS = {
     "full": ("You are invited", "No licence is reserved: you get access if one is available when you accept."),
     "active": ("You have accepted the invitation", "You have access now.", "carla", "Sign in to manage licences and people"),
+    "owner": ("You have accepted the invitation Alpenrose AG Sign in to manage licences and people",),
     "waiting": ("You have accepted the invitation", "Laboratory <b> waiting", "so you wait for one."),
     "refused": ("You have accepted the invitation", "No licence is available for you, so you have no access yet."),
     "flagged": ("You have accepted the invitation", "You have access, although all licences are in use."),

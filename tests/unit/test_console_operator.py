@@ -11,7 +11,7 @@ import pytest_asyncio
 from services.console.pages.dead_letters import readable
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate
 from services.invoicing.api.requests import SubscriptionBody
-from tests.support.console import Browser, ConsoleBench, console
+from tests.support.console import Browser, ConsoleBench, console, problem
 from tests.support.console_operator import letter, status
 from tests.support.console_people import reply
 
@@ -99,6 +99,12 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": ""}))
     assert "Enter the licences of one module at least." in words(wrong)
     assert rest.sent == []
+    fault = {"field": "body.modules.0.licences", "value": 1000, "expected": "at least 2000 licences, as the plan standard allows"}
+    bench.company.answers["POST invoicing /v1/tenants/birch/subscription"] = problem(422, "invalid", "not valid", errors=[fault])
+    wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
+    assert "per month at least 2000 licences, as the plan standard allows" in words(wrong), "beside its field"
+    del bench.company.answers["POST invoicing /v1/tenants/birch/subscription"]
+    rest.sent.clear()
     done = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
     assert "The subscription was started." in words(done)
     sent = {what: body for _, what, body in rest.sent}

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -141,15 +142,22 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
 
 
 def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
-    """Return the change of one person with the values that differ, and those that are not accepted."""
+    """Return the change of one person with the values that differ, now and on later days, and those that are not accepted."""
     before, after = each["before"] or {}, each["after"] or {}
     fields = [
         (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
         for name in people_texts.FIELDS
-        if before.get(name) != after.get(name)
+        if before.get(name) != after.get(name) and (before or after.get(name) not in (None, ""))
+    ]
+    upcoming = after.get("upcoming", []) if after.get("upcoming", []) != before.get("upcoming", []) else []
+    later = [
+        (date.fromisoformat(day["on"]), name, _shown(name, value, page))
+        for day in upcoming
+        for name, value in day.items()
+        if name in people_texts.FIELDS
     ]
     errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
-    return {**each, "name": after.get("name") or before.get("name"), "fields": fields, "errors": errors}
+    return {**each, "name": after.get("name") or before.get("name"), "fields": fields, "later": later, "errors": errors}
 
 
 def _shown(name: str, value: Any, page: Page) -> str:

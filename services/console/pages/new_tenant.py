@@ -181,7 +181,7 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
             profile = {"name": page.gettext("Everybody"), "modules": [each["module"] for each in modules]}
             await page.send("PUT", "users", f"{path}/profiles/{EVERYBODY}", profile)
     except Refusal as refusal:
-        form.refuse(refusal.problem)
+        form.refuse(refusal.problem, {f"modules.{place}.licences": f"licences-{each['module']}" for place, each in enumerate(modules)})
         return await _show_subscription(page, tenant, form, 422)
     return page.redirect("/operator/tenants", page.gettext("The subscription was started. The modules open in a moment."))
 

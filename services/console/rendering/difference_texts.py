@@ -42,6 +42,9 @@ ADVICE: Final = {
     ("ended", "left"): N_("The person counts as one who has left. If that is right, remove the person from the other source."),
     ("blocked", ""): N_("The person takes no seat. If the source allows the login again, the seats are requested."),
     ("override", ""): N_("If you remove what was set, the sources decide again."),
+    ("conflict", "possible_duplicate"): N_(
+        "Confirm that the people of the source are new, or link this person to one whom you have already."
+    ),
     ("conflict", ""): N_("Link the two entries if they are one person, separate them if they are two, or change one login."),
     ("no_seat", "kind"): N_("Only employees take seats. Change the kind if the person needs one."),
     ("no_seat", "may_not_log_in"): N_("The login is blocked. Activate the person to request the seats."),

@@ -109,7 +109,7 @@ LABELS: Final = {
     "warn": N_("Warning that licences run out"),
     "warn_number": N_("Percentage or number"),
     "when": N_("When"),
-    "zero_invoices": N_("Issue invoices and credit notes over 0.00 as well"),
+    "zero_invoices": N_("Issue invoices and credit notes whose total is 0.00 as well"),
     "add": N_("Add"),
     "user": N_("People"),
 }

@@ -95,7 +95,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("%(day)s or a later day"),
     N_("a module with a price for the %(term)s term in the plan %(plan)s: %(modules)s"),
     N_("%(least)s to %(most)s licences, as the plan %(plan)s allows"),
-    N_("%(least)s to any number of licences, as the plan %(plan)s allows"),
+    N_("at least %(least)s licences, as the plan %(plan)s allows"),
     N_("modules with at least one base module among them"),
     N_("today, %(today)s, or an earlier day"),
     N_("today, %(today)s, or an earlier day, when the trial began"),

@@ -44,8 +44,9 @@ TEXTS: Final[Sequence[str]] = (
 )
 REWORDED: Final[Mapping[str, str]] = {
     "value is not a valid email address: %(why)s (got %(given)s)": N_("an e-mail address expected (got %(given)s)"),
-    'one of %(kinds)s expected (got %(given)s). Say what it means with --kinds "%(value)s=external".': N_(
-        "one of %(kinds)s expected (got %(given)s). Say under “Kinds” what it means, for example %(value)s=external."
+    'one of %(kinds)s expected (got %(given)s). Say which of them it is: --kinds "%(value)s=KIND".': N_(
+        "one of %(kinds)s expected (got %(given)s). Say under “Kinds” which of them it is, for example %(value)s=employee for your "
+        "employees."
     ),
     "a date such as 2026-03-31 (another order: --dates dmy) expected (got %(given)s)": N_(
         "a date such as 2026-03-31 expected (got %(given)s). If the file has another order, choose it under “Dates”."

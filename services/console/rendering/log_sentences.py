@@ -219,7 +219,7 @@ FIELDS: Final = {
     "reduce_below_use": N_("You reduce below what is in use"),
     "charge_when": N_("Licences are bought"),
     "credit_when": N_("Licences are given back"),
-    "zero_invoices": N_("Documents over 0.00"),
+    "zero_invoices": N_("Documents whose total is 0.00"),
     "release_on_expiry": N_("Release the seats of a person whose login ends"),
     "ordering": N_("How you buy"),
     "overdue_action": N_("If invoices are overdue"),

@@ -68,7 +68,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "too-many-clients": N_("The company has as many API clients as it can have. Revoke one first."),
     "too-many-secrets": N_("Two secrets are valid already. Revoke one first."),
     "too-many-tokens": N_("Two tokens are valid already. Revoke one first."),
-    "identity-refused": N_("This account cannot be used to sign in: it does not belong to you, or its e-mail address is not verified."),
+    "identity-refused": N_(
+        "Nobody who may sign in belongs to this account of the identity provider, or its e-mail address is not verified. Ask your "
+        "administrator."
+    ),
     "provider-changed": N_("The identity provider was changed after this test began. Start the test again."),
     "link-not-valid": N_("This sign-in link is unknown, was already used or has expired. Request a new link."),
     "sign-in-refused": N_(
