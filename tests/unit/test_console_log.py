@@ -58,7 +58,7 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     budget = "Monthly budget : CHF 1’250.00 Second approver : one person → two people, above the monthly budget"
     assert budget in text, "in the currency, and in words"
     assert "Lab: Time over the limit : 7 days → 36 hours Lab: No licence is free : Refuse the person. →" in text
-    assert "Documents over 0.00 : yes → no" in text
+    assert "Documents whose total is 0.00 : yes → no" in text
     assert "First day without the subscription : 1 Apr 2026" in text
     assert "An entry of the type something_of_a_later_version." in text
     assert "<script>alert" not in page.text
