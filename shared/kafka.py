@@ -2,6 +2,7 @@
 command line use it alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -191,6 +192,7 @@ class Ends:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._client: AIOKafkaConsumer | None = None
+        self._questions: Counter[AIOKafkaConsumer] = Counter()  # under way
         self._starting = asyncio.Lock()
 
     async def of(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -208,16 +210,27 @@ class Ends:
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[AIOKafkaConsumer]:
-        client = None
         try:
             with translated():
-                async with asyncio.timeout(ENDS_TIMEOUT_SECONDS):
-                    client = await self._started()
+                async with asyncio.timeout(ENDS_TIMEOUT_SECONDS), self._question(await self._started()) as client:
                     yield client
-        except (Transient, TimeoutError) as error:
-            if client is not None and client is self._client:
-                await self.close()
-            raise Transient(f"broker: {error or 'no answer in time'}") from error
+        except TimeoutError as error:
+            raise Transient("broker: no answer in time") from error
+
+    @asynccontextmanager
+    async def _question(self, client: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+        self._questions[client] += 1
+        try:
+            yield client
+        except BaseException:
+            if client is self._client:
+                self._client = None
+            raise
+        finally:
+            self._questions[client] -= 1
+            if client is not self._client and not self._questions[client]:
+                del self._questions[client]
+                await stop(client)
 
     async def _started(self) -> AIOKafkaConsumer:
         async with self._starting:  # two questions at once start one client

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from shared.clock import Clock
 
-FAILING_FACTOR = 2  # an attempt that fails and is repeated is a sign of life, but not for more than so many times the limit
+FAILING_FACTOR = 4  # an attempt that fails and is repeated is a sign of life, but not for more than so many times the limit
 P = TypeVar("P", bound=Hashable)
 
 

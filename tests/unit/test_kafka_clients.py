@@ -97,3 +97,25 @@ async def test_after_a_question_without_an_answer_the_next_one_has_a_new_client(
     monkeypatch.setattr(kafka, "ENDS_TIMEOUT_SECONDS", 30)
     assert await ends.of([TP]) == {TP: 7}
     assert await ends.of([TP]) == {TP: 7}, "with the same client"
+
+
+async def test_a_client_that_is_replaced_answers_the_questions_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> dict[TopicPartition, int]:
+        asked.set()
+        await answered.wait()
+        return {TP: 7}
+
+    answers = [lambda: raises(KafkaTimeoutError()), slowly]
+    client = Client(lambda: answers.pop()())
+    monkeypatch.setattr(kafka, "make_reader", lambda _: client)
+    ends = Ends(KafkaSettings())
+    slow = asyncio.create_task(ends.of([TP]))
+    await asked.wait()
+    with pytest.raises(Transient):
+        await ends.of([TP])
+    assert not client.stopped
+    answered.set()
+    assert await slow == {TP: 7}
+    assert client.stopped

@@ -207,8 +207,7 @@ class Running:
         database: Any = self.database
         options: Any = {"clock": self.reader.clock, "stall_seconds": stall_seconds}
         self.consumer = Consumer(group="test", database=database, kafka=KafkaSettings(), topics=[topics.HR_EVENTS], handlers={}, **options)
-        ends: Any = self.reader
-        monkeypatch.setattr(self.consumer._ends, "_started", lambda: asyncio.sleep(0, ends))
+        self.consumer._ends._client = self.reader
 
     async def until_ended(self, *, assign: bool = True, meanwhile: Callable[[], Any] = lambda: None) -> None:
         """Raises what ends the consumer."""
