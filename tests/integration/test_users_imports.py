@@ -125,6 +125,22 @@ async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench
     assert (await rest.call("POST", f"{given.path}/apply")).status_code == 202, "the same request again changes nothing"
 
 
+async def test_the_check_of_the_first_import_of_a_source_names_the_people_who_may_be_duplicates(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person(f"a{number}", department="Makers") for number in range(8)])
+    second = f"hr/second/{tenant}"
+    await rest.put(f"/v1/operator/sources/{second}", {"tenants": [tenant]})
+    given = Import(bench, rest, tenant)
+    given.body["source"] = second
+    await given.begin()
+    await given.put([person(f"b{number}", department="Makers") for number in range(7)])
+    report = await given.check()
+    assert {each["after"]["status"] for each in await given.changes()} == {"conflict"}
+    assert {each["required"] - each["required_before"] for each in report["modules"]} <= {0}, "they take no seats"
+    await given.apply()
+    assert [status for who, status in (await statuses(rest, tenant)).items() if who.startswith("b")] == ["conflict"] * 7
+
+
 async def test_one_import_of_a_source_runs_at_a_time_and_an_abandoned_one_expires_after_an_hour(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     first, second = Import(bench, rest, tenant), Import(bench, rest, tenant)

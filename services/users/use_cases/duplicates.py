@@ -7,7 +7,7 @@ from services.users.domain.conflicts import Conflict, ConflictReason
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
 from services.users.domain.person import Tenant, source_actor
-from services.users.domain.sources import Source, SourceKind, may_be_duplicates
+from services.users.domain.sources import Source, SourceKind, may_be_duplicates, source_of
 from services.users.store import imports, people_lookups, timelines
 from services.users.store import sources as store
 from shared.database import UnitOfWork
@@ -19,21 +19,23 @@ from shared.schemas.users_v1 import PossibleDuplicates
 
 async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Matched, *, lock: bool) -> None:
     """Let the new people who match nobody take no seats if they may be duplicates. With `lock`, this is stored, and told once."""
-    if sum(source.kind != SourceKind.REST for source in known.sources.values()) < 2:
-        return
     new: dict[str, list[str]] = {}
     for user in matched.new:
         keys = list(known.timelines[user])
         if matched.conflicts.get(user) is None and len(keys) == 1:  # else a conflict of another source ended, and it matches after all
             new.setdefault(keys[0].source, []).append(user)
+    # A source whose first statements are only looked at, such as those of an import that is checked, is not stored yet.
+    sources = {**known.sources, **{name: source_of(known.sources, name) for name in new}}
+    if sum(source.kind != SourceKind.REST for source in sources.values()) < 2:
+        return
     unmatched: Mapping[str, int] | None = None
     for name, users in new.items():
-        source = known.sources.get(name)
-        if source is None or source.kind == SourceKind.REST:
+        source = sources[name]
+        if source.kind == SourceKind.REST:
             continue
         if not source.duplicates_held:
             unmatched = await timelines.alone(uow.connection, tenant.tenant) if unmatched is None else unmatched
-            counts = {other: number for other, number in unmatched.items() if known.sources[other].kind != SourceKind.REST}
+            counts = {other: number for other, number in unmatched.items() if sources[other].kind != SourceKind.REST}
             counts[name] = counts.get(name, 0) + len(users)
             other = may_be_duplicates(source, counts, await imports.employed(uow.connection, tenant.tenant) + len(users))
             if other is None:
