@@ -149,8 +149,8 @@ def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, s
             of_policy, value, allowed = refused
             raise Invalid(f"{field.removesuffix('.module')}.policies.{of_policy}", value, allowed)
         if not limits.minimum <= module.licences <= (limits.maximum or module.licences):
-            allowed = f"{limits.minimum} to {limits.maximum}" if limits.maximum else f"at least {limits.minimum}"
-            expected = f"{allowed} licences, as the plan {plan.plan} allows"
+            numbers = f"{limits.minimum} to {limits.maximum}" if limits.maximum else f"at least {limits.minimum}"
+            expected = f"{numbers} licences, as the plan {plan.plan} allows"
             raise Invalid(f"{field.removesuffix('.module')}.licences", module.licences, expected)
         if lacking:
             raise Invalid(field, module.module, f"this module only together with the modules that it requires: {', '.join(lacking)}")
