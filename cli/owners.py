@@ -23,7 +23,8 @@ async def _list(tenant: str) -> list[dict[str, Any]]:
 def add(tenant: str, email: str, name: str) -> None:
     person, is_new = run(_add(tenant, email, name))
     out.print(
-        f"{email} is an owner of {tenant} ({'added and invited' if is_new else 'a person whom users knows'}: {person}).", markup=False
+        f"{email} is an owner of {tenant} ({'added and invited' if is_new else 'was a person of this tenant before'}: {person}).",
+        markup=False,
     )
 
 

@@ -142,9 +142,9 @@ async def _record(tenant: str, invoice: str, amount: str, paid_on: str, referenc
     """Record the payment. The document says in which currency, and so how many decimals the amount has."""
     path = f"/v1/tenants/{tenant}"
     async with Rest(addresses()) as rest:
-        found = await rest.get("invoicing", f"{path}/invoices/{invoice}")
+        found = await _document(rest, f"{path}/invoices", invoice)
         body = {
-            "invoice": invoice,
+            "invoice": found["invoice"],
             "amount_minor": amount_of(amount, found["currency"]),
             "currency": found["currency"],
             "paid_on": paid_on,
@@ -152,6 +152,17 @@ async def _record(tenant: str, invoice: str, amount: str, paid_on: str, referenc
         }
         made: dict[str, Any] = await rest.post("invoicing", f"{path}/payments", body, {"Idempotency-Key": ids.new_id()})
         return made
+
+
+async def _document(rest: Rest, path: str, given: str) -> dict[str, Any]:
+    """Return the document with this id or number. Raises CliError."""
+    if given.startswith("inv-"):
+        found: dict[str, Any] = await rest.get("invoicing", f"{path}/{given}")
+        return found
+    for each in await rest.pages("invoicing", path):
+        if each["number"] == given:
+            return each
+    raise CliError(f"there is no document {given}", "`seatpool invoices list` shows the ids and numbers of the tenant's documents.")
 
 
 async def _pages(path: str, **filters: str | None) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ import typer
 from cli.commands.options import AsJson, OfTenant, group, not_blank
 
 payments = group("Record what customers paid.")
-InvoiceId = Annotated[str, typer.Option(callback=not_blank, help="The id that `seatpool invoices list` shows.")]
+InvoiceId = Annotated[
+    str, typer.Option(callback=not_blank, help="The id or the number of the document, as `seatpool invoices list` shows them.")
+]
 
 
 @payments.command("record")

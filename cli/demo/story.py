@@ -142,7 +142,8 @@ class Story:
 
         await self.stage.until("the pools to open", is_active)
         bought = ", ".join(f"{module.licences} of {name}" for name, module in self.plan.modules.items())
-        self.audience.said(f"{subscription.term} subscription from {subscription.starts:%-d %B %Y}: licences for {bought}")
+        invoiced = f"; invoiced before, until {subscription.billed_until:%-d %B %Y}" if subscription.billed_until else ""
+        self.audience.said(f"{subscription.term} subscription from {subscription.starts:%-d %B %Y}: licences for {bought}{invoiced}")
 
     async def _bill(self, document_format: str) -> None:
         """Send the billing details with the format of the documents to come."""

@@ -60,7 +60,7 @@ def matches_of_files(company: Company, files: Path, tenant: str, source: str, as
             names = {user: await _name(rest, tenant, user) for user in list(users)[:NAMED_MAX]}
             return {"items": [_item(each, names) for each in first], "hidden": 0}
 
-    _show(run(check()), as_json)
+    _show(run(check()), as_json, is_of_files=True)
 
 
 async def _name(rest: Rest, tenant: str, user: str) -> str:
@@ -84,7 +84,7 @@ def _item(change: Row, names: Mapping[str, str]) -> Row:
     }
 
 
-def _show(found: Mapping[str, Any], as_json: bool) -> None:
+def _show(found: Mapping[str, Any], as_json: bool, *, is_of_files: bool = False) -> None:
     if as_json:
         out.print_json(data=found)
         return
@@ -100,7 +100,10 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     out.print(table)
     counts = Counter(_WORDS[each["outcome"]] for each in found["items"])
     hidden = f"; {found['hidden']} are outside your departments" if found["hidden"] else ""
-    nobody = "This source reports nobody. Is the name right? It begins with hr/ or scim/, for example scim/okta"
+    if is_of_files:
+        nobody = "Nobody in the files is new: the source has reported all of them before"
+    else:
+        nobody = "This source reports nobody. Is the name right? It begins with hr/ or scim/, for example scim/okta"
     out.print((", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or nobody) + hidden + ".")
 
 

@@ -31,6 +31,10 @@ def test_a_payment_is_recorded_in_the_minor_units_of_the_document(deployment: De
     assert "p1 of DKK\N{NO-BREAK SPACE}14.51 is recorded" in recorded.output
     body = {"invoice": "inv-1", "amount_minor": 1451, "currency": "DKK", "paid_on": "2026-03-31", "reference": "b 17"}
     assert deployment.asked[-1][2] == body
+    deployment.answers["GET", f"{OF_ACME}/invoices"] = lambda _: (200, {"items": [INVOICE], "next": None})
+    assert record("14.51", invoice="INV-000001").exit_code == 0
+    assert deployment.asked[-1][2] == body, "a number names the document as well"
+    assert "there is no document INV-000002" in str(record("14.51", invoice="INV-000002").output)
 
 
 @pytest.mark.parametrize("amount", ["0", "1.234", "abc", "NaN", "1e400", "14,51"])

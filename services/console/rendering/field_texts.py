@@ -165,7 +165,9 @@ REWORDED: Final[Mapping[str, str]] = {
     "value is not a valid email address: %(why)s": N_("an e-mail address, for example ann@example.com"),
     "a profile of this tenant, or null": N_("a profile of this company, or none"),
     "a person of this tenant": N_("a person of this company"),
-    "a source on the allow-list for this tenant": N_("a source that the vendor has allowed for this company"),
+    "a source on the allow-list for this tenant (an operator adds it: PUT /v1/operator/sources/{source})": N_(
+        "a source that the vendor has allowed for this company"
+    ),
     "null, because an owner sees all people": N_("everybody, because an owner sees all people"),
     "ids of roles (`GET …/roles` lists them)": N_("roles that this company has"),
     "the id of a role other than owner, or null (`GET …/roles` lists them)": N_("a role other than owner, or none"),

@@ -50,7 +50,11 @@ async def take_events(
             found = await context.tenants.for_write(tenant, uow)
             permission = await hr_sources.permission(uow.connection, tenant, body.source, for_share=True)
             if not permission.allowed:
-                raise Invalid("body.source", body.source, "a source on the allow-list for this tenant")
+                raise Invalid(
+                    "body.source",
+                    body.source,
+                    "a source on the allow-list for this tenant (an operator adds it: PUT /v1/operator/sources/{source})",
+                )
             topic = hr_sources.topic_of(permission.topic)
             events = await read_each(body.events, _read)
             await _check_versions(uow, tenant, body.source, events)

@@ -49,7 +49,9 @@ async def begin(tenant: Tenant, uow: UnitOfWork, source: str, *, complete: bool,
     """Raises Invalid for a source that is not allowed or has used the highest version, and Conflict while another import is running."""
     permission = await hr_sources.permission(uow.connection, tenant.tenant, source)
     if not permission.allowed:
-        raise Invalid("body.source", source, "a source on the allow-list for this tenant")
+        raise Invalid(
+            "body.source", source, "a source on the allow-list for this tenant (an operator adds it: PUT /v1/operator/sources/{source})"
+        )
     await hr_sources.lock(uow.connection, source)  # of two that begin at once, the second one sees the first
     await store.expire(uow.connection, tenant.tenant, source)
     running = await store.running(uow.connection, tenant.tenant, source)
