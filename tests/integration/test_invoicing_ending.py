@@ -22,6 +22,12 @@ from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+ASK: dict[str, Any] = {
+    "company": "Acme A/S",
+    "contact": {"name": "Ann Lund", "email": "ann@acme.example"},
+    "message": "",
+    "items": [{"module": "time", "add": 1}],
+}
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
 LAST_DAY = datetime(2013, 11, 30, 22, 59, 59, tzinfo=UTC)  # in Copenhagen
 DECEMBER = datetime(2013, 11, 30, 23, tzinfo=UTC)
@@ -63,6 +69,8 @@ async def change(bench: Bench, tenant: str, model: type[Payload], module: str, b
 
 async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_credit_and_a_new_one_follows(bench: Bench) -> None:
     tenant = await subscribed(bench, charge_when="next_invoice", credit_when="next_invoice")
+    fewer = {"items": [{"module": "time", "total": 1}]}
+    offer = await call(bench, "POST", tenant, "reductions", fewer, tenant=tenant, **BUY)
     shown = await end(bench, tenant)
     assert (shown["status"], shown["ends_on"], shown["next_period_net_minor"]) == ("active", "2013-12-01", 0)
     assert await end(bench, tenant) == shown, "ending it again changes nothing"
@@ -74,9 +82,7 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     assert (quote["net_minor"], quote["next_period"]["added_net_minor"], order["status"]) == (640, 0, "completed")
     await change(bench, tenant, seats_v1.PoolExpanded, "time", 1)
     await change(bench, tenant, seats_v1.PoolReduced, "documents", -1, reduce_at="now")
-    refusal = await bench.refused(
-        "PUT", f"/v1/tenants/{tenant}/next-period", {"items": [{"module": "time", "total": 1}]}, tenant=tenant, **BUY
-    )
+    refusal = await bench.refused("PUT", f"/v1/tenants/{tenant}/next-period", fewer, tenant=tenant, **BUY)
     assert (refusal["type"], refusal["ends_on"]) == ("subscription-ending", "2013-12-01")
     await bench.advance_clock(tenant, DECEMBER)
 
@@ -96,12 +102,28 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     assert (await call(bench, "GET", tenant, "balance"))["open_invoices"] == 1, "the last document stays payable as well"
     for method, path, body in (
         ("POST", "quotes", {"items": [{"module": "time", "add": 1}]}),
-        ("POST", "reductions", {"items": [{"module": "time", "total": 1}]}),
-        ("PUT", "next-period", {"items": [{"module": "time", "total": 1}]}),
+        ("POST", "reductions", fewer),
+        ("PUT", "next-period", fewer),
         ("POST", "subscription/ending", {}),
         ("DELETE", "subscription/ending", None),
+        ("PUT", "subscription/plan", {"term": "annual"}),
+        ("POST", "subscription/plan-changes", {"term": "annual"}),
+        ("POST", "subscription/modules", {"module": "documents", "licences": 1}),
+        ("PATCH", "subscription/policies", {"charge_when": "now"}),
+        ("POST", "purchase-requests", ASK),
+        ("POST", f"reductions/{offer['reduction']}/approve", {}),
     ):
-        refusal = await bench.refused(method, f"/v1/tenants/{tenant}/{path}", body, tenant=tenant, **BUY)
+        refusal = await bench.refused(
+            method, f"/v1/tenants/{tenant}/{path}", body, tenant=tenant, rights=["account:buy", "settings:manage"]
+        )
+        assert (refusal["type"], refusal["ended_on"]) == ("subscription-ended", "2013-12-01"), path
+    for method, path, body in (  # of the operator
+        ("GET", "subscription/end", None),
+        ("POST", "subscription/end", {"reason": "fraud"}),
+        ("POST", "subscription/discounts", {"percent": "10"}),
+        ("POST", "subscription/discounts?dry_run=true", {"percent": "10"}),
+    ):
+        refusal = await bench.refused(method, f"/v1/tenants/{tenant}/{path}", body)
         assert (refusal["type"], refusal["ended_on"]) == ("subscription-ended", "2013-12-01"), path
     await bench.advance_clock(tenant, datetime(2014, 1, 1, 9, tzinfo=UTC))
     assert len(await bench.events(tenant, InvoiceIssued)) == 2, "no document follows"

@@ -172,6 +172,7 @@ async def test_a_module_is_added_with_no_fewer_licences_than_the_plan_allows(ben
         "plan/modules/add",
         "licences/lab/buy",
         "licences/lab/next-period",
+        "orders/request",
         "settings/policies/lab",
         "settings/charging",
     ],

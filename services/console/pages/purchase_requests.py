@@ -11,7 +11,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import plan_named
+from services.console.pages.plan import need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import url_part
@@ -43,7 +43,11 @@ async def _ask(page: Page, form: Form, status: int = 200) -> Response:
 @router.get("/request")
 async def ask_request(page: Buying) -> Response:
     """Ask what to add or reduce. Company and contact are those that are known."""
-    details, me = await page.together(page.get("invoicing", "billing-details"), page.get("users", "/v1/me"))
+    details, me, subscription = await page.together(
+        page.get("invoicing", "billing-details"), page.get("users", "/v1/me"), page.get("invoicing", "subscription")
+    )
+    if subscription.ok:
+        need_running(subscription.value)
     company = details.value["company"] if details.ok else page.reader.tenant_name
     email = me.value["email"] if me.ok else ""
     form = Form.of(company=company, name=page.reader.name, email=email)
