@@ -121,6 +121,28 @@ def test_T11_M9_a_leaver_of_the_last_day_is_not_invoiced_for_the_new_period_that
     assert (found.waiting, found.charges, found.open_day) == ([], [], None)
 
 
+@pytest.mark.parametrize("leaves_by_date", [True, False])
+def test_T11_M9_a_leaver_between_two_renewals_that_seats_starts_late_is_invoiced_for_the_first_of_them_only(leaves_by_date: bool) -> None:
+    """Seats was down from November to 3 January. Ann's last day was in December, and seats has known it since November: her licence is not
+    counted in January. If she leaves on 3 January, it counts until that day."""
+    seats = Seats(licences={"time": 3, "documents": 1}, credit_when="now")
+    seats.send(SetPolicy, module="time", policies=Policies(terminate_reduces_pool=True, reduce_at="now"))
+    release = DatedRelease(at=start_of_day(date(2013, 12, 15), seats.zone), modules=(), leaver=True)
+    known: dict[str, Any] = {"release": release} if leaves_by_date else {}
+    seats.hire("ann", **known)
+    seats.send(ClockAdvanced, source="users", to=datetime(2014, 1, 3, 8, tzinfo=UTC))
+    if not leaves_by_date:
+        seats.send(AssignSeats, source="users", modules=(), created_at=START, user="ann", revision=2, reason="left", leaver=True)
+    seats.schedule(date(2014, 1, 1))
+    seats.at = datetime(2014, 1, 4, 8, tzinfo=UTC)
+    seats.end_days()
+    december, january, *after = lines(account(seats.facts))
+    assert [each[:3] for each in december] == [("recurring", "documents", 1), ("recurring", "time", 3)]
+    assert [each[:3] for each in january][:2] == [("recurring", "documents", 1), ("recurring", "time", 2 if leaves_by_date else 3)]
+    credited = [each[3] for document in [january[2:], *after] for each in document]
+    assert credited == ([] if leaves_by_date else [1123])  # a credit note for 29 of 31 days of 12.00
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_T14_what_seats_decides_at_the_end_is_one_last_document_and_nothing_follows(at_once: bool) -> None:
     """Ann has a licence; bob comes while the subscription ends, and the pool expands. At once, 20 of 30 days are left."""

@@ -47,6 +47,7 @@ from shared.schemas.seats_v1 import (
     PoolOpened,
     PoolReduced,
     PoolRestored,
+    Role,
 )
 
 SYSTEM: Final = Actor(kind="system", id="invoicing")
@@ -145,6 +146,8 @@ class _Reading:
         self.plan_change = ""
         self.closed: dict[str, datetime] = {}  # by module: when its pool was closed last
         self.renewal: TermsApplied | None = None  # of the present period
+        self.began: str | None = None  # the decision that began the present period; None: it is the first one
+        self.overdue: set[str] = set()  # leavings that fell due in that decision
         self.ahead: dict[str, dict[str, int]] = {}  # by order: licences that are not counted any more before seats takes them away
         opened: set[str] = set()
         for event_id, event in decisions:
@@ -198,6 +201,8 @@ class _Reading:
                     self._change(event_id, event.at, item.module, -gone, rate, price=listed, day=ordered.approved_on if ordered else None)
             case PoolReduced():
                 if event.reduce_at == "now":
+                    if event.role == Role.DUE_ITEM and self.began is not None and same_decision(event_id, self.began):
+                        self.overdue.add(event_id)
                     self._change(event_id, event.at, event.module, -event.by)
             case PoolClosed():
                 gone = self.account.licences.get(event.module, 0)
@@ -227,8 +232,12 @@ class _Reading:
         self.ahead[self.plan_change] = {module: number - self.account.licences[module] for module, number in decided.items()}
         self.fewer = {}
         # A period that was scheduled late begins after changes of its own days: those are charged apart, from their day on. What one
-        # decision changes before it begins the period was due before: seats was down meanwhile.
-        later = [each for each in self.later if each[2].day > start and not same_decision(each[0], event_id)]
+        # decision changes before it begins the period was due before: seats was down meanwhile. So was what fell due in the decision that
+        # began the period before, if seats was down over two renewals.
+        later = [
+            each for each in self.later if each[2].day > start and not same_decision(each[0], event_id) and each[0] not in self.overdue
+        ]
+        self.began, self.overdue = event_id, set()
         at_start = dict(self.account.licences)
         for _, module, change in later:
             at_start[module] = at_start.get(module, 0) - change.quantity
