@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from services.console.rendering.log_sentences import KINDS, SENTENCES
+from services.console.rendering import languages
+from services.console.rendering.formats import Formats
+from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, changes
 from services.notifier.domain import action_log
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
@@ -15,6 +18,7 @@ from tests.support.console import ConsoleBench, console
 from tests.support.console_access import entry
 
 LOG = "/tenants/acme/log"
+LEAVER = "terminate_reduces_pool"
 ANSWERS = (seats_v1.NeedAnswered, seats_v1.SeatsMoved, seats_v1.SeatsReleased)  # their entries are those of the seats
 
 
@@ -64,6 +68,22 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     assert "<script>alert" not in page.text
     german = words(await bench.signed_in().get(LOG, accept_language="de"))
     assert "Zora Schmid ist in Lab über der Grenze." in german
+
+
+def test_the_policies_of_a_new_pool_and_the_fields_of_an_access_setting_are_named_as_on_their_pages() -> None:
+    german = languages.translations()["de"].gettext
+    reads = Words(german, Formats("de", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), lambda text: text.strip("PD") + " Tage", {})
+    policies = "over_limit=flag, grace=P7D, terminate_reduces_pool=False"
+    after = {"policies": policies, "trust_email": False, "on_full": "refuse"}
+    assert changes({"from": {}, "to": after, "details": {}}, reads) == [
+        (
+            "Regeln",
+            "",
+            f"Keine Lizenz ist frei: {german(CODES['over_limit']['flag'])}; Zeit über der Grenze: 7 Tage; {german(FIELDS[LEAVER])}: nein",
+        ),
+        ("Der E-Mail-Adresse auch ohne „email_verified“ glauben", "", "nein"),
+        ("Eine neue Person, und keine Lizenz ist frei", "", "Mit einem Fehler antworten"),
+    ]
 
 
 async def test_people_who_were_erased_are_called_a_person(bench: ConsoleBench) -> None:

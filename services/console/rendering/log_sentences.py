@@ -230,6 +230,21 @@ FIELDS: Final = {
     "minimum": N_("Fewest licences"),
     "maximum": N_("Most licences"),
     "included": N_("Licences without charge"),
+    "role": N_("Role"),
+    "issuer": N_("Issuer"),
+    "client_id": N_("Client id"),
+    "client_secret": N_("Client secret"),
+    "match_claims": N_("Claims that name the person"),
+    "trust_email": N_("Believe the e-mail address without “email_verified”"),
+    "required": N_("Everybody has to sign in with it"),
+    "emergency_links": N_("Owners can sign in by an e-mail link all the same"),
+    "on_full": N_("A new person, and no licence is free"),
+    "deactivation": N_("The identity provider deactivates a person"),
+    "tax_category": N_("Tax category"),
+    "tax_rate_percent": N_("Tax rate in percent"),
+    "tax_reason": N_("Why no tax is charged"),
+    "tax_rule": N_("Rule of the tax"),
+    "rate_country": N_("Country of the tax rate"),
 }
 STATES: Final = {
     "none": N_("no seat"),
@@ -267,9 +282,11 @@ CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a f
     "ordering": {"self_service": N_("directly, on these pages"), "by_request": N_("by request to the vendor")},
     "term": {"monthly": N_("monthly"), "annual": N_("yearly")},
     "clock": {"test": N_("test clock"), "real": N_("real time")},
+    "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
+    "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
 }
 SERVICES: Final = ("users", "seats", "invoicing", "notifier")
-_LISTS: Final = ("roles", "rights", "modules", "departments")
+_LISTS: Final = ("role", "roles", "rights", "modules", "departments")
 _NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(_DAY.pattern + r"T[0-9:.]+Z")
@@ -330,6 +347,13 @@ def _field(name: str, words: Words) -> str:
     return f"{words.named.get(module, module)}: {shown}" if module else shown
 
 
+def _policies(text: str, words: Words) -> str:
+    """Return the policies of a pool, which the log has as `over_limit=flag, grace=P7D`, as a reader reads them."""
+    given = (each.partition("=") for each in text.split(", "))
+    said = [(name, {"True": True, "False": False}.get(value, value)) for name, _, value in given]
+    return "; ".join(f"{_field(name, words)}: {_value(name, value, None, words)}" for name, value in said)
+
+
 def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
     last, text = name.rpartition(".")[2], str(value)
     if value is None or value == "":
@@ -338,6 +362,8 @@ def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
         return words.gettext(N_("yes")) if value else words.gettext(N_("no"))
     if text in CODES.get(last, ()):
         return words.gettext(CODES[last][text])
+    if last == "policies" and "=" in text:
+        return _policies(text, words)
     if last in _LISTS:
         return ", ".join(words.named.get(each.strip(), each.strip()) for each in text.split(","))
     if text.isdecimal() and currency and (last == "price" or last.endswith("_minor")):
