@@ -7,6 +7,7 @@ import pytest
 
 from services.invoicing.api.quote_notes import notes_of
 from services.invoicing.domain.quote import Item
+from services.invoicing.domain.reduction import Reduction, SubscribedModule, Wanted, reduction_of
 from shared.schemas.invoicing_v1 import Amounts, InvoiceIssued, NextPeriod, QuoteIssued
 from tests.support.invoicing_harness import InvoicingHarness
 
@@ -128,6 +129,25 @@ def test_a_credit_above_the_renewal_makes_a_credit_note_with_positive_amounts() 
     assert (renewal.kind, renewal.corrects) == ("credit_note", (first.invoice,))
     assert lines(renewal) == [("recurring", "time", -1, -1200), ("adjustment", "time", 99, 114_968)]
     assert (renewal.net_minor, renewal.tax_minor) == (113_768, 28_442)
+
+
+def test_M14_licences_that_no_invoice_has_charged_yet_are_credited_on_the_invoice_that_charges_them() -> None:
+    harness = march(term="annual", licences={"time": 5}, prices={"time": 1000}, charge_when="next_invoice", billed=False)
+    harness.go(days=10)
+    harness.buy(time=4)
+    harness.go(days=20)
+    pools = {"time": SubscribedModule(base=True, reduce_at="now")}
+    four, six = (reduction_of(harness.situation, pools, [Wanted("time", total=total)]) for total in (5, 3))
+    assert isinstance(four, Reduction)
+    assert isinstance(six, Reduction)
+    assert (four.credit, six.credit) == ("next_invoice", "now")
+    harness.reduce("time", 6)
+    harness.go(to=datetime(2027, 3, 1, tzinfo=UTC))
+    charged, credited = (charge.net_minor for charge in harness.found.charges)
+    first, credit, renewal = harness.invoices
+    assert -credited == six.credit_net_minor > charged > 0
+    assert (credit.kind, credit.net_minor, credit.corrects) == ("credit_note", -credited - charged, (first.invoice,))
+    assert [line.net_minor for line in renewal.lines] == [3 * 10_000, 0]
 
 
 def test_a_waiting_credit_is_used_up_by_the_next_charge_before_either_becomes_a_document() -> None:

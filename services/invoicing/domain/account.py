@@ -55,6 +55,7 @@ NO_NUMBER: Final = ""  # drawn when the document is issued
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 NOW: Final = "now"
+NEXT_INVOICE: Final = "next_invoice"
 # Terms of a subscription that can change while it runs.
 CHANGEABLE: Final = ("charge_when", "credit_when", "zero_invoices", "price_notice", "plan", "plan_version", "term", "anchor")
 # More days than this to the next invoice: charged and credited at once (B8: exactly 30 counts as not more than 30).
@@ -64,8 +65,8 @@ THRESHOLD_DAYS: Final = 30
 def due_when(policy: str, day: date, next_invoice: date) -> str:
     """Return when a change of `day` is charged or credited under the policy: `now` or `next_invoice` (B8, T10, M14)."""
     if policy == "threshold":
-        return NOW if (next_invoice - day).days > THRESHOLD_DAYS else "next_invoice"
-    assert policy in (NOW, "next_invoice"), policy
+        return NOW if (next_invoice - day).days > THRESHOLD_DAYS else NEXT_INVOICE
+    assert policy in (NOW, NEXT_INVOICE), policy
     return policy
 
 
@@ -96,6 +97,19 @@ class Account:
         """Return the open day if it has ended before this day. Changes after the period's end wait for the next period to begin."""
         day = self.open_day
         return day if day is not None and day < before and self.period is not None and day < self.period.end else None
+
+    def charges_minor(self, tax: Tax) -> int:
+        """Return the charges of a tax that wait for the next invoice, less the credits that wait with them."""
+        return max(0, sum(each.left_minor for each in self.waiting if tax_of(each.charge) == tax))
+
+    def credited_when(self, policy: str, day: date, parts: Iterable[Part]) -> str:
+        """Return when a credit of these parts is credited. What undoes charges that wait for the next invoice waits with them."""
+        assert self.period is not None
+        owed: dict[Tax, int] = {}
+        for part in parts:
+            owed[part.rate.tax] = owed.get(part.rate.tax, 0) - part.net_minor
+        waits = bool(owed) and all(minor <= self.charges_minor(tax) for tax, minor in owed.items())
+        return NEXT_INVOICE if waits else due_when(policy, day, self.period.end)
 
     def credits_minor(self, tax: Tax) -> int:
         """Return the credits of a tax that a charge of this moment can use up, as a positive amount."""
@@ -471,11 +485,21 @@ class _Reading:
         charged, credited = due_when(contract.charge_when, event.day, end), due_when(contract.credit_when, event.day, end)
         now = [each for each in waiting if (credited if each.left_minor < 0 else charged) == NOW]
         account.waiting += [each for each in waiting if each not in now]
+        now = self._invoiced(now)
         lines = [
             line_of("credit" if each.left_minor < 0 else "proration", each.charge.module, [each.charge], each.left_minor) for each in now
         ]
         lines += self._use_credits(lines)
         self._issue(key, event_id, event.at, SYSTEM, "day_charged", event.billing_details, lines, event.day)
+
+    def _invoiced(self, now: Sequence[Waiting]) -> list[Waiting]:
+        """Let credits wait as far as charges with their tax wait: nobody gets money back that was not asked for yet."""
+        left = []
+        for each in now:
+            kept_minor = min(-each.left_minor, self.account.charges_minor(tax_of(each.charge))) if each.left_minor < 0 else 0
+            self.account.waiting += [Waiting(each.charge, -kept_minor)] if kept_minor else []
+            left += [replace(each, left_minor=each.left_minor + kept_minor)] if not kept_minor or each.left_minor != -kept_minor else []
+        return left
 
     def _book_credits(self, event_id: str, at: datetime, day: date) -> None:
         """Book what the open day owes to the tenant, so that a charge of this moment can use it."""

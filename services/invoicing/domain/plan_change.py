@@ -12,7 +12,7 @@ from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, Term, anchor_of, local_day, period_at
 from services.invoicing.domain.discounts import left_of_price, percentages
 from services.invoicing.domain.ledger import Change as LedgerChange
-from services.invoicing.domain.ledger import Rate, by_number
+from services.invoicing.domain.ledger import Part, Rate, by_number
 from services.invoicing.domain.policies import changes_of
 from services.invoicing.domain.prices import FollowingPlan, limits_of, prices_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
@@ -192,12 +192,13 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     after, discounts = prices_of(wanted.plan, wanted.term), situation.discounts
     most = {item.module: item.total for item in reduces}
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
-    net = 0
+    account, parts = situation.account, list[Part]()
     if takes_effect == NOW:
-        for module, ledger in situation.account.ledgers.items():
+        for module, ledger in account.ledgers.items():
             if module in situation.pools:
                 rate = Rate(after[module].amount_minor, tax, left_of_price(percentages(discounts, day), module))
-                net += ledger.cost_minor(LedgerChange(day, 0, rate, "offer", reprice=True, price=by_number(after[module])))
+                parts += ledger.parts_of(LedgerChange(day, 0, rate, "offer", reprice=True, price=by_number(after[module])))
+    net = sum(part.net_minor for part in parts)
     own = replace(situation.next_start, following=None)
     next_before = own.net_minor({module: number for module, number in numbers.items() if module in prices_of(own.plan, own.term)})
     then = replace(own, plan=wanted.plan, term=wanted.term)
@@ -206,7 +207,7 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     assert next_after is not None
     return PlanPrice(
         currency=contract.currency,
-        charge=due_when(contract.charge_when if net >= 0 else contract.credit_when, day, period.end),
+        charge=due_when(contract.charge_when, day, period.end) if net >= 0 else account.credited_when(contract.credit_when, day, parts),
         now=amounts(net, tax),
         next_before=amounts(next_before, next_tax),
         next_after=amounts(next_after, next_tax),

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from services.invoicing.domain.account import due_when
 from services.invoicing.domain.calendar import Period, local_day
-from services.invoicing.domain.ledger import Change
+from services.invoicing.domain.ledger import Change, Part
 from services.invoicing.domain.prices import limits_of
 from services.invoicing.domain.quote import Refusal, Situation, amounts, not_priced_now
 from services.invoicing.domain.tax import tax_on
@@ -58,18 +57,18 @@ def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], 
     contract, period = situation.contract, situation.account.period
     assert period is not None
     day = local_day(situation.at, contract.time_zone)
-    saved = 0
+    account, parts = situation.account, list[Part]()
     if takes_effect == NOW:
         for item in items:
-            ledger = situation.account.ledgers.get(item.module)
-            saved -= ledger.cost_minor(Change(day, item.total - item.before)) if ledger is not None else 0
+            ledger = account.ledgers.get(item.module)
+            parts += ledger.parts_of(Change(day, item.total - item.before)) if ledger is not None else []
     return Reduction(
         items,
         takes_effect,
         before=_next_period(situation, period, numbers),
         after=_next_period(situation, period, numbers | reduced),
-        credit_net_minor=saved,
-        credit=due_when(contract.credit_when, day, period.end),
+        credit_net_minor=-sum(part.net_minor for part in parts),
+        credit=account.credited_when(contract.credit_when, day, parts),
     )
 
 
