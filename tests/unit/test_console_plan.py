@@ -155,6 +155,18 @@ async def test_a_module_is_added_by_a_quote_that_is_approved(bench: ConsoleBench
     assert "The licences were added and can be used now." in done
 
 
+async def test_what_the_plan_does_not_sell_is_not_offered(bench: ConsoleBench) -> None:
+    browser, contract = bench.signed_in(), bench.company.contract
+    page = await browser.get(PLAN)
+    assert ("plan/modules/add" in page.text, "plan/change" in page.text) == (True, True)
+    only = contract.plans[0] | {"prices": [each for each in contract.plans[0]["prices"] if each["module"] in bench.company.modules]}
+    contract.plans = [only | {"prices": [each for each in only["prices"] if each["term"] == "monthly"]}]
+    page = await browser.get(PLAN)
+    assert ("plan/modules/add" in page.text, "plan/change" in page.text) == (False, False), (
+        "the dialogs could only say that there is nothing"
+    )
+
+
 async def test_a_module_is_added_with_no_fewer_licences_than_the_plan_allows(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     bench.company.contract.plans[0]["limits"] = [{"module": "time", "minimum": 5, "maximum": None}]

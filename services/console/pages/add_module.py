@@ -10,7 +10,7 @@ from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import need_running, plan_named
+from services.console.pages.plan import more_modules, need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from shared.schemas.policies import LICENCES_MAX
@@ -44,10 +44,9 @@ async def _offer(page: Page) -> _Offer:
     found, plan = subscription.need(), plan_named(plans, subscription.need()["plan"])
     plans.need()
     need_running(found)
-    has = {each["module"] for each in found["modules"]}
     limits = {each["module"]: {"least": each["minimum"], "most": each["maximum"]} for each in plan["limits"]} if plan else {}
-    prices = [each for each in plan["prices"] if each["term"] == found["term"] and each["module"] not in has] if plan else []
-    sold = [each | limits.get(each["module"], {"least": 1, "most": None}) for each in in_order(prices, modules)]
+    prices = in_order(more_modules(plan, found), modules)
+    sold = [dict(each) | limits.get(each["module"], {"least": 1, "most": None}) for each in prices]
     return _Offer(found, sold, module_names(modules))
 
 

@@ -38,7 +38,7 @@ async def _show(page: Page, form: Form | None, cursor: str = "", status: int = 2
         "operator_catalogue.html",
         status,
         modules=in_order(modules.need()["items"], modules),
-        plans=plans.need()["items"],
+        plans=[plan | {"prices": in_order(plan["prices"], modules)} for plan in plans.need()["items"]],
         names=module_names(modules),
         today=page.now.date().isoformat(),
         next=plans.value["next"],

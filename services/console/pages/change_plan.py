@@ -10,7 +10,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import need_running, plan_named
+from services.console.pages.plan import TERMS, need_running, other_plans, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -19,7 +19,6 @@ from shared.schemas.rights import ACCOUNT_BUY
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/plan", include_in_schema=False)
 
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
-TERMS: Final = ("monthly", "annual")
 NAMED_MAX: Final = 30
 # Refusals of an approval after which the same change only needs a new offer.
 OUTDATED: Final = ("quote-expired", "quote-outdated")
@@ -33,18 +32,12 @@ async def _ask(page: Page, form: Form | None, status: int = 200) -> Response:
     )
     found = subscription.need()
     need_running(found)
-    offered = [
-        (plan, term, in_order((price for price in plan["prices"] if price["term"] == term), modules))
-        for plan in plans.need()["items"]
-        for term in TERMS
-        if plan["currency"] == found["currency"] and (plan["plan"], term) != (found["plan"], found["term"])
-    ]
     return page.render(
         "plan_change.html",
         status,
         subscription=found,
         plan=plan_named(plans, found["plan"]),
-        offered=[each for each in offered if each[2]],
+        offered=[(plan, term, in_order(prices, modules)) for plan, term, prices in other_plans(plans, found)],
         names=module_names(modules),
         form=form,
     )

@@ -19,6 +19,24 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/plan", inclu
 Reading = Annotated[Page, Depends(needs(ACCOUNT_READ))]
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 REASON_MAX: Final = 200
+TERMS: Final = ("monthly", "annual")
+
+
+def more_modules(plan: Mapping[str, Any] | None, subscription: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the prices of the modules that the plan sells beside those of the subscription."""
+    has = {each["module"] for each in subscription["modules"]}
+    return [each for each in plan["prices"] if each["term"] == subscription["term"] and each["module"] not in has] if plan else []
+
+
+def other_plans(plans: Part, subscription: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, list[Mapping[str, Any]]]]:
+    """Return the plans and terms to which the subscription can change, with their prices."""
+    found = [
+        (plan, term, [price for price in plan["prices"] if price["term"] == term])
+        for plan in plans.need()["items"]
+        for term in TERMS
+        if plan["currency"] == subscription["currency"] and (plan["plan"], term) != (subscription["plan"], subscription["term"])
+    ]
+    return [each for each in found if each[2]]
 
 
 def need_running(subscription: Mapping[str, Any]) -> None:
@@ -49,10 +67,13 @@ async def show_plan(page: Reading) -> Response:
     change = found["scheduled_plan_change"]
     scheduled = await page.get("invoicing", f"subscription/plan-changes/{url_part(change)}") if change else page.no_part()
     current = [each for each in discounts.value["items"] if each["status"] in ("planned", "active")] if discounts.ok else []
+    plan = plan_named(plans, found["plan"])
     return page.render(
         "plan.html",
         subscription=found,
-        plan=plan_named(plans, found["plan"]),
+        plan=plan,
+        sells_more=not plans.ok or bool(more_modules(plan, found)),
+        can_change=not plans.ok or bool(other_plans(plans, found)),
         plans=plans,
         names=names,
         modules=in_order(found["modules"], modules),
