@@ -55,3 +55,10 @@ def check_group(reader: Any) -> None:
     """Raise what the reader's membership of its group waits to report. aiokafka reports it at a fetch, and does nothing before that; but
     while a reader has no partitions nobody fetches. Raises KafkaError."""
     reader._coordinator.check_errors()
+
+
+def ask_for_missing_topics(reader: Any) -> None:
+    """Ask the broker for topics that the reader subscribes to and does not know. As the leader of its group it gives their partitions to
+    nobody, and aiokafka asks again only after five minutes."""
+    if not all(reader.partitions_for_topic(topic) for topic in reader.subscription()):
+        reader._client.force_metadata_update()

@@ -15,7 +15,7 @@ from shared.clock import Clock, SystemClock
 from shared.database import Database
 from shared.errors import Poison, Transient
 from shared.kafka import Ends, make_reader, partition_of, started, translated
-from shared.kafka_clients import check_group, check_tasks, tasks_of
+from shared.kafka_clients import ask_for_missing_topics, check_group, check_tasks, tasks_of
 from shared.messaging import positions
 from shared.messaging.batch import Admit, Care, Group, HandlerRefused, Item, TenantExists
 from shared.messaging.command_ends import CommandEnds
@@ -169,6 +169,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             await self._subscribe(reader)
+            ask_for_missing_topics(reader)
             if not self._pumps:
                 with suppress(Transient), translated():
                     check_group(reader)

@@ -10,7 +10,7 @@ import pytest
 from services.seats.engine import watchdog as module
 from services.seats.engine.engine import Engine
 from services.seats.engine.failstop import Exit
-from services.seats.engine.watchdog import LOOKS, Watchdog
+from services.seats.engine.watchdog import BESIDE_OTHERS_FACTOR, LOOKS, Watchdog
 from shared.clock import FixedClock
 from shared.errors import Transient
 from tests.support.fake_seats import FakeBroker, FakeRecord, make_engine
@@ -119,6 +119,20 @@ async def test_whatever_moves_starts_the_time_again(watched: Watched) -> None:
 
     watched.at_look = move
     assert not await watched.stalls()
+
+
+@pytest.mark.parametrize("gets_on", [True, False])
+async def test_a_partition_that_stands_still_while_others_get_on_ends_the_worker(watched: Watched, gets_on: bool) -> None:
+    watched.end = DECIDED + NEVER + 1
+
+    def move(look: int) -> None:
+        watched.engine.counters.frames += 1
+        if gets_on:
+            watched.engine.passed_over(0, DECIDED + look - 1, DECIDED + look)
+
+    watched.at_look = move
+    assert await watched.stalls() is not gets_on
+    assert gets_on or watched.looks == BESIDE_OTHERS_FACTOR * LOOKS + 2, "not before the time allowed"
 
 
 async def test_a_broker_that_is_gone_ends_no_worker_that_is_ready(watched: Watched) -> None:

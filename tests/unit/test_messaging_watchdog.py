@@ -97,11 +97,11 @@ class Reader:
 
     def __init__(self) -> None:
         self.clock, self.looks = FixedClock(NOON), 0
-        self.end, self.at, self.group_error = 3, 0, False
+        self.end, self.at, self.group_error, self.knows_topics = 3, 0, False, True
         self.ended = [asyncio.Event() for _ in range(3)]
         self.task_error: Exception | None = None
         self.tasks = [asyncio.create_task(self.until(ended)) for ended in self.ended]
-        self._client = SimpleNamespace(_sync_task=self.tasks[0])
+        self._client = SimpleNamespace(_sync_task=self.tasks[0], force_metadata_update=self.find_topics)
         self._fetcher = SimpleNamespace(_fetch_task=self.tasks[1])
         self._coordinator = SimpleNamespace(_coordination_task=self.tasks[2], check_errors=self.check_errors)
         self.listener: Any = None
@@ -122,6 +122,12 @@ class Reader:
     async def stop(self) -> None:
         for task in self.tasks:
             task.cancel()
+
+    def partitions_for_topic(self, _: str) -> set[int] | None:
+        return {0} if self.knows_topics else None
+
+    def find_topics(self) -> None:
+        self.knows_topics = True
 
     def look(self) -> None:
         self.looks += 1
@@ -309,6 +315,18 @@ async def test_an_error_of_the_group_is_seen_also_while_there_is_no_partition_to
     running.reader.group_error = True
     with pytest.raises(KafkaError, match="cannot be joined"):
         await running.until_ended(assign=False)
+
+
+async def test_a_topic_that_the_client_does_not_know_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Running(monkeypatch, stall_seconds=NEVER)
+    running.reader.knows_topics = False
+
+    async def until_known() -> None:
+        await wait_until(lambda: running.reader.knows_topics, what="the topic to be known")
+        running.reader.ended[0].set()
+
+    with pytest.raises(ClientTaskEnded):
+        await running.until_ended(meanwhile=until_known)
 
 
 async def test_a_group_that_shares_out_no_partitions_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:

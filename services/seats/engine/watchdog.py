@@ -15,6 +15,7 @@ from shared.errors import Transient
 _log = structlog.get_logger("seats.engine")
 
 LOOKS = 10  # within the time allowed
+BESIDE_OTHERS_FACTOR = 2  # a partition may stand still for so many times the time allowed while others get on
 
 
 class Watchdog:
@@ -36,17 +37,24 @@ class Watchdog:
         self._ready, self._ends, self._restored = ready, ends, restored
 
     async def run(self) -> None:
-        seen, since = self._progress(), self._clock.monotonic()
+        seen, since, standing = self._progress(), self._clock.monotonic(), dict[int, tuple[int, float]]()
         while True:
             await asyncio.sleep(self._seconds_max / LOOKS)
             now, progress = self._clock.monotonic(), self._progress()
             behind = await self._behind()
+            standing = self._standing(behind if progress[:2] == seen[:2] else {}, standing, now)
             if progress != seen or (self._ready() and not behind):
                 seen, since = progress, now
-            elif now - since > self._seconds_max:
+            longest = max((now - began for _, began in standing.values()), default=0.0)
+            if now - since > self._seconds_max or longest > BESIDE_OTHERS_FACTOR * self._seconds_max:
                 fail_stop(Exit.STALLED, "commands wait, or the worker is not ready, and nothing moves", ready=self._ready(), behind=behind)
 
-    def _progress(self) -> object:
+    def _standing(self, behind: Mapping[int, int], before: Mapping[int, tuple[int, float]], now: float) -> dict[int, tuple[int, float]]:
+        """Return for each partition with commands that wait where it stands, and since when."""
+        places = {number: self._engine.position(number) for number in behind} if self._ready() else {}
+        return {number: before[number] if number in before and before[number][0] == at else (at, now) for number, at in places.items()}
+
+    def _progress(self) -> tuple[bool, int, int, list[int]]:
         return (self._ready(), self._restored(), self._engine.counters.frames, sorted(self._engine.live))
 
     async def _behind(self) -> dict[int, int]:
