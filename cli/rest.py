@@ -241,6 +241,7 @@ def refusal(service: str, response: httpx.Response) -> CliError:
     if not isinstance(problem, dict):
         problem = {}
     text = str(problem.get("detail") or problem.get("title") or _harmless(response.text[:200]) or response.reason_phrase)
+    text = text.partition(" For each of them, `errors` ")[0]  # they follow
     errors = problem.get("errors") or []
     found = [(str(e.get("field")), str(e.get("expected") or e.get("detail"))) for e in errors if isinstance(e, dict)]
     if fields := "; ".join(f"{field}: {expected}" for field, expected in found if expected not in text):

@@ -50,6 +50,15 @@ def test_A2_the_command_line_shows_the_policies_that_hold(deployment: Deployment
     ]
 
 
+def test_a_policy_that_is_refused_is_shown_with_what_is_expected_and_without_words_for_programs(deployment: Deployment) -> None:
+    detail = "These fields are not valid: body.modules.time. For each of them, `errors` says what is expected."
+    errors = [{"field": "body.modules.time", "expected": "over_limit: expected one of flag, reject, expand, wait"}]
+    deployment.answers["PATCH", f"{PATH}/policies"] = lambda _: (422, {"detail": detail, "errors": errors})
+    shown = " ".join(seatpool("subscription", "policies", "--tenant", "acme", "time.over_limit=sometimes").output.split())
+    assert "not valid: body.modules.time. (body.modules.time: over_limit: expected one of flag" in shown
+    assert "`errors`" not in shown
+
+
 def test_a_policy_without_its_module_is_not_sent(deployment: Deployment) -> None:
     result = seatpool("subscription", "policies", "--tenant", "acme", "grace=P14D")
     assert (result.exit_code, deployment.asked) == (1, [])

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from services.console.pages.dead_letters import readable
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate
+from services.console.rendering import languages
 from services.invoicing.api.requests import SubscriptionBody
 from tests.support.console import Browser, ConsoleBench, console, problem
 from tests.support.console_operator import letter, status
@@ -94,6 +95,7 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     sell(bench)
     page = await browser.get("/operator/tenants/birch/set-up?template=auto-expand")
     assert "Lab (optional) CHF 7.00 per month" in words(page)
+    assert '<option value="CH" selected>' in page.text, "the country of the company's time zone"
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": "many"}))
     assert "Enter a whole number up to 10,000,000, or nothing." in words(wrong)
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": ""}))
@@ -126,6 +128,13 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     assert "This company has a subscription already." in words(await browser.get("/operator/tenants/acme/set-up"))
     bench.company.status = "ended"
     assert "Start the subscription" in words(await browser.get("/operator/tenants/acme/set-up")), "a new one may follow"
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "country"), [("Europe/Berlin", "DE"), ("America/New_York", "US"), ("UTC", ""), ("Asia/Kolkata", "IN")]
+)
+def test_the_country_of_a_company_is_at_first_that_of_its_time_zone(time_zone: str, country: str) -> None:
+    assert languages.country_of(time_zone) == country
 
 
 async def test_a_set_up_keeps_the_billing_details_that_only_the_customer_has_entered(bench: ConsoleBench) -> None:

@@ -98,7 +98,8 @@ async def ask_subscription(page: OperatorPage, tenant: str, template: Short = ""
     """Ask for plan, licences and billing details."""
     path = f"/v1/tenants/{url_part(tenant)}"
     found, billed = await page.together(page.get("users", path), page.get("invoicing", f"{path}/billing-details"))
-    known = {"company": found.need()["name"], "email": found.value["contact_email"], "country": "DK"}
+    country = languages.country_of(found.need()["time_zone"])
+    known = {"company": found.value["name"], "email": found.value["contact_email"], "country": country}
     known |= {} if billed.missing else {name: billed.need().get(name) for name in BILLING}
     style, day = template_named(template), page.now.date().isoformat()
     form = Form.of(template=style.name, offer=offer, period_start=day, profile="yes", **known)

@@ -9,6 +9,7 @@ from typing import Final
 from unicodedata import normalize
 
 from babel import Locale
+from babel.core import get_global
 
 from shared.countries import NORTHERN_IRELAND, countries
 from shared.translations import ENGLISH, N_, translations_in
@@ -40,6 +41,12 @@ def names_of_countries(code: str) -> Sequence[tuple[str, str]]:
     found = [(country, named.get(country, country)) for country in countries()]
     northern_ireland = (NORTHERN_IRELAND, translations()[code].gettext(N_("Northern Ireland")))
     return sorted([*found, northern_ireland], key=lambda each: "".join(filter(str.isalnum, normalize("NFKD", each[1]))).casefold())
+
+
+def country_of(time_zone: str) -> str:
+    """Return the country in which a time zone is, or an empty text for a zone of no country, such as UTC."""
+    found = str(get_global("zone_territories").get(get_global("zone_aliases").get(time_zone, time_zone), ""))
+    return found if found in countries() else ""
 
 
 def chosen(cookie: str, accepted: str, locale: str) -> str:
