@@ -324,7 +324,7 @@ def check_documents(found: Account) -> None:
     on_documents: dict[str, int] = defaultdict(int)
     issued: set[str] = set()
     for document in found.invoices:
-        assert document.net_minor >= 0
+        assert document.gross_minor >= 0
         assert document.net_minor == sum(line.net_minor for line in document.lines)
         for tax in document.taxes:
             taxed = [line for line in document.lines if (line.tax_category, line.tax_rate_percent) == (tax.category, tax.rate_percent)]

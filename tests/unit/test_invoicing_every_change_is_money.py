@@ -178,6 +178,17 @@ def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
     assert harness.invoices[-1].kind == "credit_note"
 
 
+def test_a_document_with_two_taxes_is_a_credit_note_if_its_total_with_tax_is_negative() -> None:
+    harness = march(licences={"time": 10}, charge_when="next_invoice", credit_when="next_invoice", billed=False)
+    harness.reduce("time", 9)
+    harness.go(days=1)
+    harness.change_details(category="E", rate="0")
+    harness.buy(time=10)
+    harness.end()
+    assert amounts(harness.invoices)[1:] == [("credit_note", -774, 2613, 1839)]
+    assert sorted((tax.category, tax.basis_minor) for tax in harness.invoices[-1].taxes) == [("E", -11226), ("S", 10452)]
+
+
 def test_licences_given_up_and_bought_again_on_a_day_on_which_the_tax_changes_are_credited_with_the_tax_of_each() -> None:
     harness = march(licences={"time": 3}, billed=False, credit_when="now")
     harness.reduce("time", 1)

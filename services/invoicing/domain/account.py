@@ -612,7 +612,7 @@ class _Reading:
         issued_on: date | None,
     ) -> None:
         contract, account = self.contract, self.account
-        is_credit = sum(line.net_minor for line in lines) < 0
+        is_credit = sum(line.net_minor for line in lines) + sum(tax.tax_minor for tax in taxes_of(lines)) < 0
         charges = {charge.charge: charge for charge in account.charges}
         on_lines = [charges[name] for line in lines for name in line.charges]
         undone = [decision for charge in on_lines for decision in charge.undoes]
