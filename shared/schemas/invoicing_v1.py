@@ -297,6 +297,7 @@ class DayCharged(InvoicingEvent):
     after: str  # id of the seats event
     subscription: Id
     billing_details: Id
+    undecided: Items[Id] = ()  # orders that seats has not decided yet: the credits that they count on wait for them
 
 
 class QuoteStep(Payload):

@@ -62,6 +62,7 @@ class InvoicingHarness:
     credit_when: str = "threshold"
     zero_invoices: bool = False
     licences: dict[str, int] = field(default_factory=lambda: {"time": 280})
+    refused: set[str] = field(default_factory=set)  # orders that seats has refused
     prices: dict[str, int] = field(default_factory=lambda: {"time": 1200, "documents": 2000})
     tax: tuple[str, str] = ("S", "25")
     tariffs: dict[str, dict[str, Any]] = field(default_factory=dict)  # further fields of the price of a module
@@ -187,7 +188,9 @@ class InvoicingHarness:
         end = start_of_day(add_days(day, 1), self.zone)
         last = after or self.found.last_decision
         fields: dict[str, Any] = {"day": day, "after": last, "subscription": "sub", "billing_details": self.version}
-        self.say(DayCharged(at=end, actor=ROOT, **fields))
+        approved = [event.order for _, event in self.facts if isinstance(event, QuoteApproved)]
+        decided = {event.order for _, event in self.facts if isinstance(event, LicencesAdded | ModuleAdded)} | self.refused
+        self.say(DayCharged(at=end, actor=ROOT, undecided=tuple(each for each in approved if each not in decided), **fields))
 
     def decide(self, model: type[Payload], **fields: Any) -> str:
         self.end_days()

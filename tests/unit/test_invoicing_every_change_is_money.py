@@ -164,6 +164,34 @@ def test_a_waiting_credit_is_used_up_by_the_next_charge_before_either_becomes_a_
     assert lines(harness.invoices[-1])[-1] == ("adjustment", "time", 0, -(4645 - 1871))
 
 
+@pytest.mark.parametrize("credit_when", ["now", "next_invoice"])
+@pytest.mark.parametrize("fate", ["completed", "refused", "expanded"])
+def test_T8_a_credit_on_which_an_approved_purchase_counts_becomes_no_document_before_seats_decides(credit_when: str, fate: str) -> None:
+    """Two of five licences are given back, and a licence of documents is bought before midnight. Seats decides after it."""
+    prices = {"time": 1200, "documents": 2000, "archive": 900}
+    harness = march(licences={"time": 5, "documents": 1, "archive": 1}, credit_when=credit_when, prices=prices)
+    harness.reduce("time", 2)
+    quote, expects = harness.quote(Item("documents", add=1))
+    assert (quote.net_minor, quote.credit_net_minor) == (0, 1935)  # 30 of 31 days
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]  # seats is slow
+    assert harness.approve(quote, expects) is None
+    if fate == "expanded":
+        harness.expand("archive", 1)
+    harness.go(days=1)
+    charged = [(each.kind, each.net_minor) for each in harness.invoices]
+    rest = [("credit_note", 2323 - 1935)] if credit_when == "now" else []
+    assert charged == ([("invoice", 871 - (2323 - 1935))] if fate == "expanded" else rest), "the promised part waits"
+    if fate == "refused":
+        harness.refused.add(f"o{quote.quote}")
+        harness.go(days=1)
+        credited = sum(each.net_minor for each in harness.invoices)
+        assert credited == (2323 if credit_when == "now" else 0), "it is given back at the end of the next day"
+        return
+    decide(f"o{quote.quote}", {"documents": 1})
+    assert [each.net_minor for each in harness.invoices[len(charged) :] if each.net_minor] == [], "as approved"
+
+
 def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
     harness = march(licences={"time": 5}, credit_when="next_invoice")
     harness.reduce("time", 4)

@@ -485,12 +485,29 @@ class _Reading:
         charged, credited = due_when(contract.charge_when, event.day, end), due_when(contract.credit_when, event.day, end)
         now = [each for each in waiting if (credited if each.left_minor < 0 else charged) == NOW]
         account.waiting += [each for each in waiting if each not in now]
+        promised = self._promised(event.undecided)
+        now, kept = _set_aside(now, promised)
         now = self._invoiced(now)
         lines = [
             line_of("credit" if each.left_minor < 0 else "proration", each.charge.module, [each.charge], each.left_minor) for each in now
         ]
-        lines += self._use_credits(lines)
+        lines += self._use_credits(lines, keep_minor=sum(promised.values()) + sum(each.left_minor for each in kept))
         self._issue(key, event_id, event.at, SYSTEM, "day_charged", event.billing_details, lines, event.day)
+        following = add_days(event.day, 1)
+        if following < end:
+            account.of_day, account.open_day = kept, following if kept else None
+        else:
+            account.waiting += kept
+
+    def _promised(self, orders: Iterable[str]) -> dict[Tax, int]:
+        """Return the credits that these orders count on, which seats has not decided yet: what was approved stands, so the credits become
+        no document before the charge."""
+        found = dict[Tax, int]()
+        for quote in (self.history.quotes[self.history.approvals[order].quote] for order in orders):
+            for each in quote.taxes:
+                tax = Tax(each.category, each.rate_percent)
+                found[tax] = found.get(tax, 0) + quote.credit_net_minor
+        return found
 
     def _invoiced(self, now: Sequence[Waiting]) -> list[Waiting]:
         """Let credits wait as far as charges with their tax wait: nobody gets money back that was not asked for yet."""
@@ -650,6 +667,20 @@ class _Reading:
                 corrects=tuple(corrects) if is_credit else (),
             )
         )
+
+
+def _set_aside(waiting: Sequence[Waiting], promised: Mapping[Tax, int]) -> tuple[list[Waiting], list[Waiting]]:
+    """Return these charges and credits without the credits that are promised, and those, the oldest first."""
+    left, rest, kept = dict(promised), list[Waiting](), list[Waiting]()
+    for each in waiting:
+        tax = tax_of(each.charge)
+        taken = min(-each.left_minor, left.get(tax, 0)) if each.left_minor < 0 else 0
+        if taken > 0:
+            left[tax] -= taken
+            kept.append(replace(each, left_minor=-taken))
+        if taken <= 0 or taken < -each.left_minor:
+            rest.append(replace(each, left_minor=each.left_minor + max(taken, 0)))
+    return rest, kept
 
 
 def _parts_of(line: QuoteLine) -> list[QuoteLine]:

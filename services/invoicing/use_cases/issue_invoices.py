@@ -72,15 +72,22 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
 async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> None:
     """Charge the changes of each local day that has ended before this day. A second call does nothing."""
     await store.tenants.find(uow.connection, tenant, lock=True)
+    while await _end_day(uow, tenant, settings, before, cause):
+        pass
+
+
+async def _end_day(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> bool:
+    """Charge the open day if it has ended before this day. Return whether it was."""
     found = await store.subscriptions.find(uow.connection, tenant)
     if found is None or found.open_day is None or found.open_day >= before:
-        return
+        return False
     contract, known = found.contract, await read_account(uow, tenant)
     day = known.day_to_charge(before)
     details = await store.billing_details.in_force(uow.connection, tenant)
     if day is None:
-        return  # the day belongs to a period that has not begun yet
+        return False  # the day belongs to a period that has not begun yet
     assert details is not None
+    undecided = await store.orders.pending(uow.connection, tenant)
     event = DayCharged(
         at=start_of_day(add_days(day, 1), contract.time_zone),
         actor=SYSTEM,
@@ -88,9 +95,11 @@ async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: dat
         after=known.last_decision,
         subscription=contract.subscription,
         billing_details=details.version,
+        undecided=tuple(order for order, quote in undecided if quote.credit_net_minor),
     )
     await publish_fact(uow, tenant, event, cause=cause)
     await book_and_issue(uow, tenant, settings, cause)
+    return True
 
 
 async def _issue(
