@@ -232,8 +232,8 @@ async def test_the_groups_of_a_connection_get_a_profile_and_a_role_after_a_look_
     browser, url, groups = bench.signed_in(), f"{ACCESS}/scim/okta/groups", bench.company.access.groups
     assert f'href="{url}"' in (await browser.get(f"{ACCESS}/scim/okta")).text
     listed = await browser.get(url)
-    assert "Engineers 212 Staff nothing Change" in words(listed)
-    assert "3 nothing Auditor Change" in words(listed)
+    assert "Engineers 212 Staff nothing Edit" in words(listed)
+    assert "3 nothing Auditor Edit" in words(listed)
     assert "<script>alert" not in listed.text
     page = await browser.get(f"{url}/g1")
     assert re.findall(r'<option value="([^"]*)"', page.text) == [

@@ -22,7 +22,7 @@ async def test_A6_the_link_says_who_invites_to_what_and_only_the_button_accepts(
     browser, invitations = bench.browser(), bench.company.invitations
     for _ in range(3):  # programs that check e-mails
         page = await browser.get(f"{URL}open")
-    assert "You are invited This company invites you to use its software: Company Alpenrose AG Name Carla Rossi Login carla" in words(page)
+    assert "You are invited Alpenrose AG invites you to use its software. Name Carla Rossi Login carla" in words(page)
     assert "Modules Projects , Laboratory <b> Your licences are reserved until 12 Mar 2026, 10:00." in words(page)
     assert invitations.accepted == []
     form: dict[str, Any] = {"token": hidden(page, "token"), "_token": hidden(page, "_token")}
