@@ -50,7 +50,7 @@ def run() -> None:
     """Start the local stack, until Ctrl-C: a real broker, PostgreSQL, a mailbox, the four services and the console.
 
     To use a broker, a database or a mail server of your own, set `SEATPOOL_KAFKA_BOOTSTRAP`, `SEATPOOL_DATABASE_URL` or
-    `SEATPOOL_SMTP_URL`. The data is kept in `.seatpool/` for the next start. `make clean` removes it.
+    `SEATPOOL_SMTP_URL`. The data is kept in `.seatpool/` for the next start. To begin with an empty stack, remove that folder.
 
     ```
     seatpool run

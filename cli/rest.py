@@ -51,7 +51,7 @@ def read_stack(path: Path | None = None) -> dict[str, Any]:
     try:
         found = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        fail(f"{path} cannot be read: {error}", "Remove it (for example with `make clean`), and start the stack again.")
+        fail(f"{path} cannot be read: {error}", "Remove it, and start the stack again.")
     return found if isinstance(found, dict) else {}
 
 

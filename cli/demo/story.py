@@ -99,7 +99,7 @@ class Story:
             raise
         raise CliError(
             f"the running stack has a tenant {tenant} already",
-            f"Copy the folder {tenant} under another name and play that one, or stop the stack and delete its data (`make clean`).",
+            f"Copy the folder {tenant} under another name and play that one, or stop the stack and remove its data (the folder .seatpool).",
         )
 
     async def _catalogue(self) -> None:
