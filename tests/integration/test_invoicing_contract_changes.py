@@ -434,6 +434,69 @@ async def test_what_follows_from_a_plan_or_a_budget_is_sent_again_when_the_opera
     assert await resume() == []
 
 
+async def test_what_a_former_plan_calls_for_is_not_sent_again_and_no_plan_follows_before_seats_has_done_it(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}"
+    await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
+    bench.reject = {seats_v1.ReduceLicences: "error", (seats_v1.ClosePool, "documents"): "error"}
+    await bench.advance_clock(tenant, DECEMBER)
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    offer = await plan_change(bench, tenant, plan="standard")
+    refused = await bench.refused("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+    assert (refused["type"], "present plan" in refused["detail"]) == ("order-pending", True)
+    assert [each.split("/", 1)[1] for each in (await bench.ok("POST", f"{path}/subscription/resume"))["sent"]] == [
+        "close/documents",
+        "reduce",
+    ]
+    await bench.until_settled(tenant)
+    assert bench.pools[tenant].licences == {"time": 6}
+    await approved(bench, tenant, await plan_change(bench, tenant, plan="standard"))
+    assert (await bench.ok("POST", f"{path}/subscription/resume"))["sent"] == []
+
+
+async def test_M12_what_a_price_list_calls_for_ends_with_the_pool_and_counts_for_no_later_subscription(bench: Bench) -> None:
+    """Seats rejects the policies of one pool when the list begins; the vendor ends the subscription at once, and another one begins."""
+    prices, expand = {"time": 1200, "documents": 2000}, {"over_limit": "expand", "expand_cap": 9}
+    await bench.price("narrower", prices)
+    tenant = await subscribed(bench, {"time": 4, "documents": 2}, plan="narrower", price_notice="P1D")
+    await changed(bench, tenant, modules={"time": expand, "documents": expand})
+    await bench.price("narrower", prices, extra=False)
+    await bench.until_settled(tenant)
+    bench.reject = {(seats_v1.SetPolicy, "time"): "error"}
+    await bench.advance_clock(tenant, DECEMBER)
+    await bench.until_settled(tenant)
+    bench.reject.clear()
+    path = f"/v1/tenants/{tenant}"
+    await bench.ok("POST", f"{path}/subscription/end", {"reason": "a mistake"}, prefer="wait=10")
+    await bench.until_settled(tenant)
+    await bench.subscribe(tenant, {"time": 4}, "2013-12-01")
+    await bench.until_active(tenant)
+    await changed(bench, tenant, modules={"time": expand})
+    assert (await bench.ok("POST", f"{path}/subscription/resume"))["sent"] == []
+    assert (await policies_of(bench, tenant))["time"]["over_limit"] == "expand"
+    assert (await approved(bench, tenant, await plan_change(bench, tenant, plan="limited")))["status"] == "scheduled"
+
+
+async def test_M12_a_module_whose_pool_opens_after_another_price_list_began_has_its_conditions(bench: Bench) -> None:
+    prices, expand = {"time": 1200, "documents": 2000}, {"over_limit": "expand", "expand_cap": 9}
+    await bench.price("tightening", prices)
+    tenant = await subscribed(bench, {"time": 4}, plan="tightening", price_notice="P1D")
+    await bench.price("tightening", prices, extra=False)
+    await bench.until_settled(tenant)
+    body = {"module": "documents", "licences": 2, "policies": expand}
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/modules", body, tenant=tenant, **SET_AND_BUY)
+    bench.answering.clear()
+    await bench.send(seats_v1.ClockAdvanced(number=1, to=DECEMBER), tenant)
+    await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    bench.answering.set()
+    await bench.until_settled(tenant, at=DECEMBER)
+    known = bench.pools[tenant].policies["documents"]
+    assert (known.over_limit, known.expand_cap, (await policies_of(bench, tenant))["documents"]["over_limit"]) == ("reject", None, "reject")
+    (told,) = await bench.events(tenant, invoicing_v1.PoliciesChanged)
+    assert (told.reason, told.modules) == ("price_list", ("documents",))
+
+
 async def test_B6_another_term_takes_effect_with_the_next_period(bench: Bench) -> None:
     tenant = await subscribed(bench, {"time": 10})
     offer = await plan_change(bench, tenant, term="annual")

@@ -260,6 +260,12 @@ async def test_the_vendor_ends_a_subscription_of_which_seats_opens_no_or_not_eve
     await bench.until_settled(tenant)
     (invoice,) = await bench.events(tenant, InvoiceIssued)
     assert [(line.module, line.quantity) for line in invoice.lines] == [("time", 2)]
+    quote = await call(bench, "POST", tenant, "subscription/modules", {"module": "documents", "licences": 2}, tenant=tenant, **BUY)
+    bench.answering.clear()
+    await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    sent = (await call(bench, "POST", tenant, "subscription/resume"))["sent"]
+    bench.answering.set()
+    assert (sent, (await call(bench, "GET", tenant, "subscription"))["status"]) == ([], "active"), "a new order, not the rejected pool"
 
 
 async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_what_is_left(bench: Bench) -> None:

@@ -26,8 +26,8 @@ from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_is
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again
-from services.invoicing.use_cases.policies import PRICE_LIST, fit_policies, note_policies, note_rejected, unfit_policies
-from services.invoicing.use_cases.price_lists import look_for_lists
+from services.invoicing.use_cases.policies import PRICE_LIST, fit_policies, note_closed, note_policies, note_rejected, unfit_policies
+from services.invoicing.use_cases.price_lists import look_for_lists, own_price_list
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer
 from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
@@ -143,6 +143,7 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
 async def on_pool_closed(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
     """Count the licences of a closed pool as gone. With the last pool of a subscription that the vendor ended at once, it has ended."""
     await on_reduced(settings, uow, message)
+    await note_closed(uow, message.tenant, message.payload.module, message.payload.at, message.envelope)
     if await store.endings.find(uow.connection, message.tenant) is None:
         await store.subscriptions.remove_module(uow.connection, message.tenant, message.payload.module)
     await end_with_pool(uow, message.tenant, settings, message.payload, message.envelope)
@@ -180,6 +181,9 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await note_module(uow, tenant, answered[1], event, message.envelope)
         await end_added_module(uow, tenant, event.module, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
+        plan = await own_price_list(uow, contract, local_day(event.at, contract.time_zone))  # it may have begun since the order
+        unfit = await unfit_policies(uow, tenant, plan, [event.module])
+        await fit_policies(uow, tenant, unfit, event.at, settings=settings, reason=PRICE_LIST, cause=message.envelope)
         await send_caps(uow, tenant, event.at, cause=message.envelope)
         await look_for_lists(uow, tenant, event.at)
         return
@@ -316,7 +320,7 @@ async def _not_done(uow: UnitOfWork, message: Message[seats_v1.SeatsEvent], deta
         case "keep_subscription":
             await note_kept(uow, message.tenant, event.at, event.reason, message.envelope)
         case kind if kind == SET_POLICY:
-            await note_rejected(uow, message.tenant, reference, event.at, event.reason, detail)
+            await note_rejected(uow, message.tenant, reference, event.at, event.reason, detail, message.envelope)
         case "open_pool":
             await store.subscriptions.set_status(uow.connection, message.tenant, "failed", f"{reference}: {event.reason}")
         case _:

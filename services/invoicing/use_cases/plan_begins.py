@@ -149,6 +149,21 @@ async def _drop(
     publish(uow, tenant_id, event, cause=cause, subject=change.change)
 
 
+async def is_wanted(uow: UnitOfWork, tenant_id: str, reference: str, contract: SubscriptionStarted) -> bool:
+    """Return whether a command of a plan still has something to take away, and the subscription still has that plan."""
+    change, _, rest = reference.partition("/")
+    found, pools = (
+        await store.contract_changes.find(uow.connection, tenant_id, change),
+        await store.pools.reported(uow.connection, tenant_id),
+    )
+    if found is None or (found.content["subscription"], found.content["plan"]) != (contract.subscription, contract.plan):
+        return False
+    if rest != REDUCE:
+        return rest.rpartition("/")[2] in pools
+    wanted = orjson.loads(found.detail)["commands"][REDUCE]
+    return any(module in pools and pools[module].licences > each["total"] for module, each in wanted.items())
+
+
 async def send_plan_again(
     uow: UnitOfWork, tenant_id: str, kind: str, reference: str, at: datetime, *, above: int, cause: Envelope | None
 ) -> None:

@@ -28,6 +28,7 @@ from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import below_use
 from services.invoicing.use_cases.scheduled_plans import pool_terms, scheduled_plan
 from services.invoicing.use_cases.seats_questions import Forecast, Seats
+from services.invoicing.use_cases.send_again import is_plan_open
 from shared import ids
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
@@ -162,6 +163,8 @@ async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionS
         raise Conflict("order-pending", "seats has not decided an order yet. Try again when the order is decided.")
     if await store.reductions.any_pending(uow.connection, tenant_id):
         raise Conflict("order-pending", "seats has not decided a reduction yet. Try again when the reduction is decided.")
+    if await is_plan_open(uow, tenant_id):
+        raise Conflict("order-pending", "seats has not given up yet what the present plan does not allow. Try again when it has.")
     if await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
         raise Conflict("order-pending", "seats has not answered a change of policies yet. Try again when the change is completed.")
 

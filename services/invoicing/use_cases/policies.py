@@ -157,15 +157,25 @@ def is_follow_up(change: ContractChange) -> bool:
     return "follows_from" in change.content
 
 
-async def note_rejected(uow: UnitOfWork, tenant_id: str, reference: str, at: datetime, reason: str, detail: Mapping[str, object]) -> None:
-    """Refuse a change that seats rejected. What follows from a plan stays pending until an operator resumes the subscription, or is done if
-    the pool has closed."""
+async def note_rejected(
+    uow: UnitOfWork, tenant_id: str, reference: str, at: datetime, reason: str, detail: Mapping[str, object], cause: Envelope
+) -> None:
+    """Refuse a change that seats rejected. What follows from a plan stays pending until an operator resumes the subscription or the pool
+    closes."""
     change, _, module = reference.partition("/")
     found = await store.contract_changes.find(uow.connection, tenant_id, change)
     if found is None or not is_follow_up(found):
         await store.contract_changes.refuse(uow.connection, tenant_id, change, at, reason, detail)
     elif module not in await store.pools.reported(uow.connection, tenant_id):
-        await store.contract_changes.note_done(uow.connection, tenant_id, change, at)
+        await _note_done(uow, tenant_id, change, at, cause)
+
+
+async def note_closed(uow: UnitOfWork, tenant_id: str, module: str, at: datetime, cause: Envelope) -> None:
+    """Count what follows from a plan and was rejected for this pool as done: the pool has closed, and one that opens later has its own."""
+    rejected = {each.reference for each in await store.commands.not_done(uow.connection, tenant_id, [SET_POLICY])}
+    for change in await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
+        if f"{change.change}/{module}" in rejected:
+            await _note_done(uow, tenant_id, change.change, at, cause)
 
 
 def _changed(known: Mapping[str, Policies], given: Mapping[str, Policies], plan: PlanDefined) -> list[PoolPolicies]:
@@ -203,14 +213,22 @@ async def note_policies(uow: UnitOfWork, tenant_id: str, reference: str | None, 
     own = event.policies.model_copy(update={"expand_cap": known.content["commands"][event.module]["own_cap"]})
     await store.subscriptions.set_policies(uow.connection, tenant_id, event.module, own)
     await send_caps(uow, tenant_id, event.at, cause=cause)
-    found = await store.contract_changes.note_done(uow.connection, tenant_id, of_change, event.at)
+    await _note_done(uow, tenant_id, of_change, event.at, cause)
+
+
+async def _note_done(uow: UnitOfWork, tenant_id: str, change: str, at: datetime, cause: Envelope) -> None:
+    """Count one pool of a change as done. After the last one the change is published, with the pools that are still open."""
+    found = await store.contract_changes.note_done(uow.connection, tenant_id, change, at)
     if found is None or found.status != "completed" or found.content.get("follows_from") == PLAN_CHANGED:
         return
-    contract = await store.subscriptions.contract(uow.connection, tenant_id)
+    contract, pools = await store.subscriptions.contract(uow.connection, tenant_id), await store.pools.reported(uow.connection, tenant_id)
     assert contract is not None
-    changes = [change for each in found.content["changes"] if "." in (change := Change.model_validate(each)).field]
+    known = [Change.model_validate(each) for each in found.content["changes"]]
+    changes = [each for each in known if "." in each.field and each.field.partition(".")[0] in pools]
+    if not changes:
+        return
     completed = PoliciesChanged(
-        at=event.at,
+        at=at,
         actor=found.by,
         reason=found.content.get("follows_from", "policies_changed"),
         change=found.change,

@@ -67,6 +67,15 @@ async def resume(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> list[str]:
     return sent
 
 
+async def is_plan_open(uow: UnitOfWork, tenant_id: str) -> bool:
+    """Return whether seats has not done yet what the plan of the present period calls for."""
+    kinds = (expand_caps.APPLY_PLAN,)
+    rejected = await store.commands.not_done(uow.connection, tenant_id, kinds)
+    return await store.commands.any_unanswered(uow.connection, tenant_id, kinds) or any(
+        [await _is_wanted(uow, tenant_id, command) for command in rejected]
+    )
+
+
 async def _is_wanted(uow: UnitOfWork, tenant_id: str, command: Command) -> bool:
     """Return whether what a command asks for still has to be done. It can be of a former subscription."""
     c = uow.connection
@@ -79,7 +88,7 @@ async def _is_wanted(uow: UnitOfWork, tenant_id: str, command: Command) -> bool:
     match command.kind:
         case seats_commands.OPEN_POOL:
             missing = {each.module for each in await store.subscriptions.modules(c, tenant_id) if not each.opened}
-            return command.reference in missing and ending is None
+            return found.status in endings.NOT_ACTIVE and command.reference in missing and ending is None
         case seats_commands.SCHEDULE_PERIOD:
             return command.reference == found.period_end.isoformat()
         case endings.CLOSE_AGAIN:
@@ -88,10 +97,7 @@ async def _is_wanted(uow: UnitOfWork, tenant_id: str, command: Command) -> bool:
             own = (await decided_policies(uow, tenant_id)).get(command.reference)
             return command.reference in pools and own is not None and own.over_limit == OverLimit.EXPAND
         case expand_caps.APPLY_PLAN:
-            change, _, what = command.reference.partition("/")
-            known = await store.contract_changes.find(c, tenant_id, change)
-            ours = known is not None and known.content["subscription"] == found.subscription
-            return ours and (what == plan_begins.REDUCE or what.rpartition("/")[2] in pools)
+            return await plan_begins.is_wanted(uow, tenant_id, command.reference, found.contract)
         case _:
             assert command.kind == expand_caps.SET_POLICY
             change, _, module = command.reference.partition("/")
