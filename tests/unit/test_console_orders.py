@@ -188,8 +188,8 @@ async def test_A9_A11_a_request_is_sent_estimated_and_approved(bench: ConsoleBen
         "before: as it is without the estimate"
     )
     assert "of which for the scheduled reduction that this purchase cancels CHF 10.00 with tax CHF 2’272.26" in estimate
-    assert "Discount 10% the whole subscription · for 3 periods" in estimate
-    assert "Discount CHF 20.00 for each period Lab · until 30 Jun 2026 Thanks" in estimate
+    assert "Discount: the whole subscription, for 3 periods 10%" in estimate
+    assert "Discount: Lab , until 30 Jun 2026 ( Thanks ) CHF 20.00 for each period" in estimate
     done = words(await browser.post(f"{ORDERS}/requests/r2/approve"))
     assert "The estimate is approved." in done
     again = await browser.post(f"{ORDERS}/requests/r2/approve")
