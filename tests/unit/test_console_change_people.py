@@ -137,6 +137,11 @@ async def test_A22_A17_somebody_replaces_a_person_or_takes_over_what_the_person_
     await browser.get(f"{PEOPLE}/u1/hand-over?text=bruno")
     await browser.post(f"{PEOPLE}/u1/hand-over", to="u2")
     assert bench.company.people.people["u1"]["hand_over"]["heir"] == "u2"
+    assert "Choose a person." in words(await browser.post(f"{PEOPLE}/u1/hand-over", text="bruno"))
+    assert "Let nobody take over" in words(await browser.get(f"{PEOPLE}/u1/hand-over"))
+    await browser.post(f"{PEOPLE}/u1/hand-over", nobody="yes")
+    assert bench.company.people.people["u1"]["hand_over"]["heir"] is None
+    assert "Let nobody take over" not in words(await browser.get(f"{PEOPLE}/u1/hand-over"))
     assert sent(bench, "POST") == [("/u1/replace", {"to": "u2", "afterwards": "blocked"})]
 
 

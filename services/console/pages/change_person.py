@@ -201,12 +201,21 @@ async def choose_heir(page: Managing, user: str, text: Chosen = "") -> Response:
 async def set_heir(page: Managing, user: str) -> Response:
     """Name who takes over (A22), or nobody."""
     form = page.form
+    to = None if form["nobody"] else form.text("to", page.gettext("Choose a person."))
+    if not form.ok:
+        return await _choose(page, user, form["text"], "person_hand_over.html", form, 422)
     try:
-        await page.send("PUT", "users", f"people/{url_part(user)}/heir", {"heir": form["to"] or None})
+        await page.send("PUT", "users", f"people/{url_part(user)}/heir", {"heir": to})
     except Refusal as refusal:
         form.refuse(refusal.problem, {"heir": "to"})
         return await _choose(page, user, form["text"], "person_hand_over.html", form, 422)
-    return page.redirect(_home(page, user), page.gettext("It is stored who takes over. The product hands the items over."))
+    return page.redirect(_home(page, user), _told_about_heir(page, to))
+
+
+def _told_about_heir(page: Page, heir: str | None) -> str:
+    if heir is None:
+        return page.gettext("Nobody takes over what the person owns.")
+    return page.gettext("It is stored who takes over. The product hands the items over.")
 
 
 @router.post("/invite")
