@@ -81,16 +81,14 @@ class OrdersRest:
         return {
             f"GET {OWN}/orders": self._orders,
             f"GET {OWN}/quotes": quotes,
-            f"GET {OWN}/purchase-requests": lambda asked: reply({"items": list(self.requests.values()), "next": None}),
+            f"GET {OWN}/purchase-requests": lambda asked: _page(list(self.requests.values()), asked),
             f"POST {OWN}/purchase-requests": self._make,
             f"GET {OWN}/purchase-requests/([^/]+)": self._one,
             f"POST {OWN}/purchase-requests/([^/]+)/(approve|withdraw)": self._decide,
         }
 
     def _orders(self, asked: httpx.Request) -> httpx.Response:
-        begin, limit = int(asked.url.params.get("cursor", "0")), int(asked.url.params["limit"])
-        more = str(begin + limit) if begin + limit < len(self.orders) else None
-        return reply({"items": self.orders[begin : begin + limit], "next": more})
+        return _page(self.orders, asked)
 
     def _make(self, asked: httpx.Request) -> httpx.Response:
         body = orjson.loads(asked.content)
@@ -116,3 +114,8 @@ class OrdersRest:
         ordered = {"quotes": ["q-r2"], "orders": [] if self.needs_second else ["o-r2"]}
         self.requests[name] = found | ({"state": "approved"} | ordered if what == "approve" else {"state": "withdrawn"})
         return reply(self.requests[name])
+
+
+def _page(items: list[dict[str, Any]], asked: httpx.Request) -> httpx.Response:
+    begin, limit = int(asked.url.params.get("cursor", "0")), int(asked.url.params["limit"])
+    return reply({"items": items[begin : begin + limit], "next": str(begin + limit) if begin + limit < len(items) else None})

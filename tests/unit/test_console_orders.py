@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from services.console.pages.licence_refusals import WHY_NO_ORDER
 from tests.support.console import ConsoleBench, console, problem
-from tests.support.console_orders import order
+from tests.support.console_orders import order, request
 from tests.unit.test_console_pages import words
 
 ORDERS = "/tenants/acme/orders"
@@ -51,6 +51,16 @@ async def test_M13_purchases_show_the_numbers_before_and_after_who_approved_them
     assert "29 → 30" in words(await browser.get(f"{ORDERS}?cursor=25"))
     bench.company.ordering.orders = []
     assert "Nothing was bought yet" in words(await browser.get(ORDERS))
+
+
+async def test_A9_every_request_to_the_vendor_is_reachable_by_pages(bench: ConsoleBench) -> None:
+    bench.company.ordering.requests = {f"r{n}": request(f"r{n}", "requested", {"module": "lab", "add": n + 1}) for n in range(21)}
+    browser = bench.signed_in()
+    first, second = await browser.get(ORDERS), await browser.get(f"{ORDERS}?requests=20")
+    assert f"{ORDERS}?requests=20#requests-head" in first.text
+    assert f"{ORDERS}/requests/r20" not in first.text
+    assert f"{ORDERS}/requests/r20" in second.text
+    assert f'href="{ORDERS}#requests-head"' in second.text
 
 
 async def test_the_budget_and_the_rule_of_approval_are_shown_with_what_is_used(bench: ConsoleBench) -> None:

@@ -24,14 +24,16 @@ NAMED_MAX: Final = 20
 
 
 @router.get("")
-async def show_orders(page: Reading, cursor: Chosen = "") -> Response:
+async def show_orders(
+    page: Reading, cursor: Chosen = "", requests_cursor: Annotated[str, Query(alias="requests", max_length=2000)] = ""
+) -> Response:
     """Show the orders, newest first, below what waits for somebody."""
     orders, waiting, still_open, expired, requests, settings, subscription, modules = await page.together(
         page.get("invoicing", "orders", cursor=cursor, limit=SHOWN),
         page.get("invoicing", "quotes", state="waiting_for_approval", limit=QUOTES_SHOWN),
         page.get("invoicing", "quotes", state="open", limit=QUOTES_SHOWN),
         page.get("invoicing", "quotes", state="expired", limit=3),
-        page.get("invoicing", "purchase-requests", limit=REQUESTS_SHOWN),
+        page.get("invoicing", "purchase-requests", cursor=requests_cursor, limit=REQUESTS_SHOWN),
         page.get("invoicing", "purchase-settings"),
         page.get("invoicing", "subscription"),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
@@ -49,6 +51,7 @@ async def show_orders(page: Reading, cursor: Chosen = "") -> Response:
         names=module_names(modules),
         people=await names_of(page, _people_of(orders, quotes), NAMED_MAX),
         cursor=cursor,
+        requests_cursor=requests_cursor,
     )
 
 
