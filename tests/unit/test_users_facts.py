@@ -131,6 +131,8 @@ def test_a_fact_that_breaks_a_rule_names_the_field() -> None:
     strange = PersonHired(external_id="1", effective_date=D, login="ann", email="ann@acme.example", kind="robot")
     assert (problem_of(strange) or "").startswith("kind: one of employee, external, service")
     assert problem_of(PersonLeft(external_id="1", effective_date=D)) is None
+    unseen = PersonChanged(external_id="1", effective_date=D, name="\u202e")
+    assert problem_of(unseen) == "name: a name with a character that can be seen expected"
     assert (problem_of(PersonLeft(external_id="1", effective_date=D, sequence=2**63)) or "").startswith("sequence: at most")
 
 

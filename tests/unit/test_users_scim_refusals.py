@@ -35,6 +35,8 @@ def _read(content: bytes, *, is_patch: bool) -> None:
         ({"emails": [{"value": 7}]}, "emails.0.value: expected a text"),
         ({"name": {"givenName": 7}}, "name.givenName: expected a text"),
         ({ENTERPRISE: {"manager": 7}}, f"{ENTERPRISE}.manager: expected an object"),
+        ({"displayName": "\u202e\u2800"}, "displayName: a name with a character that can be seen expected"),
+        ({"name": {"givenName": "\u200b", "familyName": "\u3164"}}, "name: a name with a character that can be seen expected"),
         ({"userName": None}, "Field 'userName' is required but value is missing, null or empty"),
     ],
 )

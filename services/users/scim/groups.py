@@ -34,6 +34,7 @@ from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.scim_groups import AT_ONCE_MAX
 from shared import ids
 from shared.database import UnitOfWork
+from shared.text import can_be_seen
 
 MEMBERS_MAX: Final = 100_000
 MODEL: Final[Any] = PROVIDER.model_for("Group")
@@ -175,8 +176,8 @@ def _too_many() -> PayloadTooLargeException:
 
 def _sent(resource: Resource[Any]) -> tuple[str, str | None]:
     name, external_id = resource.display_name, resource.external_id  # type: ignore[attr-defined]
-    if not (name or "").strip() or len(name) > TEXT_MAX:
-        raise InvalidValueException(detail=f"displayName: a text of 1 to {TEXT_MAX} characters expected")
+    if not can_be_seen(name or "") or len(name) > TEXT_MAX:
+        raise InvalidValueException(detail=f"displayName: a text of 1 to {TEXT_MAX} characters, of which one can be seen, expected")
     if external_id is not None and len(external_id) > TEXT_MAX:
         raise InvalidValueException(detail=f"externalId: a text of at most {TEXT_MAX} characters expected")
     return name, external_id
