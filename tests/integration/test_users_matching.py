@@ -76,6 +76,10 @@ async def test_two_sources_about_the_same_people_take_one_seat_each(bench: Bench
         (company.first, "hr", "ap7"),
         (company.second, "hr", "bp7"),
     ]
+    first = await company.rest.get(f"{company.people}/{found['ap7']['user']}/timelines?limit=3")
+    rest = await company.rest.get(f"{company.people}/{found['ap7']['user']}/timelines?limit=3&cursor={first['next']}")
+    pages = [[(each["source"], len(each["facts"])) for each in page["timelines"]] for page in (first, rest)]
+    assert (pages, rest["next"]) == ([[(company.first, 2), (company.second, 1)], [(company.second, 1)]], None)
     stated = [[fact["values"]["login"] for fact in each["facts"] if "login" in fact["values"]] for each in timelines]
     assert stated == [["p7"], ["P7"]]
     assert not any(fact["by_rest"] for each in timelines for fact in each["facts"])

@@ -249,7 +249,10 @@ class PeopleRest:
             {"day": "2026-01-02", "type": "changed", "values": {"name": "Zora Schmid", "department": "Sales <b>"}, "by_rest": False},
             {"day": "2026-07-01", "type": "left", "values": {}, "by_rest": True},
         ]
-        return reply({"timelines": [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}]})
+        begin, more = int(request.url.params.get("cursor", "0")), None
+        if user == "u5":  # of whom more facts are known than a page shows
+            facts, more = facts[begin : begin + 2], "2" if begin == 0 else None
+        return reply({"timelines": [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}], "next": more})
 
     # -------------------------------------------------------------------------------------------------------------- changes
 

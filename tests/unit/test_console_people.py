@@ -112,6 +112,9 @@ async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_c
         "You are over the limit u1@acme.example not delivered",
     ):
         assert said in text, said
+    more = await bench.signed_in().get(f"{PEOPLE}/u5")
+    assert f"{PEOPLE}/u5?facts=2#timeline-head" in more.text
+    assert "1 Jul 2026" in words(await bench.signed_in().get(f"{PEOPLE}/u5?facts=2"))
 
 
 async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_is_down_costs_its_part(bench: ConsoleBench) -> None:

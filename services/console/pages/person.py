@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from services.console.pages.licences import names_of
@@ -28,13 +28,13 @@ SHOWN_FIELDS: Final = ("name", "login", "email", "job_title", "department", "kin
 
 
 @router.get("/{user}")
-async def show_person(page: Reading, user: str) -> Response:
+async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_length=2000)] = "") -> Response:
     """Show the whole page. A service that does not answer costs its part."""
     path = f"people/{url_part(user)}"
     found, why, timelines, emails, modules, profiles = await page.together(
         page.get("users", path),
         page.get("users", f"{path}/why", limit=DECISIONS_SHOWN),
-        page.get("users", f"{path}/timelines"),
+        page.get("users", f"{path}/timelines", cursor=facts, limit=LISTED_MAX),
         page.get("notifier", "emails", user=user, limit=EMAILS_SHOWN) if page.may(LOG_READ) else page.nothing(),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
         page.get("users", "profiles", limit=LISTED_MAX),
@@ -51,6 +51,7 @@ async def show_person(page: Reading, user: str) -> Response:
         because={each["module"]: _because(each, decisions, page) for each in person["modules"]},
         values=list(_values(person, page)),
         timelines=timelines,
+        facts_cursor=facts,
         emails=emails,
         profile_name=_profile_name(person, profiles),
         others=await names_of(page, others, OTHERS_NAMED) if others else {},
