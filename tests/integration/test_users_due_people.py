@@ -47,9 +47,8 @@ async def test_a_change_of_settings_forgets_nobody_whose_conflict_the_job_is_to_
     tenant, rest = await scim.open_tenant()
     await scim.hr(tenant, "1", 1, login="ann", department="Makers")
     await scim.hr(tenant, "2", 1, login="ann", department="Makers")
-    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=active"))["items"]
     async with scim.users.database.unit_of_work(tenant) as uow:
-        await people_lookups.reconsider_conflicts_with(uow.connection, tenant, [ann["user"]], NOON.date())
+        await people_lookups.reconsider_of_source(uow.connection, tenant, "hr/test", NOON.date())
     await rest.put(f"/v1/tenants/{tenant}/department-mapping", {"Makers": "makers", "Others": "makers"})
     settings = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
     while await settings.run_chunk(tenant):

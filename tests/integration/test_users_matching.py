@@ -264,6 +264,32 @@ async def _check_differences(bench: Bench, company: Company, users: dict[str, st
     assert (await company.rest.call("GET", f"/v1/tenants/{company.tenant}/differences?kind=bogus")).status_code == 422
 
 
+async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_person_has_no_privileges_any_more(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann", email="office@acme.example"), "2": person("bob", email="office@acme.example")})
+    await company.report(company.second, {"7": person("ada", email="office@acme.example")})
+    assert (await company.everybody())["7"]["conflict"]["reason"] == "several_people"
+    await company.rest.put(f"/v1/tenants/{company.tenant}/sources/{company.second}", {"match_by": ["login"]})
+    await company.bench.until_settled(company.tenant)
+    await bench.until_person(company.rest, company.tenant, "7", conflict=None, status="active")
+    # An e-mail address alone does not make somebody a person who may buy, until that person may no longer.
+    found = await company.everybody()
+    await company.rest.put(f"/v1/tenants/{company.tenant}/sources/{company.second}", {"match_by": ["email"]})
+    cat = company.rest.patch(f"{company.people}/{found['1']['user']}", {"email": "cat@acme.example"})
+    assert (await cat)["email"] == "cat@acme.example"
+    roles = f"{company.people}/{found['1']['user']}/roles"
+    assert (await company.rest.call("PUT", roles, {"roles": ["licence-manager"]}, if_match="*")).is_success
+    await company.report(company.second, {"8": person("other", email="cat@acme.example")})
+    assert (await company.everybody())["8"]["conflict"]["reason"] == "privileged"
+    assert (await company.rest.call("PUT", roles, {"roles": []}, if_match="*")).is_success
+
+    async def linked() -> bool:
+        return "8" not in await company.everybody()
+
+    await wait_until(linked, what="the two to be one person")
+    assert [each["external_id"] for each in (await company.everybody())["1"]["timelines"]] == ["1", "8"]
+
+
 async def test_an_administrator_links_two_people_and_separates_them_again(bench: Bench) -> None:
     company = await Company.open(bench, match_by=[])
     await company.report(company.first, {"1": person("ann")})

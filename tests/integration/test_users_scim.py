@@ -971,6 +971,23 @@ async def test_what_groups_give_follows_a_resource_that_is_linked_to_another_per
     assert (await rest.get(f"{people}/{found['liv']}"))["profile"] is None
 
 
+async def test_what_groups_give_follows_a_resource_whose_conflict_ends(scim: ScimBench) -> None:
+    """Two people share the address by which the resource is found; one of them leaves."""
+    tenant, rest = await scim.open_tenant()
+    client, people = await scim.connect(rest, tenant), f"/v1/tenants/{tenant}/people"
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    for who in ("1", "2"):
+        await scim.hr(tenant, who, 1, login=f"hr{who}", email="office@acme.example")
+    made = await client.create("kim", emails=[{"value": "office@acme.example", "primary": True}])
+    group = await client.create_group("Timers", made["id"])
+    await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}", {"profile": "timers"})
+    found = {each["external_id"]: each for each in (await rest.get(people))["items"]}
+    assert found[made["id"]]["conflict"]["reason"] == "several_people"
+    await scim.hr(tenant, "2", 2, "2026-01-31", login="hr2", email="office@acme.example")
+    kim = await rest.get(f"{people}/{found['1']['user']}")
+    assert (len(kim["timelines"]), kim["profile"], [each["module"] for each in kim["modules"]]) == (2, "timers", ["time"])
+
+
 async def test_no_id_is_given_twice_after_a_resource_was_taken_out_of_its_person_or_the_person_erased(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     client, people = await scim.connect(rest, tenant), f"/v1/tenants/{tenant}/people"
@@ -992,6 +1009,11 @@ async def test_no_id_is_given_twice_after_a_resource_was_taken_out_of_its_person
     (found,) = (await client.found('userName eq "ann"'))["Resources"]
     assert (found["id"], (await client.get(f"/Users/{first}"))["userName"]) == (f"{first}.1", "other")
     assert (await client.found(f'id eq "{first}.1"'))["totalResults"] == 1
+    member = {"op": "add", "path": "members", "value": [{"value": f"{first}.1"}]}
+    await client.patch(f"/Groups/{group['id']}", member)
+    assert (await rest.get(f"{people}/{first}"))["profile"] == "timers", "a member without a resource, whose id has a number"
+    await client.patch(f"/Groups/{group['id']}", member | {"op": "remove"})
+    assert (await rest.get(f"{people}/{first}"))["profile"] is None
     block = {"op": "replace", "path": "active", "value": False}
     await client.patch(f"/Users/{first}", block)
     assert (await rest.get(f"{people}/{first}"))["status"] == "active"

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from services.users.domain.conflicts import Conflict
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.matching import Matched, Matching, is_privileged
+from services.users.domain.matching import Matched, Matching
 from services.users.domain.merging import Overrides
-from services.users.domain.person import Person, Tenant, as_of, with_standing
+from services.users.domain.person import Person, Tenant, as_of, is_privileged, with_standing
 from services.users.domain.required_modules import NO_MODULES, Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, new_source
 from services.users.domain.status import Status

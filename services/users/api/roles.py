@@ -146,7 +146,9 @@ async def put_person_roles(
         check_if_match(if_match, before.version)
         given = tuple(sorted(set(body.roles)))
         person = await roles.give_roles(found, uow, before, given, own_department=own, departments=departments, cause=cause_of(principal))
-        return await _person_roles(tenant, uow, person)
+        view = await _person_roles(tenant, uow, person)
+    context.alarm.wake()  # somebody may be in conflict only because this person was privileged
+    return view
 
 
 @router.put("/people/{user}/digests", responses=refusals(409), summary="Set whether a person gets digests by e-mail")

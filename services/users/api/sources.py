@@ -11,7 +11,7 @@ from services.users.api.requests import PossibleDuplicatesBody, SourceSettings
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.sources import POSITIONS, Source, source_of
-from services.users.store import hr_sources, reevaluations
+from services.users.store import hr_sources, people_lookups, reevaluations
 from services.users.store import sources as store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import duplicates
@@ -62,10 +62,11 @@ async def put_tenant_source(
     tenant: TenantId, source: SourceName, body: SourceSettings, context: InContext, principal: SettingsManager
 ) -> Response:
     """The request replaces all settings of the source. After a change of `position`, the people whom several sources report are described
-    again soon after; `Location` names the path of the progress."""
+    again soon after; `Location` names the path of the progress. After a change of `match_by`, a background job matches the people of the
+    source who are in conflict again; everybody else stays the person whom the source's first report was matched to."""
     reevaluation: str | None = None
     async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_write(tenant, uow)
+        found = await context.tenants.for_write(tenant, uow)
         before = await _found(tenant, uow, source)
         after = replace(
             before,
@@ -76,6 +77,8 @@ async def put_tenant_source(
             guard_percent=body.guard_percent,
         )
         await store.save(uow.connection, tenant, after)
+        if after.match_by != before.match_by:
+            await people_lookups.reconsider_of_source(uow.connection, tenant, source, found.today)
         if after.position != before.position:
             cause = reevaluations.cause_of(actor_of(principal), None)
             reevaluation = await reevaluations.add(uow.connection, tenant, ReevaluationKind.SOURCES, cause)

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.matching import Matched, Matching, is_privileged, marks_of, wanted_of
+from services.users.domain.matching import Matched, Matching, marks_of, wanted_of
 from services.users.domain.merging import stated
-from services.users.domain.person import Person, Tenant, as_of
+from services.users.domain.person import Person, Tenant, as_of, is_privileged
 from services.users.domain.sources import Key, source_of
 
 

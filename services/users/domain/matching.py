@@ -17,8 +17,6 @@ HR_ID: Final = "hr_id"  # an external id of an HR system
 NUMBER: Final = "number"  # the employee number that an identity system states
 _AT_FIRST: Final = (ConflictReason.SEVERAL_PEOPLE, ConflictReason.SAME_SOURCE, ConflictReason.PRIVILEGED)  # of a first report
 
-PRIVILEGES: Final = frozenset({"account:buy", "users:manage", "settings:manage", "roles:manage"})
-
 Mark = tuple[str, str]  # what somebody can be found by, and its value in the form in which values are compared
 
 
@@ -98,9 +96,17 @@ class Matching:
     are looked for, and those whose conflict may have ended.
     """
 
-    def __init__(self, known: KnownPeople, today: date, privileged: Collection[str], edited: str | None = None) -> None:
-        """`edited`: somebody whom an administrator edits now, and who stays the same person."""
-        self._known, self._today, self._privileged, self._edited = known, today, privileged, edited
+    def __init__(
+        self,
+        known: KnownPeople,
+        today: date,
+        privileged: Collection[str],
+        edited: str | None = None,
+        linked: Collection[str] = (),
+    ) -> None:
+        """`edited`: somebody whom an administrator edits now, and who stays the same person. `linked`: people with whom a timeline was
+        linked just now, so that they have their logins already."""
+        self._known, self._today, self._privileged, self._edited, self._linked_now = known, today, privileged, edited, linked
         self._people = People()
         self.matched = Matched()
 
@@ -113,7 +119,7 @@ class Matching:
             record = self._record(person.user)
             if person.user in new or record is None or not record.employed:
                 self.matched.conflicts[person.user] = None
-            elif person.conflict is not None or _claims_login(person, record):
+            elif person.user not in self._linked_now and (person.conflict is not None or _claims_login(person, record)):
                 claiming.append((person, record))
             else:
                 self._settle(person.user, record)
@@ -243,11 +249,6 @@ class Matching:
             self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
         else:
             self._people.remove(user)
-
-
-def is_privileged(person: Person) -> bool:
-    """Return whether the person may manage people, settings, roles or purchases."""
-    return not PRIVILEGES.isdisjoint(person.standing.rights)
 
 
 def _claims_login(person: Person, record: Record) -> bool:

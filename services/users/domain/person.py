@@ -18,6 +18,7 @@ from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats, DatedRelease
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState, SignInUnconfirmed
 
+PRIVILEGES: Final = frozenset({"account:buy", "users:manage", "settings:manage", "roles:manage"})
 NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
 
 
@@ -122,7 +123,13 @@ class Revision:
     requested: bool = False  # by a request
     unbinds: bool = False  # accounts at identity providers, which could be bound by anybody who stated the login or the address before
     ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
+    loses_privileges: bool = False  # nobody is in conflict any more because the person has them
     unconfirmed: SignInUnconfirmed | None = None  # a new login or e-mail address does not count for sign-in yet
+
+
+def is_privileged(person: Person) -> bool:
+    """Return whether the person may manage people, settings, roles or purchases."""
+    return not PRIVILEGES.isdisjoint(person.standing.rights)
 
 
 def _is_owner(person: Person) -> bool:
@@ -322,6 +329,7 @@ def revise(
         requested=cause.authority is not None,
         unbinds=differs and (_has_first_role(before, after) or _is_withdrawn(before, after)),
         ends_sessions=differs and (_ends_sessions(before, after) or _is_withdrawn(before, after)),
+        loses_privileges=is_privileged(before) and not is_privileged(after),
         unconfirmed=_unconfirmed(before, after, at, cause),
         changed=differs or command is not None or (before.reconsider_on, before.left_on) != (after.reconsider_on, after.left_on),
     )

@@ -15,7 +15,7 @@ from services.users.store import module_states, reevaluations, timelines
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import known_people, people, refused_people, scim_groups, subscription
+from services.users.use_cases import group_members, known_people, people, refused_people, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -65,7 +65,9 @@ class BulkReevaluation:
                     event = rules.republished(person, found.now, work.actor)
                     uow.publish(event, source=USERS, tenant=found.tenant, time=found.now, subject=person.user)
             elif work.kind == ReevaluationKind.SOURCES:
-                await people.describe_again(found, uow, await _of_several_sources(found, uow, chunk), lambda _: Cause(work.actor))
+                await people.describe_again(
+                    found, uow, await _of_several_sources(found, uow, chunk), lambda _: Cause(work.actor), are_due=False
+                )
             else:
                 await self._reevaluate(found, uow, work, chunk)
             if len(chunk) < CHUNK:
@@ -105,13 +107,15 @@ class BulkReevaluation:
         if work.kind == ReevaluationKind.ROLE_CHANGED:
             assert work.module is not None
             return await people_store.lock_with_role(uow.connection, tenant.tenant, work.module, *after, CHUNK, tenant.today)
-        return await people_store.lock_after(uow.connection, tenant.tenant, *after, CHUNK, tenant.today)
+        # Those of several sources are locked together with others who have their logins.
+        lock = work.kind != ReevaluationKind.SOURCES
+        return await people_store.after(uow.connection, tenant.tenant, *after, CHUNK, tenant.today, lock=lock)
 
     async def _reevaluate(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation, chunk: Sequence[Person]) -> None:
         seats: Mapping[str, Mapping[str, Seat]] = {}
         if work.kind == ReevaluationKind.POOL_OPENED:
             seats = await module_states.load(uow.connection, tenant.tenant, [person.user for person in chunk])
-        now = await scim_groups.with_groups(tenant, uow, chunk) if work.kind == ReevaluationKind.GROUPS else chunk
+        now = await group_members.with_groups(tenant, uow, chunk) if work.kind == ReevaluationKind.GROUPS else chunk
         people_after = zip(chunk, await known_people.as_of_today(tenant, uow, now), strict=True)
         revisions = [_reevaluated(tenant, work, before, after, seats.get(before.user, {})) for before, after in people_after]
         await people.save_all(tenant, uow, revisions, work.envelope)

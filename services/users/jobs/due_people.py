@@ -41,8 +41,8 @@ class DuePeople:
             if found is None:
                 return False
             await uow.lock(people_store.CLAIMS, tenant)
-            due = await people_store.lock_due(uow.connection, tenant, found.today, CHUNK)
-            await people.describe_again(found, uow, due, partial(_cause, found.today))
+            due = await people_store.due(uow.connection, tenant, found.today, CHUNK)
+            await people.describe_again(found, uow, due, partial(_cause, found.today), are_due=True)
             return bool(due)
 
 

@@ -216,19 +216,19 @@ FILTERED: Final = select(*_COLUMNS).where(
 _PAGE: Final = FILTERED.where(_P.arrival > _AFTER).order_by(_P.arrival).limit(_LIMIT)
 
 
+def _read_chosen(chosen: Select[Any]) -> Select[Any]:
+    """Return a statement that reads the people whom `chosen` selects (user_id, position)."""
+    cte: CTE = chosen.cte("chosen").prefix_with("MATERIALIZED")
+    found = select(cte.c.position, *_COLUMNS).select_from(PEOPLE.join(cte, cte.c.user_id == _P.user_id))
+    return found.where(_P.tenant_id == _TENANT).order_by(_P.user_id)
+
+
 def _lock_chosen(chosen: Select[Any]) -> Select[Any]:
     """Return a statement that locks the people whom `chosen` selects (user_id, position), in order of their ids."""
-    cte: CTE = chosen.cte("chosen").prefix_with("MATERIALIZED")
-    return (
-        select(cte.c.position, *_COLUMNS)
-        .select_from(PEOPLE.join(cte, cte.c.user_id == _P.user_id))
-        .where(_P.tenant_id == _TENANT)
-        .order_by(_P.user_id)
-        .with_for_update(of=PEOPLE)
-    )
+    return _read_chosen(chosen).with_for_update(of=PEOPLE)
 
 
-_LOCK_DUE: Final = _lock_chosen(
+_DUE: Final = _read_chosen(
     select(_P.user_id, func.row_number().over(order_by=[_P.reconsider_on, _P.arrival]).label("position"))
     .where(_P.tenant_id == _TENANT, _P.reconsider_on <= _TODAY)
     .order_by("position")
@@ -251,7 +251,6 @@ _NEXT_CREATED: Final = (
     .order_by(_P.created_at, _P.arrival)
     .limit(_LIMIT)
 )
-_LOCK_AFTER: Final = _lock_chosen(_NEXT_CREATED)
 _OWNERS: Final = (
     select(*_COLUMNS)
     .where(
@@ -264,6 +263,7 @@ _OWNERS: Final = (
     )
     .order_by(_P.arrival)
 )
+_LOCK_AFTER, _READ_AFTER = _lock_chosen(_NEXT_CREATED), _read_chosen(_NEXT_CREATED)
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
 # A person who was refused has the place of the last decision about it in the log: offset and n as one number.
@@ -293,10 +293,13 @@ async def lock(connection: AsyncConnection, tenant_id: str, user: str, today: da
     return (await lock_many(connection, tenant_id, [user], today)).get(user)
 
 
-async def lock_many(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date | None) -> dict[str, Person]:
-    """Return people, locked in order of their ids: every transaction uses this order, so that no two wait for each other."""
-    found = await connection.execute(_LOCK, {"tenant": tenant_id, "users": list(users)})
-    return {person.user: person for person in (person_of(PersonRow(*row), today) for row in found)}
+async def lock_many(
+    connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date | None, due: Collection[str] = ()
+) -> dict[str, Person]:
+    """Return people, locked in order of their ids: every transaction uses this order, so that no two wait for each other. `due` are read as
+    `due` returns them."""
+    found = [PersonRow(*row) for row in await connection.execute(_LOCK, {"tenant": tenant_id, "users": list(users)})]
+    return {row.user_id: person_of(row, None if row.user_id in due else today) for row in found}
 
 
 async def get(connection: AsyncConnection, tenant_id: str, user: str, today: date | None) -> Person | None:
@@ -358,29 +361,29 @@ async def set_notes(connection: AsyncConnection, tenant_id: str, people: Sequenc
         await connection.execute(_SET_NOTES, {"tenant": tenant_id, "rows": json_rows(rows)})
 
 
-async def _locked(connection: AsyncConnection, statement: Select[Any], given: Mapping[str, Any], today: date | None) -> list[Person]:
-    """Return the people whom a statement of `_lock_chosen` locks, in order of their positions."""
+async def _found(connection: AsyncConnection, statement: Select[Any], given: Mapping[str, Any], today: date | None) -> list[Person]:
+    """Return the people whom a statement of `_lock_chosen` or `_read_chosen` finds, in order of their positions."""
     found = sorted(await connection.execute(statement, given), key=lambda row: row.position)
     return [person_of(PersonRow(*row[1:]), today) for row in found]
 
 
-async def lock_due(connection: AsyncConnection, tenant_id: str, today: date, limit: int) -> list[Person]:
-    """Return the people who change by `today` because time passes, locked. The earliest day comes first, and equal days are in order of
+async def due(connection: AsyncConnection, tenant_id: str, today: date, limit: int) -> list[Person]:
+    """Return the people who change by `today` because time passes. The earliest day comes first, and equal days are in order of
     arrival: they request seats in this order."""
-    return await _locked(connection, _LOCK_DUE, {"tenant": tenant_id, "today": today, "limit": limit}, None)
+    return await _found(connection, _DUE, {"tenant": tenant_id, "today": today, "limit": limit}, None)
 
 
 async def lock_invited(connection: AsyncConnection, tenant_id: str, now: datetime, limit: int, today: date) -> list[Person]:
     """Return the people whose invitation ends by `now`, locked. The earliest end comes first."""
-    return await _locked(connection, _LOCK_INVITED, {"tenant": tenant_id, "now": now, "limit": limit}, today)
+    return await _found(connection, _LOCK_INVITED, {"tenant": tenant_id, "now": now, "limit": limit}, today)
 
 
-async def lock_after(
-    connection: AsyncConnection, tenant_id: str, created_at: datetime, arrival: int, limit: int, today: date
+async def after(
+    connection: AsyncConnection, tenant_id: str, created_at: datetime, arrival: int, limit: int, today: date, *, lock: bool
 ) -> list[Person]:
-    """Return the next people who were ever hired, the oldest one first, locked; those of one time are in order of arrival."""
+    """Return the next people who were ever hired, the oldest one first; those of one time are in order of arrival."""
     given = {"tenant": tenant_id, "after_created": created_at, "after": arrival, "limit": limit}
-    return await _locked(connection, _LOCK_AFTER, given, today)
+    return await _found(connection, _LOCK_AFTER if lock else _READ_AFTER, given, today)
 
 
 async def lock_refused(
@@ -413,9 +416,9 @@ async def next_invitation(connection: AsyncConnection, tenant_id: str) -> dateti
 async def lock_with_role(
     connection: AsyncConnection, tenant_id: str, role: str, created_at: datetime, arrival: int, limit: int, today: date
 ) -> list[Person]:
-    """Return the next people who hold the role, in the order of `lock_after`, locked."""
+    """Return the next people who hold the role, in the order of `after`, locked."""
     given = {"tenant": tenant_id, "role": role, "after_created": created_at, "after": arrival, "limit": limit}
-    return await _locked(connection, _LOCK_WITH_ROLE, given, today)
+    return await _found(connection, _LOCK_WITH_ROLE, given, today)
 
 
 async def count_with_role(connection: AsyncConnection, tenant_id: str, role: str) -> int:

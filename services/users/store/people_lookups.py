@@ -4,9 +4,25 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Date, Text, any_, bindparam, func, literal_column, select, union, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Date,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.conflicts import ConflictReason
 from services.users.domain.logins import login_key
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
@@ -35,19 +51,26 @@ _WITH_MARKS: Final = union(
     .select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id)))
     .where(_ARE_MEANT, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))),
 )
-_RECONSIDER: Final = (
-    update(PEOPLE)
-    .where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict["reason"].as_string() == bindparam("reason", type_=Text))
-    .values(reconsider_on=_TODAY)
+_REASON: Final = _P.conflict["reason"].as_string() == bindparam("reason", type_=Text)
+_IS_MEANT: Final = _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
+
+
+def _reconsider(*conditions: ColumnElement[bool]) -> Update:
+    """Return a statement that lets the background job look at people in conflict. They are locked in order of their ids, as everywhere."""
+    of_tenant = _P.tenant_id == _TENANT
+    chosen = select(_P.user_id).where(of_tenant, _P.conflict.is_not(None), *conditions).order_by(_P.user_id).with_for_update()
+    ids = func.array(chosen.cte("chosen").prefix_with("MATERIALIZED").select().scalar_subquery())
+    return update(PEOPLE).where(of_tenant, _P.user_id == any_(ids)).values(reconsider_on=_TODAY)
+
+
+_RECONSIDER_DUPLICATES: Final = _reconsider(_REASON)
+_RECONSIDER_PRIVILEGED: Final = _reconsider(_REASON, _IS_MEANT)
+_RECONSIDER_OF_SOURCE: Final = _reconsider(
+    exists(
+        select(_T.user_id).where(_T.tenant_id == _P.tenant_id, _T.user_id == _P.user_id, _T.source == bindparam("of_source", type_=Text))
+    )
 )
-_IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(
-    _P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
-)
-_RECONSIDER_CONFLICTS: Final = (
-    update(PEOPLE)
-    .where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text))))
-    .values(reconsider_on=_TODAY)
-)
+_IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _IS_MEANT)
 _SIGN_IN_EMAIL: Final = func.coalesce(_P.confirmed_email, _P.email)
 _EMAIL: Final = func.lower(bindparam("email", type_=Text))
 _HAS_SIGN_IN_EMAIL: Final = _P.employed & (literal_column("''") != _SIGN_IN_EMAIL) & (func.lower(_SIGN_IN_EMAIL) == _EMAIL)
@@ -120,14 +143,21 @@ async def in_conflict_with(connection: AsyncConnection, tenant_id: str, users: S
     return {row.user_id: row.conflict_people for row in found}
 
 
-async def reconsider_duplicates(connection: AsyncConnection, tenant_id: str, reason: str, today: date) -> None:
-    """Let the background job look at the people who are in conflict for this reason."""
-    await connection.execute(_RECONSIDER, {"tenant": tenant_id, "reason": reason, "today": today})
+async def reconsider_duplicates(connection: AsyncConnection, tenant_id: str, today: date) -> None:
+    """Let the background job look at the people who may be duplicates."""
+    given = {"tenant": tenant_id, "reason": ConflictReason.POSSIBLE_DUPLICATE, "today": today}
+    await connection.execute(_RECONSIDER_DUPLICATES, given)
 
 
-async def reconsider_conflicts_with(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> None:
-    """Let the background job look at the people who are in conflict with one of these."""
-    await connection.execute(_RECONSIDER_CONFLICTS, {"tenant": tenant_id, "users": list(users), "today": today})
+async def reconsider_privileged(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> None:
+    """Let the background job look at those who are in conflict with these people because these were privileged."""
+    given = {"tenant": tenant_id, "reason": ConflictReason.PRIVILEGED, "users": list(users), "today": today}
+    await connection.execute(_RECONSIDER_PRIVILEGED, given)
+
+
+async def reconsider_of_source(connection: AsyncConnection, tenant_id: str, source: str, today: date) -> None:
+    """Let the background job look at the people in conflict of whom the source has a timeline."""
+    await connection.execute(_RECONSIDER_OF_SOURCE, {"tenant": tenant_id, "of_source": source, "today": today})
 
 
 async def conflicts_of(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, list[str]]:

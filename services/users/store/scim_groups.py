@@ -5,14 +5,29 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Executable, Text, any_, bindparam, cast, delete, exists, func, select, union
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    union,
+)
 from sqlalchemy import update as sql_update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.store.people import PEOPLE
-from services.users.store.scim_users import FILTERED, SCIM_USERS, View
+from services.users.store.scim_users import FILTERED, SCIM_USERS, View, user_of
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, many, names_of, one, table_of
 
@@ -106,6 +121,22 @@ _IS_MAPPED: Final = G.profile.is_not(None) | G.role.is_not(None)
 _HAS_ITS_ID: Final = exists(
     select(_S.resource_id).where(_S.tenant_id == _M.tenant_id, _S.connection == _M.connection, _S.resource_id == _M.resource_id)
 )
+_NUMBERS: Final = (
+    select(_S.connection, _S.resource_id.label("user_id"), literal_column("1").label("number"))
+    .where(_S.tenant_id == _TENANT, _S.resource_id == any_(_USERS))
+    .cte("numbers", recursive=True)
+)
+_IS_GIVEN: Final = exists(
+    select(_S.resource_id).where(
+        _S.tenant_id == _TENANT,
+        _S.connection == _NUMBERS.c.connection,
+        _S.resource_id == _NUMBERS.c.user_id + "." + cast(_NUMBERS.c.number, Text),
+    )
+)
+_NEXT: Final = _NUMBERS.union_all(
+    select(_NUMBERS.c.connection, _NUMBERS.c.user_id, _NUMBERS.c.number + literal_column("1")).where(_IS_GIVEN)
+)
+_NEXT_ID: Final = _NEXT.c.user_id + "." + cast(_NEXT.c.number, Text)
 _MAPPED: Final = union(
     select(_T.user_id, G.profile, G.role)
     .select_from(
@@ -120,10 +151,14 @@ _MAPPED: Final = union(
     select(_M.resource_id, G.profile, G.role)
     .select_from(MEMBERS.join(GROUPS, _OF_GROUP_ROW))
     .where(_M.tenant_id == _TENANT, _M.resource_id == any_(_USERS), _IS_MAPPED, ~_HAS_ITS_ID),
+    # The same of a person whose id a resource has had: the next one will have a number (`Seen.id`).
+    select(_NEXT.c.user_id, G.profile, G.role)
+    .select_from(_NEXT.join(MEMBERS, (_M.connection == _NEXT.c.connection) & (_M.resource_id == _NEXT_ID)).join(GROUPS, _OF_GROUP_ROW))
+    .where(_M.tenant_id == _TENANT, _IS_MAPPED, ~_HAS_ITS_ID),
 )
 _PEOPLE_OF: Final = union(
     select(_T.user_id).where(_T.tenant_id == _TENANT, _T.source == bindparam("of_source", type_=Text), _T.external_id == any_(_IDS)),
-    select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id == any_(_IDS)),
+    select(_P.user_id).where(_P.tenant_id == _TENANT, _P.user_id == any_(_USERS)),
 )
 _MEMBER_IDS: Final = select(_M.resource_id).where(_OF_GROUP).limit(bindparam("limit", type_=BigInteger))
 _MEMBER: Final = func.json_build_object("value", _M.resource_id)
@@ -231,7 +266,7 @@ async def mapped_to(connection: AsyncConnection, tenant_id: str, users: Collecti
 
 async def people_of(connection: AsyncConnection, view: View, ids: Collection[str]) -> list[str]:
     """Return the people of these members, in order of their ids."""
-    given = {"tenant": view.tenant, "of_source": view.source, "ids": list(ids)}
+    given = {"tenant": view.tenant, "of_source": view.source, "ids": list(ids), "users": [user_of(each) for each in ids]}
     return sorted((await connection.execute(_PEOPLE_OF, given)).scalars())
 
 

@@ -298,7 +298,7 @@ class View:
         return {"tenant": self.tenant, "of_connection": self.connection, "of_source": self.source}
 
 
-def _user_of(resource_id: str) -> str:
+def user_of(resource_id: str) -> str:
     """Return the id of the person in an id of somebody without a resource (`Seen.id`)."""
     return resource_id.partition(".")[0]
 
@@ -343,7 +343,7 @@ async def count_of_all(connection: AsyncConnection, view: View, after: int) -> i
 
 async def by_id(connection: AsyncConnection, view: View, resource_id: str) -> Seen | None:
     """Return the user with this id, as a resource or as a person without one."""
-    given = view.given | {"of_id": resource_id, "of_user": _user_of(resource_id)}
+    given = view.given | {"of_id": resource_id, "of_user": user_of(resource_id)}
     users = list((await connection.execute(_BY_ID, given)).scalars())
     return next((each for each in await of_people(connection, view, users) if each.id == resource_id), None)
 
@@ -356,7 +356,7 @@ async def by_equality(connection: AsyncConnection, view: View, name: str, value:
         "emails.value": _BY_EMAIL,
         "id": _BY_ID,
     }
-    given = view.given | {"of_key": value, "keys": [value], "of_id": value, "of_user": _user_of(value), "email_key": login_key(value)}
+    given = view.given | {"of_key": value, "keys": [value], "of_id": value, "of_user": user_of(value), "email_key": login_key(value)}
     return list((await connection.execute(statements[name], given)).scalars())
 
 

@@ -17,8 +17,9 @@ from shared.schemas.registry import USERS
 from shared.schemas.users_v1 import PossibleDuplicates
 
 
-async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Matched, *, lock: bool) -> None:
-    """Let the new people who match nobody take no seats if they may be duplicates. With `lock`, this is stored, and told once."""
+async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Matched, *, lock: bool, added: int = 0) -> None:
+    """Let the new people who match nobody take no seats if they may be duplicates. With `lock`, this is stored, and told once. `added` are
+    others who are counted with them."""
     new: dict[str, list[str]] = {}
     for user in matched.new:
         keys = list(known.timelines[user])
@@ -36,8 +37,8 @@ async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Mat
         if not source.duplicates_held:
             unmatched = await timelines.alone(uow.connection, tenant.tenant) if unmatched is None else unmatched
             counts = {other: number for other, number in unmatched.items() if sources[other].kind != SourceKind.REST}
-            counts[name] = counts.get(name, 0) + len(users)
-            other = may_be_duplicates(source, counts, await imports.employed(uow.connection, tenant.tenant) + len(users))
+            counts[name] = counts.get(name, 0) + added + len(users)
+            other = may_be_duplicates(source, counts, await imports.employed(uow.connection, tenant.tenant) + added + len(users))
             if other is None:
                 continue
             if lock:
@@ -64,5 +65,5 @@ async def confirm(tenant: Tenant, uow: UnitOfWork, name: str) -> Source:
     unmatched = await timelines.alone(uow.connection, tenant.tenant)
     after = replace(source, duplicates_held=False, duplicates_confirmed=unmatched.get(name, 0))
     await store.save(uow.connection, tenant.tenant, after)
-    await people_lookups.reconsider_duplicates(uow.connection, tenant.tenant, ConflictReason.POSSIBLE_DUPLICATE, tenant.today)
+    await people_lookups.reconsider_duplicates(uow.connection, tenant.tenant, tenant.today)
     return after

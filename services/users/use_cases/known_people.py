@@ -14,9 +14,10 @@ from shared import ids
 from shared.database import UnitOfWork
 
 
-async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: bool = False) -> KnownPeople:
-    """Return what is stored about the people of these timelines. With `lock`, the people are locked, and new sources are added."""
-    sources = await _sources(tenant, uow, keys if lock else ())
+async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: bool = False, add_sources: bool = False) -> KnownPeople:
+    """Return what is stored about the people of these timelines. With `lock`, the people are locked; with `add_sources`, new sources are
+    added."""
+    sources = await _sources(tenant, uow, keys if add_sources else ())
     found = await store.owners(uow.connection, tenant.tenant, keys)
     users = {key: found.get(key) or ids.person_id(tenant.tenant, *key) for key in keys}
     everybody = set(users.values())
@@ -42,6 +43,13 @@ async def _sources(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key]) -> So
         await sources_store.add(uow.connection, tenant.tenant, [source_of({}, name) for name in new])
         sources = await sources_store.all_of(uow.connection, tenant.tenant)
     return sources
+
+
+async def lock(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str], due: Collection[str]) -> None:
+    """Lock these people together, in order of their ids, and let `known` have them as they are then: seats may have decided since they were
+    read. `due` were read because time passes. What is stated about people changes under CLAIMS only."""
+    if users:
+        known.people.update(await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today, due))
 
 
 async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:

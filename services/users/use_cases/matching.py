@@ -1,11 +1,12 @@
 """Match new timelines to people, and compare the logins of people who change: what is needed for it is loaded in a few statements."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
-from services.users.domain.matching import HR_ID, NUMBER, Mark, Matched, Matching, gives_up, is_privileged, wanted_marks
-from services.users.domain.person import Person, Tenant
+from services.users.domain.matching import HR_ID, NUMBER, Link, Mark, Matched, Matching, gives_up, wanted_marks
+from services.users.domain.person import Person, Tenant, is_privileged
 from services.users.domain.sources import Key, MatchBy, SourceKind
 from services.users.store import people as store
 from services.users.store import people_lookups
@@ -14,33 +15,74 @@ from shared.database import UnitOfWork
 
 
 async def match(
-    tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Sequence[Key] = (), *, lock: bool = True, edited: str | None = None
+    tenant: Tenant,
+    uow: UnitOfWork,
+    known: KnownPeople,
+    first: Sequence[Key] = (),
+    *,
+    lock: bool = True,
+    locked: bool = True,
+    due: Collection[str] = (),
+    edited: str | None = None,
+    added: int = 0,
 ) -> Matched:
     """Return who is linked and who is in conflict when the statements about the people of `known` hold; others who are concerned are added
     to it. `known` has the people before the statements and the timelines after them; `first` are timelines that no person has had so far.
-    With `lock`, call under CLAIMS and the locks of the people. `edited` is somebody whom an administrator edits, and who stays the same
-    person.
+    With `lock`, call under CLAIMS, and all these people are locked afterwards; `locked`: those whom the caller gives are locked already,
+    else `due` are those who were read because time passes. `edited` is somebody whom an administrator edits, and who stays the same
+    person. `added` are new people who match nobody and are not stored, in an earlier step of a check.
     """
-    changing = [person for person in known.people.values() if _changes(tenant, known, person)]
+    given = set(known.people) if locked else set[str]()
+    matched = await _match(tenant, uow, known, first, edited)
+    if lock:
+        await known_people.lock(tenant, uow, known, set(known.people) - given, due)
+    if matched.new:
+        await duplicates.hold(tenant, uow, known, matched, lock=lock, added=added)
+    return matched
+
+
+async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Sequence[Key], edited: str | None) -> Matched:
+    changing = [person for person in known.people.values() if edited is not None or _changes(tenant, known, person)]
     if not first and not changing:
         return Matched()
     if changing:
         waiting = await people_lookups.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
-        await _add(tenant, uow, known, waiting, lock=lock)
+        await _add(tenant, uow, known, waiting)
     marks = wanted_marks(known, first, tenant.today)
     concerned = {person.user for person in changing}
+    links: dict[Key, Link] = {}
+    while True:
+        await _add_meant(tenant, uow, known, marks, concerned)
+        privileged = {user for user, person in known.people.items() if is_privileged(person)}
+        linked = {link.user for link in links.values()}
+        matched = Matching(known, tenant.today, privileged, edited, linked).run([key for key in first if key not in links])
+        links |= matched.links
+        # Those to whom a timeline belongs now may have given up by it what others are in conflict about.
+        people = [known.people[link.user] for link in matched.links.values() if link.user in known.people]
+        gave_up = [person.user for person in people if gives_up(person.record, known.stated(person.user).on(tenant.today))]
+        if not gave_up:
+            break
+        await _add(tenant, uow, known, await people_lookups.in_conflict_with(uow.connection, tenant.tenant, gave_up))
+    return replace(matched, links=links)
+
+
+async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: set[Mark], concerned: Collection[str]) -> None:
+    """Add the people whom somebody may be, or whose login somebody wants."""
     for user, person in known.people.items():
         record = known.stated(user).on(tenant.today)
         if person.conflict is not None:
             marks |= wanted_marks(known, known.timelines[user], tenant.today)
         if (person.conflict is not None or user in concerned) and record is not None and record.employed and record.login:
             marks.add((MatchBy.LOGIN, login_key(record.login)))
-    await _add(tenant, uow, known, await with_marks(tenant, uow, known, marks), lock=lock)
-    privileged = {user for user, person in known.people.items() if is_privileged(person)}
-    matched = Matching(known, tenant.today, privileged, edited).run(first)
-    if matched.new:
-        await duplicates.hold(tenant, uow, known, matched, lock=lock)
-    return matched
+    await _add(tenant, uow, known, await with_marks(tenant, uow, known, marks))
+
+
+async def look_again_gathered(uow: UnitOfWork, gathered: Sequence[tuple[Tenant, str]]) -> None:
+    """Let the background job look at those who are in conflict with these people only because these had privileges. For
+    `UnitOfWork.gather`."""
+    for tenant in {each.tenant: each for each, _ in gathered}.values():
+        users = [user for each, user in gathered if each.tenant == tenant.tenant]
+        await people_lookups.reconsider_privileged(uow.connection, tenant.tenant, users, tenant.today)
 
 
 def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
@@ -63,8 +105,7 @@ async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks:
     return await people_lookups.with_marks(uow.connection, tenant.tenant, logins, emails, numbers, hr_ids, hr_sources)
 
 
-async def _add(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str], *, lock: bool) -> None:
+async def _add(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str]) -> None:
     if missing := sorted(set(users) - set(known.people)):
-        load = store.lock_many if lock else store.get_many
-        people = await load(uow.connection, tenant.tenant, missing, tenant.today)
+        people = await store.get_many(uow.connection, tenant.tenant, missing, tenant.today)
         known.add(await known_people.of_users(tenant, uow, list(people.values()), known.sources))

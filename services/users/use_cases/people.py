@@ -15,13 +15,14 @@ from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
-from services.users.domain.matching import Matched, gives_up
+from services.users.domain.matching import Matched
 from services.users.domain.merging import Stated, takes_leaving_back
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.reminders import with_reminder
 from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
 from services.users.domain.roles import Authority
+from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.domain.sources import Key
 from services.users.domain.status import Status, status_of
 from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
@@ -30,7 +31,7 @@ from services.users.store import people as store
 from services.users.store import people_lookups, pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import hand_over, known_people, matching, owners, sessions
+from services.users.use_cases import group_members, hand_over, known_people, matching, owners, sessions
 from services.users.use_cases.erased_timelines import without_erased
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
@@ -90,12 +91,12 @@ async def apply_statements(
     await uow.lock(store.CLAIMS, tenant.tenant)
     received = list(received) if are_new else await without_erased(tenant, uow, received)
     keys = dict.fromkeys(Key(each.source, each.external_id) for each in received)
-    known = await (known_people.of_nobody(tenant, uow, keys) if are_new else known_people.load(tenant, uow, keys, lock=True))
+    known = await (known_people.of_nobody(tenant, uow, keys) if are_new else known_people.load(tenant, uow, keys, add_sources=True))
     loaded = {key: known.timelines[known.users[key]].get(key) for key in keys}
     first = {key for key in keys if known.is_first(key)}
     leavers = {user: known.stated(user) for user, person in known.people.items() if rules.is_leaver(person)}
     steps, stated = _steps(known, received, together=together)
-    matched = await matching.match(tenant, uow, known, [key for key in stated if key in first])
+    matched = await matching.match(tenant, uow, known, [key for key in stated if key in first], locked=False)
     change = Changing(tenant, uow, known, matched, leavers=leavers)
     senders = {Key(each.source, each.external_id): each for each in received}
     for key in matched.links:
@@ -236,18 +237,32 @@ class Changing:
         stated = {change.key for change in timelines}
         moved = [change for change in self._moved if change.key not in stated]
         await timelines_store.save(connection, tenant, [*timelines, *moved], self._tenant.now)
-        # Those to whom a timeline belongs now may have given up by it what others are in conflict about.
-        if gave_up := sorted(user for user, before in self._linked.items() if gives_up(before.record, self._known.people[user].record)):
-            await people_lookups.reconsider_conflicts_with(connection, tenant, gave_up, self._tenant.today)
+        await self._give_what_groups_give()
         await owners.check(self._tenant, self._uow, self._revisions)
 
+    async def _give_what_groups_give(self) -> None:
+        """Let those to whom a resource of SCIM belongs now have what its groups give."""
+        linked = [link.user for key, link in self._matched.links.items() if key.source.startswith(SOURCE_PREFIX)]
+        before = [person for user in dict.fromkeys(linked) if (person := self._known.people[user]).record is not None]
+        if not before:
+            return
+        given = await group_members.with_groups(self._tenant, self._uow, before)
+        after = await known_people.as_of_today(self._tenant, self._uow, given)
+        changes = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+        people = [self.revision(rules.revise(old, new, at=self._tenant.now, cause=CONFLICT_CAUSE)) for old, new in changes]
+        await store.save(self._uow.connection, self._tenant.tenant, people)
 
-async def describe_again(tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], cause: Callable[[Stated], Cause]) -> None:
-    """Let the people be what is stated about them today, and compare their logins. Call under their locks."""
+
+async def describe_again(
+    tenant: Tenant, uow: UnitOfWork, people: Sequence[Person], cause: Callable[[Stated], Cause], *, are_due: bool
+) -> None:
+    """Let the people be what is stated about them today, and compare their logins. Call under CLAIMS. `are_due`: because time
+    passes."""
     known = await known_people.of_users(tenant, uow, people)
-    change = Changing(tenant, uow, known, await matching.match(tenant, uow, known))
+    due = frozenset(known.people) if are_due else frozenset[str]()
+    change = Changing(tenant, uow, known, await matching.match(tenant, uow, known, locked=False, due=due))
     change.publish_links()
-    for before in people:
+    for before in [known.people[person.user] for person in people]:
         after = rules.as_of(replace(before, conflict=change.conflict_of(before)), known.stated(before.user), tenant)
         change.revision(rules.revise(before, after, at=tenant.now, cause=cause(known.stated(before.user))))
     await change.save()
@@ -266,7 +281,7 @@ async def add_person(
     )
     await uow.lock(store.CLAIMS, tenant.tenant)
     key = Key(unknown.source, unknown.external_id)
-    known = await known_people.load(tenant, uow, [key], lock=True)
+    known = await known_people.load(tenant, uow, [key], lock=True, add_sources=True)
     if known.people or known.timelines[known.users[key]]:
         raise exists
     timeline = Timeline(singles=(fact,))
@@ -331,6 +346,8 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
             uow.gather(hand_over.report_gathered, hand_over.Ended(tenant.tenant, revision.event))
     if revision.unconfirmed is not None:
         publish(revision.unconfirmed)
+    if revision.loses_privileges:
+        uow.gather(matching.look_again_gathered, (tenant, person.user))
     if revision.unbinds and revision.person.arrival:
         uow.gather(sessions.unbind_gathered, (tenant.tenant, person.user))
     if revision.ends_sessions:

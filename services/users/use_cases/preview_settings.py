@@ -15,7 +15,7 @@ from services.users.store import scim_groups as scim_groups_store
 from services.users.store.people import Filter
 from services.users.store.scim_groups import GroupRow, Mapped
 from services.users.store.scim_users import View
-from services.users.use_cases import scim_groups
+from services.users.use_cases import group_members
 from services.users.use_cases.preview_person import Cost, cost_of, expansions_in
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared.database import UnitOfWork
@@ -97,7 +97,7 @@ async def count_members(tenant: Tenant, uow: UnitOfWork, view: View, group: Grou
         mapped = await scim_groups_store.mapped_to(uow.connection, tenant.tenant, list(people))
         for person in people.values():
             if person.record is not None:
-                counted.add(person, with_standing(scim_groups.mapped(person, mapped.get(person.user, Mapped())), tenant))
+                counted.add(person, with_standing(group_members.mapped(person, mapped.get(person.user, Mapped())), tenant))
         await asyncio.sleep(0)  # other requests are served meanwhile
     return counted
 

@@ -1,70 +1,27 @@
-"""Give people the profiles and roles of their SCIM groups."""
+"""Change what SCIM groups give to their members."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
 from services.users.domain import person as rules
-from services.users.domain.confirmation import as_identity_systems_state
 from services.users.domain.facts import FactType
-from services.users.domain.logins import login_key
-from services.users.domain.merging import Stated, record_of
 from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.roles import BUILT_IN, OWNER, rights_of_roles
-from services.users.domain.sources import SourceKind
+from services.users.domain.roles import BUILT_IN, OWNER
 from services.users.store import people as people_store
 from services.users.store import reevaluations
 from services.users.store import scim_groups as store
 from services.users.store.reevaluations import ReevaluationKind
-from services.users.store.scim_groups import GroupRow, Mapped
+from services.users.store.scim_groups import GroupRow
 from services.users.store.scim_users import View
-from services.users.use_cases import known_people, people
+from services.users.use_cases import group_members, known_people, people
 from shared.database import UnitOfWork
 from shared.errors import Invalid
 from shared.schemas.base import changes_between
 from shared.schemas.registry import USERS
-from shared.schemas.rights import TENANT_RIGHTS
 from shared.schemas.users_v1 import ScimGroupMapped
 
 AT_ONCE_MAX: Final = 500  # people who are changed in the transaction of a request; more are changed in the background
-
-
-async def with_groups(tenant: Tenant, uow: UnitOfWork, found: Sequence[Person]) -> list[Person]:
-    """Return the people with the profiles and roles of their present groups. Call under their locks."""
-    groups = await store.mapped_to(uow.connection, tenant.tenant, [person.user for person in found])
-    now = [mapped(person, groups.get(person.user, Mapped())) for person in found]
-    first = [after for before, after in zip(found, now, strict=True) if _gets_rights(tenant, before, after)]
-    if not first:
-        return now
-    known = await known_people.of_users(tenant, uow, first)
-    return [_described(tenant, each, known.stated(each.user)) if each.user in known.people else each for each in now]
-
-
-def _gets_rights(tenant: Tenant, before: Person, after: Person) -> bool:
-    """Return whether groups give the person the first role, or rights for which the login and the address do not count yet."""
-    if not set(after.account.group_roles) - set(before.account.group_roles):
-        return bool(after.account.group_roles) and not before.account.all_roles
-    rights = rights_of_roles(after.account.all_roles, tenant.settings.roles)
-    return not before.account.all_roles or not set(rights) <= {*before.standing.rights, *before.confirmed_rights}
-
-
-def _described(tenant: Tenant, person: Person, of: Stated) -> Person:
-    """Return somebody to whom a group gives a role: the login and the e-mail address that the identity system states count for
-    sign-in. It has found somebody whose login it does not state by the login."""
-    found = [record for part in of.parts if part.kind == SourceKind.SCIM and (record := record_of(part, tenant.today)) is not None]
-    if person.record is None or person.is_unconfirmed:
-        return person
-    own = login_key(person.record.login)
-    login = as_identity_systems_state(own, [login_key(record.login) for record in found if record.login] or [own])
-    email = as_identity_systems_state(person.record.email, [record.email for record in found])
-    return replace(person, confirmed_login=login, confirmed_email=email, confirmed_rights=TENANT_RIGHTS)
-
-
-def mapped(person: Person, given: Mapped) -> Person:
-    """Return the person with what groups give."""
-    if (person.account.group_profiles, person.account.group_roles) == (given.profiles, given.roles):
-        return person
-    return replace(person, account=replace(person.account, group_profiles=given.profiles, group_roles=given.roles))
 
 
 async def members_changed(tenant: Tenant, uow: UnitOfWork, view: View, members: Collection[str], cause: Cause) -> None:
@@ -79,7 +36,7 @@ async def people_changed(tenant: Tenant, uow: UnitOfWork, users: Collection[str]
     """Give these people what their groups give them; return those who change."""
     locked = await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
     before = [person for person in locked.values() if person.record is not None]
-    after = await known_people.as_of_today(tenant, uow, await with_groups(tenant, uow, before))
+    after = await known_people.as_of_today(tenant, uow, await group_members.with_groups(tenant, uow, before))
     cause = replace(cause, fact=FactType.CHANGED)
     revisions = [rules.revise(old, new, at=tenant.now, cause=cause) for old, new in zip(before, after, strict=True) if old != new]
     return {person.user: person for person in await people.save_all(tenant, uow, revisions, None)}
