@@ -71,6 +71,9 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
     out.print(f"people: {sums} ({counts['new']} new, {counts['leaving']} lose access)")
     if counts["absent"]:
         _show_absent(outcome, wanted)
+    if others := report.get("others"):
+        names = ", ".join(f"{each['external_id']} ({each['before']} -> {each['after']})" for each in others)
+        out.print(escape(f"others: people whose status changes because a conflict begins or ends: {names}"), soft_wrap=True)
     for note in outcome.notes:
         out.print(f"[yellow]{escape(note)}[/]", soft_wrap=True)
     _show_end(outcome, wanted)

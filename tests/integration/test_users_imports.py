@@ -105,7 +105,7 @@ async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench
         assert answer["invalid"][0]["errors"][0]["field"] == "employment.0.ends_on"
     await given.put(people[6:], first=6)
     report = await given.check()
-    assert report["counts"] == {"new": 1, "changed": 2, "unchanged": 1, "invalid": 4, "leaving": 1, "absent": 0}
+    assert report["counts"] == {"new": 1, "changed": 2, "unchanged": 1, "invalid": 4, "leaving": 1, "absent": 0, "others": 0}
     assert [each["external_id"] for each in report["invalid"]] == ["eve", "finn", "twin", "twin"]
     assert report["guard"] == {"would_end": 1, "limit": 5, "needs_confirmation": False}
     required = {each["module"]: (each["required_before"], each["required"], each["licences"]) for each in report["modules"]}
@@ -321,7 +321,7 @@ async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_s
     order = await bench.execute("SELECT array_agg(external_id ORDER BY arrival) FROM people WHERE tenant_id = $1", tenant)
     assert order[0][0] == [each["external_id"] for each in everybody]
     report = await imported(bench, rest, tenant, everybody, complete=True, absent="leave")
-    assert report["counts"] == {"new": 0, "changed": 0, "unchanged": 1000, "invalid": 0, "leaving": 0, "absent": 0}
+    assert report["counts"] == {"new": 0, "changed": 0, "unchanged": 1000, "invalid": 0, "leaving": 0, "absent": 0, "others": 0}
     versions = await bench.execute("SELECT version, count(*) FROM timelines WHERE tenant_id = $1 GROUP BY version", tenant)
     assert [tuple(row) for row in versions] == [(2, 1000)]
     assert [*await bench.events(tenant, PersonChanged), *await bench.events(tenant, PersonLeft)] == []

@@ -367,11 +367,12 @@ class PeopleRest:
         return reply({"accepted": 1, "invalid": []})
 
     def _import(self) -> dict[str, Any]:
-        counts = {"new": 1, "changed": 1, "unchanged": 3, "invalid": 1, "leaving": self.would_end, "absent": 0}
+        counts = {"new": 1, "changed": 1, "unchanged": 3, "invalid": 1, "leaving": self.would_end, "absent": 0, "others": 1}
         modules = [{"module": "lab", "required_before": 27, "required": 28, "licences": 27, "available": 0}]
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
         seats = {"decided": True, "detail": "", "people": [], "expansions": [], "cost": None}
-        report = {"counts": counts, "absent": [], "invalid": [], "modules": modules, "seats": seats, "guard": guard}
+        other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
+        report = {"counts": counts, "absent": [], "others": [other], "invalid": [], "modules": modules, "seats": seats, "guard": guard}
         own = {"import": "i1", "source": "hr/acme", "status": self.import_status, "people": 5, "done": 1, "total": 2, "failure": None}
         return own | {"report": report}
 

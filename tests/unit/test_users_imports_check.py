@@ -8,7 +8,7 @@ from services.users.use_cases.seats_questions import COMMANDS_MAX
 
 async def test_a_check_of_more_people_than_seats_answers_for_says_that_it_did_not_decide_person_by_person() -> None:
     nobody: Any = None
-    found = imports._Found(asking=[(f"p{number}", nobody, False) for number in range(COMMANDS_MAX + 1)])
+    found = imports._Found((), asking={f"u{number}": (f"p{number}", nobody, False) for number in range(COMMANDS_MAX + 1)})
     answer = await imports._decisions(nobody, nobody, found, nobody)
     assert (answer["decided"], answer["people"]) == (False, [])
     assert answer["detail"].startswith(

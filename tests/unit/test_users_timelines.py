@@ -268,7 +268,10 @@ def test_a_fact_after_a_report_is_added_to_it() -> None:
         ({"employment": (EmploymentPeriod(starts_on=TODAY, ends_on=TODAY - timedelta(days=1)),)}, "employment.0.ends_on: a day not before"),
         ({"attributes": (DatedAttributes(since=TODAY, kind="robot"),)}, "attributes.0.kind: one of employee"),
         ({"attributes": (DatedAttributes(since=TODAY, name="a\0"),)}, "attributes.0.name: a text without NUL"),
-        ({"attributes": (DatedAttributes(since=TODAY, name="\u202e\u200b"),)}, "attributes.0.name: a name with a character that can be seen"),
+        (
+            {"attributes": (DatedAttributes(since=TODAY, name="\u202e\u200b"),)},
+            "attributes.0.name: a name with a character that can be seen",
+        ),
         ({"attributes": (DatedAttributes(since=TODAY, name=" "),)}, None),
         ({"external_id": "A 17/3 ü"}, None),
     ],

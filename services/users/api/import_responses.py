@@ -17,6 +17,7 @@ class ImportCounts(BaseModel):
     invalid: int
     leaving: int = Field(description="People who would lose access, now or on a later day.")
     absent: int = Field(description="People of the source who are missing from a complete import.")
+    others: int = Field(0, description="Other people whose status changes, for example because a conflict about a login ends.")
 
 
 class AbsentPersonView(BaseModel):
@@ -28,6 +29,16 @@ class InvalidPersonView(BaseModel):
     index: int
     external_id: str
     errors: list[FieldProblem]
+
+
+class OtherPersonView(BaseModel):
+    """Somebody whom the import does not change itself: a conflict with one of its people begins or ends."""
+
+    user: str
+    external_id: str
+    source: str
+    before: str = Field(description="The status now.")
+    after: str = Field(description="The status after the import.")
 
 
 class ImportModuleView(BaseModel):
@@ -69,6 +80,7 @@ class GuardSettingView(BaseModel):
 class ImportReport(BaseModel):
     counts: ImportCounts
     absent: list[AbsentPersonView] = Field(description="The first 100 of them; `changes` has all.")
+    others: list[OtherPersonView] = Field([], description="The first 100 of them.")
     invalid: list[InvalidPersonView] = Field(description="The first 100 of them; `changes` has all.")
     modules: list[ImportModuleView]
     seats: ImportDecisions

@@ -45,13 +45,23 @@ class Expected:
 def expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: Matched, key: Key) -> Expected:
     """Return what the statements make of the person of the timeline: `before` has the people without them, and `after` has their
     timelines."""
-    user, outcome = after.users[key], after.timeline(key)
-    known = after.people.get(user)
-    old = known or Person(user, *key, created_at=tenant.now)
-    if outcome == before.timeline(key) and key not in matched.links:
+    user = after.users[key]
+    if after.timeline(key) == before.timeline(key) and key not in matched.links:
+        old = after.people.get(user) or Person(user, *key, created_at=tenant.now)
         return Expected(Kind.UNCHANGED, old, ends=False, releases=False, change={})
-    stated_before = before.stated(user) if user in before.timelines else after.stated_without(user, key)
-    stated_after = after.stated(user)
+    return _expected(tenant, before, after, matched, after.people.get(user), Person(user, *key, created_at=tenant.now))
+
+
+def expected_of_other(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: Matched, user: str) -> Expected:
+    """Return what the statements make of somebody whom none of them is about."""
+    known = after.people[user]
+    return _expected(tenant, before, after, matched, known, known)
+
+
+def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: Matched, known: Person | None, unknown: Person) -> Expected:
+    old = known or unknown
+    user = old.user
+    stated_before, stated_after = before.stated(user) if user in before.timelines else Stated(()), after.stated(user)
     new = as_of(replace(old, conflict=matched.conflicts.get(user, old.conflict)), stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)

@@ -19,7 +19,7 @@ from services.users.store import erasures
 from services.users.store import imports as store
 from services.users.store.imports import ImportRow, StagedPerson
 from services.users.use_cases import imports, known_people, people
-from services.users.use_cases.imports import APPLIED
+from services.users.use_cases.imports import APPLIED, TOGETHER_MAX
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.people import Received
 from shared.database import Database, UnitOfWork
@@ -28,7 +28,6 @@ from shared.errors import Transient
 log = structlog.get_logger(__name__)
 
 CHUNK = 250  # people in one transaction
-TOGETHER_MAX = 5000  # of whom some take over a login of others; above that, a conflict ends with the next transactions
 POLL_SECONDS = 0.5  # for an import that another process was asked to apply
 
 

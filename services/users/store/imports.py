@@ -205,9 +205,10 @@ _MARK_TWICE: Final = (
     .values(kind="invalid", errors=bindparam("new_errors", type_=_S.errors.type))
 )
 _MARK_UNCHANGED: Final = update(STAGED).where(_STAGED_OF_IMPORT, _S.position == _POSITIONS).values(kind="unchanged")
+_KINDS: Final = any_(bindparam("kinds", type_=ARRAY(Text)))
 _UNCHECKED: Final = (
     select(*columns_of(StagedPerson, STAGED))
-    .where(_STAGED_OF_IMPORT, _S.kind.is_(None), _S.position > _AFTER)
+    .where(_STAGED_OF_IMPORT, _S.kind.is_(None) | (_S.kind == _KINDS), _S.position > _AFTER)
     .order_by(_S.position)
     .limit(_LIMIT)
 )
@@ -221,7 +222,6 @@ _COUNTS: Final = (
     select(_S.kind, func.count(), func.count().filter(_S.ends)).where(_STAGED_OF_IMPORT, _S.kind.is_not(None)).group_by(_S.kind)
 )
 _SIZE: Final = select(func.count()).where(_STAGED_OF_IMPORT, _S.kind.is_distinct_from("absent"))
-_KINDS: Final = any_(bindparam("kinds", type_=ARRAY(Text)))
 _CHANGES: Final = (
     select(*columns_of(StagedPerson, STAGED))
     .where(_STAGED_OF_IMPORT, _S.kind == _KINDS, _S.position > _AFTER)
@@ -370,9 +370,12 @@ async def mark_unchanged(connection: AsyncConnection, tenant_id: str, import_id:
     await connection.execute(_MARK_UNCHANGED, {"tenant": tenant_id, "of_import": import_id, "positions": list(positions)})
 
 
-async def unchecked(connection: AsyncConnection, tenant_id: str, import_id: str, after: int, limit: int) -> list[StagedPerson]:
-    """Return the next people whom the check has not looked at, by position."""
-    return await many(connection, _UNCHECKED, StagedPerson, tenant=tenant_id, of_import=import_id, after=after, limit=limit)
+async def unchecked(
+    connection: AsyncConnection, tenant_id: str, import_id: str, kinds: Sequence[str], after: int, limit: int
+) -> list[StagedPerson]:
+    """Return the next people whom the check has not looked at, and those of these kinds, by position."""
+    given = {"tenant": tenant_id, "of_import": import_id, "kinds": list(kinds), "after": after, "limit": limit}
+    return await many(connection, _UNCHECKED, StagedPerson, **given)
 
 
 async def save_checked(connection: AsyncConnection, tenant_id: str, import_id: str, people: Sequence[CheckedPerson]) -> None:

@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from services.users.domain import imports as rules
+from services.users.domain.conflicts import ConflictReason
 from services.users.domain.imports import Expected, Kind
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.logins import claimed_login
+from services.users.domain.logins import claimed_login, login_key
 from services.users.domain.matches import of_first_report
+from services.users.domain.matching import Matched
 from services.users.domain.person import Person, Tenant, command_of
 from services.users.domain.required_modules import must_send
-from services.users.domain.sources import Key
+from services.users.domain.sources import Key, source_of
 from services.users.domain.timelines import Outcome, Report, Reported, Statement, Timeline, from_json, to_json, with_statement
 from services.users.store import held_statements as held_store
 from services.users.store import hr_sources, pools
@@ -30,7 +32,8 @@ from shared.schemas.hr_v1 import VERSION_MAX
 from shared.schemas.seats_v1 import Reason
 
 POSITIONS_MAX: Final = 1_000_000  # people of one import; those who are absent have the positions after these
-AT_ONCE: Final = 200  # people in one step of the check; the event loop does other work in between
+AT_ONCE: Final = 250  # people in one step of the check; the event loop does other work in between
+TOGETHER_MAX: Final = 5000  # whose statements one step looks at, because they share logins
 NAMED_MAX: Final = 100  # people whom a report names
 APPLIED: Final = (Kind.NEW, Kind.CHANGED, Kind.ABSENT)
 _TWICE: Final = {"field": "external_id", "expected": "a person only once in an import"}
@@ -119,12 +122,18 @@ def _cannot_change(row: ImportRow) -> Conflict:
 
 @dataclass
 class _Found:
-    """The changes that the check of an import has found so far."""
+    """What the check of an import has found so far. `present` are the external ids of the import, also of people who cannot be read."""
 
-    modules: list[tuple[Sequence[str], Sequence[str]]] = field(default_factory=list)
-    asking: list[tuple[str, Person, bool]] = field(default_factory=list)  # whose command would change: (external id, person, releases)
+    present: Collection[str]
+    leaving: set[str] = field(default_factory=set)  # external ids of people who are absent, and leave
     absent: list[Mapping[str, str]] = field(default_factory=list)
-    present: Collection[str] = ()  # external ids of the import, also of people who cannot be read
+    modules: dict[str, tuple[Sequence[str], Sequence[str]]] = field(default_factory=dict)  # by person: required before and after
+    asking: dict[str, tuple[str, Person, bool]] = field(default_factory=dict)  # whose command would change: (external id, person, releases)
+    logins: dict[str, str] = field(default_factory=dict)  # that earlier steps have given to somebody, and the external id
+    new: int = 0  # people of earlier steps who match nobody
+    duplicates_held: bool = False  # new people wait as possible duplicates
+    changed: set[str] = field(default_factory=set)  # people whom the import changes itself
+    others: dict[str, Mapping[str, str]] = field(default_factory=dict)  # people whose status changes with theirs
 
 
 async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQuestions) -> Mapping[str, Any]:
@@ -133,13 +142,13 @@ async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQue
     await store.clear_check(uow.connection, tenant.tenant, import_id)
     keys = await store.keys(uow.connection, tenant.tenant, import_id)
     await _check_keys(tenant, uow, row, keys)
-    found, after = _Found(present={key.external_id for key in keys}), -1
-    while people := await store.unchecked(uow.connection, tenant.tenant, import_id, after, AT_ONCE):
-        after = people[-1].position
-        statements = {person.external_id: Reported(row.version, from_json(person.report or {}), row.begun_at) for person in people}
-        await _check_people(tenant, uow, row, people, statements, found)
+    found, after = _Found({key.external_id for key in keys}), -1
     if row.complete:
-        await _check_absent(tenant, uow, row, found)
+        await _find_absent(tenant, uow, row, found)
+    kinds = [Kind.ABSENT.value] if row.absent == "leave" else []
+    while people := await store.unchecked(uow.connection, tenant.tenant, import_id, kinds, after, AT_ONCE):
+        after = people[-1].position
+        await _check_people(tenant, uow, row, people, found)
     report = await _report(tenant, uow, row, found, seats)
     changed = sum(report["counts"][kind.value] for kind in (Kind.NEW, Kind.CHANGED))
     leaving = report["counts"]["absent"] if row.absent == "leave" else 0
@@ -158,58 +167,94 @@ async def _check_keys(tenant: Tenant, uow: UnitOfWork, row: ImportRow, keys: Seq
     await store.mark_unchanged(uow.connection, tenant.tenant, row.import_id, unchanged)
 
 
-async def _check_people(
-    tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], statements: Mapping[str, Statement], found: _Found
-) -> None:
-    """Save what each statement would make of its person."""
-    of_erased = await erased_timelines.repeated(tenant, uow, {Key(row.source, who): each for who, each in statements.items()})
-    repeated = [person for person in people if Key(row.source, person.external_id) in of_erased]
-    people = [person for person in people if person not in repeated]
-    keys = [Key(row.source, person.external_id) for person in people]
+async def _check_people(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson], found: _Found) -> None:
+    """Save what the import would make of these people."""
+    given = {Key(row.source, each.external_id): each.report for each in people}
+    statements = {key: _reported(row, report) for key, report in given.items() if report is not None}
+    of_erased = await erased_timelines.repeated(tenant, uow, statements)
+    keys = [key for key in given if key not in of_erased]
     before = await known_people.load(tenant, uow, keys)
+    if found.duplicates_held:
+        held = replace(source_of(before.sources, row.source), duplicates_held=True)
+        before = replace(before, sources={**before.sources, row.source: held})
     after = before.copy()
     for key in keys:
-        timeline, outcome = with_statement(before.timeline(key), row.source, statements[key.external_id])
-        if outcome is Outcome.TAKEN:
-            after.put(key, timeline)
-    await _add_holders(tenant, uow, row, before, after, found.present)
-    new = [key for key in keys if before.is_first(key)]
-    matched = await matching.match(tenant, uow, after, new, lock=False)
-    checked = [CheckedPerson(each.position, each.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}) for each in repeated]
-    for person, key in zip(people, keys, strict=True):
+        _state(tenant, row, after, key, given[key])
+    earlier = await _add_concerned(tenant, uow, row, before, after, found, {key.external_id for key in given})
+    first = [key for key in (*earlier, *keys) if before.is_first(key)]
+    matched = await matching.match(tenant, uow, after, first, lock=False, added=found.new)
+    others = await _add_before(tenant, uow, before, after, matched)
+    checked = []
+    for person in people:
+        key = Key(row.source, person.external_id)
+        if key in of_erased:
+            checked.append(CheckedPerson(person.position, person.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}))
+            continue
         result = rules.expected(tenant, before, after, matched, key)
         kind = Kind.ABSENT.value if person.kind == Kind.ABSENT.value else result.kind.value
-        match = {"match": of_first_report(matched, key, result.person.user)} if key in new and result.change else {}
+        match = {"match": of_first_report(matched, key, result.person.user)} if key in first and result.change else {}
         checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, {**result.change, **match}))
         _note(found, person.external_id, result)
+    for user in (each for each in others if after.timelines[each]):  # else the person is now part of another one
+        _note_other(found, rules.expected_of_other(tenant, before, after, matched, user), before.people[user])
+    found.new += len(set(matched.new).intersection(after.users[key] for key in keys))
+    found.duplicates_held |= any(
+        conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE for conflict in matched.conflicts.values()
+    )
     await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
     await asyncio.sleep(0)
 
 
-async def _add_holders(
-    tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople, present: Collection[str]
-) -> None:
-    """Add what the import says about others who have a login that somebody is given: they may give it up in another step, also because they
-    are absent and leave."""
-    changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in after.timelines]
-    claimed = [login for person, record in changes if (login := claimed_login(person.record if person else None, record))]
-    if not claimed:
+def _reported(row: ImportRow, report: Mapping[str, Any]) -> Reported:
+    return Reported(row.version, from_json(report), row.begun_at)
+
+
+def _state(tenant: Tenant, row: ImportRow, known: KnownPeople, key: Key, report: Mapping[str, Any] | None) -> None:
+    """Let the timeline be what the import says; without a report, the person is absent and leaves."""
+    timeline = known.timeline(key)
+    if report is None and not rules.is_absent(timeline, row.source, row.begun_at, tenant.today):
         return
-    here = {key.external_id for key in before.users if key.source == row.source}
-    holders = await store.holders(uow.connection, tenant.tenant, row.source, claimed) - here
-    if not holders:
-        return
-    reports = await store.reports(uow.connection, tenant.tenant, row.import_id, sorted(holders))
-    leaving = holders.difference(present) if row.complete and row.absent == "leave" else set()
-    others = await known_people.load(tenant, uow, [Key(row.source, who) for who in (*reports, *sorted(leaving))])
-    for who, report in reports.items():
-        key = Key(row.source, who)
-        others.put(key, with_statement(others.timeline(key), row.source, Reported(row.version, from_json(report), row.begun_at))[0])
-    for key in (Key(row.source, who) for who in leaving):
-        timeline = others.timeline(key)
-        if rules.is_absent(timeline, row.source, row.begun_at, tenant.today):
-            others.put(key, with_statement(timeline, row.source, absence(tenant, row, timeline))[0])
-    after.add(others)
+    statement = absence(tenant, row, timeline) if report is None else _reported(row, report)
+    timeline, outcome = with_statement(timeline, row.source, statement)
+    if outcome is Outcome.TAKEN:
+        known.put(key, timeline)
+
+
+async def _add_concerned(
+    tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople, found: _Found, here: set[str]
+) -> list[Key]:
+    """Add what the import says about others: under another external id about one of these people, and about those who have a login that
+    somebody is given. They may give it up in another step, also because they are absent and leave. Return those who were given such a login
+    by an earlier step."""
+    earlier: dict[Key, None] = {}
+    while len(here) <= TOGETHER_MAX:
+        changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in after.timelines]
+        claimed = [login for person, record in changes if (login := claimed_login(person.record if person else None, record))]
+        holders = await store.holders(uow.connection, tenant.tenant, row.source, claimed) if claimed else set[str]()
+        given = {found.logins[login] for login in claimed if login in found.logins}
+        wanted = sorted((holders | given | {key.external_id for key in after.users if key.source == row.source}) - here)
+        if not wanted:
+            break
+        here |= set(wanted)
+        reports = await store.reports(uow.connection, tenant.tenant, row.import_id, wanted)
+        keys = [Key(row.source, who) for who in wanted if who in reports or who in found.leaving]
+        others = await known_people.load(tenant, uow, [key for key in keys if key not in after.users])
+        before.add(others.copy())
+        after.add(others)
+        for key in keys:
+            _state(tenant, row, after, key, reports.get(key.external_id))
+        earlier |= {key: None for key in keys if key.external_id in given}
+    return list(earlier)
+
+
+async def _add_before(tenant: Tenant, uow: UnitOfWork, before: KnownPeople, after: KnownPeople, matched: Matched) -> list[str]:
+    """Add to `before` those with whom somebody is linked, and those whose conflict begins or ends; return all of these."""
+    changed = [user for user, conflict in matched.conflicts.items() if user in after.people and after.people[user].conflict != conflict]
+    linked = [link.user for link in matched.links.values() if link.user in after.people]
+    concerned = list(dict.fromkeys([*changed, *linked]))
+    if missing := [after.people[user] for user in concerned if user not in before.timelines]:
+        before.add(await known_people.of_users(tenant, uow, missing, before.sources))
+    return concerned
 
 
 def absence(tenant: Tenant, row: ImportRow, timeline: Timeline) -> Statement:
@@ -220,12 +265,36 @@ def absence(tenant: Tenant, row: ImportRow, timeline: Timeline) -> Statement:
 def _note(found: _Found, external_id: str, result: Expected) -> None:
     if result.kind is Kind.UNCHANGED:
         return
-    found.modules.append((tuple(result.before), tuple(result.after)))
+    found.changed.add(result.person.user)
+    record = result.person.record
+    if record is not None and record.employed and record.login and result.person.conflict is None:
+        found.logins.setdefault(login_key(record.login), external_id)
+    _note_modules(found, external_id, result)
+
+
+def _note_modules(found: _Found, external_id: str, result: Expected) -> None:
+    user = result.person.user
+    found.modules[user] = (tuple(result.before), tuple(result.after))
     if must_send(result.person.standing.required, result.person.sent) and len(found.asking) <= COMMANDS_MAX:
-        found.asking.append((external_id, result.person, result.releases))
+        found.asking[user] = (external_id, result.person, result.releases)
 
 
-async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> None:
+def _note_other(found: _Found, result: Expected, old: Person) -> None:
+    """Note somebody whom the import does not change itself: a conflict with one of its people begins or ends."""
+    user, now = result.person.user, result.person.standing.status
+    if user in found.changed or now == old.standing.status:
+        return
+    found.others[user] = {
+        "user": user,
+        "external_id": old.external_id,
+        "source": old.source,
+        "before": old.standing.status.value,
+        "after": now.value,
+    }
+    _note_modules(found, old.external_id, result)
+
+
+async def _find_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> None:
     """List the people whom the source employs and who are not in the import; with `absent` = leave, they leave today."""
     employed = await store.employed_of(uow.connection, tenant.tenant, row.source)
     missing = [person for person in employed if person.external_id not in found.present]
@@ -233,18 +302,17 @@ async def _check_absent(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: 
     for begin in range(0, len(missing), AT_ONCE):
         people = missing[begin : begin + AT_ONCE]
         known = await known_people.load(tenant, uow, [Key(row.source, each.external_id) for each in people])
-        absent = {
-            each.external_id: StagedPerson(position + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
+        absent = [
+            StagedPerson(position + number, each.external_id, each.user_id, "", None, (), kind=Kind.ABSENT.value)
             for number, each in enumerate(people)
             if rules.is_absent(known.timeline(Key(row.source, each.external_id)), row.source, row.begun_at, tenant.today)
-        }
+        ]
         position += len(people)
-        named = [{"user": each.user_id, "external_id": each.external_id} for each in absent.values()]
+        named = [{"user": each.user_id, "external_id": each.external_id} for each in absent]
         found.absent += named[: NAMED_MAX - len(found.absent)]
-        await store.add_absent(uow.connection, tenant.tenant, row.import_id, list(absent.values()))
-        if row.absent == "leave":
-            statements = {who: absence(tenant, row, known.timeline(Key(row.source, who))) for who in absent}
-            await _check_people(tenant, uow, row, list(absent.values()), statements, found)
+        found.leaving |= {each.external_id for each in absent} if row.absent == "leave" else set()
+        await store.add_absent(uow.connection, tenant.tenant, row.import_id, absent)
+        await asyncio.sleep(0)
 
 
 async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found, seats: SeatsQuestions) -> Mapping[str, Any]:
@@ -253,9 +321,11 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
     would_end = sum(count.ends for count in counts.values())
     limit = await guard.limit_of(tenant, uow, row.source)
     invalid = await store.page(uow.connection, tenant.tenant, row.import_id, [Kind.INVALID.value], -1, NAMED_MAX)
+    others = [other for user, other in found.others.items() if user not in found.changed]
     return {
-        "counts": people | {"leaving": would_end},
+        "counts": people | {"leaving": would_end, "others": len(others)},
         "absent": found.absent,
+        "others": others[:NAMED_MAX],
         "invalid": [{"index": each.position, "external_id": each.external_id, "errors": list(each.errors)} for each in invalid],
         "modules": await _modules(tenant, uow, found, seats),
         "seats": await _decisions(tenant, uow, found, seats),
@@ -266,7 +336,7 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
 async def _modules(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQuestions) -> list[Mapping[str, Any]]:
     """Return for each module how many people require it before and after, and what there is."""
     required = await store.required_counts(uow.connection, tenant.tenant)
-    change = rules.required_change(found.modules)
+    change = rules.required_change(found.modules.values())
     pools = await seats.pools(tenant.tenant)
     modules: list[Mapping[str, Any]] = []
     for module in sorted({*required, *change, *(pools or ())}):
@@ -283,7 +353,7 @@ async def _decisions(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: Seat
     if len(found.asking) > COMMANDS_MAX:
         detail = f"More than {COMMANDS_MAX} people would require other modules, so it was not decided person by person. See `modules`."
         return {"decided": False, "detail": detail, "people": []}
-    asking = sorted(found.asking, key=lambda each: not each[2])
+    asking = sorted(found.asking.values(), key=lambda each: not each[2])
     decisions = await seats.what_if(
         tenant.tenant, [command_of(replace(person, revision=person.revision + 1), Reason.CHANGED.value, ()) for _, person, _ in asking]
     )
