@@ -37,6 +37,22 @@ def revoke(tenant: str, source: str, token_id: str) -> None:
     out.print(f"The token {token_id} is no longer valid.")
 
 
+def remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None, as_json: bool) -> None:
+    """Remove a connection, or say what that would lead to."""
+    found = run(_remove(tenant, source, dry_run=dry_run, confirm=confirm))
+    if as_json:
+        typer.echo(orjson.dumps(found).decode())
+        return
+    out.print(f"{source} reports {found['people']} people and has {found['groups']} groups.", markup=False)
+    out.print(f"{found['would_end']} people lose access, and {found['would_begin']} people are no longer blocked.")
+    if not dry_run:
+        out.print(f"The connection {source} was removed. Its people are changed in the background.", markup=False)
+    elif found["needs_confirmation"]:
+        out.print(
+            f"To remove it, confirm the number: seatpool scim remove --tenant {tenant} --source {source} --confirm {found['would_end']}"
+        )
+
+
 async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:
     """Issue a token. A connection that does not exist is added with its default settings."""
     path = f"/v1/tenants/{tenant}/scim-connections/{source}"
@@ -46,6 +62,13 @@ async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:
             await rest.put("users", path, {})
         issued: dict[str, Any] = await rest.post("users", f"{path}/tokens", {"expires_in_days": days})
         return issued | {"base_url": load(CliSettings).scim_base_url(rest.where.urls["users"])}
+
+
+async def _remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None) -> dict[str, Any]:
+    query = "?dry_run=true" if dry_run else f"?confirm={confirm}" if confirm is not None else ""
+    async with Rest(addresses()) as rest:
+        found: dict[str, Any] = (await rest.call("DELETE", "users", f"/v1/tenants/{tenant}/scim-connections/{source}{query}")).json()
+        return found
 
 
 async def _list(tenant: str) -> list[dict[str, Any]]:

@@ -45,6 +45,26 @@ def scim_list(
     list_connections(tenant, json)
 
 
+@scim.command("remove")
+def scim_remove(
+    tenant: OfTenant,
+    source: Annotated[str, typer.Option(callback=not_blank, help="The name of the connection.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what the removal would lead to.")] = False,
+    confirm: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="So many people lose access, as --dry-run says.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Remove a connection. Its tokens and what its groups give end at once; people whom no other source employs leave.
+
+    ```
+    seatpool scim remove --tenant acme --source okta --dry-run
+    seatpool scim remove --tenant acme --source okta --confirm 12
+    ```
+    """
+    from cli.scim import remove
+
+    remove(tenant, source, dry_run=dry_run, confirm=confirm, as_json=json)
+
+
 @scim.command("revoke")
 def scim_revoke(
     token: Annotated[str, typer.Argument(help="The id of the token, as `seatpool scim list` shows it.")],

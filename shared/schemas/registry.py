@@ -63,6 +63,7 @@ _ENTRIES = [
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.ScimConnectionChanged,
+        users_v1.ScimConnectionRemoved,
         users_v1.ScimTokenChanged,
         users_v1.ScimGroupMapped,
         users_v1.ChangesStopped,

@@ -221,6 +221,13 @@ class ScimConnectionChanged(ScimEvent):
     added: bool
 
 
+class ScimConnectionRemoved(ScimEvent):
+    """A SCIM connection was removed: its tokens and groups have ended, and a background job ends what it states about people."""
+
+    people: int
+    groups: int
+
+
 class ScimTokenChanged(ScimEvent):
     """A token of a SCIM connection was made, or revoked."""
 

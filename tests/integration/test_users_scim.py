@@ -16,6 +16,7 @@ from sqlalchemy import text
 from starlette.routing import Match
 
 from services.users.domain.scim_connections import ScimConnection
+from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
@@ -986,6 +987,49 @@ async def test_what_groups_give_follows_a_resource_whose_conflict_ends(scim: Sci
     await scim.hr(tenant, "2", 2, "2026-01-31", login="hr2", email="office@acme.example")
     kim = await rest.get(f"{people}/{found['1']['user']}")
     assert (len(kim["timelines"]), kim["profile"], [each["module"] for each in kim["modules"]]) == (2, "timers", ["time"])
+
+
+async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_come_back_under_its_name(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client, people = await scim.connect(rest, tenant), f"/v1/tenants/{tenant}/people"
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    for number in range(3):
+        await scim.hr(tenant, str(number), 1, login=f"hr{number}", department="Makers")
+    (first, second, _) = (await client.get("/Users"))["Resources"]
+    block = {"op": "replace", "path": "active", "value": False}
+    await client.patch(f"/Users/{first['id']}", block)
+    await client.patch(f"/Users/{second['id']}", {"op": "replace", "path": "title", "value": "Maker"})
+    own = [await client.create(f"scim{number}") for number in range(6)]
+    group = await client.create_group("Timers", second["id"], own[0]["id"])
+    path = f"/v1/tenants/{tenant}/scim-connections/okta"
+    await rest.put(f"{path}/groups/{group['id']}", {"profile": "timers"})
+    expected = {"people": 8, "groups": 1, "would_end": 6, "would_begin": 1, "limit": 5, "needs_confirmation": True}
+    dry = await rest.call("DELETE", f"{path}?dry_run=true")
+    assert (dry.status_code, dry.json()) == (200, expected)
+    for wrong in ("", "?confirm=5"):
+        assert (await rest.call("DELETE", f"{path}{wrong}")).json()["type"].endswith("import-needs-confirmation")
+    assert (await client.call("GET", "/Users")).status_code == 200
+    removed = await rest.call("DELETE", f"{path}?confirm=6")
+    assert (removed.status_code, removed.json()) == (202, expected)
+    assert (await client.call("GET", "/Users")).status_code == 401
+    assert (await rest.call("PUT", path, {})).json()["type"].endswith("connection-being-removed")
+    job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+    while await job.run_chunk(tenant):
+        pass
+    progress = await rest.get(removed.headers["location"])
+    assert (progress["kind"], progress["status"], progress["done"], progress["total"]) == ("scim_removed", "finished", 8, 8)
+    found = {each["login"]: each for each in (await rest.get(f"{people}?status=all"))["items"]}
+    assert {login: each["status"] for login, each in found.items()} == {f"hr{n}": "active" for n in range(3)} | {
+        f"scim{n}": "left" for n in range(6)
+    }
+    hr1 = await rest.get(f"{people}/{found['hr1']['user']}")
+    assert (hr1["profile"], hr1["job_title"], len(hr1["timelines"])) == ("makers", "", 2)
+    again = await scim.connect(rest, tenant)
+    listed = (await again.get("/Users"))["Resources"]
+    assert {each["userName"]: each["id"] for each in listed}["hr0"] == f"{first['id']}.1", "no id is given twice"
+    assert (await again.call("GET", f"/Users/{own[0]['id']}")).status_code == 404
+    assert (await again.create("scim0"))["id"] != own[0]["id"]
+    assert (await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/absent")).status_code == 404
 
 
 async def test_no_id_is_given_twice_after_a_resource_was_taken_out_of_its_person_or_the_person_erased(scim: ScimBench) -> None:

@@ -156,6 +156,7 @@ class AccessRest:
             f"GET {own}/scim-connections": lambda request: reply({"items": list(self.connections.values()), "next": None}),
             f"GET {own}/scim-connections/([^/]+)": lambda name, request: self._one(self.connections, name),
             f"PUT {own}/scim-connections/([^/]+)": self._put_connection,
+            f"DELETE {own}/scim-connections/([^/]+)": self._remove_connection,
             f"POST {own}/scim-connections/([^/]+)/tokens": self._create_token,
             f"DELETE {own}/scim-connections/([^/]+)/tokens/([^/]+)": self._revoke_token,
             f"GET {own}/scim-connections/([^/]+)/groups": self._list_groups,
@@ -240,6 +241,15 @@ class AccessRest:
             return refusal(412, "precondition-failed", "It was changed.")
         self.connections[name] = connection(name, tokens=[]) | self.connections.get(name, {}) | orjson.loads(request.content)
         return reply(self.connections[name])
+
+    def _remove_connection(self, name: str, request: httpx.Request) -> httpx.Response:
+        found = {"people": 40, "groups": 2, "would_end": 12, "would_begin": 1, "limit": 5, "needs_confirmation": True}
+        if request.url.params.get("dry_run") == "true":
+            return reply(found)
+        if request.url.params.get("confirm") != "12":
+            return refusal(409, "import-needs-confirmation", "This would end the access of 12 people.")
+        del self.connections[name]
+        return reply(found, 202)
 
     def _create_token(self, name: str, request: httpx.Request) -> httpx.Response:
         made = {"token": f"t{next(self._numbers)}", "created_at": AT, "expires_at": "2027-03-05T09:00:00.000Z"}

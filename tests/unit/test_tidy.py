@@ -28,7 +28,7 @@ IO_MODULES = {
     "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 PURE_FINE = ("sys.intern",)  # does no IO
-PURE_OWN = ("shared.schemas", "shared.errors", "shared.money")
+PURE_OWN = ("shared.schemas", "shared.errors", "shared.money", "shared.text")
 CLOCK_CALLS = {
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns", "time.monotonic",
     "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns", "time.localtime", "time.gmtime",

@@ -54,6 +54,7 @@ BOUNDED = {
     "UploadedPeople.invalid": "a request has at most 1,000 people",
     "ImportReport.absent": "the first 100",
     "ImportReport.invalid": "the first 100",
+    "ImportReport.others": "the first 100",
     "ImportReport.modules": MODULES,
     "ImportDecisions.people": "seats is asked about at most 100 people",
     "DecidedPersonView.modules": MODULES,

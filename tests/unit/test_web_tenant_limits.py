@@ -30,6 +30,7 @@ COSTLY = {
     ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
     ("users", "POST", "/v1/tenants/{tenant}/people/bulk-changes"),
     ("users", "PUT", "/v1/tenants/{tenant}/scim-connections/{connection}/groups/{group}"),
+    ("users", "DELETE", "/v1/tenants/{tenant}/scim-connections/{connection}"),
     ("users", "GET", "/v1/tenants/{tenant}/people/{user}/data"),
     ("users", "GET", "/v1/tenants/{tenant}/differences"),
     ("users", "GET", "/v1/tenants/{tenant}/matches"),

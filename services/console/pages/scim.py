@@ -156,6 +156,49 @@ async def _revocation(page: Page, connection: str, token: str) -> Question:
     )
 
 
+async def _removal(page: Page, connection: str) -> Question:
+    await _connection(page, connection)
+    found = await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query={"dry_run": "true"})
+    ends, begins = found["would_end"], found["would_begin"]
+    effects = [
+        page.gettext("Its tokens are refused within 10 seconds, and what its groups give ends. People of other sources stay."),
+        page.ngettext("%(num)s person loses access.", "%(num)s people lose access.", ends),
+    ]
+    if begins:
+        effects.append(page.ngettext("%(num)s blocked person gets in again.", "%(num)s blocked people get in again.", begins))
+    return Question(
+        page.gettext("Remove the SCIM connection?"),
+        page.gettext("Remove the connection"),
+        page.url(f"access/scim/{url_part(connection)}"),
+        effects,
+        {
+            page.gettext("Connection"): connection,
+            page.gettext("People of this connection"): page.formats.number(found["people"]),
+            page.gettext("Groups"): page.formats.number(found["groups"]),
+        },
+        seen={"would_end": ends},
+    )
+
+
+@router.get("/{connection}/delete")
+async def ask_about_connection(page: Managing, connection: str) -> Response:
+    """Ask whether the connection shall be removed, with how many people lose access."""
+    return ask(page, await _removal(page, connection))
+
+
+@router.post("/{connection}/delete")
+async def remove_connection(page: Managing, connection: str) -> Response:
+    """Remove the connection, if as many people lose access as the question said."""
+    await _connection(page, connection)
+    seen = page.form["would_end"]
+    query = {"confirm": seen} if seen.isdecimal() else None
+    try:
+        await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query=query)
+    except Refusal as refusal:
+        return ask(page, await _removal(page, connection), refusal)
+    return page.redirect(page.url("access"), page.gettext("The connection was removed. Its people are changed in the background."))
+
+
 @router.get("/{connection}/tokens/{token}/delete")
 async def ask_about_token(page: Managing, connection: str, token: str) -> Response:
     """Ask whether the token shall be revoked."""

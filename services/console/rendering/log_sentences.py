@@ -92,6 +92,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "api_client_revoked": N_("The API client %(name)s was revoked."),
             "identity_provider_changed": N_("The identity provider %(issuer)s changed."),
             "scim_connection_changed": N_("The SCIM connection %(connection)s changed."),
+            "scim_connection_removed": N_("The SCIM connection %(connection)s was removed."),
             "scim_group_mapped": N_("What a group of the SCIM connection %(connection)s gives changed."),
             "scim_token_changed": N_("A token of the SCIM connection %(connection)s changed."),
             "scim_token_ending": N_("A token of the SCIM connection %(connection)s ends in %(days)s days."),

@@ -53,6 +53,7 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         users_v1.ApiClientChanged,
         users_v1.ApiClientRevoked,
         users_v1.ScimConnectionChanged,
+        users_v1.ScimConnectionRemoved,
         users_v1.ScimTokenChanged,
         users_v1.ScimGroupMapped,
         users_v1.EmergencyLinkUsed,

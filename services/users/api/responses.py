@@ -355,6 +355,17 @@ class ScimConnectionView(BaseModel):
     version: int
 
 
+class ScimRemovalView(BaseModel):
+    """The answer to the removal of a SCIM connection: how many people and groups it concerns."""
+
+    people: int = Field(description="The people whom the connection reports. Those of other sources stay as these report them.")
+    groups: int = Field(description="The groups of the connection. What they give ends.")
+    would_end: int = Field(description="People who lose access: those whom no other source employs.")
+    would_begin: int = Field(description="People who can log in again, because only this connection blocks them.")
+    limit: int = Field(description="So many people can lose access without a confirmation.")
+    needs_confirmation: bool = Field(description="`confirm` must be `would_end`.")
+
+
 class ScimGroupView(BaseModel):
     group: str = Field(description="The id of the group.")
     name: str

@@ -1,18 +1,21 @@
 """SCIM connections of a tenant, and their tokens."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from services.users.api.dependencies import InContext, Manager, NothingChangedError, RolesManager, TenantId, authority_of, cause_of
 from services.users.api.profiles import DryRun, preview_answer
+from services.users.api.reevaluations import location
 from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
 from services.users.api.responses import (
     NewScimTokenView,
     ScimConnectionView,
     ScimErrorView,
     ScimGroupView,
+    ScimRemovalView,
     ScimTokenView,
     SettingsPreviewView,
     StoppedScimView,
@@ -25,8 +28,9 @@ from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
 from services.users.store.scim_groups import GroupRow
 from services.users.store.scim_users import View
-from services.users.use_cases import preview_settings, rights, scim_connections, scim_groups, scim_guard
+from services.users.use_cases import preview_settings, remove_connection, rights, scim_connections, scim_groups, scim_guard
 from services.users.use_cases.preview_settings import Counted
+from services.users.use_cases.remove_connection import Removal
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
@@ -69,7 +73,7 @@ async def _view(context: InContext, of: Tenant, uow: UnitOfWork, found: ScimConn
     )
 
 
-@router.put("/{connection}", response_model=ScimConnectionView, responses=refusals(412), summary="Add or change a SCIM connection")
+@router.put("/{connection}", response_model=ScimConnectionView, responses=refusals(409, 412), summary="Add or change a SCIM connection")
 async def put_connection(
     tenant: TenantId, connection: Name, body: ScimConnectionBody, context: InContext, principal: RolesManager, if_match: IfMatch = None
 ) -> Response:
@@ -77,6 +81,7 @@ async def put_connection(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         await store.lock(uow.connection, tenant, connection)
+        await remove_connection.check_is_removed(tenant, uow, connection)
         known = await store.get(uow.connection, tenant, connection)
         if if_match is not None:
             check_if_match(if_match, known.version if known else 0)
@@ -105,6 +110,43 @@ async def show_connection(tenant: TenantId, connection: Name, context: InContext
         of = await context.tenants.for_read(tenant, uow)
         found = await scim_connections.require(tenant, uow, connection)
         return answer(await _view(context, of, uow, found), headers={"etag": etag(found.version)})
+
+
+@router.delete(
+    "/{connection}",
+    status_code=202,
+    response_model=ScimRemovalView,
+    responses={
+        200: {"model": ScimRemovalView, "description": "The answer to `dry_run`."},
+        202: {"model": ScimRemovalView, "description": "Removed. `Location` is the path of the progress of people who are changed."},
+        **refusals(409),
+    },
+    summary="Delete a SCIM connection",
+)
+@costly
+async def delete_connection(
+    tenant: TenantId,
+    connection: Name,
+    context: InContext,
+    principal: RolesManager,
+    dry_run: Annotated[bool, Query(description="Change nothing, and answer what the removal would lead to.")] = False,
+    confirm: Annotated[int | None, Query(ge=0, description="The number of people who lose access, if the guard asks for it.")] = None,
+) -> Response:
+    """Its tokens end at once, and so does what its groups give. A background job ends what the connection states about people, as DELETE
+    of each of its users would: people whom no other source employs leave, and the others stay as their sources report them."""
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        known = await scim_connections.require(tenant, uow, connection)
+        if dry_run:
+            return answer(_removal(await remove_connection.preview(found, uow, known)))
+        removal, ending = await remove_connection.remove(found, uow, known, confirm, cause_of(principal))
+    context.scim_callers.forget(tenant, connection)
+    context.alarm.wake()
+    return answer(_removal(removal), 202, {"location": location(tenant, ending)})
+
+
+def _removal(found: Removal) -> ScimRemovalView:
+    return ScimRemovalView(**asdict(found), needs_confirmation=found.needs_confirmation)
 
 
 @router.post(

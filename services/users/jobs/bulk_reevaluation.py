@@ -15,7 +15,7 @@ from services.users.store import module_states, reevaluations, timelines
 from services.users.store import people as people_store
 from services.users.store.module_states import SEAT_STATES
 from services.users.store.reevaluations import Reevaluation, ReevaluationKind
-from services.users.use_cases import group_members, known_people, people, refused_people, subscription
+from services.users.use_cases import group_members, known_people, people, refused_people, remove_connection, subscription
 from services.users.use_cases.locked_tenants import Tenants
 from services.users.use_cases.republish import republish_tenant
 from shared.database import Database, UnitOfWork
@@ -54,6 +54,9 @@ class BulkReevaluation:
                 await republish_tenant(found, uow, work.actor)
             if work.kind == ReevaluationKind.REFUSED:
                 await self._reactivate(found, uow, work)
+                return True
+            if work.kind == ReevaluationKind.SCIM_REMOVED:
+                await _end_connection(found, uow, work)
                 return True
             if work.total == 0:
                 await reevaluations.count_people(uow.connection, tenant, work.reevaluation_id)
@@ -119,6 +122,17 @@ class BulkReevaluation:
         people_after = zip(chunk, await known_people.as_of_today(tenant, uow, now), strict=True)
         revisions = [_reevaluated(tenant, work, before, after, seats.get(before.user, {})) for before, after in people_after]
         await people.save_all(tenant, uow, revisions, work.envelope)
+
+
+async def _end_connection(tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> None:
+    """End what a removed SCIM connection has stated about the next people."""
+    assert work.module is not None
+    done = await remove_connection.end_chunk(tenant, uow, work.module, work.actor)
+    if done:
+        await reevaluations.advance(uow.connection, tenant.tenant, work.reevaluation_id, work.after_created, work.after_arrival, done)
+    else:
+        await reevaluations.finish(uow.connection, tenant.tenant, work.reevaluation_id, 0)
+        log.info("scim_connection_removed", tenant=tenant.tenant, connection=work.module, people=work.done)
 
 
 async def _of_several_sources(tenant: Tenant, uow: UnitOfWork, chunk: Sequence[Person]) -> list[Person]:

@@ -22,6 +22,7 @@ from services.users.scim.limits import check_operations
 from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
+from services.users.store import scim_connections
 from services.users.use_cases import scim_guard
 from services.users.use_cases.scim_guard import Stopped
 from shared.errors import Refused, Transient, Unauthenticated
@@ -168,6 +169,8 @@ async def serve(request: Request, context: InContext) -> Response:
     async def run(work: Callable[[Storage], Awaitable[Any]]) -> Any:
         async with context.database.unit_of_work(caller.tenant) as uow:
             tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
+            if not is_read and not await scim_connections.is_there(uow.connection, caller.tenant, caller.connection.connection):
+                raise Unauthenticated("invalid-token", "The connection of the token was removed.")
             options: Any = {"anchors": _ANCHORS, "clock": context.clock, "whole_groups": False, "is_bulk": path == "/Bulk"}
             return await work(Storage(tenant, uow, caller.connection, members, **options))
 

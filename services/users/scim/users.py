@@ -208,7 +208,7 @@ class Users:
         elif asked.is_new:
             report = ended_report(_stated(row), self._since(row), self.connection.user_types, self.tenant.today)
             await self._apply(replace(row, version=row.version + 1), report)
-            await store.delete(self.uow.connection, self._view, row.resource_id, self.tenant.now)
+            await store.delete(self.uow.connection, self._view, [row.resource_id], self.tenant.now)
         else:
             document = dict(row.document) | {"active": False}
             back = _row(row.resource_id, document, row.version + 1, row.created_at, row.modified_at, row.copied)
@@ -261,7 +261,7 @@ class Users:
         was_in_groups = await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
         report = ended_report(_stated(row), self._since(row), self.connection.user_types, self.tenant.today)
         await self._apply(row, report, guarded=True)
-        await store.delete(self.uow.connection, self._view, resource_id, self.tenant.now)
+        await store.delete(self.uow.connection, self._view, [resource_id], self.tenant.now)
         if was_in_groups:
             await memberships.members_changed(self.tenant, self.uow, self._view, [resource_id], Cause(source_actor(self.connection.source)))
 

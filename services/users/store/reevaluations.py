@@ -26,6 +26,7 @@ class ReevaluationKind(StrEnum):
     SOURCES = "sources"  # describe people of several sources by the changed order of these
     GROUPS = "groups"  # give people the profiles and roles of their groups
     REFUSED = "refused"  # request the seats of refused people again, the oldest refusal first
+    SCIM_REMOVED = "scim_removed"  # end what a SCIM connection that was removed has stated
     REPUBLISH = "republish"  # publish all people again, for a reader that was rebuilt
 
 
@@ -49,7 +50,7 @@ class Reevaluation:
     reevaluation_id: str
     tenant_id: str
     kind: str
-    module: str | None  # or the role
+    module: str | None  # or the role, or the connection
     begun: bool  # or the subscribed modules have to be computed first
     after_created: datetime  # of the last person done
     after_arrival: int
@@ -105,6 +106,9 @@ _ADVANCE: Final = (
 _FINISH: Final = update(REEVALUATIONS).where(_OWN).values(done=_R.done + bindparam("more", type_=BigInteger), finished_at=func.now())
 _FORGET: Final = delete(REEVALUATIONS).where(_R.tenant_id == _TENANT, _R.finished_at < func.now() - KEPT)
 _COUNT: Final = select(func.count()).where(_R.tenant_id == _TENANT, _OPEN)
+_IS_OPEN: Final = select(func.count()).where(
+    _R.tenant_id == _TENANT, _OPEN, _R.kind == bindparam("kind", type_=Text), _R.module == bindparam("module", type_=Text)
+)
 _GET: Final = select(*columns_of(Reevaluation, REEVALUATIONS)).where(_OWN)
 _ALL_PEOPLE: Final = select(func.count()).where(PEOPLE.c.tenant_id == _TENANT, PEOPLE.c.status != literal_column("'expected'"))
 _SET_TOTAL: Final = update(REEVALUATIONS).where(_OWN).values(total=_ALL_PEOPLE.scalar_subquery())
@@ -198,6 +202,11 @@ async def finish(connection: AsyncConnection, tenant_id: str, reevaluation_id: s
 
 async def get(connection: AsyncConnection, tenant_id: str, reevaluation_id: str) -> Reevaluation | None:
     return await one(connection, _GET, Reevaluation, tenant=tenant_id, of_id=reevaluation_id)
+
+
+async def is_open(connection: AsyncConnection, tenant_id: str, kind: ReevaluationKind, module: str) -> bool:
+    """Return whether a re-evaluation of this kind about the module, role or connection is not finished."""
+    return bool((await connection.execute(_IS_OPEN, {"tenant": tenant_id, "kind": kind, "module": module})).scalar_one())
 
 
 async def count(connection: AsyncConnection, tenant_id: str) -> int:

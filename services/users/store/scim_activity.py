@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Text, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +37,7 @@ _SAVE: Final = _ADD.on_conflict_do_update(
         "last_error": func.coalesce(_ADD.excluded.last_error, _A.last_error),
     },
 )
+_REMOVE: Final = delete(ACTIVITY).where(_A.tenant_id == _TENANT, _A.connection == _NAME)
 _U: Final = SCIM_USERS.c
 _COUNT: Final = select(func.count()).select_from(SCIM_USERS).where(_U.tenant_id == _TENANT, _U.connection == _NAME, _U.deleted_at.is_(None))
 
@@ -49,6 +50,10 @@ async def save(connection: AsyncConnection, tenant_id: str, name: str, at: datet
     """Store a request; `error`: it was refused, and an earlier error is replaced."""
     given = {"connection": name, "last_request_at": at, "last_error_at": at if error else None, "last_error": error}
     await connection.execute(_SAVE, given | {"tenant_id": tenant_id})
+
+
+async def remove(connection: AsyncConnection, tenant_id: str, name: str) -> None:
+    await connection.execute(_REMOVE, {"tenant": tenant_id, "of_connection": name})
 
 
 async def count_people(connection: AsyncConnection, tenant_id: str, name: str) -> int:

@@ -55,6 +55,11 @@ _SAVE: Final = _ADD.on_conflict_do_update(
     index_elements=["tenant_id", "connection"],
     set_={name: _ADD.excluded[name] for name in _SAVED} | {"version": _C.version + 1},
 ).returning(_C.version)
+_IS_THERE: Final = (
+    select(_C.connection).where(_C.tenant_id == _TENANT, _C.connection == _CONNECTION).with_for_update(read=True, key_share=True)
+)
+_REMOVE: Final = delete(CONNECTIONS).where(_C.tenant_id == _TENANT, _C.connection == _CONNECTION)
+_REMOVE_TOKENS: Final = delete(TOKENS).where(_T.tenant_id == _TENANT, _T.connection == _CONNECTION)
 _LOCK: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _TOKENS: Final = (
     select(*columns_of(ScimToken, TOKENS))
@@ -96,6 +101,17 @@ async def save(connection: AsyncConnection, tenant_id: str, row: ScimConnection,
     """Add the connection, or replace its settings; return its version."""
     given = {name: getattr(row, name) for name in ("connection", *_SAVED)} | {"version": 1, "tenant_id": tenant_id, "created_at": at}
     return int((await connection.execute(_SAVE, given)).scalar_one())
+
+
+async def is_there(connection: AsyncConnection, tenant_id: str, name: str) -> bool:
+    """Return whether the connection is there. Its removal waits until this transaction ends."""
+    return (await connection.execute(_IS_THERE, {"tenant": tenant_id, "of_connection": name})).scalar_one_or_none() is not None
+
+
+async def remove(connection: AsyncConnection, tenant_id: str, name: str) -> None:
+    """Remove the connection with its tokens."""
+    for statement in (_REMOVE_TOKENS, _REMOVE):
+        await connection.execute(statement, {"tenant": tenant_id, "of_connection": name})
 
 
 async def lock(connection: AsyncConnection, tenant_id: str, name: str) -> None:

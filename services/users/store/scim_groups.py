@@ -84,6 +84,11 @@ _SAVED: Final = names_of(GroupRow, but=("group_id", "created_at"))
 _SAVE: Final = (
     sql_update(GROUPS).where(_OWN, G.group_id == _GROUP).values({name: bindparam(f"new_{name}", type_=G[name].type) for name in _SAVED})
 )
+_DELETE_ALL: Final = (
+    delete(MEMBERS).where(_M.tenant_id == _TENANT, _M.connection == _CONNECTION),
+    delete(GROUPS).where(_OWN),
+)
+_ROLES: Final = select(G.role).where(_OWN, G.role.is_not(None)).distinct()
 _DELETE: Final = delete(GROUPS).where(_OWN, G.group_id == _GROUP)
 _DELETE_MEMBERS: Final = delete(MEMBERS).where(_OF_GROUP)
 _GIVEN: Final = func.unnest(_IDS).column_valued("given")
@@ -219,6 +224,17 @@ async def remove(connection: AsyncConnection, view: View, group_id: str) -> None
     """Remove the group with its members. Call under its lock."""
     for statement in (_DELETE_MEMBERS, _DELETE):
         await connection.execute(statement, _given(view, of_group=group_id))
+
+
+async def roles_of_all(connection: AsyncConnection, view: View) -> set[str]:
+    """Return the roles that groups of the connection give."""
+    return set(await _ids(connection, _ROLES, view))
+
+
+async def remove_all(connection: AsyncConnection, view: View) -> None:
+    """Remove all groups of the connection with their members."""
+    for statement in _DELETE_ALL:
+        await connection.execute(statement, _given(view))
 
 
 async def add_members(connection: AsyncConnection, view: View, group_id: str, ids: Collection[str]) -> list[str]:

@@ -50,6 +50,7 @@ _IDS: Final = select(_S.resource_id).where(_OWN, _OPEN).order_by(_S.resource_id)
 _CONFIRM: Final = update(STOPPED).where(_OWN, _OPEN).values(confirmed=True)
 _IS_CONFIRMED: Final = select(func.count()).select_from(STOPPED).where(_OWN, _ID, _S.confirmed)
 _REMOVE: Final = delete(STOPPED).where(_OWN, _ID)
+_REMOVE_ALL: Final = delete(STOPPED).where(_OWN)
 _FORGET: Final = delete(STOPPED).where(_OWN, _S.at < bindparam("before", type_=DateTime(timezone=True)))
 
 
@@ -85,6 +86,10 @@ async def is_confirmed(connection: AsyncConnection, tenant_id: str, name: str, r
 
 async def remove(connection: AsyncConnection, tenant_id: str, name: str, resource_id: str) -> None:
     await connection.execute(_REMOVE, {"tenant": tenant_id, "of_connection": name, "of_id": resource_id})
+
+
+async def remove_all(connection: AsyncConnection, tenant_id: str, name: str) -> None:
+    await connection.execute(_REMOVE_ALL, {"tenant": tenant_id, "of_connection": name})
 
 
 async def forget(connection: AsyncConnection, tenant_id: str, name: str, before: datetime) -> None:

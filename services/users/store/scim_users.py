@@ -200,6 +200,9 @@ _COUNT_AFTER: Final = select(_COUNT_ALL.where(_AFTER).scalar_subquery() + _COUNT
 
 _GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
 _LOCK: Final = _GET.with_for_update()
+_NEXT_IDS: Final = (
+    select(S.resource_id).where(_OWN, _IS_LIVE, S.resource_id > _ID).order_by(S.resource_id).limit(bindparam("limit", type_=BigInteger))
+)
 _OF_KEY: Final = select(S.resource_id).where(_OWN, S.user_name_key == _KEY, _IS_LIVE)
 _HOLDER: Final = (
     select(P.user_id)
@@ -238,7 +241,7 @@ _SAVE: Final = (
 )
 _DELETE: Final = (
     sql_update(SCIM_USERS)
-    .where(_OWN, S.resource_id == _ID)
+    .where(_OWN, S.resource_id == any_(bindparam("ids", type_=ARRAY(Text))))
     .values(
         deleted_at=bindparam("at", type_=DateTime(timezone=True)), document={}, copied=[], external_id=None, emails=[], user_name_key=""
     )
@@ -426,6 +429,13 @@ async def save(connection: AsyncConnection, view: View, row: ScimUserRow) -> Non
     await connection.execute(_SAVE, given | {"tenant": view.tenant, "of_connection": view.connection, "of_id": row.resource_id})
 
 
-async def delete(connection: AsyncConnection, view: View, resource_id: str, at: datetime) -> None:
-    """Delete the resource, and keep only that its id was given. Call under its lock."""
-    await connection.execute(_DELETE, {"tenant": view.tenant, "of_connection": view.connection, "of_id": resource_id, "at": at})
+async def next_ids(connection: AsyncConnection, view: View, after: str, limit: int) -> list[str]:
+    """Return the ids of the next resources, in order of the ids."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "of_id": after, "limit": limit}
+    return list((await connection.execute(_NEXT_IDS, given)).scalars())
+
+
+async def delete(connection: AsyncConnection, view: View, resource_ids: Sequence[str], at: datetime) -> None:
+    """Delete resources, and keep only that their ids were given. Call under their locks, or without a connection that could change them."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "ids": list(resource_ids), "at": at}
+    await connection.execute(_DELETE, given)

@@ -122,7 +122,7 @@ def _cannot_change(row: ImportRow) -> Conflict:
 
 @dataclass
 class _Found:
-    """What the check of an import has found so far. `present` are the external ids of the import, also of people who cannot be read."""
+    """The check of an import so far. `present` are the external ids of the import, also of people who cannot be read."""
 
     present: Collection[str]
     leaving: set[str] = field(default_factory=set)  # external ids of people who are absent, and leave

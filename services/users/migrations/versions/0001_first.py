@@ -428,7 +428,10 @@ CREATE TABLE reevaluations (
     reevaluation_id text PRIMARY KEY,
     tenant_id text NOT NULL,
     kind text NOT NULL CHECK (
-        kind IN ('settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'sources', 'groups', 'refused', 'republish')
+        kind IN (
+            'settings', 'pool_opened', 'pool_closed', 'catalogue', 'role_changed', 'sources', 'groups', 'refused', 'republish',
+            'scim_removed'
+        )
     ),
     module text,
     begun boolean NOT NULL,
