@@ -83,28 +83,26 @@ class Groups:
     async def replace(self, before: GroupRow, resource: Resource[Any], members: Collection[str] | None) -> GroupRow:
         """Replace a locked group. Without `members`, they stay as they are. Raises InvalidValueException, PayloadTooLargeException."""
         name, external_id = _sent(resource)
-        after = replace(before, display_name=name, external_id=external_id)
+        after, changed = replace(before, display_name=name, external_id=external_id), 0
         if members is not None:
-            removed = await store.remove_others(self.uow.connection, self._view, before.group_id, members)
-            await self._changed(before, removed)
-            after = replace(after, members=after.members - len(removed))
-            after = replace(after, members=after.members + await self._add(after, members))
-        return await self._saved(before, after)
+            more, changed = await self._change_members(before, MemberChange("replace", list(members)))
+            after = replace(after, members=before.members + more)
+        return await self._saved(before, after, changed=changed > 0)
 
     async def patch(self, before: GroupRow, patch: "PatchOp[Any]") -> GroupRow:
         """Apply a PATCH to a locked group. Raises InvalidPathException, InvalidValueException, PayloadTooLargeException."""
-        after, count, touched = before, before.members, False
+        after, count, changed = before, before.members, 0
         for operation in patch.operations or ():
             rest, members = _split(operation)
             if members is not None:
-                count += await self._change_members(replace(before, members=count), members)
-                touched = True
+                more, different = await self._change_members(replace(before, members=count), members)
+                count, changed = count + more, changed + different
             if rest is not None:
                 resource = MODEL(display_name=after.display_name, external_id=after.external_id)
                 PatchOp[MODEL](operations=[rest]).patch(resource)
                 name, external_id = _sent(resource)
                 after = replace(after, display_name=name, external_id=external_id)
-        return await self._saved(before, replace(after, members=count), changed=touched and count != before.members)
+        return await self._saved(before, replace(after, members=count), changed=changed > 0)
 
     async def delete(self, row: GroupRow) -> None:
         """Delete a locked group."""
@@ -112,21 +110,23 @@ class Groups:
         await store.remove(self.uow.connection, self._view, row.group_id)
         await self._changed(row, members)
 
-    async def _change_members(self, row: GroupRow, change: "MemberChange") -> int:
-        """Change members; return how many more there are."""
+    async def _change_members(self, row: GroupRow, change: "MemberChange") -> tuple[int, int]:
+        """Change members; return how many more there are, and how many were added or removed."""
         match change.op:
             case "add":
-                return await self._add(row, change.ids)
+                added = await self._add(row, change.ids)
+                return added, added
             case "remove" if change.ids is not None:
                 removed = await store.remove_members(self.uow.connection, self._view, row.group_id, change.ids)
                 await self._changed(row, removed)
-                return -len(removed)
+                return -len(removed), len(removed)
             case _:
                 given = change.ids or ()
                 removed = await store.remove_others(self.uow.connection, self._view, row.group_id, given)
                 await self._changed(row, removed)
                 left = replace(row, members=row.members - len(removed))
-                return await self._add(left, given) - len(removed)
+                added = await self._add(left, given)
+                return added - len(removed), added + len(removed)
 
     async def _add(self, row: GroupRow, members: Collection[str] | None) -> int:
         """Add members; return how many are new.
