@@ -402,6 +402,15 @@ async def test_members_of_a_group_are_added_and_removed_in_both_spellings_and_in
     assert (await client.found(f'id eq "{group["id"]}" and members eq "{ids[5]}"', "Groups"))["totalResults"] == 1
     assert (await client.found(f'members.value eq "{ids[0]}"', "Groups"))["totalResults"] == 0
     assert (await client.get(f"/Users/{ids[5]}"))["groups"][0]["display"] == "Planners"
+    old, other = shown["meta"]["version"], {"op": "replace", "path": "members", "value": [{"value": ids[4]}]}
+    assert (await client.call("PATCH", path, {"schemas": [PATCH], "Operations": [other]}, if_match=old)).is_success
+    one = {"schemas": [GROUP], "displayName": "Planners", "members": [{"value": ids[5]}]}
+    for method, sent in (("PATCH", {"schemas": [PATCH], "Operations": [other]}), ("PUT", one), ("DELETE", None)):
+        stale = await client.call(method, path, sent, if_match=old)
+        assert stale.status_code == 412, "another member is another version"
+    now = (await client.get(path))["meta"]["version"]
+    assert (await client.call("PUT", path, one, if_match=now)).is_success
+    assert (await client.get(path))["meta"]["version"] != now
     body = {"schemas": [GROUP], "displayName": "All", "members": [{"value": each} for each in ids]}
     assert (await client.call("PUT", path, body)).status_code == 200
     assert await members() == set(ids)
@@ -989,8 +998,14 @@ async def test_what_groups_give_follows_a_resource_whose_conflict_ends(scim: Sci
     assert (len(kim["timelines"]), kim["profile"], [each["module"] for each in kim["modules"]]) == (2, "timers", ["time"])
 
 
-async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_come_back_under_its_name(scim: ScimBench) -> None:
+async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_come_back_under_its_name(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tenant, rest = await scim.open_tenant()
+
+    async def still_known(_: Callers, token: str) -> Caller:
+        return Caller(tenant, ScimConnection("okta"))
+
     client, people = await scim.connect(rest, tenant), f"/v1/tenants/{tenant}/people"
     await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
     for number in range(3):
@@ -1012,6 +1027,10 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     removed = await rest.call("DELETE", f"{path}?confirm=6")
     assert (removed.status_code, removed.json()) == (202, expected)
     assert (await client.call("GET", "/Users")).status_code == 401
+    for call in (client.call("POST", "/Users", {"schemas": [USER], "userName": "late"}), client.call("DELETE", f"/Users/{own[1]['id']}")):
+        monkeypatch.setattr(Callers, "of_token", still_known)  # as in another process
+        assert (await call).status_code == 401
+    monkeypatch.undo()
     assert (await rest.call("PUT", path, {})).json()["type"].endswith("connection-being-removed")
     job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
     while await job.run_chunk(tenant):

@@ -22,6 +22,7 @@ from services.users.scim.limits import check_operations
 from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
+from services.users.scim.users import connection_removed
 from services.users.store import scim_connections
 from services.users.use_cases import scim_guard
 from services.users.use_cases.scim_guard import Stopped
@@ -165,12 +166,13 @@ async def serve(request: Request, context: InContext) -> Response:
         body=content,
     )
     is_read = request.method in _READING or path.endswith("/.search")
+    is_creation = request.method == "POST" and path == "/Users"  # which looks for the connection with the names in use
 
     async def run(work: Callable[[Storage], Awaitable[Any]]) -> Any:
         async with context.database.unit_of_work(caller.tenant) as uow:
             tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
-            if not is_read and not await scim_connections.is_there(uow.connection, caller.tenant, caller.connection.connection):
-                raise Unauthenticated("invalid-token", "The connection of the token was removed.")
+            if not (is_read or is_creation or await scim_connections.is_there(uow.connection, caller.tenant, caller.connection.connection)):
+                raise connection_removed()
             options: Any = {"anchors": _ANCHORS, "clock": context.clock, "whole_groups": False, "is_bulk": path == "/Bulk"}
             return await work(Storage(tenant, uow, caller.connection, members, **options))
 
@@ -187,7 +189,7 @@ async def serve(request: Request, context: InContext) -> Response:
             if path == "/Bulk":
                 raise NotImplementedException(detail="A connection that refuses users without a licence does not support bulk requests.")
             response = await Refusing(run, context.seats, context.clock, caller.tenant).serve(handle)
-        elif request.method == "POST" and path == "/Users":
+        elif is_creation:
             response = await create_user(scim_request, create)
         else:
             response = await run(handle)

@@ -40,6 +40,7 @@ from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.people import Received
 from shared import ids
 from shared.database import UnitOfWork
+from shared.errors import Unauthenticated
 from shared.schemas.base import format_instant
 from shared.schemas.seats_v1 import AssignSeats, Reason
 
@@ -165,6 +166,8 @@ class Users:
         keys = [login_key(each.document["userName"]) for each in creations]
         await self.uow.lock(people_store.CLAIMS, self.tenant.tenant)
         taken = await store.names_in_use(self.uow.connection, self._view, keys)
+        if taken is None:
+            raise connection_removed()
         added: dict[str, tuple[ScimUserRow, Creation]] = {}
         others: dict[int, dict[str, Any] | UniquenessException] = {}
         for number, (key, each) in enumerate(zip(keys, creations, strict=True)):
@@ -334,6 +337,11 @@ def _in_use(user_name: str) -> UniquenessException:
     return UniquenessException(
         detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user."
     )
+
+
+def connection_removed() -> Unauthenticated:
+    """Return the refusal of a request whose connection was removed while its token was still known."""
+    return Unauthenticated("invalid-token", "The SCIM connection of the token was removed.")
 
 
 def sent(resource: Resource[Any]) -> dict[str, Any]:

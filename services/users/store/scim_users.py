@@ -31,6 +31,7 @@ from sqlalchemy.util import LRUCache
 from services.users.domain.logins import login_key
 from services.users.domain.scim_connections import ENTERPRISE, SOURCE_PREFIX
 from services.users.store.people import PEOPLE
+from services.users.store.scim_connections import CONNECTIONS
 from services.users.store.timelines import TIMELINES
 from shared.database.row_classes import columns_of, json_rows, many, names_of, one, recordset, table_of
 
@@ -215,6 +216,9 @@ _NAMES_IN_USE: Final = union(
     select(P.login_key).where(P.tenant_id == TENANT, P.login_key == _KEYS, P.employed),
     select(S.user_name_key).where(_OWN, S.user_name_key == _KEYS, _IS_LIVE),
 )
+_C: Final = CONNECTIONS.c
+_IS_CONNECTED: Final = exists(select(_C.connection).where(_C.tenant_id == TENANT, _C.connection == _CONNECTION))
+_IN_USE: Final = select(func.array(_NAMES_IN_USE.scalar_subquery()), _IS_CONNECTED)
 _HOLDERS: Final = select(_HOLDER.scalar_subquery(), _OF_KEY.scalar_subquery())
 _ATTEMPT: Final = _OF_KEY.where(S.attempt)
 _PERSON_OF: Final = select(_T.user_id).where(_T.tenant_id == TENANT, _T.source == _SOURCE, _T.external_id == _ID)
@@ -413,10 +417,12 @@ async def is_known_to_others(connection: AsyncConnection, view: View, resource_i
     return bool((await connection.execute(_KNOWN_TO_OTHERS, given)).scalar_one())
 
 
-async def names_in_use(connection: AsyncConnection, view: View, keys: Collection[str]) -> set[str]:
-    """Return those of the keys (domain/logins) that employed people or resources have. Call under the lock CLAIMS."""
+async def names_in_use(connection: AsyncConnection, view: View, keys: Collection[str]) -> set[str] | None:
+    """Return those of the keys (domain/logins) that employed people or resources have; None: the connection is no longer there. Call under
+    the lock CLAIMS, without which no connection is removed."""
     given = {"tenant": view.tenant, "of_connection": view.connection, "keys": list(keys)}
-    return set((await connection.execute(_NAMES_IN_USE, given)).scalars())
+    names, is_connected = (await connection.execute(_IN_USE, given)).one()
+    return set(names) if is_connected else None
 
 
 async def add(connection: AsyncConnection, view: View, rows: Sequence[ScimUserRow]) -> None:

@@ -69,7 +69,7 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
     await store.erase(uow.connection, tenant.tenant, before.user, keys, before.left_on)
     for view, resource_id in _resources(tenant.tenant, keys):
         await scim_groups.leave_all(uow.connection, view, resource_id)
-        await scim_users.delete(uow.connection, view, resource_id, tenant.now)
+        await scim_users.delete(uow.connection, view, [resource_id], tenant.now)
     event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=before.user)
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=before.user)
     return replace(after, source="rest", external_id=before.user)

@@ -99,6 +99,7 @@ async def remove(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, co
     found = await preview(tenant, uow, connection)
     if found.needs_confirmation and confirm != found.would_end:
         raise guard.needs_confirmation(found.would_end, found.limit)
+    await uow.lock(people_store.CLAIMS, tenant.tenant)  # no user is created afterwards
     await store.remove(uow.connection, tenant.tenant, connection.connection)
     await groups_store.remove_all(uow.connection, view)
     await scim_stopped.remove_all(uow.connection, tenant.tenant, connection.connection)
