@@ -66,7 +66,9 @@ def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: 
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)
     return Expected(
-        Kind.NEW if known is None else Kind.CHANGED,
+        Kind.CHANGED
+        if known is not None and before.timelines.get(user)
+        else Kind.NEW,  # somebody whose timelines are all about others now is new as well
         new,
         ends=ends_or_blocks(stated_before, stated_after, tenant, old.account) or begins_conflict(old, new.conflict, tenant.today),
         releases=not set(required_before) <= set(required_after),
