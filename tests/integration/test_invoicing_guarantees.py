@@ -216,6 +216,50 @@ async def test_M12_the_changes_of_a_day_are_one_document_that_can_be_rebuilt(ben
     assert [invoice.model_dump_json() for invoice in rebuilt] == [invoice.model_dump_json() for invoice in issued]
 
 
+async def test_M9_M14_what_comes_and_goes_on_a_day_costs_what_is_there_at_its_end(bench: Bench) -> None:
+    """2 March, 12.00 a month: a leaver between two purchases, a leaver with a last working day, and an expansion less a leaver."""
+    march, april = datetime(2014, 3, 2, 8, tzinfo=UTC), datetime(2014, 4, 1, tzinfo=UTC)
+
+    async def starting(licences: int, **more: Any) -> str:
+        return await bench.subscribed(march, {"time": licences}, "2014-03-01", billed_until="2014-04-01", **more)
+
+    async def change(tenant: str, model: type[Payload], by: int, at: datetime = march) -> None:
+        bench.pools[tenant].next_period["time"] += by
+        await change_pool(bench, tenant, model, by, at)
+        await bench.until_settled(tenant)
+
+    async def issued(tenant: str, to: datetime) -> list[InvoiceIssued]:
+        await bench.advance_clock(tenant, to)
+        return await bench.events(tenant, InvoiceIssued)
+
+    again, last_day, summed = await starting(1), await starting(1, credit_when="now"), await starting(2, charge_when="next_invoice")
+    await bench.buy(again, {"module": "time", "add": 1})
+    await change(again, seats_v1.PoolReduced, -1)
+    quote, _ = await bench.buy(again, {"module": "time", "add": 1})
+    assert (quote["net_minor"], quote["notes"]) == (0, ["€0.00 now: €11.61 less a credit of €11.61."])
+    documents = await issued(again, march + 3 * A_DAY)
+    assert [(each.kind, each.net_minor, each.tax_minor, each.gross_minor) for each in documents] == [("invoice", 1161, 290, 1451)]
+    for _ in range(2):
+        await bench.buy(last_day, {"module": "time", "add": 1})
+    await change(last_day, seats_v1.PoolReduced, -1, datetime(2014, 3, 2, 23, tzinfo=UTC))  # midnight in Copenhagen
+    documents = await issued(last_day, march + 3 * A_DAY)
+    assert [(each.kind, each.net_minor) for each in documents] == [("invoice", 1161), ("invoice", 1162), ("credit_note", 1123)]
+    await change(summed, seats_v1.PoolExpanded, 2)
+    await change(summed, seats_v1.PoolReduced, -1)
+    (renewal,) = await issued(summed, april)
+    assert [(line.text_key, line.quantity, line.net_minor) for line in renewal.lines] == [("recurring", 3, 3600), ("adjustment", 1, 1161)]
+
+
+async def test_a_plan_at_no_price_makes_no_document_and_a_purchase_is_completed_all_the_same(bench: Bench) -> None:
+    await bench.price("gratis", {"time": 0})
+    tenant = await subscribed(bench, plan="gratis", billed_until=None)
+    _, order = await bench.buy(tenant, {"module": "time", "add": 1})
+    assert order["status"] == "completed"
+    await bench.advance_clock(tenant, datetime(2014, 1, 2, tzinfo=UTC))
+    assert await bench.events(tenant, InvoiceIssued) == []
+    assert len(await bench.events(tenant, invoicing_v1.OrderCompleted)) == 1, "T19: it is confirmed"
+
+
 async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(bench: Bench) -> None:
     tenant = await bench.make_tenant(NOVEMBER, clock="real")
     await bench.bill(tenant)
@@ -535,6 +579,20 @@ async def test_wrong_billing_details_name_the_field(bench: Bench, change: dict[s
     assert any(field in f"{error['field']} {error['expected']}" for error in problem["errors"])
 
 
+NORTHERN = {"company": "Lough", "street": "1 Quay", "postcode": "BT1 1AA", "city": "Belfast", "country": "GB", "vat_id": "XI980780684"}
+NORTHERN |= {"email": "pay@lough.example"}
+
+
+async def test_reverse_charge_without_a_VAT_ID_of_the_vendor_is_refused_and_names_the_setting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/tenants/{await bench.make_tenant(NOVEMBER)}/billing-details"
+    monkeypatch.setitem(vars(bench.wiring.settings), "seller_vat_id", None)
+    reverse = {"tax_category": "AE", "tax_rate_percent": "0", "tax_reason": "a test"}
+    (error,) = (await bench.refused("PUT", path, DETAILS | reverse, 422))["errors"]
+    assert (error["field"], "SEATPOOL_SELLER_VAT_ID" in error["expected"]) == ("body.tax_category", True)
+
+
 async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     tenant = await bench.make_tenant(NOVEMBER)
     path = f"/v1/tenants/{tenant}/billing-details"
@@ -563,6 +621,10 @@ async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     assert (await bench.ok("PUT", path, own | {"tax_category": "auto"}))["tax_category"] == "AE"
     without = await bench.ok("PUT", path, own | {"vat_id": None}, tenant=tenant, **BUY)
     assert [without[name] for name in shown] == ["S", "23", "seller_rate"]
+    british = await bench.ok("PUT", f"/v1/tenants/{await bench.make_tenant(NOVEMBER)}/billing-details", NORTHERN)
+    assert [british[name] for name in ("vat_id", *shown)] == ["XI980780684", "O", "0", "outside_the_vat_territory"], (
+        "no EU buyer of services"
+    )
     events = await bench.events(tenant, invoicing_v1.BillingDetailsChanged)
     assert [event.tax_rule for event in events] == ["reverse_charge", "operator", "operator", "reverse_charge", "seller_rate"]
     assert (events[1].reason, events[-1].rate_country) == ("Ruling 7", "IE")
