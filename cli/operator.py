@@ -1,5 +1,6 @@
 """`seatpool operator …`: the vendor's operators, and what they do in a tenant."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -33,8 +34,16 @@ async def _add(email: str, name: str) -> None:
 
 
 def list_operators(as_json: bool) -> None:
-    columns = ("e-mail address", "name", "added by", "since")
-    show_rows(run(_list()), as_json, columns, lambda each: (each["email"], each["name"], each["added_by"], each["added_at"][:10]))
+    operators = run(_list())
+    known = {each["operator"]: each["email"] for each in operators}
+    rows = ("e-mail address", "name", "id in logs and events", "added by", "since")
+    show_rows(operators, as_json, rows, lambda each: _cells(each, known))
+
+
+def _cells(operator: Mapping[str, Any], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the cells of a row. `known`: the addresses of operators by their ids, since operators add each other."""
+    by = operator["added_by"]
+    return operator["email"], operator["name"], operator["operator"], known.get(by, by), operator["added_at"][:10]
 
 
 async def _list() -> list[dict[str, Any]]:

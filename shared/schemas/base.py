@@ -75,9 +75,9 @@ class Payload(BaseModel):
 
 
 class Actor(Payload):
-    """The actor: a person, a service's client, an upstream source, or the rules themselves (`system`)."""
+    """The actor: a person, an operator of the vendor, a service's client, an upstream source, or the rules themselves (`system`)."""
 
-    kind: str  # user | client | source | system
+    kind: str  # user | operator | client | source | system
     id: Id
 
 

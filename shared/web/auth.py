@@ -29,6 +29,7 @@ SIGNING_ALGORITHM = "Ed25519"  # RFC 9864; `EdDSA` is its older name
 ALGORITHMS = [SIGNING_ALGORITHM, "EdDSA"]  # nothing else: neither `none` nor a symmetric one, whatever a token's header says
 ISSUER = AUDIENCE = "seatpool"
 PERSON = "user"
+OPERATOR_KIND = "operator"  # a person of the vendor who has signed in
 # A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
 FETCH_EVERY_SECONDS = 5
 FETCH_TIMEOUT_SECONDS = 2
@@ -212,8 +213,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
 
 
 def actor_of(principal: Principal) -> Actor:
-    """Return the caller as events name it: a person, or a client of any kind."""
-    return Actor(kind=PERSON if principal.kind == PERSON else "client", id=as_id(principal.subject))
+    """Return the caller as events name it: a person, an operator who has signed in, or a client of any kind."""
+    return Actor(kind=principal.kind if principal.kind in (PERSON, OPERATOR_KIND) else "client", id=as_id(principal.subject))
 
 
 # Documents the scheme in OpenAPI; a missing token is our own problem+json.

@@ -125,6 +125,7 @@ class OperatorRest:
             "GET invoicing /v1/catalog": lambda request: reply({"version": self.version, "modules": {}, "plans": {}}),
             "PUT invoicing /v1/catalog": self._apply,
             "GET invoicing /v1/plans/standard/versions": lambda request: reply({"items": self._versions(), "next": None}),
+            "GET users /v1/operators": lambda request: reply({"items": [{"operator": "op1", "name": "Vera Vind"}], "next": None}),
             "GET invoicing /v1/operator/requests": self._requests,
             "GET invoicing /v1/tenants/birch/licences": lambda request: reply({"currency": "CHF", "modules": self._bought()}),
             "GET invoicing /v1/tenants/birch/purchase-requests/([^/]+)": self._request,
@@ -177,13 +178,16 @@ class OperatorRest:
         return reply({"applied": applied, "version": self.version, "differences": differences, "subscriptions": running})
 
     def _versions(self) -> list[dict[str, Any]]:
-        by = {"at": "2026-03-01T09:00:00.000Z", "actor": {"kind": "client", "id": "vera"}}
+        at = {"at": "2026-03-01T09:00:00.000Z"}
         first = self.plans[0]
         lab = first["prices"][-1] | {"amount_minor": 750, "steps": [{"up_to": 50, "amount_minor": 800}]}
         defined = [{"field": f"{price['module']}.{price['term']}", "old": None, "new": price["amount_minor"]} for price in first["prices"]]
         changes = [{"field": "lab.monthly", "old": 700, "new": "graduated; up to 50: 800; above: 750"}]
         later = {"version": 2, "holds_from": "2026-04-01", "prices": [*first["prices"][:-1], lab], "changes": changes}
-        return [first | by | {"changes": defined}, first | by | later]
+        return [
+            first | at | {"changes": defined, "actor": {"kind": "client", "id": "ci"}},
+            first | at | later | {"actor": {"kind": "operator", "id": "op1"}},
+        ]
 
     def _bought(self) -> list[dict[str, Any]]:
         return [{"module": name, "bought": 27, "unit_price_minor": 1200} for name in ("lab", "planning")]

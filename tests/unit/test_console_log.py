@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from services.console.rendering import languages
 from services.console.rendering.formats import Formats
-from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, changes
+from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, actor, changes
 from services.notifier.domain import action_log
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
@@ -58,7 +58,7 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     assert "A person left. HR system acme" in text, "somebody who was erased, or whom the reader does not see"
     assert "The role auditor was defined. Rights : see licences, plan and invoices, read the action log Ann Müller" in text
     assert "The test clock is being advanced. Time : 1 Mar 2026, 09:00 → 8 Mar 2026, 09:00 Seatpool" in text
-    assert "The vendor opened this company to read it. Vera Vogt ticket 4711 vera" in text
+    assert "The vendor opened this company to read it. Vera Vogt ticket 4711 An operator of the vendor" in text
     budget = "Monthly budget : CHF 1’250.00 Second approver : one person → two people, above the monthly budget"
     assert budget in text, "in the currency, and in words"
     assert "Lab: Time over the limit : 7 days → 36 hours Lab: No licence is free : Refuse the person. →" in text
@@ -155,3 +155,16 @@ async def test_a_reader_without_the_right_to_the_log_is_neither_shown_it_nor_its
     assert LOG not in (await browser.get("/tenants/acme/licences")).text
     assert (await browser.get(LOG)).status_code == 403
     assert (await browser.get(f"{LOG}/export.csv")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_", "shown"),
+    [
+        ("operator", "01J0", "An operator of the vendor"),
+        ("client", "erp", "erp"),
+        ("system", "rules", "Seatpool"),
+        ("source", "hr:acme", "HR system acme"),
+    ],
+)
+def test_an_actor_that_is_no_person_of_the_tenant_is_named_by_what_it_is(kind: str, id_: str, shown: str) -> None:
+    assert actor({"actor": {"kind": kind, "id": id_}}, lambda text, **values: text % values) == shown

@@ -249,8 +249,8 @@ async def test_the_catalogue_shows_each_plan_with_its_history_and_lists_that_are
     assert "Starter starter Version 1 · by request not in force until 1 Apr 2026" in page
     assert "Projects monthly CHF 9.00 5 included up to 50: CHF 8.00 3 to 500 licences" in page
     history = words(await browser.get("/operator/catalogue/plans/standard"))
-    assert "1 Apr 2026 not in force yet Lab, monthly: CHF 7.00 → up to 50: CHF 8.00; then CHF 7.50 vera" in history
-    assert "at once Projects, monthly: – → CHF 12.00 Projects, yearly: – → CHF 120.00 Lab, monthly: – → CHF 7.00 vera" in history
+    assert "1 Apr 2026 not in force yet Lab, monthly: CHF 7.00 → up to 50: CHF 8.00; then CHF 7.50 Vera Vind" in history
+    assert "at once Projects, monthly: – → CHF 12.00 Projects, yearly: – → CHF 120.00 Lab, monthly: – → CHF 7.00 ci" in history
     file = await browser.get("/operator/catalogue/file")
     assert (file.headers["content-disposition"], file.text[:9]) == ('attachment; filename="catalogue.yaml"', "version: ")
 

@@ -20,6 +20,7 @@ router = APIRouter(route_class=PageRoute, prefix="/operator/catalogue", include_
 
 PLANS_SHOWN: Final = 50
 MODULES_SHOWN: Final = 200
+OPERATORS_NAMED: Final = 200
 FAULTS_SHOWN: Final = 20
 Cursor = Annotated[str, Query(max_length=500)]
 
@@ -52,14 +53,17 @@ async def _show(page: Page, form: Form | None, cursor: str = "", status: int = 2
 async def show_history(page: OperatorPage, plan: str, cursor: Cursor = "") -> Response:
     """Show every version of a plan's price list: who defined it, from when it holds, and what changed."""
     path = f"/v1/plans/{url_part(plan)}/versions"
-    versions, modules = await page.together(
-        page.get("invoicing", path, cursor=cursor, limit=PLANS_SHOWN), page.get("invoicing", "/v1/modules", limit=MODULES_SHOWN)
+    versions, modules, operators = await page.together(
+        page.get("invoicing", path, cursor=cursor, limit=PLANS_SHOWN),
+        page.get("invoicing", "/v1/modules", limit=MODULES_SHOWN),
+        page.get("users", "/v1/operators", limit=OPERATORS_NAMED),
     )
     return page.render(
         "operator_plan.html",
         plan=plan,
         versions=_with_prices(versions.need()["items"]),
         names=module_names(modules),
+        operators={each["operator"]: each["name"] for each in operators.value["items"]} if operators.ok else {},
         today=page.now.date().isoformat(),
         next=versions.value["next"],
         cursor=cursor,

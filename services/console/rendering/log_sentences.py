@@ -11,6 +11,7 @@ from services.console.rendering.formats import Formats
 from services.console.rendering.navigation import N_
 from services.console.rendering.people_texts import KINDS as KINDS_OF_PEOPLE
 from services.console.rendering.policy_texts import CHARGE_WHEN, CREDIT_WHEN, OVER_LIMIT, REDUCE_AT, REDUCE_BELOW_USE
+from shared.web.auth import OPERATOR_KIND
 
 Gettext = Callable[[str], str]
 
@@ -329,10 +330,12 @@ def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]
 
 
 def actor(entry: Mapping[str, Any], gettext: Callable[..., str]) -> str:
-    """Return who did it, if it was no person: a service of Seatpool, an HR system, a SCIM connection, or another program by its id."""
+    """Return who did it, if it was nobody of the tenant: Seatpool, an operator, an HR system, a SCIM connection, or a program."""
     kind, name = entry["actor"]["kind"], str(entry["actor"]["id"])
     if kind == "system" or name in SERVICES:
         return "Seatpool"
+    if kind == OPERATOR_KIND:
+        return gettext("An operator of the vendor")
     source = re.fullmatch(r"(hr|scim)[:/](.+)", name)
     if source is None:
         return name

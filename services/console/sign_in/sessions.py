@@ -12,7 +12,7 @@ import structlog
 from services.console.rest.problems import Refusal, Unavailable
 from services.console.rest.services import Services, url_part
 from shared.clock import Clock
-from shared.web.auth import Principal, Verifier
+from shared.web.auth import OPERATOR_KIND, Principal, Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,6 @@ EXCHANGE: Final = {
 }
 RENEW_BEFORE_SECONDS: Final = 20
 KEPT_MAX: Final = 10_000  # sessions; about 4 kB each
-OPERATOR_KIND: Final = "operator"
 
 
 def reader_id(tenant: str | None, subject: str) -> str:

@@ -5,12 +5,11 @@ make what outlives it, such as an API client, a token of a SCIM connection, a ro
 """
 
 from services.users.api.dependencies import Context
-from services.users.sign_in.tokens import OPERATOR_KIND
 from services.users.store import api_clients, operators
 from services.users.use_cases.rights import rights_of
 from shared.errors import Unauthenticated
 from shared.schemas.rights import OPERATOR
-from shared.web.auth import PERSON, Principal
+from shared.web.auth import OPERATOR_KIND, PERSON, Principal
 
 
 async def check_held(context: Context, principal: Principal) -> None:
@@ -25,7 +24,7 @@ async def _held(context: Context, principal: Principal) -> tuple[frozenset[str],
     """Return the rights that the caller has now, and whether a viewset limits them."""
     async with context.database.unit_of_work(principal.tenant) as uow:
         if principal.tenant is None or principal.kind == OPERATOR_KIND:
-            operator = await operators.with_email(uow.connection, principal.subject)
+            operator = await operators.get(uow.connection, principal.subject)
             return frozenset({OPERATOR} if operator is not None else ()), False
         if principal.kind == PERSON:
             granted = await rights_of(uow.connection, principal.tenant, principal.subject, context.clock.now())

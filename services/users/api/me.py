@@ -7,14 +7,13 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from services.users.api.dependencies import Context, InContext, now_of
-from services.users.sign_in.tokens import OPERATOR_KIND
 from services.users.store import operators
 from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
 from shared.database import UnitOfWork
 from shared.schemas.base import Instant
 from shared.web import Principal, authenticated
-from shared.web.auth import PERSON
+from shared.web.auth import OPERATOR_KIND, PERSON
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, tags=["access"])
@@ -89,7 +88,7 @@ async def _names(uow: UnitOfWork, principal: Principal) -> _Names:
             record = person.record
             return _Names(record.name or None, record.login or None, record.email or None, person.is_unconfirmed, person.account.digests)
     if principal.kind == OPERATOR_KIND:
-        operator = await operators.with_email(uow.connection, principal.subject)
+        operator = await operators.get(uow.connection, principal.subject)
         if operator is not None:
             return _Names(operator.name, None, operator.email)
     return _Names()

@@ -15,7 +15,7 @@ from services.users.domain.invitations import InvitationTerms
 from services.users.domain.person import Cause
 from services.users.domain.roles import OWNER
 from services.users.domain.scim_connections import SOURCE_PREFIX
-from services.users.sign_in.tokens import OPERATOR_KIND, OPERATOR_TTL_SECONDS
+from services.users.sign_in.tokens import OPERATOR_TTL_SECONDS
 from services.users.store import hr_sources, operators
 from services.users.store import tenants as store
 from services.users.store.tenants import StoredTenant, TenantRow
@@ -45,6 +45,7 @@ from shared.web import (
     operator,
     refusals,
 )
+from shared.web.auth import OPERATOR_KIND
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
@@ -130,7 +131,7 @@ async def _operators_name(uow: UnitOfWork, tenant: str, principal: Principal) ->
     if principal.kind != OPERATOR_KIND:
         return None
     await uow.scope(None)
-    row = await operators.with_email(uow.connection, principal.subject)
+    row = await operators.get(uow.connection, principal.subject)
     await uow.scope(tenant)
     return row.name if row is not None else None
 

@@ -76,7 +76,7 @@ async def _exchange(form: TokenExchangeForm, context: Context) -> Response:
 
 
 def _operators_token(context: Context, operator: OperatorRow, now: datetime) -> Response:
-    token, seconds = context.issuer.issue_to_signed_in_operator(operator.email, now)
+    token, seconds = context.issuer.issue_to_signed_in_operator(operator.operator_id, now)
     return answer(Token(access_token=token, expires_in=seconds, issued_token_type=ACCESS_TOKEN_TYPE))
 
 

@@ -18,14 +18,12 @@ from services.users.store.api_clients import KnownClient
 from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
-from shared.schemas.base import as_id
 from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, RIGHTS, USERS_READ
-from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, PERSON
+from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, OPERATOR_KIND, PERSON
 
 log = structlog.get_logger(__name__)
 
 OPERATOR_CLIENT: Final = "operator"
-OPERATOR_KIND: Final = "operator"  # of the token of an operator who has signed in
 TTL_SECONDS_MAX: Final = 86_400
 OPERATOR_TTL_SECONDS: Final = 1800  # of the token with which the vendor reads one tenant
 OPERATOR_READS: Final = (ACCOUNT_READ, USERS_READ, LOG_READ)
@@ -134,10 +132,11 @@ class TokenIssuer:
         claims = self._claims(subject, "client", OPERATOR_READS, now, expires) | {"tenant": tenant}
         return self._keys.sign(claims, expires), expires
 
-    def issue_to_signed_in_operator(self, email: str, now: datetime) -> tuple[str, int]:
-        """Return a token for an operator who has signed in, in the operator's own name, and the seconds for which it is valid."""
+    def issue_to_signed_in_operator(self, operator: str, now: datetime) -> tuple[str, int]:
+        """Return a token for an operator who has signed in, and the seconds for which it is valid. `operator`: the opaque id, because the
+        subject is in the topics and in the logs of all services."""
         expires = now + timedelta(seconds=REVOCABLE_TTL_SECONDS)
-        claims = self._claims(as_id(email), OPERATOR_KIND, [OPERATOR], now, expires) | _REVOCABLE
+        claims = self._claims(operator, OPERATOR_KIND, [OPERATOR], now, expires) | _REVOCABLE
         return self._keys.sign(claims, expires), REVOCABLE_TTL_SECONDS
 
     def issue_to_person(self, tenant: str, user: str, granted: Granted, now: datetime) -> tuple[str, int]:
