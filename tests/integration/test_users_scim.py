@@ -22,7 +22,8 @@ from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
 from services.users.scim.storage import Storage
-from services.users.store import scim_users
+from services.users.store import people as people_store
+from services.users.store import scim_connections, scim_users
 from shared.database import UnitOfWork
 from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
@@ -1049,6 +1050,23 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     assert (await again.call("GET", f"/Users/{own[0]['id']}")).status_code == 404
     assert (await again.create("scim0"))["id"] != own[0]["id"]
     assert (await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/absent")).status_code == 404
+
+
+async def test_a_connection_is_removed_while_a_request_of_it_that_has_begun_waits_for_the_logins(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    await scim.connect(rest, tenant)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
+    async with scim.users.database.unit_of_work(tenant) as uow:  # as of a PUT, PATCH or DELETE
+        assert await scim_connections.is_there(uow.connection, tenant, "okta")
+        number = (await uow.connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        removal = asyncio.create_task(rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/okta"))
+
+        async def is_waited_for() -> bool:
+            return bool((await execute(scim.users.database, waits, number))[0][0])
+
+        await wait_until(is_waited_for, what="the removal to wait for the request")
+        await uow.lock(people_store.CLAIMS, tenant)
+    assert (await removal).status_code == 202, "neither waits for a lock of the other"
 
 
 async def test_no_id_is_given_twice_after_a_resource_was_taken_out_of_its_person_or_the_person_erased(scim: ScimBench) -> None:

@@ -99,8 +99,10 @@ async def remove(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, co
     found = await preview(tenant, uow, connection)
     if found.needs_confirmation and confirm != found.would_end:
         raise guard.needs_confirmation(found.would_end, found.limit)
-    await uow.lock(people_store.CLAIMS, tenant.tenant)  # no user is created afterwards
+    # First the row, for which requests of the connection wait, or whose end this waits for: they take the lock after it. Under the lock no
+    # user is created.
     await store.remove(uow.connection, tenant.tenant, connection.connection)
+    await uow.lock(people_store.CLAIMS, tenant.tenant)
     await groups_store.remove_all(uow.connection, view)
     await scim_stopped.remove_all(uow.connection, tenant.tenant, connection.connection)
     await scim_activity.remove(uow.connection, tenant.tenant, connection.connection)
