@@ -482,6 +482,22 @@ def test_licences_that_are_free_several_times_beside_refused_people_are_told_onc
     assert "/people/reactivate-refused" in found.html
 
 
+def test_M9_the_administrators_get_a_prepared_quote_for_licences_that_do_not_come_back_with_the_people() -> None:
+    decision: dict[str, Any] = {"command": "c", "position": {"partition": 0, "offset": 1}, "role": "command", "rules": 1}
+
+    def kept(user: str) -> Notification:
+        about: dict[str, Any] = {"user": user, "module": "time", "by": 1, "reduce_at": "period_end"}
+        event = seats_v1.ReductionKept(**decision, **about, at=NOON, reason="leaving_withdrawn")
+        (found,) = notifications_of(event, f"e-{user}")
+        assert found.audience is Audience.ADMINISTRATORS
+        return found
+
+    found = email(Stream.SEATS, kept("p1"), kept("p2"))
+    assert "Time Registration stays reduced by 2 licences" in found.subject
+    for form in (found.text, unescape(found.html)):
+        assert f'To buy them again: POST {LINKS.quotes} {{"items": [{{"add": 2, "module": "time"}}]}}' in re.sub(r"<[^>]+>", "", form)
+
+
 def test_the_administrators_are_told_that_a_reduction_cancelled_the_reservations_of_invitations() -> None:
     def cancelled(user: str) -> Notification:
         decision: dict[str, Any] = {"command": "c", "position": {"partition": 0, "offset": 1}, "role": "command", "rules": 1}
