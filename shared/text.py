@@ -5,7 +5,6 @@ import unicodedata
 
 # Control characters (a terminal's escape sequences begin with one), line ends, and what turns the direction of the text after it.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
-SEEN = "a name with a character that can be seen"
 _UNSEEN = ("Cc", "Cf", "M", "Z")  # categories of Unicode
 _FILLERS = "\u115f\u1160\u3164\uffa0\u2800"  # letters and signs without a shape
 

@@ -47,6 +47,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("an instant of the years 1 to 9999 in UTC expected"),
     N_("a time of the years 1970 to 2999"),
     N_("a name with a character that can be seen"),
+    N_("a name with a character that can be seen expected"),
     N_("a time zone of the IANA database, such as Europe/Copenhagen"),
     N_("a country of ISO 3166-1 as two capital letters, such as DE or GR, or XI for Northern Ireland"),
     N_("a currency that is in use, as its code of ISO 4217: three capital letters, for example EUR"),

@@ -11,7 +11,7 @@ from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from shared.schemas.base import ExternalId, Id, ModuleName, Text
 from shared.schemas.rights import TENANT_RIGHTS
-from shared.text import SEEN, can_be_seen
+from shared.text import can_be_seen
 from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
@@ -71,7 +71,7 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 def _seen(value: str) -> str:
     if value and not can_be_seen(value):
-        raise ValueError(f"expected {SEEN}")
+        raise ValueError("expected a name with a character that can be seen")
     return value
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from shared.schemas.hr_v1 import HrFact, PersonChanged, PersonHired, PersonLeft
-from shared.text import SEEN, is_unseen_name
+from shared.text import is_unseen_name
 
 SEQUENCE_MAX: Final = 2**63 - 1  # what a column holds
 REST_SOURCE: Final = "rest"  # the source of people and changes that REST adds
@@ -80,7 +80,7 @@ def problem_of(payload: HrFact) -> str | None:
         if "\0" in str(getattr(payload, name)):
             return f"{name}: a text without NUL expected"
     if is_unseen_name(getattr(payload, "name", None) or ""):
-        return f"name: {SEEN} expected"
+        return "name: a name with a character that can be seen expected"
     kind = getattr(payload, "kind", None)
     if kind is not None and kind not in tuple(Kind):
         return f"kind: one of {', '.join(Kind)} expected (got {kind!r})"

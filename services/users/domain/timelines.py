@@ -12,7 +12,7 @@ from typing import Any, Final
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Kind, Record, fact_of, problem_of
 from shared.schemas.base import Payload
 from shared.schemas.hr_v1 import DatedAttributes, HrFact, PersonFactWithdrawn, PersonReported, PersonTimeline
-from shared.text import SEEN, is_unseen_name
+from shared.text import is_unseen_name
 
 OPEN_FROM: Final = date(2900, 1, 1)  # HR systems write an open end as a day in a distant year
 _DEFAULTS: Final[Mapping[str, Any]] = {name: getattr(Record(employed=False), name) for name in RECORD_FIELDS}
@@ -163,7 +163,7 @@ def _problem_in_report(payload: PersonTimeline) -> str | None:
             if "\0" in str(getattr(entry, name)):
                 return f"attributes.{number}.{name}: a text without NUL expected"
         if is_unseen_name(entry.name or ""):
-            return f"attributes.{number}.name: {SEEN} expected"
+            return f"attributes.{number}.name: a name with a character that can be seen expected"
         if entry.kind and entry.kind not in tuple(Kind):
             return f"attributes.{number}.kind: one of {', '.join(Kind)} expected (got {entry.kind!r})"
     return None

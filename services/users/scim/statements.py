@@ -11,7 +11,7 @@ from services.users.domain.scim_connections import ENTERPRISE
 from services.users.domain.timelines import Entry, Period, Report
 from services.users.scim.models import USER
 from shared.schemas.base import OptionalEmail
-from shared.text import SEEN, is_unseen_name
+from shared.text import is_unseen_name
 
 TEXT_MAX: Final = 500
 ENTRIES_MAX: Final = 50  # of an attribute with several values
@@ -108,7 +108,7 @@ def problem_of(document: Mapping[str, Any]) -> str | None:
     if len(name_of(document)) > TEXT_MAX:
         return f"name: givenName and familyName with at most {TEXT_MAX} characters together expected"
     if is_unseen_name(name_of(document)):
-        return f"{'displayName' if document.get('displayName') else 'name'}: {SEEN} expected"
+        return f"{'displayName' if document.get('displayName') else 'name'}: a name with a character that can be seen expected"
     try:
         _EMAIL.validate_python(email_of(document))
     except ValidationError:
