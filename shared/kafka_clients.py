@@ -24,6 +24,8 @@ def _translated(send: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return send(connection, *arguments, **options)
         except RuntimeError as error:
+            if type(error) is not RuntimeError:
+                raise  # aiokafka's own errors are RuntimeErrors too, such as that of a request that the broker does not know
             connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
             raise KafkaConnectionError(f"connection at {connection.host}:{connection.port} broken: {error}") from error
 

@@ -10,7 +10,8 @@ import pytest
 import uvloop
 from aiokafka import TopicPartition
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError, KafkaTimeoutError
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from shared import kafka
@@ -22,8 +23,8 @@ TP = TopicPartition("some", 0)
 RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing sends a reset, as the end of a process with unread requests does
 
 
-async def lose(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AIOKafkaConnection:
-    """Return a connection that the other side has reset, at the moment when aiokafka has not noticed it yet."""
+async def connect(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AIOKafkaConnection:
+    """Return a connection to a broker that knows one kind of request."""
 
     async def no_lookup(connection: AIOKafkaConnection) -> None:
         connection._versions = {3: (1, 1)}
@@ -31,6 +32,12 @@ async def lose(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AIOK
     monkeypatch.setattr(AIOKafkaConnection, "_do_version_lookup", no_lookup)
     connection = AIOKafkaConnection(*listener.getsockname())
     await connection.connect()
+    return connection
+
+
+async def lose(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> AIOKafkaConnection:
+    """Return a connection that the other side has reset, at the moment when aiokafka has not noticed it yet."""
+    connection = await connect(listener, monkeypatch)
     accepted, _ = listener.accept()
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     accepted.close()
@@ -55,6 +62,22 @@ def test_a_request_in_the_moment_in_which_a_connection_breaks_fails_as_one_on_a_
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"), [({}, IncompatibleBrokerVersion), ({12: (90, 99)}, NotImplementedError)], ids=["none", "newer ones"]
+)
+async def test_a_request_that_the_broker_does_not_know_is_named_and_breaks_no_connection(
+    versions: dict[int, tuple[int, int]], expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's errors are RuntimeErrors, as that of a broken connection is: repeated again and again, nobody would see the cause."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = await connect(listener, monkeypatch)
+        connection._versions |= versions
+        with pytest.raises(expected):
+            await connection.send(HeartbeatRequest("group", 1, "member"))
+        assert connection.connected()
+        connection.close()
 
 
 class Client:
