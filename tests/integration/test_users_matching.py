@@ -290,6 +290,17 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
     assert [each["external_id"] for each in (await company.everybody())["1"]["timelines"]] == ["1", "8"]
 
 
+async def test_a_conflict_of_a_first_report_ends_when_another_report_of_the_batch_is_linked(bench: Bench) -> None:
+    """Two people share the address by which the first of the reports is found; the second report belongs to one of them by its login."""
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {"1": person("ann", **office), "2": person("bob", **office)})
+    await company.report(company.second, {"7": person("other", **office), "8": person("ann", **office)})
+    found = await company.everybody()
+    assert sorted(found) == ["1", "2"]
+    assert [[each["external_id"] for each in found[who]["timelines"]] for who in ("1", "2")] == [["1", "8"], ["2", "7"]]
+
+
 async def test_an_administrator_links_two_people_and_separates_them_again(bench: Bench) -> None:
     company = await Company.open(bench, match_by=[])
     await company.report(company.first, {"1": person("ann")})

@@ -60,7 +60,8 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
         # Those to whom a timeline belongs now may have given up by it what others are in conflict about.
         people = [known.people[link.user] for link in matched.links.values() if link.user in known.people]
         gave_up = [person.user for person in people if gives_up(person.record, known.stated(person.user).on(tenant.today))]
-        if not gave_up:
+        # A link also changes who may be meant: a person has one timeline of a source, so another one is found alone now.
+        if not gave_up and not (matched.links and any(matched.conflicts.values())):
             break
         await _add(tenant, uow, known, await people_lookups.in_conflict_with(uow.connection, tenant.tenant, gave_up))
     return replace(matched, links=links)
