@@ -19,6 +19,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
 from shared.schemas.topics import INVOICING_EVENTS, SEATS_EVENTS, USERS_EVENTS, Topic
+from tests.support.emails import email
 from tests.support.notifier import ANNA, NOON, active, flagged, invoice_issued, person_added, pool_of, refused, tenant_created
 
 POSITION = Position(partition=1, offset=7)
@@ -153,6 +154,25 @@ def test_T19_A12_purchases_reductions_and_changed_billing_details_are_confirmed(
         invoicing_v1.OrderCompleted: {(*billing, Kind.PURCHASED, None, None)},
         invoicing_v1.BillingDetailsChanged: {(Audience.BILLED, Stream.BILLING_DETAILS, Kind.BILLING_DETAILS, None, None)},
     }
+
+
+def test_T19_a_number_that_a_leaver_or_the_closing_of_a_module_lowers_is_confirmed() -> None:
+    def reduced(n: int, licences: int, next_period: int, former: int | None = None, **fields: Any) -> list[Notification]:
+        pool = pool_of("time", licences).model_copy(update={"next_period": next_period, "former_next_period": former})
+        model = seats_v1.PoolReduced if "by" in fields else seats_v1.PoolCloseScheduled
+        return notifications_of(model(**DECISION | {"pools": (pool,)}, module="time", **fields), f"seats.commands.v1/0/1/{n}")
+
+    leavers = [one for n in range(300) for one in reduced(n, 999 - n, 999 - n, by=1, reduce_at="now")]
+    later = [one for n in range(300, 600) for one in reduced(n, 700, 999 - n, by=1, reduce_at="period_end")]
+    assert {each.kind for each in leavers} == {Kind.REDUCED}
+    sent = still_valid([*leavers, *later])
+    assert [(each.kind, each.data["quantity"]) for each in sent if each.kind is not Kind.REDUCED] == [(Kind.REDUCTION_SCHEDULED, 400)]
+    for form in (found := email(Stream.BILLING, *sent)).text, found.html:
+        assert form.count("was reduced by 300 licences") == 1
+        assert all(words in form for words in ("700 licences", "400 licences"))
+    (closing,) = reduced(600, 4, 0)
+    assert (closing.kind, closing.data["quantity"]) == (Kind.REDUCTION_SCHEDULED, 0)
+    assert reduced(601, 4, 0, former=4) == [], "the subscription ends, which has its own e-mail"
 
 
 def test_T14_the_end_of_a_subscription_is_announced_reminded_of_and_confirmed() -> None:

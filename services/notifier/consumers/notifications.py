@@ -174,6 +174,8 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.LicencesReduced,
         seats_v1.ReductionKept,
         seats_v1.ReductionScheduled,
+        seats_v1.PoolReduced,
+        seats_v1.PoolCloseScheduled,
         seats_v1.ReductionRefused,
     ),
     INVOICING_EVENTS: (
@@ -241,7 +243,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
     ),
     SEATS_EVENTS: (
         seats_v1.PolicyChanged,
-        seats_v1.PoolCloseScheduled,
         seats_v1.ReplacementRefused,
         seats_v1.LicencesAdded,  # the administrators are notified of `order_completed`, which has the price
         seats_v1.OrderRefused,  # and of invoicing's `order_refused`
@@ -250,7 +251,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.SeatsReleased,
         seats_v1.HoldExpired,
         seats_v1.WarningArmed,
-        seats_v1.PoolReduced,
         seats_v1.PoolRestored,
     ),
     INVOICING_EVENTS: (

@@ -164,11 +164,8 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
         case seats_v1.HoldCancelled():
             key, audience = f"administrators|{event_id}", Audience.ADMINISTRATORS
             return [Notification(key, audience, Stream.PEOPLE, Kind.HOLD_CANCELLED, payload.at, payload.user, payload.module)]
-        case seats_v1.LicencesReduced():
-            return [
-                _for_administrators(payload, f"{event_id}|{item.module}", Stream.BILLING, Kind.REDUCED, item.module, quantity=item.quantity)
-                for item in payload.items
-            ]
+        case seats_v1.LicencesReduced() | seats_v1.PoolReduced() | seats_v1.PoolCloseScheduled():
+            return _reduced(payload, event_id)
         case seats_v1.ReductionScheduled():
             return _reduction_scheduled(payload, event_id)
         case seats_v1.ReductionRefused():
@@ -265,6 +262,10 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         outdated |= {notification.key for notification in of_seat[:valid_from]}
         last_of = {notification.kind: notification.key for notification in of_seat}
         outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
+    # A later number of the next period takes the place of one that would flag nobody: many leavers of one digest are one sentence.
+    scheduled = [notification for notification in notifications if notification.kind is Kind.REDUCTION_SCHEDULED]
+    last_number = {notification.module: notification.key for notification in scheduled}
+    outdated |= {each.key for each in scheduled if each.key != last_number[each.module] and not each.data.get("would_flag_count")}
     return [notification for notification in notifications if notification.key not in outdated]
 
 
@@ -398,6 +399,22 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
         for item in payload.items
         if item.module in flags or item.module not in payload.kept
     ]
+
+
+def _reduced(payload: seats_v1.LicencesReduced | seats_v1.PoolReduced | seats_v1.PoolCloseScheduled, event_id: str) -> list[Notification]:
+    """T19: somebody reduced licences, a leaver lowered a number, or a module is to close. A subscription that ends has its own e-mail."""
+    if isinstance(payload, seats_v1.LicencesReduced):
+        return [
+            _for_administrators(payload, f"{event_id}|{item.module}", Stream.BILLING, Kind.REDUCED, item.module, quantity=item.quantity)
+            for item in payload.items
+        ]
+    key, pool = f"{event_id}|{payload.module}", next((each for each in payload.pools if each.module == payload.module), None)
+    if isinstance(payload, seats_v1.PoolReduced) and payload.reduce_at == seats_v1.ReduceAt.NOW:
+        return [_for_administrators(payload, key, Stream.BILLING, Kind.REDUCED, payload.module, quantity=payload.by)]
+    if pool is None or pool.former_next_period is not None:
+        return []
+    flags: dict[str, Any] = {"would_flag": [], "would_flag_count": 0}
+    return [_for_administrators(payload, key, Stream.BILLING, Kind.REDUCTION_SCHEDULED, payload.module, quantity=pool.next_period, **flags)]
 
 
 _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
