@@ -105,6 +105,10 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     bench.company.answers["POST invoicing /v1/tenants/birch/subscription"] = problem(422, "invalid", "not valid", errors=[fault])
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
     assert "per month at least 2000 licences, as the plan standard allows" in words(wrong), "beside its field"
+    bench.company.answers["GET invoicing /v1/tenants/birch/subscription"] = httpx.Response(503)
+    lost = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
+    assert "Your change may have been made." in words(lost), "the billing details were, before a service failed"
+    del bench.company.answers["GET invoicing /v1/tenants/birch/subscription"]
     del bench.company.answers["POST invoicing /v1/tenants/birch/subscription"]
     rest.sent.clear()
     done = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
@@ -279,6 +283,9 @@ async def test_a_file_shows_its_differences_and_is_applied_only_to_the_catalogue
     assert "plans.standard.modules.lab.monthly 7.00 7.50 modules.lab.base – no" in words(page)
     assert "Plan standard has 3 running subscriptions." in words(page)
     assert {what for _, what, _ in rest.sent} == {"dry run"}, "nothing is changed before"
+    bench.company.answers["PUT invoicing /v1/catalog"] = httpx.Response(503)
+    assert "so nothing was changed" in words(await upload(browser, "plans:\n  standard: {name: Standard}\n")), "it was only compared"
+    del bench.company.answers["PUT invoicing /v1/catalog"]
     content = re.search('name="content" value="([^"]+)"', page.text)
     assert content is not None
     text, last = content[1].replace("&#34;", '"'), browser.last

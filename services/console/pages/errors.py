@@ -102,7 +102,7 @@ async def _computing(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)
-    return await _error(request, 503, service=error.service, sent=error.sent)
+    return await _error(request, 503, service=error.service, sent=error.sent or getattr(request.state, "has_changed", False))
 
 
 async def _http(request: Request, error: Exception) -> Response:

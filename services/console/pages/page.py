@@ -188,18 +188,21 @@ class Page:
         headers = {"idempotency-key": _in_header(key) if key else ids.new_id()} if method == "POST" else {}
         headers |= {"if-match": _in_header(etag)} if etag else {}
         headers |= {"prefer": f"wait={wait_seconds}"} if wait_seconds else {}
-        found, token = self.wiring.services, self.reader.token
+        found, token, is_preview = self.wiring.services, self.reader.token, "dry_run" in (query or {})
         try:
-            return await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
+            answer = await found.send(token, method, service, self.path(path), body, query=query, headers=headers, seconds=seconds)
         except Refusal as refusal:
             raise Refusal(translated(refusal.problem, self.gettext)) from refusal
+        except Unavailable as error:
+            raise Unavailable(error.service, sent=not is_preview) from error
+        if not is_preview:
+            self.request.state.has_changed = True  # even if the page cannot be shown then
+        return answer
 
     async def preview(self, method: str, service: str, path: str, body: Any) -> Any:
         """Ask what a change would lead to. Raises Refusal and Unavailable, and StillComputing, which becomes a page that asks again."""
         try:
             return await self.send(method, service, path, body, query={"dry_run": "true"})
-        except Unavailable as error:
-            raise Unavailable(error.service) from error
         except Refusal as refusal:
             if refusal.problem.status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise
