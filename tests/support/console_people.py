@@ -109,7 +109,8 @@ IMPORT_CHANGES: list[dict[str, Any]] = [
     },
     {
         "external_id": "7", "user": "n7", "kind": "changed", "ends": True, "match": None, "errors": [],
-        "before": {"name": "Max", "status": "active"}, "after": {"name": "Max", "status": "left"},
+        "before": {"name": "Max", "status": "active", "upcoming": [{"on": "2026-08-01", "department": "Sales"}]},
+        "after": {"name": "Max", "status": "left", "upcoming": []},
     },
     {"external_id": "8", "user": "n8", "kind": "invalid", "ends": False, "before": None, "after": None, "match": None,
      "errors": [{"field": "person.email", "expected": "value is not a valid email address: no @"}]},

@@ -142,22 +142,25 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
 
 
 def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
-    """Return the change of one person with the values that differ, now and on later days, and those that are not accepted."""
+    """Return the change of one person with the values that differ, now and on later days, those that were planned and are no longer, and
+    those that are not accepted."""
     before, after = each["before"] or {}, each["after"] or {}
     fields = [
         (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
         for name in people_texts.FIELDS
         if before.get(name) != after.get(name) and (before or after.get(name) not in (None, ""))
     ]
-    upcoming = after.get("upcoming", []) if after.get("upcoming", []) != before.get("upcoming", []) else []
-    later = [
-        (date.fromisoformat(day["on"]), name, _shown(name, value, page))
-        for day in upcoming
-        for name, value in day.items()
-        if name in people_texts.FIELDS
-    ]
+    was, planned = _planned(before), _planned(after)
+    later = [(day, name, _shown(name, value, page), True) for (day, name), value in planned.items()] if planned != was else []
+    later += [(day, name, _shown(name, value, page), False) for (day, name), value in was.items() if (day, name) not in planned]
     errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
     return {**each, "name": after.get("name") or before.get("name"), "fields": fields, "later": later, "errors": errors}
+
+
+def _planned(values: Mapping[str, Any]) -> dict[tuple[date, str], Any]:
+    """Return the values that change on later days, by the day and the name of each."""
+    days = [(date.fromisoformat(each["on"]), each) for each in values.get("upcoming", [])]
+    return {(day, name): value for day, each in days for name, value in each.items() if name in people_texts.FIELDS}
 
 
 def _shown(name: str, value: Any, page: Page) -> str:
