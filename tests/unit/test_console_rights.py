@@ -29,11 +29,11 @@ async def crawl(browser: Browser) -> set[str]:
 LEADS = {
     "account:read": {"licences", "plan", "orders", "invoices", "settings"},
     "account:buy": set(),
-    "users:read": {"people", "profiles"},
+    "users:read": {"people", "profiles", "settings"},
     "users:manage": {"people/add", "people/import"},
-    "log:read": {"log"},
+    "log:read": {"log", "settings"},
     "settings:manage": set(),
-    "roles:manage": {"access", "access/scim/okta/groups/g1"},
+    "roles:manage": {"access", "access/scim/okta/groups/g1", "settings"},
     "roles:manage users:manage": {"access", "people/checks/scim/okta"},
 }
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.console import ConsoleBench, console, problem
 
 SETTINGS = "/tenants/acme/settings"
@@ -170,9 +171,10 @@ async def test_the_company_is_changed_only_if_nobody_else_has_changed_it_meanwhi
     assert bench.company.settings.tenant["locale"] == "da-DK"
 
 
-async def test_a_reader_who_may_not_see_people_switches_the_own_digests_off(bench: ConsoleBench) -> None:
-    browser = bench.signed_in("carl", rights=("account:read",))
-    await browser.get(SETTINGS)
+@pytest.mark.parametrize("right", TENANT_RIGHTS)
+async def test_a_reader_with_any_right_switches_the_own_digests_off(bench: ConsoleBench, right: str) -> None:
+    browser = bench.signed_in("carl", rights=(right,))
+    assert ("Policies of the modules" in words(await browser.get(SETTINGS))) == (right == "account:read"), "nobody else may see them"
     done = await browser.post(f"{SETTINGS}/digests", digests="no")
     assert "You get e-mails only about deadlines and your own seats." in words(done)
     assert bench.company.settings.digests is False

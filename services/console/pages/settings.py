@@ -18,11 +18,11 @@ from services.console.rendering.purchase_texts import PurchaseTexts
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.policies import LICENCES_MAX
-from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ, SETTINGS_MANAGE
+from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ, SETTINGS_MANAGE, TENANT_RIGHTS
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/settings", include_in_schema=False)
 
-Reading = Annotated[Page, Depends(needs(ACCOUNT_READ))]
+Anybody = Annotated[Page, Depends(needs(*TENANT_RIGHTS))]
 Managing = Annotated[Page, Depends(needs(SETTINGS_MANAGE))]
 NUMBER_MAX: Final = 100_000
 LANGUAGES: Final = ("en", "en-GB", "en-IE", "en-US", "de-DE", "de-AT", "de-CH", "da-DK", "nb-NO", "sv-SE", "fr-FR", "fr-CH")
@@ -31,8 +31,11 @@ OF_SUBSCRIPTION: Final = {"charge_when": policy_texts.CHARGE_WHEN, "credit_when"
 
 
 @router.get("")
-async def show_settings(page: Reading) -> Response:
-    """Show all settings with their present values."""
+async def show_settings(page: Anybody) -> Response:
+    """Show all settings with their present values; to a reader who may not see those of the company, the own ones."""
+    if not page.may(ACCOUNT_READ):
+        me = await page.get("users", "/v1/me")
+        return page.render("settings_own.html", digests=me.need()["digests"])
     tenant, me, subscription, modules, billing, rules = await page.together(
         page.get("users", _tenant_path(page)),
         page.get("users", "/v1/me"),
@@ -311,7 +314,7 @@ async def change_company(page: Managing) -> Response:
 
 
 @router.post("/digests")
-async def change_digests(page: Reading) -> Response:
+async def change_digests(page: Anybody) -> Response:
     """Switch the reader's own digests on or off."""
     if page.reader.opened:
         raise NotAllowed

@@ -30,7 +30,7 @@ TENANT_PAGES: Final = (
     Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Roles and access"), "access", "roles", (ROLES_MANAGE,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),
-    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ,)),
+    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ, USERS_READ, LOG_READ, ROLES_MANAGE)),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
     Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),
