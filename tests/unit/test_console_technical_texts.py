@@ -49,7 +49,7 @@ def test_each_type_of_a_scim_error_is_translated() -> None:
     ("error", "shown"),
     [
         ("409 uniqueness", "Ein Wert, zum Beispiel der Login, gehört schon jemand anderem. (409 uniqueness)"),
-        ("503", "Seatpool konnte sie in dem Moment nicht bearbeiten oder hielt sie an, weil zu viele Personen den Zugang verlören. (503)"),
+        ("429", "Es kamen zu viele Anfragen in kurzer Zeit. (429)"),
         ("418 teapot", "Die Anfrage ist nicht möglich. (418 teapot)"),
         ("502", "Seatpool hat einen Fehler gemacht. (502)"),
     ],

@@ -43,7 +43,7 @@ ADVICE: Final = {
     ("blocked", ""): N_("The person takes no seat. If the source allows the login again, the seats are requested."),
     ("override", ""): N_("If you remove what was set, the sources decide again."),
     ("conflict", "possible_duplicate"): N_(
-        "Confirm that the people of the source are new, or link this person to one whom you have already."
+        "Confirm that the people of the source are new, or link this person to a person who exists already."
     ),
     ("conflict", ""): N_("Link the two entries if they are one person, separate them if they are two, or change one login."),
     ("no_seat", "kind"): N_("Only employees take seats. Change the kind if the person needs one."),

@@ -245,7 +245,7 @@ FIELDS: Final = {
     "tax_category": N_("Tax category"),
     "tax_rate_percent": N_("Tax rate in percent"),
     "tax_reason": N_("Why no tax is charged"),
-    "tax_rule": N_("Rule of the tax"),
+    "tax_rule": N_("Tax rule"),
     "rate_country": N_("Country of the tax rate"),
 }
 STATES: Final = {
