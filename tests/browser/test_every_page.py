@@ -35,10 +35,16 @@ THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def session_of(bench: ConsoleBench, who: str | None) -> str:
-    """Return the session of an administrator of acme or of an operator; empty for nobody."""
-    if who is None:
-        return ""
-    return bench.company.begin_session() if who == "administrator" else bench.company.begin_session("vera", None, ("operator",))
+    """Return the session of this reader: of acme, of acme with a test clock, or an operator; empty for nobody."""
+    match who:
+        case None:
+            return ""
+        case "operator":
+            return bench.company.begin_session("vera", None, ("operator",))
+        case "people manager":
+            return bench.company.begin_session("kim", rights=("users:read", "users:manage"))
+        case _:
+            return bench.company.begin_session(clock="test" if who == "tester" else "real")
 
 
 async def sign_in(opened: Window, secret: str) -> None:
@@ -112,6 +118,16 @@ async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back
         await page.keyboard.press("Escape")
         await page.wait_for_function("() => !document.querySelector('dialog[open]')")
         assert await page.evaluate("document.activeElement.closest('tr').id") == "row-planning"
+
+
+async def test_a_page_of_a_tenant_that_an_operator_has_opened_is_accessible(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        await sign_in(opened, session_of(served.bench, "operator"))
+        await opened.open("/operator/tenants/acme/open")
+        await opened.page.get_by_label("Reason").fill("ticket 4711")
+        await opened.page.keyboard.press("Enter")
+        await opened.page.wait_for_selector(".opened")
+        assert await opened.violations() == []
 
 
 async def test_a_part_that_cannot_be_refreshed_stays_and_says_so_until_it_can(chromium: Browser, served: Served) -> None:

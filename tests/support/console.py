@@ -40,9 +40,10 @@ from tests.support.console_tenant_money import TenantMoneyRest
 
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 DEADLINE = "2026-03-09T09:00:00.000Z"
-# Every page that a reader can open: a name, who reads it, and its address. They are photographed, and checked by axe, in both themes.
+# The pages that a reader can open: a name, who reads it, and its address. They are photographed, and checked by axe, in both themes.
 PAGES = (
     ("sign-in", None, "/sign-in"),
+    ("sign-in-link", None, "/sign-in/link?secret=secret"),
     ("invitation", None, "/invitation?token=open"),
     ("invitation-accepted", None, "/invitation?token=waiting"),
     ("invitation-expired", None, "/invitation?token=expired"),
@@ -63,6 +64,7 @@ PAGES = (
     ("people-checks", "administrator", "/tenants/acme/people/checks"),
     ("import", "administrator", "/tenants/acme/people/import"),
     ("import-report", "administrator", "/tenants/acme/people/import/i1"),
+    ("people-duplicates", "administrator", "/tenants/acme/people/checks/duplicates?source=hr/acme"),
     ("person-conflict", "administrator", "/tenants/acme/people/u7"),
     ("person-add", "administrator", "/tenants/acme/people/add"),
     ("person-edit", "administrator", "/tenants/acme/people/u1/edit"),
@@ -74,6 +76,7 @@ PAGES = (
     ("access", "administrator", "/tenants/acme/access"),
     ("access-role", "administrator", "/tenants/acme/access/roles/owner?text=o"),
     ("access-role-new", "administrator", "/tenants/acme/access/roles/new"),
+    ("access-role-edit", "administrator", "/tenants/acme/access/roles/auditor/edit"),
     ("access-person", "administrator", "/tenants/acme/access/people/u1"),
     ("access-client", "administrator", "/tenants/acme/access/clients/client-1"),
     ("access-client-new", "administrator", "/tenants/acme/access/clients/new"),
@@ -82,6 +85,7 @@ PAGES = (
     ("access-scim-group", "administrator", "/tenants/acme/access/scim/okta/groups/g1"),
     ("access-scim-new", "administrator", "/tenants/acme/access/scim/new"),
     ("access-role-delete", "administrator", "/tenants/acme/access/roles/auditor/delete"),
+    ("access-scim-delete", "administrator", "/tenants/acme/access/scim/okta/delete"),
     ("access-client-delete", "administrator", "/tenants/acme/access/clients/client-1/delete"),
     ("access-token-delete", "administrator", "/tenants/acme/access/scim/okta/tokens/t1/delete"),
     ("people-held-apply", "administrator", "/tenants/acme/people/checks/held/apply?source=hr/acme"),
@@ -92,6 +96,8 @@ PAGES = (
     ("profile-edit", "administrator", "/tenants/acme/profiles/edit?profile=staff"),
     ("department-edit", "administrator", "/tenants/acme/profiles/department?department=Sales+%3Cb%3E"),
     ("settings", "administrator", "/tenants/acme/settings"),
+    ("settings-own", "people manager", "/tenants/acme/settings"),
+    ("settings-clock", "tester", "/tenants/acme/settings/clock"),
     ("settings-policies", "administrator", "/tenants/acme/settings/policies/documents"),
     ("settings-charging", "administrator", "/tenants/acme/settings/charging"),
     ("settings-company", "administrator", "/tenants/acme/settings/company"),
