@@ -256,7 +256,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             return
         topic = self._topics[tp.topic]
         items = await self.read([Record(topic, r.partition, r.offset, r.timestamp, r.key, r.headers, r.value) for r in records])
+        self._watchdog.waits_for_turn(tp)
         async with self._transactions:
+            self._watchdog.has_turn(tp)
             self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
         self._positions[topic.name, tp.partition] = self._next[tp]
         if (pause := self._pace(tp).took_turn(len(records))) and len(records) < self._batch_max:

@@ -17,7 +17,8 @@ class Stalled(Exception):
 @dataclass(slots=True)
 class _Partition:
     moved_at: float  # when its position moved last, or it had nothing to do
-    failed_at: float  # when an attempt failed last
+    tried_at: float  # when an attempt began or failed last
+    waits_for_turn: bool = False
     position: int | None = None
     waiting: int | None = None  # messages
 
@@ -30,7 +31,7 @@ class Watchdog(Generic[P]):
         self._group, self._clock, self._stall_seconds = group, clock, stall_seconds
         self._partitions: dict[P, _Partition] = {}
         self._without_since: float | None = None
-        self._looked_at = clock.monotonic()
+        self._looked_at = self._turn_at = clock.monotonic()
 
     def begin(self, partition: P) -> None:
         now = self._clock.monotonic()
@@ -42,7 +43,17 @@ class Watchdog(Generic[P]):
     def failed(self, partition: P) -> None:
         """Count an attempt that failed and is repeated."""
         if known := self._partitions.get(partition):
-            known.failed_at = self._clock.monotonic()
+            known.tried_at = self._clock.monotonic()
+
+    def waits_for_turn(self, partition: P) -> None:
+        """Count the waiting for other partitions, of which only some work at once, as a sign of life while these begin and end."""
+        if known := self._partitions.get(partition):
+            known.waits_for_turn = True
+
+    def has_turn(self, partition: P) -> None:
+        self._turn_at = self._clock.monotonic()
+        if known := self._partitions.get(partition):
+            known.waits_for_turn, known.tried_at = False, self._turn_at
 
     def waits_for_partitions(self) -> None:
         """The group shares out its partitions."""
@@ -79,7 +90,8 @@ class Watchdog(Generic[P]):
         """Raises Stalled."""
         now = self._clock.monotonic()
         for partition, known in self._partitions.items():
-            still, silent = now - known.moved_at, now - max(known.moved_at, known.failed_at)
+            tried_at = max(known.tried_at, self._turn_at) if known.waits_for_turn else known.tried_at
+            still, silent = now - known.moved_at, now - max(known.moved_at, tried_at)
             if silent > self._stall_seconds or still > FAILING_FACTOR * self._stall_seconds:
                 count = "an unknown number of" if known.waiting is None else str(known.waiting)
                 raise Stalled(f"{self._group}: {count} messages wait in {partition}, no progress for {still:.0f} s")

@@ -1,7 +1,7 @@
 """A partition that does not get on is noticed, whatever its loop does meanwhile; an outage is not its fault."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +64,15 @@ def test_attempts_that_fail_and_are_repeated_are_a_sign_of_life_for_a_while_only
     watched.looks(FAILING_FACTOR * LIMIT, position=4, end=7, meanwhile=lambda: watched.watchdog.failed("p"))
     with pytest.raises(Stalled):
         watched.looks(20, position=4, end=7, meanwhile=lambda: watched.watchdog.failed("p"))
+
+
+def test_a_partition_that_waits_for_its_turn_is_not_silent_while_others_have_theirs() -> None:
+    watched = Watched()
+    watched.watchdog.waits_for_turn("p")
+    watched.looks(2 * LIMIT, position=4, end=7, meanwhile=lambda: watched.watchdog.has_turn("another"))
+    watched.watchdog.has_turn("p")
+    with pytest.raises(Stalled):
+        watched.looks(LIMIT + 20, position=4, end=7, meanwhile=lambda: watched.watchdog.has_turn("another"))
 
 
 def test_an_outage_or_a_pause_of_the_process_starts_the_count_again() -> None:
@@ -215,13 +224,13 @@ class Running:
         self.consumer = Consumer(group="test", database=database, kafka=KafkaSettings(), topics=[topics.HR_EVENTS], handlers={}, **options)
         self.consumer._ends._client = self.reader
 
-    async def until_ended(self, *, assign: bool = True, meanwhile: Callable[[], Any] = lambda: None) -> None:
+    async def until_ended(self, *, assigned: Sequence[TopicPartition] = (TP,), meanwhile: Callable[[], Any] = lambda: None) -> None:
         """Raises what ends the consumer."""
         task = asyncio.create_task(self.consumer.run())
         while self.reader.listener is None:
             await asyncio.sleep(0)
-        if assign:
-            await self.reader.listener.on_partitions_assigned({TP})
+        if assigned:
+            await self.reader.listener.on_partitions_assigned(set(assigned))
             await self.reader.fetching.wait()
         answer = meanwhile()
         if asyncio.iscoroutine(answer):
@@ -259,6 +268,41 @@ async def test_attempts_that_never_succeed_end_the_consumer(monkeypatch: pytest.
     monkeypatch.setattr(running.reader, "beginning_offsets", fail)
     with pytest.raises(Stalled):
         await running.until_ended()
+
+
+async def test_partitions_that_wait_while_the_attempts_of_others_fail_are_given_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One works at a time, and each attempt waits long for a lock that somebody holds."""
+    running, partitions = Running(monkeypatch), [TopicPartition(TP.topic, number) for number in range(4)]
+    reader = running.reader
+
+    async def begins(found: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(found, 0)
+
+    async def ends(found: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if set(found) == set(partitions):
+            reader.look()
+        return dict.fromkeys(found, 3)
+
+    async def read(*_: TopicPartition, **__: int) -> dict[TopicPartition, list[Any]]:
+        reader.at = 3
+        reader.fetching.set()
+        return {}
+
+    async def lock(*_: Any) -> int:
+        begun = reader.looks
+        while reader.looks < begun + LIMIT // 20:
+            await asyncio.sleep(0)
+        raise Transient("database: lock timeout")
+
+    for name, stand_in in (("beginning_offsets", begins), ("end_offsets", ends), ("getmany", read)):
+        monkeypatch.setattr(reader, name, stand_in)
+    monkeypatch.setattr(module, "RETRY_SECONDS_MAX", 0)
+    monkeypatch.setattr(running.consumer, "_commit", lock)
+    monkeypatch.setattr(running.consumer, "_transactions", asyncio.Semaphore(1))
+    monkeypatch.setattr(reader, "seek", lambda *_: setattr(reader, "at", 0))
+    with pytest.raises(Stalled):
+        await running.until_ended(assigned=partitions)
+    assert reader.looks * 10 > FAILING_FACTOR * LIMIT
 
 
 async def test_a_consumer_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +358,7 @@ async def test_an_error_of_the_group_is_seen_also_while_there_is_no_partition_to
     running = Running(monkeypatch, stall_seconds=NEVER)
     running.reader.group_error = True
     with pytest.raises(KafkaError, match="cannot be joined"):
-        await running.until_ended(assign=False)
+        await running.until_ended(assigned=())
 
 
 async def test_a_topic_that_the_client_does_not_know_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,4 +375,4 @@ async def test_a_topic_that_the_client_does_not_know_is_asked_for(monkeypatch: p
 
 async def test_a_group_that_shares_out_no_partitions_ends_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Stalled, match="shared out no partitions"):
-        await Running(monkeypatch).until_ended(assign=False)
+        await Running(monkeypatch).until_ended(assigned=())
