@@ -9,6 +9,7 @@ import orjson
 
 Answer = Callable[..., httpx.Response]
 HOSTILE = "<script>alert(1)</script>\"'&\u202eevil"  # a name with a script and an override of the direction of writing
+MADE_ID = "01a22251-1181-757f-942c-be7abfa3c1a1"  # an external id of somebody who was added without one
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> httpx.Response:
@@ -253,7 +254,10 @@ class PeopleRest:
         begin, more = int(request.url.params.get("cursor", "0")), None
         if user == "u5":  # of whom more facts are known than a page shows
             facts, more = facts[begin : begin + 2], "2" if begin == 0 else None
-        return reply({"timelines": [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}], "next": more})
+        timelines: list[dict[str, Any]] = [{"source": "hr/acme", "kind": "hr", "external_id": f"E-{user}", "facts": facts}]
+        if user == "u5":  # who was also added on a page: without an id of the company, the service makes one
+            timelines.append({"source": "rest", "kind": "rest", "external_id": MADE_ID, "facts": []})
+        return reply({"timelines": timelines, "next": more})
 
     # -------------------------------------------------------------------------------------------------------------- changes
 

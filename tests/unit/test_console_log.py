@@ -162,9 +162,10 @@ async def test_a_reader_without_the_right_to_the_log_is_neither_shown_it_nor_its
     [
         ("operator", "01J0", "An operator of the vendor"),
         ("client", "erp", "erp"),
+        ("client", "operator", "An operator of the vendor"),
         ("system", "rules", "Seatpool"),
         ("source", "hr:acme", "HR system acme"),
     ],
 )
 def test_an_actor_that_is_no_person_of_the_tenant_is_named_by_what_it_is(kind: str, id_: str, shown: str) -> None:
-    assert actor({"actor": {"kind": kind, "id": id_}}, lambda text, **values: text % values) == shown
+    assert actor({"kind": kind, "id": id_}, lambda text, **values: text % values) == shown

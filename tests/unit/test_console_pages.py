@@ -318,6 +318,9 @@ async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(
     browser = bench.signed_in()
     assert "This is the last base module" in words(await browser.get(f"{LICENCES}/projects/next-period"))
     assert "Close the module" in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    assert "0 closes the module" in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    assert "Close Lab" in words(await browser.post(f"{LICENCES}/lab/next-period", number="0", seen="20")), "0 is the same"
+    assert (await browser.post(f"{LICENCES}/projects/next-period", number="0")).status_code == 422, "the last base module stays"
     closing = words(await browser.post(f"{LICENCES}/lab/next-period", close="yes", seen="20"))
     assert "On that day everybody loses access to Laboratory." in closing
 

@@ -9,7 +9,7 @@ import httpx
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console, problem
-from tests.support.console_people import HOSTILE, person
+from tests.support.console_people import HOSTILE, MADE_ID, person
 
 PEOPLE = "/tenants/acme/people"
 
@@ -114,6 +114,8 @@ async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_c
         assert said in text, said
     more = await bench.signed_in().get(f"{PEOPLE}/u5")
     assert f"{PEOPLE}/u5?facts=2#timeline-head" in more.text
+    assert "added here" in words(more)
+    assert MADE_ID not in words(more), "an id that the service made tells the reader nothing"
     assert "1 Jul 2026" in words(await bench.signed_in().get(f"{PEOPLE}/u5?facts=2"))
 
 

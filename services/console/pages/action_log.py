@@ -189,7 +189,7 @@ async def _entries(page: Page, actions: Part, modules: Mapping[str, str]) -> lis
             "why": people_texts.REASONS.get(entry["reason"]) if entry["type"] in log_sentences.OF_SEATS else None,
             "by": names.get(entry["actor"]["id"], page.gettext("A person"))
             if entry["actor"]["kind"] == "user"
-            else log_sentences.actor(entry, page.gettext),
+            else log_sentences.actor(entry["actor"], page.gettext),
         }
         for entry in items
     ]

@@ -21,10 +21,14 @@ NAMED_MAX: Final = 30
 
 
 def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
-    """Show the form. The last base module that goes on cannot be closed."""
-    others = [each for each in licences["modules"] if each["base"] and each["module"] != module["module"] and each["next_period"]]
-    can_close = not module["base"] or bool(others)
+    can_close = _can_close(licences, module)
     return page.render("licences_next_period.html", status, licences=licences, module=module, form=form, can_close=can_close)
+
+
+def _can_close(licences: Mapping[str, Any], module: Mapping[str, Any]) -> bool:
+    """Return whether the module can be closed: the last base module that goes on cannot."""
+    others = [each for each in licences["modules"] if each["base"] and each["module"] != module["module"] and each["next_period"]]
+    return not module["base"] or bool(others)
 
 
 @router.get("/next-period")
@@ -39,7 +43,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
     """Show who would be over the limit, and the price. Nothing is changed yet."""
     licences, found = await module_of(page, module)
     form, bought = page.form, found["bought"]
-    if form["close"]:
+    if form["close"] or (form["number"].strip() == "0" and _can_close(licences, found)):
         number = 0
     else:
         error = page.gettext(

@@ -1,5 +1,6 @@
 """The templates: one environment of Jinja per language."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from gettext import NullTranslations
@@ -10,10 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from services.console.rendering import languages, static_files
+from services.console.rendering import languages, log_sentences, static_files
 from services.console.rendering.formats import Formats
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+MADE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # the id of somebody who was added without one
 
 
 class Renderer:
@@ -42,9 +44,11 @@ def _environment(language: str) -> Environment:
     texts = languages.translations()[language]
     environment.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["ngettext"] = _counting(texts)
+    environment.globals["actor_name"] = lambda by: log_sentences.actor(by, lambda text, **values: texts.gettext(text) % values)
     environment.globals |= {"static": static_files.url_of, "icon_sprite": static_files.url_of("icons.svg")}
     for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span"):
         environment.filters[name] = _formatting(name)
+    environment.tests["made_id"] = lambda value: MADE_ID.fullmatch(str(value)) is not None
     environment.tests["url"] = lambda value: str(value).startswith("/")
     return environment
 

@@ -287,6 +287,7 @@ CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a f
     "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
     "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
 }
+VENDOR_CLIENT: Final = "operator"  # the API client of the vendor
 SERVICES: Final = ("users", "seats", "invoicing", "notifier")
 _LISTS: Final = ("role", "roles", "rights", "modules", "departments")
 _NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months")
@@ -329,12 +330,12 @@ def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]
     ]
 
 
-def actor(entry: Mapping[str, Any], gettext: Callable[..., str]) -> str:
+def actor(by: Mapping[str, Any], gettext: Callable[..., str]) -> str:
     """Return who did it, if it was nobody of the tenant: Seatpool, an operator, an HR system, a SCIM connection, or a program."""
-    kind, name = entry["actor"]["kind"], str(entry["actor"]["id"])
+    kind, name = by["kind"], str(by["id"])
     if kind == "system" or name in SERVICES:
         return "Seatpool"
-    if kind == OPERATOR_KIND:
+    if kind == OPERATOR_KIND or (kind == "client" and name == VENDOR_CLIENT):
         return gettext("An operator of the vendor")
     source = re.fullmatch(r"(hr|scim)[:/](.+)", name)
     if source is None:
