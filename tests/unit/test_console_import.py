@@ -32,7 +32,7 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     text = words(page)
     assert "new 1 changed 1 unchanged 3 lose access 0 missing from the file 0 not accepted 1" in text
     assert "The status of 1 other person changes as well, because a conflict begins or ends: E-6" in text
-    assert "Lab 27 licences 27 → 28 It costs nothing" in text
+    assert "People who require each module Lab 27 licences 27 → 28 It costs nothing" in text
     assert "Eva &lt;b&gt; 9 new becomes one person with an entry of another source" in text
     assert "source Name: Eva &lt;b&gt; Department: Research Status: Active from 1 Jul 2026, Employment: no" in text, "no empty value"
     assert "Max 7 changed loses access Status: Active → Left from 1 Aug 2026, Department: Sales (no longer planned)" in text

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import get_args
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 from services.console.rendering import languages
 from services.console.rendering.formats import Formats
 from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, actor, changes
+from services.invoicing.api.purchase_requests import State
 from services.notifier.domain import action_log
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
@@ -84,6 +86,15 @@ def test_the_policies_of_a_new_pool_and_the_fields_of_an_access_setting_are_name
         ("Der E-Mail-Adresse auch ohne „email_verified“ glauben", "", "nein"),
         ("Eine neue Person, und keine Lizenz ist frei", "", "Mit einem Fehler antworten"),
     ]
+
+
+@pytest.mark.parametrize("state", get_args(get_args(get_args(State)[0])[0]))
+def test_each_state_of_a_request_to_the_vendor_has_words_in_the_log(state: str) -> None:
+    german = languages.translations()["de"].gettext
+    reads = Words(german, Formats("de", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), str, {})
+    ((_, _, shown),) = changes({"from": {}, "to": {"request.state": state}, "details": {}}, reads)
+    assert shown != state
+    assert shown == german(CODES["state"][state])
 
 
 async def test_people_who_were_erased_are_called_a_person(bench: ConsoleBench) -> None:

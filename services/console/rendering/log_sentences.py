@@ -266,6 +266,12 @@ STATES: Final = {
     "expected": N_("expected"),
     "open": N_("open"),
     "ended": N_("ended"),
+    "requested": N_("requested"),
+    "estimated": N_("estimate made"),
+    "approved": N_("approved"),
+    "declined": N_("declined"),
+    "withdrawn": N_("withdrawn"),
+    "expired": N_("expired"),
 }
 CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a field, by its last name
     "state": STATES,
