@@ -14,8 +14,10 @@ import httpx
 import orjson
 import pytest
 import pytest_asyncio
+from fastapi import Response
 
 from services.console.pages import PAGES as MODULES
+from services.console.pages import cookies
 from services.console.pages.addresses import page_at
 from services.console.pages.headers import CONTENT_SECURITY_POLICY
 from services.console.rendering import languages, static_files
@@ -637,6 +639,27 @@ async def test_no_page_has_text_that_runs_or_styles_and_nothing_comes_from_elsew
         assert not re.search(r"\sstyle=|<style|\son\w+=|<script>|javascript:|https?://(?!127)", page.text), url
         assert len(page.content) < 200_000
     assert "<bdi>&lt;script&gt;" in browser.last or "&lt;script&gt;" in browser.last
+
+
+async def test_htmx_runs_no_code_from_a_page_and_asks_nobody_else(bench: ConsoleBench) -> None:
+    page = await bench.browser().get("/sign-in")
+    (config,) = re.findall(r"<meta name=\"htmx-config\" content='([^']+)'", page.text)
+    switches = orjson.loads(config)
+    off = ("includeIndicatorStyles", "allowEval", "allowScriptTags", "historyEnabled")
+    assert [switches[name] for name in off] == [False] * len(off)
+    assert switches["selfRequestsOnly"] is True
+
+
+@pytest.mark.parametrize(
+    "cookie", [each for each in vars(cookies).values() if isinstance(each, cookies.Cookie)], ids=lambda each: each.plain_name
+)
+def test_over_https_each_cookie_is_secure_for_this_host_alone_and_out_of_reach_of_scripts(cookie: cookies.Cookie) -> None:
+    answer = Response()
+    cookie.set(answer, Settings(console_url="https://console.example.com"), "secret")
+    name, *attributes = answer.headers["set-cookie"].split("; ")
+    assert name == f"__Host-{cookie.plain_name}=secret"
+    kept = {f"Max-Age={cookie.seconds}"} if cookie.seconds else set()
+    assert set(attributes) == {"HttpOnly", "Secure", "SameSite=lax", "Path=/"} | kept
 
 
 async def test_static_files_are_kept_by_browsers_and_pages_by_nobody(bench: ConsoleBench) -> None:
