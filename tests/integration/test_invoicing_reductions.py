@@ -107,6 +107,24 @@ async def test_M15_the_administrators_are_told_before_a_renewal_that_would_flag_
         bench.foreseen.renewal = Forecast()
 
 
+async def test_M15_the_forecast_comes_30_7_and_1_days_before_a_renewal(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.advance_clock(tenant, DECEMBER)
+    await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", total(time=6), tenant=tenant, **BUY, prefer="wait=10")
+    bench.foreseen.renewal = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    try:
+        await bench.use(tenant, "time", 8, DECEMBER)
+        await bench.until_settled(tenant)
+        for days, told in ((31, []), (30, [30]), (29, [30]), (8, [30]), (7, [30, 7]), (2, [30, 7]), (1, [30, 7, 1])):
+            await bench.advance_clock(tenant, datetime(2014, 1, 1, 12, tzinfo=UTC) - days * A_DAY)
+            events = await bench.events(tenant, RenewalForecast)
+            assert [(event.days, str(event.begins_on), event.would_flag[0].users) for event in events] == [
+                (each, "2014-01-01", ("ann", "bob")) for each in told
+            ]
+    finally:
+        bench.foreseen.renewal = Forecast()
+
+
 async def flagged_at_renewal(bench: Bench, tenant: str) -> list[int | None]:
     """Return what the licences say of the module `time`, without and with a forecast."""
     (time,) = bench.pools[tenant].states("time")

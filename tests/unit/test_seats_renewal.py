@@ -202,6 +202,22 @@ def test_T18_the_confirmation_names_whom_the_renewal_flags(
     assert renewed(harness).get("time", []) == expected
 
 
+def test_T18_T6_the_newest_are_flagged_at_the_renewal_with_a_full_grace_and_those_still_flagged_at_its_end_are_revoked() -> None:
+    """Day by day. On the third day of the grace somebody leaves, and the first flag of the renewal is cleared."""
+    harness = company(4, "ada", "ben", "cid", "dan", grace="P7D")
+    assert confirmed(harness, time=2) == {"time": ["dan", "cid"]}
+    assert harness.seats("time") == dict.fromkeys(("ada", "ben", "cid", "dan"), "active"), "nobody is flagged before the renewal"
+    assert renewed(harness) == {"time": ["dan", "cid"]}
+    assert [harness.deadline(user, "time") for user in ("cid", "dan")] == [7 * DAY] * 2
+    assert harness.licences("time") == (2, 2)
+    days = [harness.wait(days=1) for _ in range(3)]
+    leaving = harness.assign("ada", created_at=START, leaver=True)
+    days += [harness.wait(days=1) for _ in range(4)]
+    assert leaving == ["seat_flag_cleared dan time (seat_released)", "seats_assigned ada:"]
+    assert days == [[]] * 6 + [["seat_revoked cid time (grace_expired)"]]
+    assert harness.seats("time") == {"ben": "active", "dan": "active"}
+
+
 def test_T18_A18_a_leaver_counts_in_each_module_and_a_move_only_in_those_it_gives_up() -> None:
     harness = SeatsHarness()
     harness.pool("time", 3, base=True)
