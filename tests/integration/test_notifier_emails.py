@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -183,18 +184,28 @@ async def test_T6_after_a_purchase_people_and_administrators_are_notified_of_cle
     assert (statistics.emails, len(notifier.server.emails)) == (7, 3)
 
 
-async def test_T19_A12_an_invoice_goes_to_the_invoice_address_and_to_the_administrators_with_its_pdf(notifier: Notifier) -> None:
+async def test_T19_A12_invoices_credit_notes_and_reminders_go_to_the_invoice_address_and_the_administrators_with_the_pdf(
+    notifier: Notifier,
+) -> None:
+    credit = invoice_issued("inv-2", "2013-0002").model_copy(update={"kind": "credit_note", "corrects": ("inv-1",)})
+    numbers = {"step": 1, "steps": 3, "gross_minor": 3900, "open_minor": 2900}
+    overdue: dict[str, Any] = {"invoice": "inv-1", "number": "2013-0001", "issued_on": NOON.date(), "due_on": NOON.date()} | numbers
+    reminder = invoicing_v1.PaymentReminded(at=NOON, actor=ANNA, currency="EUR", **overdue)
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("boss", administrator=True))
-        await notifier.send(invoice_issued())
+        await notifier.send(invoice_issued(), credit, reminder)
         await notifier.until_idle(wiring)
-    assert {str(email["To"]) for email in notifier.server.emails} == {"Acme <billing@acme.example>", "Person boss <boss@acme.example>"}
-    assert len(notifier.server.emails) == 2
+    expected = {
+        "Acme Bikes: invoice 2013-0001, credit note 2013-0002": (["2013-0001.pdf", "2013-0002.pdf"], "€39.00"),
+        "Acme Bikes: reminder for invoice 2013-0001": (["2013-0001.pdf"], "€29.00"),
+    }
+    to = ("Acme <billing@acme.example>", "Person boss <boss@acme.example>")
+    assert sorted((str(email["Subject"]), str(email["To"])) for email in notifier.server.emails) == sorted(product(expected, to))
     for email in notifier.server.emails:
-        assert str(email["Subject"]) == "Acme Bikes: invoice 2013-0001"
-        (attached,) = email.iter_attachments()
-        assert (attached.get_filename(), attached.get_content_type(), attached.get_content()) == ("2013-0001.pdf", "application/pdf", PDF)
-        assert "€39.00" in text_of(email)
+        filenames, amount = expected[str(email["Subject"])]
+        attached = [(each.get_filename(), each.get_content_type(), each.get_content()) for each in email.iter_attachments()]
+        assert attached == [(name, "application/pdf", PDF) for name in filenames]
+        assert amount in text_of(email)
 
 
 async def test_A9_a_request_is_told_to_the_administrators_and_to_the_contact_that_it_names(notifier: Notifier) -> None:
