@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from shared.hr_files import reports
 from shared.hr_files.company import Entry, Period, Person, read_company
@@ -101,6 +104,31 @@ def test_an_import_sends_everybody_as_a_timeline_and_is_applied(users: Users) ->
     assert "people: 127 in the files = 127 changed + 0 unchanged + 0 reported" in result.output
     assert "Imported into acme from hr/acme." in result.output
     assert "employees.csv: utf-8, separated by comma, 127 rows" in result.output
+
+
+def test_an_import_shows_its_progress_on_a_terminal_and_nothing_of_it_elsewhere(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part that is sent and each answer of users moves a bar."""
+    monkeypatch.setattr(reports, "PEOPLE_AT_ONCE", 60)
+    monkeypatch.setattr("cli.hr.importing.POLL_SECONDS", 0)
+    moved, advance = list[float](), Progress.advance
+
+    def moves(bar: Progress, task: TaskID, by: float) -> None:
+        moved.append(by)
+        advance(bar, task, by)
+
+    monkeypatch.setattr(Progress, "advance", moves)
+    for is_terminal in (True, False):
+        total = {"status": "applying", "total": 127}
+        moved.clear()
+        users.states = iter([total | {"done": 40}, total | {"done": 100}, {"status": "applied"}])
+        users.deployment.answers["POST", f"{ONE}/apply"] = lambda _: (202, {"status": "applying", "total": 127})
+        monkeypatch.setattr("cli.hr.screen.err", Console(file=(shown := StringIO()), force_terminal=is_terminal, width=100))
+        result = import_files()
+        assert result.exit_code == 0, result.output
+        assert moved == [60, 60, 7, 40, 60]
+        text = shown.getvalue()
+        for word in ("sending", "127/127", "applying", "100/127"):
+            assert (word in text, word in result.output) == (is_terminal, False)
 
 
 def test_the_matches_of_files_are_shown_and_the_import_is_deleted(users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
