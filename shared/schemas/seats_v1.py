@@ -588,10 +588,12 @@ class ReductionKept(PersonEvent):
 
 
 class PeriodStarted(SeatsEvent):
-    """A period began. `licences` are those of each pool at its begin; `pools` shows them after the whole decision."""
+    """A period began. `licences` are those of each pool at its begin; `pools` shows them after the whole decision.
+    `former` are those of before, of the pools whose number changed."""
 
     starts_at: Instant
     licences: Items[LicenceCount] = ()
+    former: Items[LicenceCount] = ()
     reduction_limited: Items[ModuleName] = ()
 
 

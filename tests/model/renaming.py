@@ -9,7 +9,7 @@ from services.seats import domain
 from tests.model.reference_model import Command
 
 # Lists of an event in the order of names, which decides nothing.
-BY_NAME = ("pools", "released", "from_released", "moved", "blocked_by", "licences", "reduction_limited", "required", "reduced")
+BY_NAME = ("pools", "released", "from_released", "moved", "blocked_by", "licences", "former", "reduction_limited", "required", "reduced")
 Shown = tuple[list[bytes], list[bytes]]  # events without their numbers, and rows, each in the order of its bytes
 
 

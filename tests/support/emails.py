@@ -125,6 +125,10 @@ DATA: dict[Kind, dict[str, Any]] = {
         "actor": ACTOR,
     },
     Kind.REDUCED: {"quantity": 3},
+    Kind.RESTORED: {"quantity": 3},
+    Kind.RESTORED_NEXT: {"quantity": 280},
+    Kind.CLOSED: {"reason": "pool_closed"},
+    Kind.RENEWED: {"before": 290, "quantity": 280, "starts_at": DEADLINE},
     Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
     Kind.PRICE_CHANGE: {
         "takes_effect_on": "2013-12-01",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.notifier.consumers import action_log, notifications
-from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, notifications_of, still_valid
+from services.notifier.domain.notifications import Audience, Kind, Notification, Stream, is_moot, notifications_of, still_valid
 from services.notifier.use_cases.rejected_commands import rejection
 from shared.clock import SystemClock
 from shared.errors import Poison
@@ -173,6 +173,38 @@ def test_T19_a_number_that_a_leaver_or_the_closing_of_a_module_lowers_is_confirm
     (closing,) = reduced(600, 4, 0)
     assert (closing.kind, closing.data["quantity"]) == (Kind.REDUCTION_SCHEDULED, 0)
     assert reduced(601, 4, 0, former=4) == [], "the subscription ends, which has its own e-mail"
+
+
+def test_T19_a_leaving_taken_back_a_closed_module_and_the_numbers_of_a_renewal_are_confirmed() -> None:
+    def told(model: type[seats_v1.SeatsEvent], n: int, next_period: int = 700, **fields: Any) -> list[Notification]:
+        pool = pool_of("time", 700).model_copy(update={"next_period": next_period})
+        return notifications_of(model(**DECISION | {"pools": (pool,)}, **fields), f"seats.commands.v1/0/1/{n}")
+
+    later: dict[str, Any] = {"module": "time", "by": 1, "reduce_at": "period_end"}
+    now = later | {"reduce_at": "now"}
+    back = [one for n in range(3) for one in told(seats_v1.PoolRestored, n, **now)]
+    lowered = [one for n in range(3, 6) for one in told(seats_v1.PoolReduced, n, 702 - n, **later)]
+    again = [one for n in range(6, 9) for one in told(seats_v1.PoolRestored, n, 692 + n, **later)]
+    closed = told(seats_v1.PoolClosed, 9, module="documents")
+    counts = {name: seats_v1.LicenceCount(module=name, quantity=5) for name in ("time", "planning", "documents")}
+    former = tuple(counts[name].model_copy(update={"quantity": 9}) for name in ("time", "planning"))
+    begun = told(
+        seats_v1.PeriodStarted, 10, starts_at=NOON, licences=tuple(counts.values()), former=former, reduction_limited=("planning",)
+    )
+    assert [(each.kind, each.module) for each in begun] == [(Kind.REDUCTION_LIMITED, "planning"), (Kind.RENEWED, "time")]
+    sent = still_valid([*back, *lowered, *again, *closed, *begun[1:]])
+    assert [each.kind for each in sent] == [*[Kind.RESTORED] * 3, Kind.RESTORED_NEXT, Kind.CLOSED, Kind.RENEWED]
+    words: tuple[str, ...] = (
+        "no longer reduced by 3 licences",
+        "It now has 700 licences",
+        "will have 700 licences when the next period starts",
+    )
+    words = (*words, "documents was closed on", "A new period started")
+    text = email(Stream.BILLING, *sent).text
+    assert [word for word in words if word not in text] == []
+    assert "Time Registration has 5 licences in the new period" in email(Stream.BILLING, *begun[1:]).subject
+    assert not is_moot(closed[0], {"time"})
+    assert is_moot(closed[0], ()), "the subscription has ended, which has its own e-mail"
 
 
 def test_T14_the_end_of_a_subscription_is_announced_reminded_of_and_confirmed() -> None:

@@ -66,6 +66,7 @@ def test_T18_B12_the_seat_of_a_leaver_of_the_last_day_does_not_count_in_the_next
     assert confirmed(harness, time=3) == {}
     assert renewed(harness) == {}
     assert harness.event("period_started")["reason"] == "period_began"
+    assert harness.event("period_started")["former"] == [{"module": "time", "quantity": 4}], "T19: the e-mail names both numbers"
     assert (harness.licences("time"), harness.seats("time")) == ((3, 3), dict.fromkeys(("ada", "cid", "dan"), "active"))
 
 
@@ -92,6 +93,7 @@ def test_B12_T18_under_block_a_leaving_that_is_taken_back_limits_the_reduction()
     harness.assign("ben", "time")
     assert forecast(harness) == {} == renewed(harness)
     assert harness.event("period_started")["reduction_limited"] == ["time"]
+    assert harness.event("period_started")["former"] == []
     assert harness.licences("time") == (4, 4)
 
 

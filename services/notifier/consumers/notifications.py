@@ -63,10 +63,6 @@ async def on_pool_opened(uow: UnitOfWork, message: Message[seats_v1.PoolOpened])
     await catalogue.open_pool(uow.connection, message.tenant, message.payload)
 
 
-async def on_pool_closed(uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
-    await catalogue.close_pool(uow.connection, message.tenant, message.payload.module)
-
-
 async def on_rejection(uow: UnitOfWork, message: Message[Rejection]) -> None:
     rejected_commands.record(uow, message.envelope, message.payload)
 
@@ -131,7 +127,6 @@ HANDLERS: Mapping[Topic, Mapping[type[Payload], Handler]] = {
         seats_v1.CommandFailed: on_rejection,
         seats_v1.SettleFailed: on_rejection,
         seats_v1.PoolOpened: on_pool_opened,
-        seats_v1.PoolClosed: on_pool_closed,
     },
     INVOICING_EVENTS: {
         invoicing_v1.ModuleDefined: on_module,
@@ -176,6 +171,8 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.ReductionScheduled,
         seats_v1.PoolReduced,
         seats_v1.PoolCloseScheduled,
+        seats_v1.PoolRestored,
+        seats_v1.PoolClosed,
         seats_v1.ReductionRefused,
     ),
     INVOICING_EVENTS: (
@@ -251,7 +248,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         seats_v1.SeatsReleased,
         seats_v1.HoldExpired,
         seats_v1.WarningArmed,
-        seats_v1.PoolRestored,
     ),
     INVOICING_EVENTS: (
         invoicing_v1.SubscriptionActivated,
@@ -286,10 +282,14 @@ def handlers(clock: Clock, first_start: datetime) -> dict[type[Payload], Handler
             await catalogue.change_subscription(uow.connection, message.tenant, event.plan, event.plan_version, event.term)
         await on_notified(uow, message)
 
+    async def on_pool_closed(uow: UnitOfWork, message: Message[seats_v1.PoolClosed]) -> None:
+        await catalogue.close_pool(uow.connection, message.tenant, message.payload.module)
+        await on_notified(uow, message)
+
     found = {model: handler for of_topic in HANDLERS.values() for model, handler in of_topic.items()}
     found[users_v1.SignInLinkRequested] = on_sign_in_link(clock)
     found[users_v1.OperatorLinkRequested] = on_operator_link(clock)
     found[users_v1.EmergencyLinkUsed] = on_emergency_link(clock, first_start)
     found[users_v1.SignInUnconfirmed] = on_unconfirmed(clock, first_start)
     found |= {model: on_notified for models in NOTIFIED.values() for model in models}
-    return found | {invoicing_v1.ContractChanged: on_contract_changed}
+    return found | {invoicing_v1.ContractChanged: on_contract_changed, seats_v1.PoolClosed: on_pool_closed}

@@ -86,6 +86,10 @@ class Kind(StrEnum):
     PURCHASE_REQUEST = "purchase_request"  # a request for licences took a new state
     PURCHASE_SETTINGS = "purchase_settings"  # who approves purchases
     REDUCED = "reduced"
+    RESTORED = "licences_restored"  # a leaving that reduced them was taken back
+    RESTORED_NEXT = "next_number_restored"  # as well, of the next period
+    CLOSED = "module_closed"  # and the subscription goes on
+    RENEWED = "renewed"  # a period began with another number
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
     RENEWAL_FORECAST = "renewal_forecast"
@@ -154,11 +158,6 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             return _seat(payload, _KINDS[type(payload)], event_id)
         case seats_v1.PoolNearLimit() | seats_v1.PoolAtLimit() | seats_v1.PoolExpanded():
             return [_pool_notification(payload, event_id)]
-        case seats_v1.PeriodStarted():
-            return [
-                _for_administrators(payload, f"{event_id}|{module}", Stream.SEATS, Kind.REDUCTION_LIMITED, module)
-                for module in payload.reduction_limited
-            ]
         case seats_v1.ReductionKept():
             return [_for_administrators(payload, event_id, Stream.SEATS, Kind.REDUCTION_KEPT, payload.module, by=payload.by)]
         case seats_v1.HoldCancelled():
@@ -166,6 +165,8 @@ def notifications_of(payload: Payload, event_id: str) -> list[Notification]:
             return [Notification(key, audience, Stream.PEOPLE, Kind.HOLD_CANCELLED, payload.at, payload.user, payload.module)]
         case seats_v1.LicencesReduced() | seats_v1.PoolReduced() | seats_v1.PoolCloseScheduled():
             return _reduced(payload, event_id)
+        case seats_v1.PoolRestored() | seats_v1.PoolClosed() | seats_v1.PeriodStarted():
+            return _number_changed(payload, event_id)
         case seats_v1.ReductionScheduled():
             return _reduction_scheduled(payload, event_id)
         case seats_v1.ReductionRefused():
@@ -263,7 +264,7 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         last_of = {notification.kind: notification.key for notification in of_seat}
         outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
     # A later number of the next period takes the place of one that would flag nobody: many leavers of one digest are one sentence.
-    scheduled = [notification for notification in notifications if notification.kind is Kind.REDUCTION_SCHEDULED]
+    scheduled = [notification for notification in notifications if notification.kind in (Kind.REDUCTION_SCHEDULED, Kind.RESTORED_NEXT)]
     last_number = {notification.module: notification.key for notification in scheduled}
     outdated |= {each.key for each in scheduled if each.key != last_number[each.module] and not each.data.get("would_flag_count")}
     return [notification for notification in notifications if notification.key not in outdated]
@@ -287,7 +288,10 @@ def causes(notification: Notification) -> list[tuple[str, str]]:
 
 def is_moot(notification: Notification, open_pools: Collection[str]) -> bool:
     """Tell whether a refusal concerns nobody: it came from modules without a pool, and either the tenant has no pool at all (people are set
-    up before the subscription starts), or those pools have opened since then and the decision is made again."""
+    up before the subscription starts), or those pools have opened since then and the decision is made again. A module that was closed with
+    all others is told by the e-mail about the end of the subscription."""
+    if notification.kind is Kind.CLOSED:
+        return not open_pools
     if notification.kind is not Kind.REFUSED:
         return False
     found = causes(notification)
@@ -415,6 +419,42 @@ def _reduced(payload: seats_v1.LicencesReduced | seats_v1.PoolReduced | seats_v1
         return []
     flags: dict[str, Any] = {"would_flag": [], "would_flag_count": 0}
     return [_for_administrators(payload, key, Stream.BILLING, Kind.REDUCTION_SCHEDULED, payload.module, quantity=pool.next_period, **flags)]
+
+
+def _number_changed(payload: seats_v1.PoolRestored | seats_v1.PoolClosed | seats_v1.PeriodStarted, event_id: str) -> list[Notification]:
+    """T19: a leaving was taken back, a module was closed, or a period began."""
+    if isinstance(payload, seats_v1.PeriodStarted):
+        return _period_started(payload, event_id)
+    if isinstance(payload, seats_v1.PoolClosed):
+        return [_for_administrators(payload, event_id, Stream.BILLING, Kind.CLOSED, payload.module)]
+    pool = next((each for each in payload.pools if each.module == payload.module), None)
+    if payload.reduce_at == seats_v1.ReduceAt.NOW:
+        return [_for_administrators(payload, event_id, Stream.BILLING, Kind.RESTORED, payload.module, quantity=payload.by)]
+    if pool is None or pool.former_next_period is not None:
+        return []
+    return [_for_administrators(payload, event_id, Stream.BILLING, Kind.RESTORED_NEXT, payload.module, quantity=pool.next_period)]
+
+
+def _period_started(payload: seats_v1.PeriodStarted, event_id: str) -> list[Notification]:
+    """T19: the numbers that the renewal changed. A number that the use limited has a notification of its own."""
+    before = {item.module: item.quantity for item in payload.former}
+    return [
+        _for_administrators(payload, f"{event_id}|{module}", Stream.SEATS, Kind.REDUCTION_LIMITED, module)
+        for module in payload.reduction_limited
+    ] + [
+        _for_administrators(
+            payload,
+            f"{event_id}|{item.module}",
+            Stream.BILLING,
+            Kind.RENEWED,
+            item.module,
+            before=before[item.module],
+            quantity=item.quantity,
+            starts_at=format_instant(payload.starts_at),
+        )
+        for item in payload.licences
+        if item.module in before and item.module not in payload.reduction_limited
+    ]
 
 
 _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {

@@ -162,7 +162,7 @@ def apply_numbers(builder: DecisionBuilder) -> None:
     tenant = builder.tenant
     begun = tenant.row.scheduled[0]
     tenant.put_tenant(period_started(tenant.row, begun.period))
-    limited, closing, licences = [], [], []
+    limited, closing, licences, former = [], [], [], []
     for module in sorted(tenant.pools):
         pool = tenant.pools[module]
         row = pool.row
@@ -172,12 +172,20 @@ def apply_numbers(builder: DecisionBuilder) -> None:
             continue
         if number > row.next_period:
             limited.append(module)
+        if number != row.licences:
+            former.append({"module": module, "quantity": row.licences})
         tenant.put_pool(module, row._replace(licences=number, next_period=number, numbered=builder.offset))
         licences.append({"module": module, "quantity": number})
     reason = Reason.REDUCTION_LIMITED if limited else Reason.PERIOD_BEGAN
     # Invoices use these numbers. The pools of an event show the end of the whole decision, including an expansion after this event.
     builder.emit(
-        "period_started", reason, sorted(tenant.pools), starts_at=instant(begun.starts_at), licences=licences, reduction_limited=limited
+        "period_started",
+        reason,
+        sorted(tenant.pools),
+        starts_at=instant(begun.starts_at),
+        licences=licences,
+        former=former,
+        reduction_limited=limited,
     )
     for module in closing:
         builder.emit("pool_closed", Reason.PERIOD_BEGAN, (module,), module=module)
