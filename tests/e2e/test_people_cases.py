@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from shared.database import Database
 from tests.support.stack import RunningStack
-from tests.support.tenant import BASE, Tenant, open_rest, open_tenant
+from tests.support.tenant import BASE, OPENED, Tenant, open_rest, open_tenant
 from tests.support.traces import traces
 from tests.support.wait import wait_until
 from tests.support.wire import execute
@@ -126,3 +127,33 @@ async def found_in(stack: RunningStack, words: list[str]) -> list[tuple[str, tup
 
 async def is_gone(stack: RunningStack, words: list[str]) -> bool:
     return not await found_in(stack, words)
+
+
+async def test_M12_a_person_added_without_a_dry_run_expands_the_pool_which_is_told_by_e_mail_before_it_is_charged(
+    stack: RunningStack,
+) -> None:
+    async with await open_rest(stack) as rest, await stack.http("users", scope="operator") as http:
+        tenant = await open_tenant(stack, rest, licences=1)
+        cases, stage = Cases(stack, tenant, http), tenant.stage
+        policies = {"modules": {BASE: {"over_limit": "expand", "expand_cap": 5}}}
+        await rest.call("PATCH", "invoicing", stage.path("subscription/policies"), json=policies)
+        users = [(await cases.call("POST", "", cases.fields(name))).json()["user"] for name in ("ann", "ben")]
+        await stage.until_idle()
+        assert [each["state"] for user in users for each in (await cases.person(user))["modules"]] == ["active", "active"]
+        assert await cases.pool() == (2, 2, 0)
+
+        async def told() -> list[str]:
+            """Return the texts of the e-mails to the administrator that name the expansion."""
+            async with httpx.AsyncClient(base_url=stack.addresses["mailbox_url"]) as mailbox:
+                found = [
+                    (await mailbox.get(f"/api/messages/{mail['id']}")).json()["text"]
+                    for mail in await stack.mails(to=f"admin@{tenant.id}.example")
+                ]
+            return [text for text in found if "according to its over-limit policy" in text]
+
+        (text,) = await wait_until(told, what="the e-mail about the expansion")
+        assert ("by 1 licence" in text, "You will be charged for this" in text) == (True, True)
+        assert await stage.pages("invoicing", "invoices") == [], "nothing is charged before the day has ended"
+        await stage.advance(OPENED + timedelta(days=1))
+        (invoice,) = await stage.pages("invoicing", "invoices")
+        assert [(line["module"], line["quantity"], line["net_minor"]) for line in invoice["lines"]] == [(BASE, 1, 1161)]
