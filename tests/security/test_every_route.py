@@ -101,7 +101,8 @@ async def test_every_route_of_every_service_asks_for_a_token(doors: Doors) -> No
 
 
 async def test_no_route_of_every_service_accepts_an_expired_or_forged_token(doors: Doors) -> None:
-    """tests/unit/test_web_access.py has the other faults of a token; these two need the keys that users really publishes."""
+    """tests/unit/test_web_access.py has the other faults of a token; these two need the keys that users really publishes. For the
+    other services, the token of a revoked session ends as an expired one: tests/security/test_users_access.py."""
     fleeting = {"authorization": f"Bearer {await doors.stack.token(scope='operator', ttl_seconds='1')}"}
     published = (await doors.http.get(f"{doors.stack.addresses['services']['users']}/.well-known/jwks.json")).json()["keys"]
     own = OKPKey.generate_key("Ed25519", {"kid": published[-1]["kid"]}, private=True)

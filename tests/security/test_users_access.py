@@ -1,12 +1,17 @@
 """Every route of users needs a token, its right and its tenant; row-level security is the second check."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from services.users.sign_in.tokens import REVOCABLE_TTL_SECONDS
+from services.users.use_cases import sessions
+from services.users.use_cases.sessions import Method
 from shared.schemas.rights import RIGHTS
+from shared.web.auth import LEEWAY_SECONDS
 from tests.support.tables import tables
 from tests.support.users import Bench
 
@@ -96,6 +101,40 @@ async def test_T22_T23_T24_M1_every_route_needs_its_right(bench: Bench) -> None:
         ("GET", f"{prefix}/profiles"),
         ("GET", f"{prefix}/department-mapping"),
     }
+
+
+async def test_no_route_accepts_a_revoked_session_and_its_last_token_changes_nothing_and_ends_after_five_minutes(bench: Bench) -> None:
+    """Ann is an owner beside Bob and is blocked, which ends her session."""
+    tenant, rest = await bench.open_tenant()
+    people = f"/v1/tenants/{tenant}/people"
+    for login in ("bob", "ann"):
+        user = (await rest.post(people, {"login": login, "email": f"{login}@{tenant}.example"}))["user"]
+        assert (await rest.call("PUT", f"{people}/{user}/roles", {"roles": ["owner"]}, if_match="*")).status_code == 200
+    async with bench.users.database.unit_of_work(None) as uow:
+        session = await sessions.begin(uow, tenant, user, Method.LINK, bench.clock.now())
+    exchange = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token_type": "urn:seatpool:token-type:session",
+        "subject_token": session.secret,
+    }
+    token = (await bench.http.post("/v1/token", data=exchange)).json()["access_token"]
+    await rest.patch(f"{people}/{user}", {"may_log_in": False})
+    assert (await bench.http.post("/v1/token", data=exchange)).json()["error"] == "invalid_grant"
+    guarded = [(method, filled(path, tenant)) for method, path in routes(bench.app) if path not in OPEN]
+
+    async def accepted(bearer: str) -> set[tuple[str, str]]:
+        headers = {"authorization": f"Bearer {bearer}"}
+        asked = {(m, path): await bench.http.request(m, path, json={}, headers=headers) for m, path in guarded}
+        return {route for route, answer in asked.items() if answer.status_code != 401}
+
+    assert await accepted(session.secret) == set()
+    assert await accepted(token) == {route for route in guarded if route[0] == "GET"}, "it reads until it ends"
+    rest_of_token = timedelta(seconds=REVOCABLE_TTL_SECONDS + LEEWAY_SECONDS + 1)
+    bench.clock.at += rest_of_token
+    try:
+        assert await accepted(token) == set()
+    finally:
+        bench.clock.at -= rest_of_token
 
 
 async def test_a_person_of_another_tenant_is_not_found(bench: Bench) -> None:
