@@ -1,7 +1,7 @@
 """Customers reduce their licences by REST: the offer, its approval, seats' answer, and the money."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
+from tests.support.wire import until_relayed
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
@@ -280,3 +281,19 @@ async def test_a_reduction_that_seats_cannot_understand_is_refused_with_the_reas
     done = await approved(bench, tenant, time=6)
     del bench.reject[seats_v1.ScheduleReduction]
     assert (done["status"], done["reason"]) == ("refused", "unknown_module")
+
+
+async def test_a_reduction_that_seats_decides_days_after_its_approval_is_credited_and_holds_up_no_test_clock(bench: Bench) -> None:
+    tenant = await subscribed(bench, at_once=True)
+    later = NOVEMBER + timedelta(days=3)
+    bench.answering.clear()
+    try:
+        await bench.send(seats_v1.ClockAdvanced(number=1, to=later), tenant)
+        offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=9), tenant=tenant, **BUY)
+        await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+        await until_relayed(bench.wiring.database, tenant)
+    finally:
+        bench.answering.set()
+    await bench.until_settled(tenant, later)
+    found = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices", tenant=tenant, rights=["account:read"])
+    assert [each["kind"] for each in found["items"]].count("credit_note") == 1

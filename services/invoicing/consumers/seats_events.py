@@ -137,6 +137,7 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
         await _end_days(settings, uow, message)
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
         await book_and_issue(uow, message.tenant, settings, message.envelope)
+        await _end_days(settings, uow, message)  # seats may have decided it after the day of its approval, which it opens again
         await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
