@@ -314,6 +314,10 @@ async def test_T12_M15_a_reduction_says_who_would_be_over_the_limit_before_it_is
     done = words(await browser.post(f"{LICENCES}/lab/reductions/{next(iter(bench.company.reductions))}/approve", number="25"))
     assert "The number of the next period was set." in done
     assert bench.company.modules["lab"].next_period == 25
+    assert "reserved" not in shown, "nobody is invited to this module"
+    await browser.get(f"{LICENCES}/planning/next-period")
+    shown = words(await browser.post(f"{LICENCES}/planning/next-period", number="10"))
+    assert "1 licence is reserved for an invited person. If there are too few licences then, the newest reservations end first." in shown
 
 
 async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(bench: ConsoleBench) -> None:
