@@ -12,6 +12,7 @@ from scim2_server.testing import AsyncScimStorageContract, BlockingStorage
 from services.users.domain.scim_connections import ScimConnection
 from services.users.scim.models import PROVIDER
 from services.users.scim.storage import Storage
+from services.users.store import scim_connections
 from services.users.use_cases.locked_tenants import Tenants
 from shared import ids
 from shared.clock import FixedClock
@@ -33,6 +34,7 @@ async def opened(database: Database) -> AsyncIterator[Storage]:
         await uow.connection.exec_driver_sql(CLOCK, (tenant,))
         found = await Tenants(FixedClock(NOON)).load(tenant, uow)
         assert found is not None
+        await scim_connections.save(uow.connection, tenant, ScimConnection("okta"), NOON)
         yield Storage(found, uow, ScimConnection("okta"))
 
 

@@ -172,7 +172,7 @@ def test_every_reader_recognises_an_unreadable_record() -> None:
 
 
 def test_aiokafka_uses_the_replaced_decoders_and_class() -> None:
-    assert vars(kafka)["replace_in_aiokafka"] is record_batches.replace_in_aiokafka
+    assert vars(kafka)["record_batches"] is record_batches, "shared.kafka replaces them before it makes any client"
     assert fetcher.PartitionRecords is BatchRecords
     for decoder in DECODE.values():
         assert getattr(default_records, decoder.__name__) is decoder

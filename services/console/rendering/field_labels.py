@@ -116,7 +116,7 @@ LABELS: Final = {
 # Fields that a reader does not enter: what the page knew, and which button was pressed.
 NOT_ENTERED: Final = (
     "action", "back", "by", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
-    "next", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "token",
+    "next", "nobody", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "token",
     "undo", "version",
 )  # fmt: skip
 _VALUES: Final[Mapping[str, Mapping[str, str]]] = {

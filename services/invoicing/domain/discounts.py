@@ -121,7 +121,7 @@ def _taken(
         own = [n for n, line in enumerate(lines) if line.module == module]
         exact = sum((lines[n].gross_minor * Fraction(left[n]) for n in own), Fraction(0))
         off = sum(before[n] - nets[n] for n in own)
-        found[module] = 0 if not off else 1 if not sum(nets[n] for n in own) else off / exact
+        found[module] = 0 if not off else 1 if not sum(nets[n] for n in own) else Fraction(off) / exact
     return found
 
 
