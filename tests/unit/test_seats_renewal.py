@@ -246,6 +246,20 @@ def test_T18_only_the_next_of_several_periods_counts_and_without_one_the_seats_o
     assert confirmed(harness, time=1) == {"time": ["ben"]}
 
 
+def test_T18_the_only_administrator_without_the_pools_that_close_is_passed_over_also_while_no_period_is_scheduled() -> None:
+    harness = SeatsHarness()
+    harness.pool("time", 2, base=True)
+    harness.pool("core", 1, base=True)
+    harness.assign("cid", "core", administrator=True)
+    harness.assign("ada", "time")
+    harness.assign("fay", "time", created_at=START + DAY, administrator=True)
+    assert confirmed(harness, time=1) == {"time": ["fay"]}, "cid is an administrator as well"
+    harness.close("core", "period_end")
+    assert confirmed(harness, time=1) == {"time": ["ada"]}
+    harness.schedule("april", APRIL)
+    assert confirmed(harness, time=1) == {"time": ["ada"]} == renewed(harness)
+
+
 def test_the_look_at_the_renewal_leaves_every_row_and_queue_as_it_was() -> None:
     """All kinds of due items before the renewal: releases, holds, graces, thresholds, a pool that closes, a queue that is served."""
     harness = company(3, "ada", "ben", over_limit="wait", warn_at="50%")

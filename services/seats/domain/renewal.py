@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from services.seats.domain.closing import close
 from services.seats.domain.decision import DecisionBuilder
 from services.seats.domain.due_items import apply_numbers, apply_until_period, number_at_start
 from services.seats.domain.reduction import reduction_plan
@@ -28,7 +29,8 @@ def pools_at_renewal(builder: DecisionBuilder, numbers: Sequence[tuple[str, int]
     """Return these pools as the next period finds them if it has these numbers of licences. Nothing changes.
 
     Everything that falls due until then is applied first, by the same code as when it really happens: leavers give up their seats, graces
-    and holds end, flags are cleared and the queue is served. While no period is scheduled, the pools are those of the present.
+    and holds end, flags are cleared and the queue is served. While no period is scheduled, the pools are those of the present, without
+    those that close when it begins: an administrator may have a seat there.
     """
     tenant = builder.tenant
     with tenant.trial():
@@ -41,6 +43,9 @@ def pools_at_renewal(builder: DecisionBuilder, numbers: Sequence[tuple[str, int]
         begins_with = {module: number_at_start(tenant.pools[module]) for module in found}
         if is_scheduled:
             apply_numbers(ahead)
+        else:
+            for module in [module for module, pool in sorted(tenant.pools.items()) if not number_at_start(pool)]:
+                close(ahead, module)
         return {module: pool._replace(flagged=_flagged(ahead, module, begins_with[module])) for module, pool in found.items()}
 
 
