@@ -52,17 +52,11 @@ async def subscribed(bench: Bench, **more: Any) -> str:
     return await bench.subscribed(NOVEMBER, {"time": 3, "documents": 4}, "2013-11-01", billed_until="2013-11-01", **more)
 
 
-async def last_place(bench: Bench, tenant: str) -> tuple[int, int]:
-    """Return the place of the tenant's last command: decisions by hand come after its answer."""
-    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
-    return last.partition, last.offset
-
-
 async def change(bench: Bench, tenant: str, model: type[Payload], module: str, by: int, **fields: Any) -> None:
     """Seats changes a pool by itself."""
     pools = bench.pools[tenant]
     pools.licences[module] += by
-    place = await last_place(bench, tenant)
+    place = await bench.new_place(tenant)
     await bench.decide(model, tenant, place, "other", "changed", module=module, by=abs(by), pools=pools.states(module), **fields)
     await bench.until_settled(tenant)
 
@@ -173,7 +167,7 @@ async def test_T14_an_ending_is_announced_and_reminded_of_and_taken_back_on_its_
 
 async def test_T14_an_ending_is_taken_back_for_all_modules_only_after_seats_has_answered_it_for_each(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    place = await last_place(bench, tenant)
+    place = await bench.new_place(tenant)
     bench.answering.clear()
     await call(bench, "POST", tenant, "subscription/ending", tenant=tenant, **BUY)
     pools = bench.pools[tenant]
@@ -290,7 +284,7 @@ async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_
 async def test_an_ending_that_seats_decides_after_the_period_has_begun_ends_the_subscription_all_the_same(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await bench.advance_clock(tenant, LAST_DAY)
-    place = await last_place(bench, tenant)
+    place = await bench.new_place(tenant)
     bench.answering.clear()
     await call(bench, "POST", tenant, "subscription/ending", tenant=tenant, **BUY)
     pools = bench.pools[tenant]
@@ -314,7 +308,7 @@ async def test_a_module_that_seats_opens_when_the_period_has_ended(bench: Bench,
     small = {"plan": "small", "takes_effect": "period_end"}
     await (end(bench, tenant) if ends else call(bench, "PUT", tenant, "subscription/plan", small, tenant=tenant, **BUY))
     await bench.advance_clock(tenant, LAST_DAY)
-    place, pools = await last_place(bench, tenant), bench.pools[tenant]
+    place, pools = await bench.new_place(tenant), bench.pools[tenant]
     quote = await call(bench, "POST", tenant, "subscription/modules", {"module": "documents", "licences": 2}, tenant=tenant, **BUY)
     assert (quote["cancels_plan_change"] is None) == ends
     bench.answering.clear()
@@ -345,7 +339,7 @@ async def test_an_ending_that_is_taken_back_too_late_for_seats_stays(bench: Benc
     tenant = await subscribed(bench)
     await end(bench, tenant)
     await bench.advance_clock(tenant, LAST_DAY)
-    place = await last_place(bench, tenant)
+    place = await bench.new_place(tenant)
     bench.answering.clear()
     await call(bench, "DELETE", tenant, "subscription/ending", tenant=tenant, **BUY)
 

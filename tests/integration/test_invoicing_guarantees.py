@@ -184,9 +184,8 @@ async def change_pool(bench: Bench, tenant: str, model: type[Payload], by: int, 
     """Publish that seats changed the pool of `time` without an order."""
     pools = bench.pools[tenant]
     pools.licences["time"] += by
-    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
     fields = {"reduce_at": "now"} if model is seats_v1.PoolReduced else {}
-    place = (last.partition, last.offset)
+    place = await bench.new_place(tenant)
     await bench.decide(model, tenant, place, "other", "changed", module="time", by=abs(by), at=at, pools=pools.states("time"), **fields)
 
 
@@ -357,12 +356,11 @@ async def test_a_due_action_is_done_once_by_any_number_of_workers_at_the_tenant_
 
 
 async def test_a_decision_that_contradicts_the_history_blocks_the_tenant_and_nobody_else(bench: Bench) -> None:
-    other, tenant = await subscribed(bench), await subscribed(bench)  # in this order: what is forged has to be the partition's last
+    tenant, other = await subscribed(bench), await subscribed(bench)
     quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": [{"module": "time", "add": 1}]})
     bench.pools[tenant].licences["time"] += 5
     fields = {"order": "nobody-s", "items": (seats_v1.LicenceCount(module="time", quantity=5),), "approved_at": NOVEMBER}
-    places = await bench.topic(topics.SEATS_COMMANDS, tenant)
-    place = (places[-1].partition, places[-1].offset)
+    place = await bench.new_place(tenant)
     await bench.decide(seats_v1.LicencesAdded, tenant, place, "forged", "ordered", pools=bench.pools[tenant].states(), **fields)
     (message,) = await wait_until(lambda: dead_letters(bench, tenant), what="a dead letter")
     assert (message["reason"], message["tenant"]) == ("order", tenant)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from shared.schemas import invoicing_v1, seats_v1, topics
+from shared.schemas import invoicing_v1, seats_v1
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 
@@ -277,12 +277,11 @@ async def test_M12_purchases_and_expansions_stay_within_the_monthly_budget(bench
     sent = await bench.commands(tenant, seats_v1.SetPolicy) + await bench.commands(tenant, seats_v1.AddLicences)
     assert [type(each).__name__ for each in sorted(sent, key=lambda each: each.number)][-2:] == ["SetPolicy", "AddLicences"]
     # Seats expands by three, and by nobody's order: 36.00 are used, and the cap stays.
-    last = (await bench.topic(topics.SEATS_COMMANDS, tenant))[-1]
     bench.pools[tenant].licences["time"] = bench.pools[tenant].next_period["time"] = 13
     await bench.decide(
         seats_v1.PoolExpanded,
         tenant,
-        (last.partition, last.offset),
+        await bench.new_place(tenant),
         "hr",
         "over_limit",
         module="time",

@@ -164,13 +164,18 @@ class Bench:
         shown = {"command": command, "reason": reason, "at": pools.at, "period": pools.period}
         await self.wire.decide(model, tenant, Position(partition=place[0], offset=place[1]), **shown | fields)
 
+    async def new_place(self, tenant: str) -> tuple[int, int]:
+        """Return a new place in the log of seats: decisions by hand come after the answers to all commands before it."""
+        at = await self.wire.tick(tenant)
+        return at.partition, at.offset
+
     async def use(self, tenant: str, module: str, active: int, at: datetime) -> None:
         """Publish a decision after which so many seats of the module are active."""
-        last = (await self.topic(topics.SEATS_COMMANDS, tenant))[-1]
+        place = await self.new_place(tenant)
         (state,) = self.pools[tenant].states(module)
         pools = (state.model_copy(update={"active": active, "available": max(0, state.licences - active)}),)
         fields = {"user": f"u{active}", "module": module, "pools": pools, "at": at}
-        await self.decide(seats_v1.SeatGranted, tenant, (last.partition, last.offset), "other", "queue", **fields)
+        await self.decide(seats_v1.SeatGranted, tenant, place, "other", "queue", **fields)
 
     async def keep_answering(self) -> None:
         """Answer like the seats worker while `answering` is set, until cancelled."""
@@ -186,6 +191,8 @@ class Bench:
 
     async def answer(self, read: Sent) -> None:
         tenant, command, place = read.envelope.tenant, read.payload, (read.partition, read.offset)
+        if isinstance(command, seats_v1.Tick):
+            return
         assert tenant is not None
         pools, decide = self.pools[tenant], self.decide
         if read.envelope.id in self.seen:

@@ -24,9 +24,8 @@ from services.users.wiring import Users
 from shared import ids
 from shared.clock import FixedClock
 from shared.kafka import partition_of
-from shared.schemas import registry, seats_v1, topics
+from shared.schemas import seats_v1, topics
 from shared.schemas.base import Actor, Payload
-from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId, Position
 from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
@@ -156,14 +155,7 @@ class Bench:
     # ------------------------------------------------------------------------------------------------------- seats, by hand
 
     async def tick(self, tenant: str) -> Position:
-        """Return a new position at the end of the log of commands, for decisions that no command of users caused."""
-        envelope = Envelope(id=ids.new_id(), source="seatpool/seats", type=registry.type_of(seats_v1.Tick), time=self.clock.now())
-        topic, kafka = topics.SEATS_COMMANDS, self.users.settings
-        partition = partition_of(tenant.encode(), kafka.partitions(topic))
-        sent = await self.wire.producer.send_and_wait(
-            kafka.topic_name(topic), b"{}", key=envelope.key, headers=envelope.headers(), partition=partition
-        )
-        return Position(partition=sent.partition, offset=sent.offset)
+        return await self.wire.tick(tenant)
 
     async def decide(self, model: type[Payload], tenant: str, place: Position, reason: str = "test", **fields: Any) -> None:
         await self.wire.decide(model, tenant, place, **{"reason": reason} | fields)

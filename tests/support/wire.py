@@ -16,7 +16,8 @@ from shared.schemas import registry
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import DecisionId, Position
-from shared.schemas.topics import Topic
+from shared.schemas.seats_v1 import Tick
+from shared.schemas.topics import SEATS_COMMANDS, Topic
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until
 
@@ -103,6 +104,16 @@ class Wire:
         await self.producer.send_and_wait(
             self.kafka.topic_name(topic), value, key=envelope.key, headers=envelope.headers(), partition=partition
         )
+
+    async def tick(self, tenant: str) -> Position:
+        """Return a new position at the end of the tenant's log of commands, for decisions that no command of the service caused. Readers
+        drop decisions at an older one, if those of another tenant in the partition came after it."""
+        envelope = Envelope(id=ids.new_id(), source="seatpool/seats", type=registry.type_of(Tick), time=self.now())
+        partition = partition_of(tenant.encode(), self.kafka.partitions(SEATS_COMMANDS))
+        sent = await self.producer.send_and_wait(
+            self.kafka.topic_name(SEATS_COMMANDS), b"{}", key=envelope.key, headers=envelope.headers(), partition=partition
+        )
+        return Position(partition=sent.partition, offset=sent.offset)
 
     async def decide(self, model: type[Payload], tenant: str, place: Position, **fields: Any) -> None:
         """Publish an event of seats as its worker would, after those of the same command."""
