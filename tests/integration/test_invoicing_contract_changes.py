@@ -13,6 +13,7 @@ from shared.schemas.invoicing_v1 import InvoiceIssued
 from shared.schemas.seats_v1 import LicenceCount, PeriodStarted, PoolState, Reason, ReductionRefused, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
+from tests.support.wire import until_relayed
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 BUY: dict[str, Any] = {"rights": ["account:buy"]}
@@ -495,6 +496,20 @@ async def test_M12_a_module_whose_pool_opens_after_another_price_list_began_has_
     assert (known.over_limit, known.expand_cap, (await policies_of(bench, tenant))["documents"]["over_limit"]) == ("reject", None, "reject")
     (told,) = await bench.events(tenant, invoicing_v1.PoliciesChanged)
     assert (told.reason, told.modules) == ("price_list", ("documents",))
+
+
+async def test_a_module_whose_pool_opens_days_after_the_period_of_its_order_is_charged_and_holds_up_no_test_clock(bench: Bench) -> None:
+    tenant, later = await subscribed(bench, {"time": 4}), DECEMBER + 3 * A_DAY
+    body = {"module": "documents", "licences": 2}
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/modules", body, tenant=tenant, **BUY)
+    bench.answering.clear()
+    await bench.send(seats_v1.ClockAdvanced(number=1, to=later), tenant)
+    await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY)
+    await until_relayed(bench.wiring.database, tenant)
+    bench.answering.set()
+    await bench.until_settled(tenant, at=later)
+    *_, charged = await bench.events(tenant, invoicing_v1.InvoiceIssued)
+    assert [(line.module, line.quantity, line.net_minor) for line in charged.lines] == [("documents", 2, 4000)]
 
 
 async def test_B6_another_term_takes_effect_with_the_next_period(bench: Bench) -> None:

@@ -259,6 +259,23 @@ async def test_a_plan_at_no_price_makes_no_document_and_a_purchase_is_completed_
     assert len(await bench.events(tenant, invoicing_v1.OrderCompleted)) == 1, "T19: it is confirmed"
 
 
+async def test_the_days_of_a_period_that_seats_begins_late_are_charged_and_hold_up_no_test_clock(bench: Bench) -> None:
+    """The pool grows on 2 December. Only on 5 December does seats learn that a period began on 1 December."""
+    tenant = await subscribed(bench)
+    pools, december = bench.pools[tenant], datetime(2013, 12, 1, tzinfo=UTC)
+    ((starts_at, period),) = pools.scheduled
+    pools.scheduled.clear()
+    await bench.advance_clock(tenant, december + A_DAY)
+    await change_pool(bench, tenant, seats_v1.PoolExpanded, 1, december + A_DAY)
+    await bench.advance_clock(tenant, december + 4 * A_DAY)
+    place, pools.period = await bench.new_place(tenant), period
+    fields = {"starts_at": starts_at, "licences": (seats_v1.LicenceCount(module="time", quantity=11),), "pools": pools.states()}
+    await bench.decide(seats_v1.PeriodStarted, tenant, place, "late", "period_began", role="settled", **fields)
+    await bench.until_settled(tenant)
+    documents = await bench.events(tenant, InvoiceIssued)
+    assert [[(line.text_key, line.quantity) for line in each.lines] for each in documents] == [[("recurring", 10)], [("proration", 1)]]
+
+
 async def test_a_day_on_a_real_clock_is_charged_once_by_any_number_of_workers(bench: Bench) -> None:
     tenant = await bench.make_tenant(NOVEMBER, clock="real")
     await bench.bill(tenant)

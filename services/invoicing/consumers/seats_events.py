@@ -82,13 +82,12 @@ async def on_tenant_opened(uow: UnitOfWork, message: Message[seats_v1.TenantOpen
 
 
 async def on_clock_settled(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.ClockSettled]) -> None:
-    """Note the time of the test clock, and charge the day that has ended by it."""
+    """Note the time of the test clock, by which a day can have ended."""
     await store.tenants.note_time(uow.connection, message.tenant, message.payload.at)
-    await _end_days(settings, uow, message)
 
 
 async def _end_days(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.SeatsEvent]) -> None:
-    """Charge the days before that of the decision, before the decision itself counts."""
+    """Charge the days before that of the decision."""
     found = await store.subscriptions.find(uow.connection, message.tenant)
     if found is None or found.open_day is None:
         return  # only the consumer of this partition opens a day
@@ -134,10 +133,8 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
     await _project(uow, message)
     await _reduction_answered(uow, message)
     if await store.subscriptions.find(uow.connection, message.tenant) is not None:
-        await _end_days(settings, uow, message)
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
         await book_and_issue(uow, message.tenant, settings, message.envelope)
-        await _end_days(settings, uow, message)  # seats may have decided it after the day of its approval, which it opens again
         await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
@@ -177,7 +174,6 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
             await forget_module(uow, tenant, answered[1])
             await refuse_order(uow, tenant, answered[1], "subscription_ended", event.at, {}, message.envelope)
             return
-        await _end_days(settings, uow, message)
         await complete_order(uow, tenant, answered[1], event, message.envelope)
         await note_module(uow, tenant, answered[1], event, message.envelope)
         await end_added_module(uow, tenant, event.module, event.at, message.envelope)
@@ -208,7 +204,6 @@ async def on_licences_added(settings: Settings, uow: UnitOfWork, message: Messag
     """Book the charge of an approved order. If it is charged `now`, issue its invoice in this transaction."""
     await _project(uow, message)
     await _answered(uow, message)
-    await _end_days(settings, uow, message)
     if await complete_order(uow, message.tenant, message.payload.order, message.payload, message.envelope):
         await book_and_issue(uow, message.tenant, settings, message.envelope)
 
@@ -234,7 +229,6 @@ async def on_pool_restored(settings: Settings, uow: UnitOfWork, message: Message
 
 async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message[seats_v1.PoolExpanded | seats_v1.PoolRestored]) -> None:
     await _project(uow, message)
-    await _end_days(settings, uow, message)
     applied = await apply_terms(uow, message.tenant, message.payload, message.envelope)
     if applied is None:
         return
@@ -249,7 +243,6 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     event, tenant = message.payload, message.tenant
     await _project(uow, message)
     await store.tenants.note_period(uow.connection, tenant, event.period)
-    await _end_days(settings, uow, message)
     if await end_with_period(uow, tenant, settings, event, message.envelope):
         return
     await begin_plan(uow, tenant, settings, event, message.envelope)
@@ -383,5 +376,16 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
 }
 
 
+async def _issuing(
+    handler: Callable[[Settings, UnitOfWork, Message[Any]], Awaitable[None]], settings: Settings, uow: UnitOfWork, message: Message[Any]
+) -> None:
+    """Handle a decision between the ends of days. Before it counts, the days that have ended are charged. It can open one of them again:
+    that of its approval, or days of a period that begins late."""
+    await _end_days(settings, uow, message)
+    await handler(settings, uow, message)
+    await _end_days(settings, uow, message)
+
+
 def handlers(settings: Settings) -> dict[type[Payload], Handler]:
-    return {**dict.fromkeys(USE, on_use), **HANDLERS, **{model: partial(handler, settings) for model, handler in ISSUING.items()}}
+    issuing = {model: partial(_issuing, handler, settings) for model, handler in ISSUING.items()}
+    return {**dict.fromkeys(USE, on_use), **HANDLERS, **issuing}
