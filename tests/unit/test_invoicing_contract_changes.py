@@ -185,6 +185,19 @@ def test_a_module_that_seats_refused_to_close_is_credited_from_the_day_on_which_
     assert credited == {("documents", -3871), ("time", -774)}, "3 x 20.00 and 1 x 12.00, 20 of 31 days"
 
 
+def test_a_refusal_in_the_instant_of_a_closing_and_after_it_changes_nothing_that_the_closing_has_credited() -> None:
+    """On a test clock many decisions have one time: the module was added again, and seats refuses to close it a second time."""
+    harness = march(licences={"documents": 2, "time": 1}, credit_when="now")
+    order_to_close(harness, "documents")
+    harness.go(days=1)
+    close(harness, "documents")
+    harness.end_days()
+    credited = harness.invoices
+    assert [each.net_minor for each in credited] == [3871], "2 x 20.00, 30 of 31 days"
+    harness.decide(ReductionRefused, module="documents", instead="end_subscription")
+    assert harness.invoices == credited
+
+
 def order_to_close(harness: InvoicingHarness, module: str) -> None:
     item = ReductionItem(module=module, before=harness.licences[module], total=0)
     about: dict[str, Any] = {"reduction": "r1", "subscription": "sub", "approved_on": harness.at.date()}

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
 from services.invoicing.domain.discounts import PeriodLine, discounted, left_of_price, percentages, trial_of
-from services.invoicing.domain.history import Decision, Fact, History, decision_key, fold, same_decision
+from services.invoicing.domain.history import Decision, Fact, History, decision_key, decision_order, fold, same_decision
 from services.invoicing.domain.invoices import documents_of, is_needed, line_of, tax_of, taxes_of, turned
 from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part, Rate, by_number
 from services.invoicing.domain.money import Tax
@@ -220,7 +220,7 @@ class _Reading:
                     self._change(event_id, event.at, event.module, -event.by)
             case PoolClosed():
                 gone = self.account.licences.get(event.module, 0)
-                self._change(event_id, event.at, event.module, -gone, day=self._given_up_on(event))
+                self._change(event_id, event.at, event.module, -gone, day=self._given_up_on(event_id, event))
             case PeriodStarted():
                 if event_id not in self.history.ended:
                     self._renew(event_id, event)
@@ -352,11 +352,15 @@ class _Reading:
         """Not read from the event's pools: those show the end of the whole decision, later changes in it included."""
         self.account.licences[module] = self.account.licences.get(module, 0) + quantity
 
-    def _given_up_on(self, event: PoolClosed) -> date | None:
+    def _given_up_on(self, event_id: str, event: PoolClosed) -> date | None:
         """Return the day on which somebody approved that the pool closes at once; None: it closes for another reason."""
         period, since = self.account.period, self.closed.get(event.module)
         self.closed[event.module] = event.at
-        refused = [each.at for each in self.history.refused if each.module == event.module and each.order is None and each.at <= event.at]
+        refused = [
+            each.at
+            for refusal, each in self.history.refused
+            if each.module == event.module and each.order is None and decision_order(refusal) < decision_order(event_id)
+        ]
         ordered = [
             each
             for each in self.history.reductions.values()

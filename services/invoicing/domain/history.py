@@ -77,16 +77,16 @@ class History:
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
-    refused: list[ReductionRefused] = field(default_factory=list)
+    refused: list[tuple[str, ReductionRefused]] = field(default_factory=list)
     between: dict[str, list[Between]] = field(default_factory=dict)  # by the decision that they come after
     added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
 
-    def note_reduction(self, event: ReductionOrdered | ReductionRefused) -> None:
+    def note_reduction(self, event_id: str, event: ReductionOrdered | ReductionRefused) -> None:
         if isinstance(event, ReductionOrdered):
             self.reductions[event.reduction] = event
         else:
-            self.refused.append(event)
+            self.refused.append((event_id, event))
 
     def note_end(self, event: SubscriptionEnded) -> None:
         if event.decision:
@@ -133,7 +133,7 @@ def fold(facts: Iterable[Fact]) -> History:
             case TermsApplied():
                 history.terms[event.decision] = event
             case ReductionOrdered() | ReductionRefused():
-                history.note_reduction(event)
+                history.note_reduction(event_id, event)
             case ModuleAdded():
                 history.added[event.decision] = event
             case DayCharged() | ContractChanged() | DiscountGranted() | DiscountWithdrawn():
