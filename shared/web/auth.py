@@ -30,6 +30,7 @@ ALGORITHMS = [SIGNING_ALGORITHM, "EdDSA"]  # nothing else: neither `none` nor a 
 ISSUER = AUDIENCE = "seatpool"
 PERSON = "user"
 OPERATOR_KIND = "operator"  # a person of the vendor who has signed in
+OPERATOR_CLIENT = "operator"  # the API client of the vendor
 # A key that is revoked is refused within 10 s: users reads its folder every 2 s, and this service asks users every 5 s.
 FETCH_EVERY_SECONDS = 5
 FETCH_TIMEOUT_SECONDS = 2
@@ -215,6 +216,11 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
 def actor_of(principal: Principal) -> Actor:
     """Return the caller as events name it: a person, an operator who has signed in, or a client of any kind."""
     return Actor(kind=principal.kind if principal.kind in (PERSON, OPERATOR_KIND) else "client", id=as_id(principal.subject))
+
+
+def is_vendor(actor: Mapping[str, Any]) -> bool:
+    """Tell whether the actor of an event is an operator, or the API client of the vendor."""
+    return actor["kind"] == OPERATOR_KIND or (actor["kind"], actor["id"]) == ("client", OPERATOR_CLIENT)
 
 
 # Documents the scheme in OpenAPI; a missing token is our own problem+json.

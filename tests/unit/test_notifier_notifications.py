@@ -192,8 +192,8 @@ def test_T19_a_leaving_taken_back_a_closed_module_and_the_numbers_of_a_renewal_a
         seats_v1.PeriodStarted, 10, starts_at=NOON, licences=tuple(counts.values()), former=former, reduction_limited=("planning",)
     )
     assert [(each.kind, each.module) for each in begun] == [(Kind.REDUCTION_LIMITED, "planning"), (Kind.RENEWED, "time")]
-    sent = still_valid([*back, *lowered, *again, *closed, *begun[1:]])
-    assert [each.kind for each in sent] == [*[Kind.RESTORED] * 3, Kind.RESTORED_NEXT, Kind.CLOSED, Kind.RENEWED]
+    sent = still_valid([*begun[1:], *back, *lowered, *again, *closed])
+    assert [each.kind for each in sent] == [Kind.RENEWED, *[Kind.RESTORED] * 3, Kind.RESTORED_NEXT, Kind.CLOSED]
     words: tuple[str, ...] = (
         "no longer reduced by 3 licences",
         "It now has 700 licences",
@@ -203,6 +203,8 @@ def test_T19_a_leaving_taken_back_a_closed_module_and_the_numbers_of_a_renewal_a
     text = email(Stream.BILLING, *sent).text
     assert [word for word in words if word not in text] == []
     assert "Time Registration has 5 licences in the new period" in email(Stream.BILLING, *begun[1:]).subject
+    assert still_valid([*lowered, *begun[1:]]) == begun[1:], "a leaver of the last day: the period has begun with the number"
+    assert still_valid([*begun[1:], *lowered]) == [*begun[1:], lowered[-1]]
     assert not is_moot(closed[0], {"time"})
     assert is_moot(closed[0], ()), "the subscription has ended, which has its own e-mail"
 

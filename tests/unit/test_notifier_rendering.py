@@ -612,6 +612,12 @@ def test_the_e_mail_about_a_second_approval_says_who_can_give_it() -> None:
     assert "It can be approved up to and including 30 November 2013. After that" in " ".join(email(Stream.BILLING, reminder).text.split())
 
 
+@pytest.mark.parametrize(("kind", "id_"), [("operator", "01J0"), ("client", "operator")])
+def test_an_e_mail_to_a_customer_says_that_it_was_the_vendor_and_not_by_which_account(kind: str, id_: str) -> None:
+    changed = notification(Kind.PURCHASE_SETTINGS, Stream.BILLING, actor={"kind": kind, "id": id_}, changes=[])
+    assert "The rules were changed by an operator of the vendor on" in " ".join(email(Stream.BILLING, changed).text.split())
+
+
 def test_rules_for_purchases_that_the_plan_decides_are_shown_so() -> None:
     changes = [{"field": "ordering", "old": "by_request", "new": None}, {"field": "monthly_budget_minor", "old": 100_000, "new": None}]
     found = email(Stream.BILLING, notification(Kind.PURCHASE_SETTINGS, Stream.BILLING, changes=changes)).text

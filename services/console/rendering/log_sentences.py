@@ -11,7 +11,7 @@ from services.console.rendering.formats import Formats
 from services.console.rendering.navigation import N_
 from services.console.rendering.people_texts import KINDS as KINDS_OF_PEOPLE
 from services.console.rendering.policy_texts import CHARGE_WHEN, CREDIT_WHEN, OVER_LIMIT, REDUCE_AT, REDUCE_BELOW_USE
-from shared.web.auth import OPERATOR_KIND
+from shared.web.auth import is_vendor
 
 Gettext = Callable[[str], str]
 
@@ -293,7 +293,6 @@ CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a f
     "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
     "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
 }
-VENDOR_CLIENT: Final = "operator"  # the API client of the vendor
 SERVICES: Final = ("users", "seats", "invoicing", "notifier")
 _LISTS: Final = ("role", "roles", "rights", "modules", "departments")
 _NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months")
@@ -341,7 +340,7 @@ def actor(by: Mapping[str, Any], gettext: Callable[..., str]) -> str:
     kind, name = by["kind"], str(by["id"])
     if kind == "system" or name in SERVICES:
         return "Seatpool"
-    if kind == OPERATOR_KIND or (kind == "client" and name == VENDOR_CLIENT):
+    if is_vendor(by):
         return gettext("An operator of the vendor")
     source = re.fullmatch(r"(hr|scim)[:/](.+)", name)
     if source is None:

@@ -232,6 +232,7 @@ def _users(payload: users_v1.UsersEvent, event_id: str) -> list[Notification]:
 
 _ENDINGS = frozenset({Kind.FLAGGED, Kind.GRACE_ENDING, Kind.REFUSED, Kind.REVOKED, Kind.WITHDRAWN})
 _RECOVERED = frozenset({Kind.CLEARED, Kind.GRANTED})
+_OF_NEXT_PERIOD = frozenset({Kind.REDUCTION_SCHEDULED, Kind.RESTORED_NEXT})
 
 
 def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
@@ -263,10 +264,12 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         outdated |= {notification.key for notification in of_seat[:valid_from]}
         last_of = {notification.kind: notification.key for notification in of_seat}
         outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
-    # A later number of the next period takes the place of one that would flag nobody: many leavers of one digest are one sentence.
-    scheduled = [notification for notification in notifications if notification.kind in (Kind.REDUCTION_SCHEDULED, Kind.RESTORED_NEXT)]
-    last_number = {notification.module: notification.key for notification in scheduled}
-    outdated |= {each.key for each in scheduled if each.key != last_number[each.module] and not each.data.get("would_flag_count")}
+    # A later number of the next period takes the place of one that would flag nobody: many leavers of one digest are one sentence. So does
+    # the number with which that period has begun.
+    numbers = [notification for notification in notifications if notification.kind in (*_OF_NEXT_PERIOD, Kind.RENEWED)]
+    last_number = {notification.module: notification.key for notification in numbers}
+    scheduled = [each for each in numbers if each.kind in _OF_NEXT_PERIOD and not each.data.get("would_flag_count")]
+    outdated |= {each.key for each in scheduled if each.key != last_number[each.module]}
     return [notification for notification in notifications if notification.key not in outdated]
 
 

@@ -40,6 +40,7 @@ from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
 from shared.translations import ENGLISH, N_, translations_in
+from shared.web.auth import is_vendor
 
 TEMPLATES = Path(__file__).parent / "templates"
 CATALOGUES = Path(__file__).parent / "translations"
@@ -220,6 +221,7 @@ class Words:
         )
         environment.install_gettext_translations(self._translations, newstyle=True)  # type: ignore[attr-defined]
         environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself, "duration": is_duration}
+        environment.tests["vendor"] = is_vendor
         environment.filters |= {
             "instant": self.instant,
             "moment": self.moment,

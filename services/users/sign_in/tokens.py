@@ -19,11 +19,10 @@ from services.users.use_cases.rights import Granted
 from shared import ids
 from shared.errors import Invalid, Refused, Unauthenticated
 from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, RIGHTS, USERS_READ
-from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, OPERATOR_KIND, PERSON
+from shared.web.auth import AUDIENCE, ISSUER, LEEWAY_SECONDS, OPERATOR_CLIENT, OPERATOR_KIND, PERSON
 
 log = structlog.get_logger(__name__)
 
-OPERATOR_CLIENT: Final = "operator"
 TTL_SECONDS_MAX: Final = 86_400
 OPERATOR_TTL_SECONDS: Final = 1800  # of the token with which the vendor reads one tenant
 OPERATOR_READS: Final = (ACCOUNT_READ, USERS_READ, LOG_READ)
