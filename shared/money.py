@@ -56,13 +56,18 @@ def to_decimal(amount_minor: int, currency: str) -> Decimal:
     return Decimal(amount_minor).scaleb(-minor_units(currency))
 
 
+_ENGLISH = Locale("en", "GB")
+
+
 @lru_cache(maxsize=256)
 def locale_of(name: str) -> Locale:
-    """`da`, `de-DE`, `pt_BR`; English for what is unknown, so that no e-mail or invoice fails because of a tenant's setting."""
+    """`da`, `de-DE`, `pt_BR`; English for what is unknown, so that no e-mail or invoice fails because of a tenant's setting. English
+    without a country is British: `9 March 2026, 09:00`, as the texts are. A tenant in the United States has `en-US`."""
     try:
-        return Locale.parse(name.replace("-", "_"))
+        found = Locale.parse(name.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
-        return Locale("en")
+        return _ENGLISH
+    return _ENGLISH if str(found) == "en" else found
 
 
 def format_amount(amount_minor: int, currency: str, locale: str) -> str:

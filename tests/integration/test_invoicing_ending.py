@@ -72,7 +72,7 @@ async def test_T14_T21_a_subscription_ends_with_open_invoices_and_a_waiting_cred
     assert (listed["following_renewal"], listed["ends_on"]) == (None, "2013-12-01")
     assert not any(each["may_reduce"] for each in listed["modules"]), "a reduction would begin after the end"
     quote, order = await bench.buy(tenant, {"module": "time", "add": 1})
-    assert quote["notes"] == ["The subscription still ends on December 1, 2013. The licences can be used until then."]
+    assert quote["notes"] == ["The subscription still ends on 1 December 2013. The licences can be used until then."]
     assert (quote["net_minor"], quote["next_period"]["added_net_minor"], order["status"]) == (640, 0, "completed")
     await change(bench, tenant, seats_v1.PoolExpanded, "time", 1)
     await change(bench, tenant, seats_v1.PoolReduced, "documents", -1, reduce_at="now")

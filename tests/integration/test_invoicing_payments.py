@@ -230,7 +230,7 @@ async def test_with_no_purchases_an_overdue_invoice_refuses_purchases_and_expans
     assert [each.step for each in await bench.events(tenant, PaymentReminded) if each.last] == [3]
     problem = await bench.refused("POST", f"{path}/quotes", items, tenant=tenant, **BUY)
     assert (problem["type"], problem["invoices"][0]["number"]) == ("invoice-overdue", invoice["number"])
-    assert f"{invoice['number']} was due on November 29, 2013, and €150.00 of it are still open" in problem["detail"]
+    assert f"{invoice['number']} was due on 29 November 2013, and €150.00 of it are still open" in problem["detail"]
     assert await caps(bench, tenant) == [0], "seats rejects expansions by itself"
     changed = {"modules": {"time": {"expand_cap": 30, "warn_at": "80%"}}}
     await bench.ok(

@@ -77,9 +77,9 @@ def read(issued: InvoiceIssued, locale: str = "en", charges: Sequence[ChargeBook
 
 def test_T10_the_demo_s_invoice_states_the_amounts_and_their_reasons() -> None:
     _, reader, text = read(invoice())
-    expected = ["INV-000017", "November18,2013", "December2,2013", "Timeregistration", "13of30", "12.00", "31.20", "25%", "7.80", "€39.00"]
+    expected = ["INV-000017", "18November2013", "2December2013", "Timeregistration", "13of30", "12.00", "31.20", "25%", "7.80", "€39.00"]
     expected += ["Ægir&Søn<A/S>#1", "DK13585628", "Organisationnumber:CVR-77", "Denmark"]
-    expected += ["IE6388047V", "IE29AIBK", "Page1of1", "Nov30,2013"]
+    expected += ["IE6388047V", "IE29AIBK", "Page1of1", "30Nov2013"]
     assert [part for part in expected if part not in text] == []
     assert reader.metadata is not None
     assert reader.metadata.title == "Invoice INV-000017"
@@ -108,7 +108,7 @@ def test_the_PDF_is_an_archive_format_with_embedded_fonts_and_tags() -> None:
         ("nb-NO", ["Faktura", "39,00€", "18.november2013", "13av30", "Danmark"]),
         ("sv", ["Faktura", "39,00€", "18november2013", "13av30", "Danmark"]),
         ("fr-FR", ["Facture", "39,00€", "18novembre2013", "13sur30", "Danemark", "TotalHT"]),
-        ("pl", ["Invoice", "€39.00", "November18,2013"]),
+        ("pl", ["Invoice", "€39.00", "18November2013"]),
     ],
 )
 def test_the_PDF_is_written_in_the_customer_s_language_or_in_English(locale: str, expected: list[str]) -> None:
@@ -130,8 +130,8 @@ def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
 
     charges = [charge("a", 2, date(2013, 11, 15), 16, 1280), charge("b", 3, date(2013, 11, 20), 11, 1320)]
     _, _, text = read(invoice([line("adjustment", "time", 5, 0, 0, 0, 2600, "a", "b")], tax=650), charges=charges)
-    assert "2fromNov15,2013,16of30daysat€12.00each:€12.80" in text
-    assert "3fromNov20,2013,11of30daysat€12.00each:€13.20" in text
+    assert "2from15Nov2013,16of30daysat€12.00each:€12.80" in text
+    assert "3from20Nov2013,11of30daysat€12.00each:€13.20" in text
 
 
 def test_the_PDF_states_reverse_charge_and_test_invoices() -> None:

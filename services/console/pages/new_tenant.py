@@ -23,7 +23,7 @@ from shared.schemas.policies import LICENCES_MAX
 
 router = APIRouter(route_class=PageRoute, prefix="/operator/tenants", include_in_schema=False)
 
-LOCALES: Final = ("en", "de", "da", "nb", "sv", "fr")  # in which there are documents
+LOCALES: Final = ("en", "en-US", "de", "da", "nb", "sv", "fr")  # in which there are documents
 EVERYBODY: Final = "everybody"
 PLANS_MAX: Final = 200
 BILLING: Final = ("company", "street", "postcode", "city", "country", "email", "vat_id")
@@ -58,8 +58,7 @@ async def ask_tenant(page: OperatorPage) -> Response:
 
 
 def _show_tenant(page: Page, form: Form, status: int = 200) -> Response:
-    shown = Locale.parse(page.language).languages
-    locales = [(each, shown[each].capitalize()) for each in LOCALES]
+    locales = [(each, str(Locale.parse(each, sep="-").get_display_name(page.language)).capitalize()) for each in LOCALES]
     zones = [(each, each) for each in time_zones()]
     return page.render("operator_tenant_new.html", status, form=form, templates=TEMPLATES, time_zones=zones, locales=locales)
 

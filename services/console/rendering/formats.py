@@ -10,6 +10,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval, format_skeleton, format_time, format_timedelta, get_datetime_format
 
 from shared.money import format_amount, format_count, format_number, format_percent
+from shared.money import locale_of as known_locale
 
 SECONDS_OF_A_DAY = 86_400
 UTC_NAME = "UTC"
@@ -105,4 +106,4 @@ def locale_of(language: str, tenants: str, browsers: str = "") -> str:
                 return str(Locale.parse(name))
         except (UnknownLocaleError, ValueError):
             continue
-    return "en_GB" if language == "en" else language
+    return str(known_locale(language))

@@ -261,12 +261,12 @@ class Words:
         return self._html.get_template(f"{name}.j2")
 
     def instant(self, value: datetime | str) -> str:
-        """Return `Friday, November 22, 2013, 9:00 AM (Europe/Copenhagen)`."""
+        """Return `Friday, 22 November 2013, 09:00 (Europe/Copenhagen)`."""
         local = self._local(value)
         return f"{format_date(local.date(), 'full', locale=self._locale)}, {self._time(local)} ({self._zone.key})"
 
     def moment(self, value: datetime | str) -> str:
-        """Return `Fri, Nov 22, 2013, 9:00 AM`, for tables and subjects, whose e-mail names the zone elsewhere."""
+        """Return `Fri, 22 Nov 2013, 09:00`, for tables and subjects, whose e-mail names the zone elsewhere."""
         local = self._local(value)
         return f"{format_skeleton('yMMMEd', local, tzinfo=self._zone, locale=self._locale)}, {self._time(local)}"
 
@@ -305,7 +305,7 @@ def english(locale: str) -> str:
 
 @lru_cache(maxsize=256)
 def _words(locale: str, zone: ZoneInfo) -> Words:
-    return Words(Locale.parse(locale), zone)
+    return Words(locale_of(locale), zone)
 
 
 def table(rows: Sequence[Sequence[object]], titles: Sequence[str], numeric: Sequence[int] = ()) -> str:
