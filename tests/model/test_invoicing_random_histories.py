@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import services.invoicing.domain.account as account_module
 from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, Account, account, missing, rebuild
 from services.invoicing.domain.calendar import Term, local_day, period_at
 from services.invoicing.domain.history import Fact
@@ -355,6 +356,17 @@ def test_the_charges_of_each_module_and_period_sum_to_the_naive_amount_rounded_o
     check_runs(harness.facts, Random(seed))
     if found.period is None:
         check_end(harness, found)
+
+
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_no_document_gives_back_more_of_a_module_than_earlier_documents_have_charged(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A charge that a credit of the same day covers counts as charged: here it is issued as well."""
+    monkeypatch.setattr(account_module, "is_needed", lambda lines, *, zero_invoices: bool(lines))
+    charged: dict[str, int] = defaultdict(int)
+    for document in history(seed, ("terms", "terms")).invoices:
+        for line in document.lines:
+            charged[line.module] += signed_minor(document, line.net_minor)
+        assert min(charged.values()) >= 0, document
 
 
 def check_runs(facts: list[Fact], random: Random) -> None:

@@ -80,7 +80,7 @@ class MoneyRest:
     def routes(self) -> Mapping[str, Answer]:
         return {
             f"GET {OWN}/invoices": self._invoices,
-            f"GET {OWN}/invoices/upcoming": lambda request: reply(self._upcoming()),
+            f"GET {OWN}/invoices/upcoming": lambda request: reply(self.upcoming()),
             f"GET {OWN}/invoices/([^/]+)": self._invoice,
             f"GET {OWN}/invoices/i3/pdf": lambda request: self._file(
                 "application/pdf", 'inline; filename="R-0003.pdf"', b"%PDF-1.7 invoice"
@@ -110,7 +110,7 @@ class MoneyRest:
         found = self.documents.get(invoice)
         return reply(found) if found else refusal(404, "not-found", "The service found no invoice.")
 
-    def _upcoming(self) -> dict[str, Any]:
+    def upcoming(self) -> dict[str, Any]:
         next_period: dict[str, Any] = {"from_day": "2026-04-01", "to_day": "2026-05-01", "days": 30, "days_of_period": 30}
         kept = {
             name: value

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.console import ConsoleBench, console, problem
+from tests.support.console import ConsoleBench, console, problem, reply
 from tests.unit.test_console_pages import words
 
 INVOICES = "/tenants/acme/invoices"
@@ -99,6 +99,16 @@ async def test_a_company_without_an_invoice_or_with_nothing_to_charge_is_told_so
     assert "There is no invoice yet" in page
     assert "Nothing would be charged on 1 Apr 2026, so no invoice would be issued." in page
     assert "Balance" not in page
+
+
+@pytest.mark.parametrize(("kind", "net_minor"), [("invoice", -9_600), ("credit_note", 9_600)])
+async def test_M14_the_next_invoice_says_what_a_credit_on_it_has_waited_for(bench: ConsoleBench, kind: str, net_minor: int) -> None:
+    text = "A negative amount is a credit that waits for this invoice: the licences were given back before an invoice charged them"
+    browser, upcoming = bench.signed_in(), f"{REST}/invoices/upcoming"
+    assert text not in words(await browser.get(INVOICES))
+    found = bench.company.money.upcoming()
+    bench.company.answers[upcoming] = reply(found | {"kind": kind, "lines": [found["lines"][0] | {"net_minor": net_minor}]})
+    assert f"CHF-96.00 {text}" in words(await browser.get(INVOICES))
 
 
 async def test_blocked_purchases_are_named_and_pages_go_on(bench: ConsoleBench) -> None:

@@ -320,6 +320,28 @@ async def test_T12_M15_a_reduction_says_who_would_be_over_the_limit_before_it_is
     assert "1 licence is reserved for an invited person. If there are too few licences then, the newest reservations end first." in shown
 
 
+@pytest.mark.parametrize(
+    ("credit", "text"),
+    [
+        (
+            "now",
+            "The credit note is issued at the end of the day. What no invoice has charged yet is credited on the next invoice instead.",
+        ),
+        ("next_invoice", "The credit is on the next invoice. There is no credit note for what no invoice has charged yet."),
+    ],
+)
+async def test_M8_a_reduction_at_once_says_on_which_document_its_credit_is(bench: ConsoleBench, credit: str, text: str) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/next-period")
+    without = words(await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20"))
+    (reduction,) = bench.company.reductions.values()
+    at_once = reduction | {"takes_effect": "now", "credit_net_minor": 4_645, "credit": credit}
+    bench.company.answers["POST invoicing /v1/tenants/acme/reductions"] = reply(at_once, 201)
+    shown = words(await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20"))
+    assert f"Credit for the rest of the period CHF 46.45 {text}" in shown
+    assert "next invoice" not in without
+
+
 async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     assert "This is the last base module" in words(await browser.get(f"{LICENCES}/projects/next-period"))

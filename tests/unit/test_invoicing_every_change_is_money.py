@@ -150,6 +150,25 @@ def test_M14_licences_that_no_invoice_has_charged_yet_are_credited_on_the_invoic
     assert [line.net_minor for line in renewal.lines] == [3 * 10_000, 0]
 
 
+def test_M14_only_charges_of_its_own_module_let_a_credit_wait_for_their_invoice() -> None:
+    licences, prices = {"documents": 5, "time": 5}, {"documents": 1000, "time": 1000}
+    harness = march(term="annual", licences=licences, prices=prices, charge_when="next_invoice", billed=False)
+    harness.go(days=10)
+    harness.buy(time=4)
+    harness.go(days=20)
+    pools = {module: SubscribedModule(base=True, reduce_at="now") for module in licences}
+    invoiced, bought = (reduction_of(harness.situation, pools, [Wanted(module, total=3 + n)]) for n, module in enumerate(licences))
+    assert isinstance(invoiced, Reduction)
+    assert isinstance(bought, Reduction)
+    harness.reduce("documents", 2)
+    harness.reduce("time", 4)
+    harness.go(days=1)
+    first, credit = harness.invoices
+    assert (invoiced.credit, bought.credit) == ("now", "now")
+    assert (credit.kind, {line.module for line in credit.lines}) == ("credit_note", {"documents"})
+    assert (credit.net_minor, credit.corrects) == (invoiced.credit_net_minor, (first.invoice,))
+
+
 def test_a_waiting_credit_is_used_up_by_the_next_charge_before_either_becomes_a_document() -> None:
     harness = march(licences={"time": 5, "documents": 1}, credit_when="next_invoice")
     harness.reduce("time", 4)  # 46.45 of credit

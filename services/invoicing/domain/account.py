@@ -77,6 +77,10 @@ class Waiting:
     charge: ChargeBooked
     left_minor: int
 
+    @property
+    def key(self) -> tuple[str, Tax]:
+        return self.charge.module, tax_of(self.charge)
+
 
 @dataclass(slots=True)
 class Account:
@@ -98,24 +102,38 @@ class Account:
         day = self.open_day
         return day if day is not None and day < before and self.period is not None and day < self.period.end else None
 
-    def charges_minor(self, tax: Tax) -> int:
-        """Return the charges of a tax that wait for the next invoice, less the credits that wait with them."""
-        return max(0, sum(each.left_minor for each in self.waiting if tax_of(each.charge) == tax))
+    def charges_minor(self, module: str, tax: Tax) -> int:
+        """Return the charges of a module and tax that wait for the next invoice, less the credits that wait with them."""
+        return max(0, sum(each.left_minor for each in self.waiting if each.key == (module, tax)))
 
-    def credited_when(self, policy: str, day: date, parts: Iterable[Part]) -> str:
-        """Return when a credit of these parts is credited. What undoes charges that wait for the next invoice waits with them."""
+    def credited_when(self, policy: str, day: date, parts: Mapping[str, Iterable[Part]]) -> str:
+        """Return when a credit of these parts of each module is credited. What undoes charges that wait for the next invoice waits with
+        them."""
         assert self.period is not None
-        owed: dict[Tax, int] = {}
-        for part in parts:
-            owed[part.rate.tax] = owed.get(part.rate.tax, 0) - part.net_minor
-        waits = bool(owed) and all(minor <= self.charges_minor(tax) for tax, minor in owed.items())
+        owed: dict[tuple[str, Tax], int] = {}
+        for module, part in ((module, part) for module, of_module in parts.items() for part in of_module):
+            owed[module, part.rate.tax] = owed.get((module, part.rate.tax), 0) - part.net_minor
+        waits = bool(owed) and all(minor <= self.charges_minor(*key) for key, minor in owed.items())
         return NEXT_INVOICE if waits else due_when(policy, day, self.period.end)
 
     def credits_minor(self, tax: Tax) -> int:
         """Return the credits of a tax that a charge of this moment can use up, as a positive amount."""
-        waiting = -sum(each.left_minor for each in (*self.of_day, *self.waiting) if each.left_minor < 0 and tax_of(each.charge) == tax)
-        parts = [part for ledger in self.ledgers.values() if ledger.open_minor() < 0 for part in copy(ledger).book()]
-        return waiting - sum(part.net_minor for part in parts if part.net_minor < 0 and part.rate.tax == tax)
+        return sum(minor for (_, of_tax), minor in self.usable().items() if of_tax == tax)
+
+    def usable(self) -> dict[tuple[str, Tax], int]:
+        """Return the credits of each module and tax that a charge of this moment can use up, as positive amounts.
+
+        What undoes charges that wait for the next invoice waits with them.
+        """
+        known = [(each.key, each.left_minor) for each in self.waiting]
+        known += [(each.key, each.left_minor) for each in self.of_day if each.left_minor < 0]
+        for module, ledger in self.ledgers.items():
+            parts = copy(ledger).book() if ledger.open_minor() < 0 else []
+            known += [((module, part.rate.tax), part.net_minor) for part in parts if part.net_minor < 0]
+        found: dict[tuple[str, Tax], int] = {}
+        for key, minor in known:
+            found[key] = found.get(key, 0) - minor
+        return {key: minor for key, minor in found.items() if minor > 0}
 
 
 def account(facts: Iterable[Fact]) -> Account:
@@ -514,10 +532,10 @@ class _Reading:
         return found
 
     def _invoiced(self, now: Sequence[Waiting]) -> list[Waiting]:
-        """Let credits wait as far as charges with their tax wait: nobody gets money back that was not asked for yet."""
+        """Let credits wait as far as charges of their module and tax wait: nobody gets money back that was not asked for yet."""
         left = []
         for each in now:
-            kept_minor = min(-each.left_minor, self.account.charges_minor(tax_of(each.charge))) if each.left_minor < 0 else 0
+            kept_minor = min(-each.left_minor, self.account.charges_minor(*each.key)) if each.left_minor < 0 else 0
             self.account.waiting += [Waiting(each.charge, -kept_minor)] if kept_minor else []
             left += [replace(each, left_minor=each.left_minor + kept_minor)] if not kept_minor or each.left_minor != -kept_minor else []
         return left
@@ -570,19 +588,16 @@ class _Reading:
         for line in lines:
             due[tax_of(line)] = due.get(tax_of(line), 0) + line.net_minor
         if keep_minor:
-            waiting = [each for each in (*self.account.waiting, *self.account.of_day) if each.left_minor < 0]
-            for tax in due:
-                known = -sum(each.left_minor for each in waiting if tax_of(each.charge) == tax)
-                due[tax] = min(due[tax], max(at_least_minor, known - keep_minor))
-        used = []
+            due = {tax: min(minor, max(at_least_minor, self.account.credits_minor(tax) - keep_minor)) for tax, minor in due.items()}
+        used, usable = [], self.account.usable()
 
         def use(waiting: Iterable[Waiting]) -> list[Waiting]:
             kept = []
             for each in waiting:
                 tax = tax_of(each.charge)
-                taken = min(-each.left_minor, due.get(tax, 0)) if each.left_minor < 0 else 0
+                taken = min(-each.left_minor, due.get(tax, 0), usable.get(each.key, 0)) if each.left_minor < 0 else 0
                 if taken > 0:
-                    due[tax] -= taken
+                    due[tax], usable[each.key] = due[tax] - taken, usable[each.key] - taken
                     used.append(line_of("credit", each.charge.module, [each.charge], -taken))
                 if taken <= 0 or each.left_minor != -taken:
                     kept.append(replace(each, left_minor=each.left_minor + max(taken, 0)))

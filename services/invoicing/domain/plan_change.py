@@ -192,13 +192,13 @@ def _price(situation: Situation, wanted: WantedPlan, takes_effect: str, period: 
     after, discounts = prices_of(wanted.plan, wanted.term), situation.discounts
     most = {item.module: item.total for item in reduces}
     numbers = {module: pool.next_period for module, pool in situation.pools.items()}
-    account, parts = situation.account, list[Part]()
+    account, parts = situation.account, dict[str, list[Part]]()
     if takes_effect == NOW:
         for module, ledger in account.ledgers.items():
             if module in situation.pools:
                 rate = Rate(after[module].amount_minor, tax, left_of_price(percentages(discounts, day), module))
-                parts += ledger.parts_of(LedgerChange(day, 0, rate, "offer", reprice=True, price=by_number(after[module])))
-    net = sum(part.net_minor for part in parts)
+                parts[module] = ledger.parts_of(LedgerChange(day, 0, rate, "offer", reprice=True, price=by_number(after[module])))
+    net = sum(part.net_minor for of_module in parts.values() for part in of_module)
     own = replace(situation.next_start, following=None)
     next_before = own.net_minor({module: number for module, number in numbers.items() if module in prices_of(own.plan, own.term)})
     then = replace(own, plan=wanted.plan, term=wanted.term)

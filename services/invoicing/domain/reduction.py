@@ -57,17 +57,17 @@ def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], 
     contract, period = situation.contract, situation.account.period
     assert period is not None
     day = local_day(situation.at, contract.time_zone)
-    account, parts = situation.account, list[Part]()
+    account, parts = situation.account, dict[str, list[Part]]()
     if takes_effect == NOW:
         for item in items:
             ledger = account.ledgers.get(item.module)
-            parts += ledger.parts_of(Change(day, item.total - item.before)) if ledger is not None else []
+            parts[item.module] = ledger.parts_of(Change(day, item.total - item.before)) if ledger is not None else []
     return Reduction(
         items,
         takes_effect,
         before=_next_period(situation, period, numbers),
         after=_next_period(situation, period, numbers | reduced),
-        credit_net_minor=-sum(part.net_minor for part in parts),
+        credit_net_minor=-sum(part.net_minor for of_module in parts.values() for part in of_module),
         credit=account.credited_when(contract.credit_when, day, parts),
     )
 

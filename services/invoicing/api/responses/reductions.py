@@ -29,7 +29,10 @@ class ReductionView(BaseModel):
     )
     next_period_after: Amounts | None
     credit_net_minor: int = Field(description="What is credited for the rest of the period, if the reduction takes effect now.")
-    credit: str = Field(description="now (a credit note at the end of the day) or next_invoice")
+    credit: str = Field(
+        description="now (a credit note at the end of the day) or next_invoice. What no invoice has charged yet is credited on the next "
+        "invoice in both cases."
+    )
     would_flag: tuple[WouldFlag, ...] | None = Field(
         description="The people who would be flagged if nothing else changed: deactivate those who no longer need access. "
         "null: seats could not answer."
