@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -27,7 +28,6 @@ from services.seats.main import tune_interpreter
 from services.seats.replay import audit_trail
 from services.seats.settings import Settings
 from services.seats.use_cases import what_if
-from shared.clock import SystemClock
 from shared.errors import Refused
 from shared.web import Verifier
 from tests.support.apps import KEY, bearer
@@ -305,18 +305,18 @@ def large_company() -> dict[str, domain.Row]:
 
 
 async def longest_pause(asked: Any) -> tuple[float, Any]:
-    """How much later than asked for the loop came back to a probe, at worst, until the answer was there."""
-    clock, worst, answer = SystemClock(), 0.0, asyncio.ensure_future(asked)
+    """How much later than asked for the loop came back to a probe, at worst, until the answer was there. The time of this process counts:
+    other work on the machine may stop it for longer."""
+    worst, answer = 0.0, asyncio.ensure_future(asked)
     while not answer.done():
-        began = clock.monotonic()
+        began = time.process_time()
         await asyncio.sleep(PROBE_SECONDS)
-        worst = max(worst, clock.monotonic() - began - PROBE_SECONDS)
+        worst = max(worst, time.process_time() - began - PROBE_SECONDS)
     return worst, await asyncio.gather(answer, return_exceptions=True)
 
 
 @pytest.mark.usefixtures("as_in_a_worker")
 async def test_the_event_loop_runs_on_while_the_largest_permitted_question_about_100_000_people_runs() -> None:
-    """The best of three attempts counts: other work on the machine may stop this process at any time, but hardly each time."""
     owned = owned_tenants(live_of(large_company()))
     gc.freeze()
     closed = question(("close_pool", {"module": "docs", "at": "now"}))
@@ -324,12 +324,9 @@ async def test_the_event_loop_runs_on_while_the_largest_permitted_question_about
     reduced = question(*[("schedule_reduction", nothing | {"items": [{"module": "time", "quantity": PEOPLE - n}]}) for n in (1, 2, 3)])
     beyond = question(("close_pool", {"module": "time", "at": "now"}))
     for asked, answer in ((closed, "seat_released"), (reduced, "would_flag"), (beyond, "more than 20000 changes")):
-        pauses: list[float] = []
-        while len(pauses) < 3 and min(pauses, default=1.0) > PAUSE_SECONDS_MAX:
-            pause, (result,) = await longest_pause(what_if_route.decide_on_a_copy(owned, "acme", asked))
-            assert answer in (result.detail if isinstance(result, Refused) else result.body.decode())
-            pauses.append(pause)
-        assert min(pauses) <= PAUSE_SECONDS_MAX, pauses
+        pause, (result,) = await longest_pause(what_if_route.decide_on_a_copy(owned, "acme", asked))
+        assert answer in (result.detail if isinstance(result, Refused) else result.body.decode())
+        assert pause <= PAUSE_SECONDS_MAX
 
 
 async def test_why_ends_in_time_and_says_that_the_chain_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,10 @@ from datetime import date, datetime
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import Term
-from services.invoicing.domain.price_lists import RenewalLists, Renewals, in_force, keeps_prices, own_list
+from services.invoicing.domain.price_lists import RenewalLists, Renewals, keeps_prices, own_list
 from services.invoicing.store.price_lists import KIND, REFERENCE
 from shared.database import UnitOfWork
 from shared.schemas.invoicing_v1 import PlanDefined, SubscriptionStarted
-
-
-async def plan_in_force(uow: UnitOfWork, plan: str, day: date) -> PlanDefined | None:
-    """Return the list of a plan for contracts that are made on this day; None: the plan is unknown or not sold yet."""
-    return in_force(await store.catalogue.versions(uow.connection, plan), day)
 
 
 async def own_price_list(uow: UnitOfWork, contract: SubscriptionStarted, day: date) -> PlanDefined:

@@ -72,10 +72,6 @@ class Examined:
     recorded: Mapping[str, Seat]
     seats: Mapping[str, str] | None
 
-    @property
-    def has_seat(self) -> bool:
-        return self.seats is not None and any(state in USABLE for state in self.seats.values())
-
 
 def said_about(known: KnownPeople, user: str, tenant: Tenant) -> tuple[Said, ...]:
     """Return what each source says about the person, in the order of the sources' positions."""
