@@ -71,11 +71,11 @@ def _is_key(key: object, type_: type) -> bool:
     return type(key) is type_ and (abs(key) < 2**63 if isinstance(key, int) else "\0" not in str(key))
 
 
-def etag(version: int) -> str:
+def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def check_if_match(given: str | None, version: int) -> None:
+def check_if_match(given: str | None, version: int | str) -> None:
     """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read."""
     if given is None:
         raise Refused(

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.kafka import partition_of
+from shared.messaging import consumer as consumer_module
 from shared.messaging.consumer import Consumer
 from shared.schemas import topics
 from tests.support.messaging import Rig, facts, left
@@ -51,12 +52,14 @@ async def test_only_committed_messages_are_handled_and_the_position_passes_every
     assert await facts(rig.database) == [*(f"committed-{number}" for number in range(4)), "last", "behind"]
 
 
-async def test_an_open_transaction_hides_what_follows_and_a_gauge_says_how_much(rig: Rig) -> None:
+async def test_an_open_transaction_hides_what_follows_and_a_gauge_says_how_much(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_module, "WATCH_EVERY_SECONDS", 0.25)
+
     def hidden() -> float | None:
         labels = {"group": "test", "topic": topics.HR_EVENTS.name, "partition": str(PARTITION)}
         return REGISTRY.get_sample_value("seatpool_open_transaction_messages", labels)
 
-    consumer = rig.consumer(stall_seconds=1.0)
+    consumer = rig.consumer()
     async with transactional(rig.kafka) as producer, rig.running(consumer):
         async with transaction(producer):
             await Rig(rig.database, rig.kafka, producer).send(left("open"))

@@ -498,7 +498,13 @@ async def test_profiles_and_the_mapping_are_stored_and_published(bench: Bench) -
     before = len(await bench.events(tenant, DepartmentMapped))
     await bench.until_settled(tenant)
     before = len(await bench.events(tenant, DepartmentMapped))
-    await rest.put(f"{path}/department-mapping", {"Makers": "planners", "Guests": "guests", "None": None, "New": None})
+    read = (await rest.call("GET", f"{path}/department-mapping")).headers["etag"]
+    wanted = {"Makers": "planners", "Guests": "guests", "None": None, "New": None}
+    saved = await rest.call("PUT", f"{path}/department-mapping", wanted, if_match=read)
+    assert saved.is_success
+    late = await rest.call("PUT", f"{path}/department-mapping", {"Makers": "makers"}, if_match=read)
+    assert late.status_code == 412, "another department would be lost"
+    assert (await rest.call("GET", f"{path}/department-mapping")).headers["etag"] == saved.headers["etag"] != read
     assert (await rest.get(f"{path}/department-mapping"))["Makers"] == "planners"
     await bench.until_settled(tenant)
     told = (await bench.events(tenant, DepartmentMapped))[before:]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import httpx
 import orjson
@@ -134,6 +135,7 @@ class PeopleRest:
         default_factory=lambda: {"staff": profile("staff", "Staff", "planning", "projects"), "guests": profile("guests", "Guests & <i>")}
     )
     departments: dict[str, str | None] = field(default_factory=lambda: {"Research": "staff", "Sales <b>": None})
+    meanwhile: dict[str, str | None] = field(default_factory=dict)  # what somebody else maps after each look at the departments
     sources: list[dict[str, Any]] = field(default_factory=lambda: [{"source": "hr/acme", "kind": "hr", "duplicates_held": True}])
     held: list[dict[str, Any]] = field(
         default_factory=lambda: [{"source": "hr/acme", "status": "stopped", "events": 70, "would_end": 41, "ended_before": 0, "limit": 5}]
@@ -168,7 +170,7 @@ class PeopleRest:
             f"POST {own}/people/([^/]+)/separate": lambda user, request: self._set(user, status="active", conflict=None),
             f"GET {own}/profiles": lambda request: reply({"items": list(self.profiles.values()), "next": None}),
             f"PUT {own}/profiles/(.+)": self._put_profile,
-            f"GET {own}/department-mapping": lambda request: reply(self.departments),
+            f"GET {own}/department-mapping": self._mapping,
             f"PUT {own}/department-mapping": self._put_mapping,
             f"POST {own}/imports": self._begin_import,
             f"PUT {own}/imports/i1/people/([0-9]+)": self._upload,
@@ -341,9 +343,19 @@ class PeopleRest:
         self.profiles[name] = profile(name, body["name"], *body["modules"]) | {"version": known["version"] + 1, "partial": body["partial"]}
         return reply(self.profiles[name])
 
+    def _mapping(self, request: httpx.Request) -> httpx.Response:
+        found = reply(self.departments, etag=self._mark())
+        self.departments |= self.meanwhile
+        return found
+
+    def _mark(self) -> str:
+        return f'"{crc32(orjson.dumps(self.departments, option=orjson.OPT_SORT_KEYS))}"'
+
     def _put_mapping(self, request: httpx.Request) -> httpx.Response:
         if "dry_run" in request.url.params:
             return reply(PREVIEW | {"decided": False, "outcomes": [], "changed": 5000})
+        if request.headers.get("if-match") != self._mark():
+            return refusal(412, "precondition-failed", "It was changed.")
         self.departments = orjson.loads(request.content)
         return reply(self.departments)
 

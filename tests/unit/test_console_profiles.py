@@ -60,6 +60,11 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     assert people.departments["Sales <b>"] is None
     await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="guests", step="save")
     assert people.departments == {"Research": "staff", "Sales <b>": "guests"}
+    people.meanwhile = {"Legal": "staff"}  # somebody saves another department in this moment
+    late = await browser.post(f"{PROFILES}/department", department="Research", seen="staff", profile="guests", step="save")
+    assert (late.status_code, "Somebody else has changed this meanwhile." in words(late)) == (422, True)
+    await browser.post(f"{PROFILES}/department", department="Research", seen="staff", profile="guests", step="save")
+    assert people.departments == {"Research": "guests", "Sales <b>": "guests", "Legal": "staff"}
     assert (await browser.get(f"{PROFILES}/department?department=Nope")).status_code == 404
 
 

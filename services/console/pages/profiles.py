@@ -159,7 +159,7 @@ async def save_department(page: Managing) -> Response:
     mapping[department] = form["profile"] or None
     try:
         if form["step"] == "save":
-            await page.send("PUT", "users", "department-mapping", mapping)
+            await page.send("PUT", "users", "department-mapping", mapping, etag=found.etag)
             return page.redirect(page.url("profiles"), page.gettext("The department was saved. Its people are evaluated again now."))
         preview = await page.preview("PUT", "users", "department-mapping", mapping)
     except Refusal as refusal:

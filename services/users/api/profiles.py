@@ -1,5 +1,6 @@
 """Profiles, which are named sets of modules, and the department mapping."""
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Annotated, Any
@@ -144,7 +145,7 @@ def _check_profiles(mapping: Mapping, known: Collection[str]) -> None:
 @router.put(
     "/department-mapping",
     response_model=Mapping | SettingsPreviewView,
-    responses={**refusals(409), **_changing(Mapping)},
+    responses={**refusals(409, 412), **_changing(Mapping)},
     summary="Replace the department mapping",
 )
 @costly
@@ -153,8 +154,11 @@ async def put_mapping(
     body: Annotated[dict[Department, Id | None], Field(max_length=DEPARTMENTS_MAX)],
     context: InContext,
     principal: SettingsManager,
+    if_match: IfMatch = None,
     dry_run: DryRun = False,
 ) -> Response:
+    """Departments that are not in the request are no longer mapped. If you send `If-Match`, it is checked, so that nobody's change of
+    another department is lost."""
     if dry_run:
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_read(tenant, uow)
@@ -162,11 +166,20 @@ async def put_mapping(
             return await _preview(found, uow, context, replace(found.settings, departments=body))
     async with context.database.unit_of_work(tenant) as uow:
         row = await tenants.lock(tenant, uow)
+        if if_match is not None:
+            check_if_match(if_match, _mark_of(await departments_store.mapping_json(uow.connection, tenant)))
         _check_profiles(body, {profile.profile for profile in await store.all_of(uow.connection, tenant)})
         at = now_of(row, context.clock)
         reevaluation = await departments.put_mapping(tenant, uow, row, body, actor_of(principal), at, context.limits())
+        mark = _mark_of(await departments_store.mapping_json(uow.connection, tenant))
     context.alarm.wake()
-    return answer(body, *accepted(tenant, reevaluation))
+    status, headers = accepted(tenant, reevaluation)
+    return answer(body, status, {"etag": etag(mark)} | headers)
+
+
+def _mark_of(mapping: str) -> str:
+    """Return what differs between two mappings. The database writes them in order of the departments."""
+    return hashlib.sha256(mapping.encode()).hexdigest()[:20]
 
 
 @router.get(
@@ -179,4 +192,5 @@ async def put_mapping(
 async def show_mapping(tenant: TenantId, context: InContext) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
-        return Response(await departments_store.mapping_json(uow.connection, tenant), media_type="application/json")
+        mapping = await departments_store.mapping_json(uow.connection, tenant)
+    return Response(mapping, headers={"etag": etag(_mark_of(mapping))}, media_type="application/json")
