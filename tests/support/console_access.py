@@ -237,7 +237,7 @@ class AccessRest:
         return httpx.Response(204)
 
     def _put_connection(self, name: str, request: httpx.Request) -> httpx.Response:
-        if request.headers.get("if-match", '"1"') != '"1"':
+        if request.headers.get("if-match") != ('"1"' if name in self.connections else '"0"'):
             return refusal(412, "precondition-failed", "It was changed.")
         self.connections[name] = connection(name, tokens=[]) | self.connections.get(name, {}) | orjson.loads(request.content)
         return reply(self.connections[name])

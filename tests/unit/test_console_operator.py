@@ -125,6 +125,11 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
         "charge_when": "next_invoice", "credit_when": "next_invoice",
     }  # fmt: skip
     assert sent["profiles/everybody"] == {"name": "Everybody", "modules": ["projects"]}
+    bench.company.answers["PUT users /v1/tenants/birch/profiles/everybody"] = problem(412, "precondition-failed", "It is there already.")
+    done = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
+    assert "The subscription was started." in words(done), "a profile that the company has made stays as it is"
+    del bench.company.answers["PUT users /v1/tenants/birch/profiles/everybody"]
+    assert [each.headers["if-match"] for each in bench.company.requests if each.url.path.endswith("profiles/everybody")] == ['"0"'] * 2
     rest.sent.clear()
     await browser.get("/operator/tenants/birch/set-up?template=request-only")
     await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "request-only", "profile": ""}))

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from services.console.pages import billing
 from services.console.pages.forms import Form
 from services.console.pages.operator import OperatorPage
-from services.console.pages.page import Page
+from services.console.pages.page import NEW, Page
 from services.console.pages.route import PageRoute
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate, template_named
 from services.console.rendering import languages
@@ -178,12 +178,21 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
             await page.send("PUT", "invoicing", f"{path}/ordering", {"ordering": template.ordering})
         await page.send("POST", "invoicing", f"{path}/subscription", subscription, key=form.key or None)
         if form["profile"]:
-            profile = {"name": page.gettext("Everybody"), "modules": [each["module"] for each in modules]}
-            await page.send("PUT", "users", f"{path}/profiles/{EVERYBODY}", profile)
+            await _add_profile(page, path, [each["module"] for each in modules])
     except Refusal as refusal:
         form.refuse(refusal.problem, {f"modules.{place}.licences": f"licences-{each['module']}" for place, each in enumerate(modules)})
         return await _show_subscription(page, tenant, form, 422)
     return page.redirect("/operator/tenants", page.gettext("The subscription was started. The modules open in a moment."))
+
+
+async def _add_profile(page: Page, path: str, modules: list[str]) -> None:
+    """Add the profile of everybody. One that the company has already stays as it is."""
+    try:
+        body = {"name": page.gettext("Everybody"), "modules": modules}
+        await page.send("PUT", "users", f"{path}/profiles/{EVERYBODY}", body, etag=NEW)
+    except Refusal as refusal:
+        if not refusal.problem.is_stale:
+            raise
 
 
 async def _set_billing_details(page: Page, path: str) -> None:

@@ -37,6 +37,7 @@ from shared import ids
 
 COMPUTED_SECONDS_MAX: Final = 12.0  # for a forecast or a what-if
 SIGN_OUT: Final = "_sign_out"
+NEW: Final = '"0"'  # the ETag of what nobody has added yet
 _UPLOADED: Final = "multipart/form-data"
 
 

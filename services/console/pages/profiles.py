@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
-from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.page import NEW, NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import people_texts
@@ -95,7 +95,7 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
         if form["step"] != "save":
             preview = await page.preview("PUT", "users", path, body)
             return await _show(page, profile, form, preview)
-        await page.send("PUT", "users", path, body, etag=form["seen"] or '"0"')
+        await page.send("PUT", "users", path, body, etag=form["seen"] or NEW)
     except Refusal as refusal:
         if refusal.problem.is_stale and not profile:
             form.errors["profile"] = page.gettext("There is a profile with this id already.")

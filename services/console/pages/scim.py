@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from services.console.pages.api_clients import secret_page
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
-from services.console.pages.page import NotThere, Page, needs
+from services.console.pages.page import NEW, NotThere, Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering.technical_texts import scim_error_text
 from services.console.rest.problems import Refusal
@@ -42,7 +42,7 @@ async def add_connection(page: Managing) -> Response:
         form.errors["name"] = page.gettext("There is a connection with this name already.")
     if form.ok:
         try:
-            await page.send("PUT", "users", f"scim-connections/{url_part(name)}", _body(form))
+            await page.send("PUT", "users", f"scim-connections/{url_part(name)}", _body(form), etag=NEW)
             text = page.gettext("The connection %(name)s was added. Now create a token for the identity provider.", name=name)
             return page.redirect(page.url(f"access/scim/{url_part(name)}"), text)
         except Refusal as refusal:
