@@ -46,10 +46,10 @@ def main() -> None:
     _first_weeks(people, stints)
     _write("departments.csv", ("department_id", "name", "group"), ((n, name, group) for n, (name, group, *_) in enumerate(DEPARTMENTS, 1)))
     rows = (
-        (number, login, f"{login}@alpenrose.example", title, hired, int(not _gone(stints, number)))
+        (number, login.replace(".", " ").title(), login, f"{login}@alpenrose.example", title, hired, int(not _gone(stints, number)))
         for number, (login, title, hired) in enumerate(people, 1)
     )
-    _write("employees.csv", ("employee_id", "login", "email", "job_title", "hire_date", "current"), rows)
+    _write("employees.csv", ("employee_id", "name", "login", "email", "job_title", "hire_date", "current"), rows)
     history = sorted(stints, key=lambda stint: (stint[0], stint[2]))
     _write("department_history.csv", ("employee_id", "department_id", "start_date", "end_date"), ((*s[:3], s[3] or "") for s in history))
 
