@@ -107,7 +107,7 @@ def summarise(message_id: str, message: EmailMessage) -> Summary:
         received_at=str(message.get("X-Received-At", "")),
         sender=str(message.get("X-Envelope-From", "")),
         recipients=[address for address in str(message.get("X-Envelope-To", "")).split(", ") if address],
-        subject=str(message.get("Subject", "")),
+        subject=str(message.get("Subject", "")).strip(),  # a long one begins on its second line
         attachments=[
             Attachment(part.get_filename() or f"attachment-{number}", part.get_content_type(), len(payload_of(part)))
             for number, part in enumerate(attachment_parts(message))

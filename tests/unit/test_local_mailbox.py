@@ -43,6 +43,13 @@ async def smtp_port(store: Store) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
+async def test_a_long_subject_which_begins_on_a_second_line_is_shown_without_a_blank(http: httpx.AsyncClient, smtp_port: int) -> None:
+    subject = "You do not have access to Production planning: all licences are in use"
+    await aiosmtplib.send(mail(subject), hostname="127.0.0.1", port=smtp_port)
+    (summary,) = (await http.get("/api/messages")).json()
+    assert summary["subject"] == subject
+
+
 async def test_a_mail_is_kept_with_envelope_text_and_attachment(http: httpx.AsyncClient, smtp_port: int) -> None:
     await aiosmtplib.send(mail(), hostname="127.0.0.1", port=smtp_port, recipients=["anna@example.com", "blind@example.com"])
     (summary,) = (await http.get("/api/messages")).json()
