@@ -458,9 +458,19 @@ class WouldFlag(Payload):
     count: int
 
 
+class WouldCancel(Payload):
+    """The people whose reservations (held seats) a reduction would cancel, before it flags anybody. `users`: those whose reservation is the
+    newest, at most 1,000 in an answer, equally many for each module. `count`: how many in all."""
+
+    module: ModuleName
+    users: Items[Id]
+    count: int
+
+
 class ReductionScheduled(SeatsEvent):
     items: Items[LicenceCount]
     would_flag: Items[WouldFlag] = ()
+    would_cancel: Items[WouldCancel] = ()
     kept: Items[ModuleName] = ()  # pools that were to close with the whole subscription, and that go on
 
 

@@ -12,7 +12,7 @@ import orjson
 from services.seats import domain
 from services.seats.domain.decision import DecisionBuilder
 from shared.schemas import registry, seats_v1, topics
-from tests.model.reference_model import Command, Event, ReferenceModel
+from tests.model.reference_model import RENEWAL_TAKES, Command, Event, ReferenceModel, took
 from tests.model.renaming import Renamed
 from tests.support.seats_harness import evolve
 
@@ -95,7 +95,8 @@ def plain(event: domain.Event) -> Event:
     if seen["type"] == "period_started":
         seen["reduction_limited"] = body.get("reduction_limited", [])
     if seen["type"] == "reduction_scheduled":
-        seen["would_flag"] = [(w["module"], list(w["users"])) for w in body.get("would_flag", [])]
+        seen |= {field: [(w["module"], list(w["users"])) for w in body.get(field, [])] for field in RENEWAL_TAKES}
+        assert all(w["count"] == len(w["users"]) for field in RENEWAL_TAKES for w in body.get(field, [])), "so few are all named"
     if seen["type"] == "command_rejected" and seen["field"].startswith("items"):
         seen["field"] = "items"
     return seen
@@ -171,7 +172,7 @@ class Harness:
         got = self._compare(decision, expected, crash_after)
         for answer in got:
             if answer["type"] == "reduction_scheduled":
-                self._renewal_flags(answer["would_flag"], [module for module, _ in c["items"]])
+                self._renewal_takes(answer, [module for module, _ in c["items"]])
         return got
 
     def tick(self, limit: int, crash_after: float | None = None, fail_at: int = 0, to: int = 0) -> list[Event]:
@@ -193,8 +194,9 @@ class Harness:
             other.same(decision, decide)
         return self._compare(decision, self.reference.tick(self.offset, self.clock, limit), crash_after)
 
-    def _renewal_flags(self, confirmed: list[tuple[str, list[str]]], modules: list[str]) -> None:
-        """T18: the forecast of the renewal flags those whom the confirmation of the reduction names, and nobody else."""
+    def _renewal_takes(self, confirmed: Event, modules: list[str]) -> None:
+        """T18: the forecast of the renewal flags those and cancels the holds of those whom the confirmation of the reduction names, and of
+        nobody else."""
         scheduled = self.live[TENANT].row.scheduled
         if not scheduled:
             return
@@ -202,10 +204,10 @@ class Harness:
         rows = self.live[TENANT].rows()
         events = domain.forecast(rows, self.clock, scheduled[0].starts_at, budget, offset=self.offset + 1).events
         began = next(n for n, event in enumerate(events) if event.type.endswith(".period_started"))
-        flags = [event.body for event in events[began:] if event.type.endswith(".seat_flagged")]
-        found = [(module, [body["user"] for body in flags if body["module"] == module]) for module in modules]
-        assert confirmed == [(module, users) for module, users in found if users]
-        self.seen[("renewal", "flags" if confirmed else "flags nobody")] += 1
+        taken = [{"type": event.type.rpartition(".")[2], **event.body} for event in events[began:]]
+        for field, type_ in RENEWAL_TAKES.items():
+            assert confirmed[field] == took(taken, type_, modules)
+            self.seen[("renewal", field if confirmed[field] else f"{field} nobody")] += 1
 
     def _fail(self, at_event: int, decide: Callable[[], domain.Decision]) -> None:
         """An error in the middle of a decision leaves everything as it was."""

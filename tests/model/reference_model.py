@@ -21,6 +21,13 @@ DEFAULTS = {
     "terminate_reduces_pool": False,
     "reduce_at": "period_end",
 }
+RENEWAL_TAKES = {"would_flag": "seat_flagged", "would_cancel": "hold_cancelled"}  # what an answer foretells: the events of the renewal
+
+
+def took(events: Iterable[Event], type_: str, modules: list[str]) -> list[tuple[str, list[str]]]:
+    """The people of the events of one type, by module."""
+    taken = [(e["module"], e["user"]) for e in events if e["type"] == type_]
+    return [(module, [user for of, user in taken if of == module]) for module in modules if any(of == module for of, _ in taken)]
 
 
 class ReferenceModel:
@@ -527,15 +534,14 @@ class ReferenceModel:
             ahead.settle(1)
         return ahead
 
-    def would_flag(self, modules: list[str]) -> list[tuple[str, list[str]]]:
-        """Let the period begin, and return whom it flags in these modules. If none is scheduled, it begins now."""
+    def renewal(self, modules: list[str]) -> dict[str, list[tuple[str, list[str]]]]:
+        """Let the period begin, and return whom it flags in these modules, and whose holds it cancels. If none is scheduled, it begins
+        now."""
         self.now = self.scheduled[0][0] if self.scheduled else self.now
         self.scheduled = self.scheduled or [(self.now, "next", self.here())]
         first = len(self.events)
         self.start_period()
-        flags = [e for e in self.events[first:] if e["type"] == "seat_flagged"]
-        found = [(module, [e["user"] for e in flags if e["module"] == module]) for module in modules]
-        return [(module, users) for module, users in found if users]
+        return {field: took(self.events[first:], type_, modules) for field, type_ in RENEWAL_TAKES.items()}
 
     def reduce_licences(self, c: Command) -> None:
         if c["order"] in self.orders:
@@ -564,7 +570,7 @@ class ReferenceModel:
             return None
         for module, n in c["items"]:
             self.pools[module] |= {"next": n, "numbered": self.offset, "former": None}
-        return self.answer("reduction_scheduled", "scheduled", would_flag=ahead.would_flag([module for module, _ in c["items"]]))
+        return self.answer("reduction_scheduled", "scheduled", **ahead.renewal([module for module, _ in c["items"]]))
 
     def schedule_period(self, c: Command) -> None:
         others = [s for s in self.scheduled if s[1] != c["period"]]

@@ -20,7 +20,7 @@ from services.seats import domain
 from shared.schemas import registry, topics
 from shared.schemas.seats_v1 import OverLimit, Reason, ReduceBelowUse, SeatState
 from tests.model.harness import TENANT, Action, Harness, payload
-from tests.model.reference_model import DAY, Command
+from tests.model.reference_model import DAY, RENEWAL_TAKES, Command
 from tests.model.renaming import reversing
 
 SEQUENCES = int(os.environ.get("SEATPOOL_EXAMPLES", "2000"))
@@ -195,6 +195,19 @@ class SeatsModel(RuleBasedStateMachine):
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), "reason": "hired", **self.need(draw)}
         self.send({**c, "hold_until": self.instant(draw)}, USERS_SOURCE, draw.crash(), draw.fail())
 
+    def licence_is_reserved(self, draw: Draw) -> None:
+        """A free licence, mostly until after the next period begins."""
+        reference = self.harness.reference
+        free = [module for module in sorted(reference.pools) if reference.free(module) > 0]
+        if not free:
+            return self.licences_are_bought(draw)
+        module = draw.choice(free)
+        user = draw.choice([user for user in USERS if reference.seat(user, module) is None] or USERS)
+        c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), "reason": "hired", **self.need(draw)}
+        c |= {"modules": [*dict.fromkeys([*(seat["module"] for seat in reference.of(user)), module])], "release": None}
+        self.send({**c, "hold_until": self.now() + 40 * DAY}, USERS_SOURCE, draw.crash(), draw.fail())
+        return None
+
     def someone_leaves(self, draw: Draw) -> None:
         user = draw.choice(USERS)
         c: Command = {"type": "assign_seats", "user": user, "revision": self.revision(user, 1), **self.need(draw)}
@@ -272,6 +285,9 @@ class SeatsModel(RuleBasedStateMachine):
         self.send(c | self.ordered(draw, [1, 1, 1, 1, 2, 3, 0], 2), crash=draw.crash(), fail=draw.fail())
 
     def reduction_is_scheduled(self, draw: Draw) -> None:
+        """Mostly with a period that begins, for which the answer says what the renewal does."""
+        if not self.harness.reference.scheduled and draw.random() < 0.7:
+            self.period_is_scheduled(draw)
         c = {"type": "schedule_reduction", "number": 1} | self.ordered(draw, [1, 1, 1, 2, 2, 3, 0, 9, -1], 2)
         self.send(c, crash=draw.crash(), fail=draw.fail())
 
@@ -335,6 +351,7 @@ class SeatsModel(RuleBasedStateMachine):
 WEIGHTS = {
     "someone_needs": 40,
     "someone_is_invited": 10,
+    "licence_is_reserved": 5,
     "someone_leaves": 8,
     "someone_will_leave": 8,
     "someone_takes_over": 5,
@@ -370,7 +387,7 @@ def unseen() -> list[str]:
     wanted += [("policy", f"terminate_reduces_pool={value}") for value in (True, False)]
     wanted += [("policy", text) for text in ("warn_at=50%", "warn_at=1", "flag_cap=1", "expand_cap=3", f"grace={7 * DAY}")]
     wanted += [("policy", f"{field} unset") for field in UNSETTABLE]
-    wanted += [("renewal", "flags"), ("renewal", "flags nobody")]
+    wanted += [("renewal", f"{field}{whom}") for field in RENEWAL_TAKES for whom in ("", " nobody")]
     return sorted(f"{what} {value}" for what, value in wanted if not seen[(what, value)])
 
 

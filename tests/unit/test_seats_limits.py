@@ -82,13 +82,19 @@ async def test_a_decision_too_large_for_a_record_is_undone_and_answered_and_the_
 
 def test_T18_an_answer_names_a_limited_number_of_people_over_all_its_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first ones of those that the cut would take; and how many in all."""
-    monkeypatch.setattr(pools, "WOULD_FLAG_SHOWN", 5)
+    monkeypatch.setattr(pools, "NAMED_MAX", 5)
     harness = SeatsHarness()
     for module in ("docs", "plan"):
-        harness.pool(module, 4)
+        harness.pool(module, 7)
     for user in ("ada", "ben", "cid", "dan"):
         harness.assign(user, "docs", "plan")
+    for user in ("eve", "fay", "gus"):
+        harness.assign(user, "docs", "plan", hold_until=START + timedelta(days=1))
     harness.next_period(docs=1, plan=3)
+    assert harness.event("reduction_scheduled")["would_cancel"] == [
+        {"module": "docs", "users": ["gus", "fay"], "count": 3},
+        {"module": "plan", "users": ["gus", "fay"], "count": 3},
+    ]
     assert harness.event("reduction_scheduled")["would_flag"] == [
         {"module": "docs", "users": ["dan", "cid"], "count": 3},
         {"module": "plan", "users": ["dan"], "count": 1},

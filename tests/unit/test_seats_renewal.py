@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.seats import domain
 from shared.schemas.seats_v1 import DatedRelease
@@ -36,27 +38,49 @@ def confirmed(harness: SeatsHarness, **numbers: int) -> dict[str, list[str]]:
     return {each["module"]: list(each["users"]) for each in harness.event("reduction_scheduled")["would_flag"]}
 
 
-def flagged(events: list[domain.Event]) -> dict[str, list[str]]:
+def confirmed_reservations(harness: SeatsHarness) -> dict[str, list[str]]:
+    """Return what the last confirmation says of reservations."""
+    return {each["module"]: list(each["users"]) for each in harness.event("reduction_scheduled").get("would_cancel", ())}
+
+
+def people(events: list[domain.Event], name: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for event in events:
-        if event.type.endswith(".seat_flagged"):
+        if event.type.endswith(f".{name}"):
             found.setdefault(event.body["module"], []).append(event.body["user"])
     return found
 
 
-def renewed(harness: SeatsHarness) -> dict[str, list[str]]:
-    """Let time pass day by day to the renewal, and return whom it flags."""
+def flagged(events: list[domain.Event]) -> dict[str, list[str]]:
+    return people(events, "seat_flagged")
+
+
+def cancelled(events: list[domain.Event]) -> dict[str, list[str]]:
+    return people(events, "hold_cancelled")
+
+
+def renewal(harness: SeatsHarness) -> list[domain.Event]:
+    """Let time pass day by day to the renewal, and return its events."""
     began: list[domain.Event] = []
     while harness.now < APRIL:
         harness.wait(days=1)
         names = [event.type.rpartition(".")[2] for event in harness.events]
         began = harness.events[names.index("period_started") :] if "period_started" in names else []
-    return flagged(began)
+    return began
+
+
+def renewed(harness: SeatsHarness) -> dict[str, list[str]]:
+    """Let time pass day by day to the renewal, and return whom it flags."""
+    return flagged(renewal(harness))
+
+
+def until_renewal(harness: SeatsHarness) -> list[domain.Event]:
+    rows, now, then = harness.tenant.rows(), domain.to_ms(harness.now), domain.to_ms(APRIL)
+    return domain.forecast(rows, now, then, domain.Budget(1000), offset=harness.offset + 1).events
 
 
 def forecast(harness: SeatsHarness) -> dict[str, list[str]]:
-    rows, now, then = harness.tenant.rows(), domain.to_ms(harness.now), domain.to_ms(APRIL)
-    return flagged(domain.forecast(rows, now, then, domain.Budget(1000), offset=harness.offset + 1).events)
+    return flagged(until_renewal(harness))
 
 
 @BOTH
@@ -202,6 +226,83 @@ def test_T18_the_confirmation_names_whom_the_renewal_flags(
     assert confirmed(harness, time=number).get("time", []) == expected
     assert forecast(harness).get("time", []) == expected
     assert renewed(harness).get("time", []) == expected
+
+
+@pytest.mark.parametrize(
+    ("happens", "number", "reservations", "over"),
+    [
+        (a_hold_lasts, 4, [], []),
+        (a_hold_lasts, 3, ["hal"], []),  # ada, ben and cid keep their seats
+        (a_hold_lasts, 2, ["hal"], ["cid"]),
+        (a_hold_ends, 3, [], []),  # it expires before
+        (someone_waits, 3, [], ["dan"]),
+    ],
+)
+def test_T18_the_confirmation_counts_the_reservations_that_the_renewal_cancels(
+    happens: Callable[[SeatsHarness], None], number: int, reservations: list[str], over: list[str]
+) -> None:
+    harness = company(4, "ada", "ben", "cid", "dan")
+    happens(harness)
+    assert confirmed(harness, time=number).get("time", []) == over
+    assert confirmed_reservations(harness).get("time", []) == reservations
+    assert ("would_cancel" in harness.event("reduction_scheduled")) is bool(reservations), "absent, as in older messages, if there is none"
+    assert cancelled(until_renewal(harness)).get("time", []) == reservations
+    began = renewal(harness)
+    assert (cancelled(began).get("time", []), flagged(began).get("time", [])) == (reservations, over)
+
+
+def test_T18_B12_under_block_no_reservation_ends() -> None:
+    harness = company(3, "ada", "ben", reduce_below_use="block")
+    confirmed(harness, time=2)
+    harness.assign("hal", "time", hold_until=APRIL + DAY)
+    assert harness.next_period(time=2) == ["reduction_refused time (below_use)"]
+    assert cancelled(renewal(harness)) == {}
+    assert harness.licences("time") == (3, 3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_T18_what_the_confirmation_says_is_what_the_renewal_does(data: st.DataObject) -> None:
+    """Generated pools: seats, reservations that last or end before, people who wait or leave, policies, administrators."""
+    harness = SeatsHarness()
+    modules = ("time", "core", "docs")
+    for module in modules:
+        licences = data.draw(st.integers(2, 6), label=f"licences of {module}")
+        policies = {
+            "over_limit": data.draw(st.sampled_from(["flag", "wait", "reject"])),
+            "grace": data.draw(st.sampled_from(["P3D", "P60D"])),
+        }
+        policies["reduce_below_use"] = data.draw(st.sampled_from(["flag_newest", "flag_newest", "flag_newest", "block"]))
+        harness.pool(module, licences, base=module != "docs", terminate_reduces_pool=data.draw(st.booleans()), **policies)
+    for n in range(data.draw(st.integers(3, 10), label="people")):
+        wanted = data.draw(st.lists(st.sampled_from(modules), min_size=1, unique=True))
+        day = data.draw(st.sampled_from([None, None, None, -1, 0, 1]), label="of the end of a reservation, counted from the renewal")
+        last = data.draw(st.sampled_from([None, None, None, -1, 0, 1]), label="day of leaving")
+        release = None if last is None else DatedRelease(at=APRIL + last * DAY, modules=(), leaver=True)
+        harness.assign(
+            f"user-{n}",
+            *wanted,
+            created_at=START + timedelta(minutes=data.draw(st.integers(0, 3))),
+            hold_until=None if day is None else APRIL + day * DAY,
+            administrator=data.draw(st.booleans()),
+            partial=True,
+            release=release,
+        )
+    harness.schedule("april", APRIL)
+    if data.draw(st.booleans(), label="core closes"):
+        harness.close("core", "period_end")
+    numbers = {module: data.draw(st.integers(1, harness.licences(module)[0] - 1)) for module in ("time", "docs")}
+    if harness.next_period(**numbers) != ["reduction_scheduled (scheduled)"]:
+        return
+    answer = harness.event("reduction_scheduled")
+    foretold = {field: {each["module"]: each["users"] for each in answer.get(field, ())} for field in ("would_cancel", "would_flag")}
+    for field, of_module in foretold.items():
+        assert {each["module"]: each["count"] for each in answer.get(field, ())} == {
+            module: len(users) for module, users in of_module.items()
+        }
+    began = renewal(harness)
+    did = {"would_cancel": cancelled(began), "would_flag": flagged(began)}
+    assert foretold == {field: {module: users for module, users in of.items() if module in numbers} for field, of in did.items()}
 
 
 def test_T18_T6_the_newest_are_flagged_at_the_renewal_with_a_full_grace_and_those_still_flagged_at_its_end_are_revoked() -> None:

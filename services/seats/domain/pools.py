@@ -1,6 +1,6 @@
 """The commands of invoicing and of the clock: pools, licences, periods and time."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from services.seats.domain.closing import close
@@ -33,7 +33,7 @@ from shared.schemas.seats_v1 import (
 
 SCHEDULED_MAX = 100
 POOLS_MAX = 1000  # of one tenant: the event of a period that begins names them all and must fit a record
-WOULD_FLAG_SHOWN = 1000  # people in one answer
+NAMED_MAX = 1000  # people whom an answer names as flagged, and as many whose reservations are cancelled
 TERMINATE = "close_pool with at=period_end ends the module; at least one licence stays until then"
 END = "end the whole subscription: close_pool of each of its pools with ending=true"
 
@@ -299,7 +299,7 @@ def _refuse_below_use(builder: DecisionBuilder, module: str, number: int, in_use
 
 def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> None:
     """T2 T12 T18: set the next period's number to any number from 1 to the present licences, as often as you like. The answer names whom
-    the renewal would flag. It also takes back that a pool closes."""
+    the renewal would flag, and whose holds it would cancel. It also takes back that a pool closes."""
     tenant, items = builder.tenant, payload.items
     wrong = wrong_counts(items, 0)
     if wrong is not None:
@@ -312,12 +312,22 @@ def schedule_reduction(builder: DecisionBuilder, payload: ScheduleReduction) -> 
         return None
     kept = [module for module, _ in numbers if tenant.pools[module].row.ending]
     schedule_numbers(builder, numbers)
-    shown_each = WOULD_FLAG_SHOWN // len(items)
-    flagged = [(module, found[module].flagged) for module, _ in numbers if found[module].flagged]
-    would_flag = [{"module": module, "users": users[:shown_each], "count": len(users)} for module, users in flagged]
-    fields: dict[str, Any] = {"items": items_json(items), "would_flag": would_flag, "kept": kept or None}
+    would_flag = _named({module: found[module].flagged for module, _ in numbers})
+    would_cancel = _named({module: found[module].cancelled for module, _ in numbers})
+    fields: dict[str, Any] = {
+        "items": items_json(items),
+        "would_flag": would_flag,
+        "would_cancel": would_cancel or None,
+        "kept": kept or None,
+    }
     builder.answer("reduction_scheduled", Reason.SCHEDULED, [module for module, _ in numbers], **fields)
     return None
+
+
+def _named(people: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the people of each module for an answer: all are counted, and equally many of each module are named."""
+    named_each = NAMED_MAX // len(people)
+    return [{"module": module, "users": users[:named_each], "count": len(users)} for module, users in people.items() if users]
 
 
 # Time ------------------------------------------------------------------------------------------------------------------

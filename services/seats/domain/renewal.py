@@ -11,10 +11,12 @@ from services.seats.domain.state import Pool
 
 
 class PoolAtRenewal(NamedTuple):
-    """A pool when the period begins: the seats in use and the licences before the new number applies, and whom that number flags."""
+    """A pool when the period begins: the seats in use and the licences before the new number applies, whose holds that number cancels,
+    and whom it flags."""
 
     in_use: int
     licences: int
+    cancelled: Sequence[str] = ()
     flagged: Sequence[str] = ()
 
 
@@ -46,13 +48,13 @@ def pools_at_renewal(builder: DecisionBuilder, numbers: Sequence[tuple[str, int]
         else:
             for module in [module for module, pool in sorted(tenant.pools.items()) if not number_at_start(pool)]:
                 close(ahead, module)
-        return {module: pool._replace(flagged=_flagged(ahead, module, begins_with[module])) for module, pool in found.items()}
+        return {module: _reduced(ahead, module, pool, begins_with[module]) for module, pool in found.items()}
 
 
 def _used(pool: Pool) -> PoolAtRenewal:
     return PoolAtRenewal(pool.in_use, pool.row.licences)
 
 
-def _flagged(builder: DecisionBuilder, module: str, number: int) -> list[str]:
-    _, flagged, last = reduction_plan(builder, builder.tenant.pools[module], number)
-    return flagged if last is None else [*flagged, last]
+def _reduced(builder: DecisionBuilder, module: str, pool: PoolAtRenewal, number: int) -> PoolAtRenewal:
+    cancelled, flagged, last = reduction_plan(builder, builder.tenant.pools[module], number)
+    return pool._replace(cancelled=cancelled, flagged=flagged if last is None else [*flagged, last])
