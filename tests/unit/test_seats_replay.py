@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.seats import domain
 from services.seats.engine.frames import Marker, Row
 from services.seats.replay import in_turn
 from services.seats.replay import replay as module
@@ -41,9 +42,9 @@ class Kept(LogReader):
             yield Arrived(partition, offset, times[offset], keys[offset], record.value or b"", record.headers)
 
 
-def prepared(change: Change, monkeypatch: pytest.MonkeyPatch) -> tuple[Replay, Decisions]:
+def prepared(change: Change, monkeypatch: pytest.MonkeyPatch, commands: int = 300) -> tuple[Replay, Decisions]:
     """A replay of logs whose events were changed so, beside the live table, which is right."""
-    logs = simulate(7, 300)[PARTITION]
+    logs = simulate(7, commands)[PARTITION]
     decisions = Decisions(PARTITION, PARTITIONS)
     for offset, command in enumerate(logs.commands):
         decisions.feed(Arrived(PARTITION, offset, logs.times[offset], logs.keys[offset], command.value or b"", command.headers))
@@ -60,9 +61,9 @@ def prepared(change: Change, monkeypatch: pytest.MonkeyPatch) -> tuple[Replay, D
     return replay, decisions
 
 
-async def verified(change: Change, monkeypatch: pytest.MonkeyPatch) -> Report:
+async def verified(change: Change, monkeypatch: pytest.MonkeyPatch, commands: int = 300) -> Report:
     report = Report()
-    replay, decisions = prepared(change, monkeypatch)
+    replay, decisions = prepared(change, monkeypatch, commands)
     await replay._verify(PARTITION, None, report)
     assert report.counts["commands"] == decisions.decided + 1
     return report
@@ -138,6 +139,49 @@ async def test_verify_finds_every_difference_between_published_and_repeated_deci
     kinds = ("missing", "unknown", "differing", "conflicting", "not_compared", "unfit")
     assert {kind: report.counts[kind] for kind in kinds if report.counts[kind]} == found, report.differences
     assert report.clean == (not found)
+
+
+def informed(events: list[Logged]) -> list[tuple[int, dict[str, Any]]]:
+    """The decisions that carry information which releases with the same rules did not write at first."""
+    return [
+        (index, body)
+        for index, event in enumerate(events)
+        for fields in [domain.INFORMATION.get(event.header("ce_type"), frozenset())]
+        if (body := orjson.loads(event.value or b"{}")).keys() & fields
+    ]
+
+
+def of_an_earlier_release(events: list[Logged]) -> None:
+    found = informed(events)
+    types = {events[index].header("ce_type") for index, _ in found}
+    assert types == set(domain.INFORMATION), "the log has each of them"
+    for index, body in found:
+        for field in domain.INFORMATION[events[index].header("ce_type")]:
+            body.pop(field)
+        events[index] = Logged(events[index].offset, events[index].headers, orjson.dumps(body))
+
+
+def of_an_earlier_release_and_wrong(events: list[Logged]) -> None:
+    of_an_earlier_release(events)
+    index = next(index for index, event in enumerate(events) if event.header("ce_type").endswith("period_started"))
+    body = orjson.loads(events[index].value or b"")
+    events[index] = Logged(events[index].offset, events[index].headers, orjson.dumps(body | {"reason": "reduction"}))
+
+
+def wrongly_informed(events: list[Logged]) -> None:
+    index, body = next((index, body) for index, body in informed(events) if "former" in body)
+    events[index] = Logged(
+        events[index].offset, events[index].headers, orjson.dumps(body | {"former": [{"module": "docs", "quantity": 99}]})
+    )
+
+
+@pytest.mark.parametrize(("change", "differing"), [(of_an_earlier_release, 0), (of_an_earlier_release_and_wrong, 1), (wrongly_informed, 1)])
+async def test_verify_accepts_decisions_of_an_earlier_release_that_lack_later_information_and_nothing_else(
+    change: Change, differing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = await verified(change, monkeypatch, 1000)
+    assert report.counts["differing"] == differing, report.differences
+    assert report.clean == (differing == 0)
 
 
 def too_early(*ahead: int) -> Change:

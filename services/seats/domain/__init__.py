@@ -19,7 +19,7 @@ exception, the tenant is restored as it was before it.
 docs/rules.md lists under "Decided by the engine" what the specification leaves open, each with the test that shows the answer.
 """
 
-from services.seats.domain.decide import RULES, Rules, UnknownRules, decide, decide_tick, due_items_failed, failed, rejected
+from services.seats.domain.decide import INFORMATION, RULES, Rules, UnknownRules, decide, decide_tick, due_items_failed, failed, rejected
 from services.seats.domain.decision import Command, Decision, Event
 from services.seats.domain.evolve import complete, evolve, take_changed
 from services.seats.domain.instants import from_instant, instant, to_ms
@@ -39,6 +39,7 @@ from services.seats.domain.state import (
 )
 
 __all__ = [
+    "INFORMATION",
     "RULES",
     "Budget",
     "BudgetExceeded",

@@ -219,3 +219,6 @@ def due_items_failed(tenant: Tenant, tick: str, partition: int, offset: int, clo
 
 
 RULES: dict[int, Rules] = {1: Rules(decide_1, apply_due_items)}
+
+# Fields of events that only inform, by type: releases with the same rules did not write them at first.
+INFORMATION = {PREFIX + "period_started": frozenset({"former"}), PREFIX + "reduction_scheduled": frozenset({"would_cancel"})}

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from services.seats import domain
 from services.seats.decider import DomainDecider, RowCodec, as_event
 from services.seats.engine import events
@@ -254,7 +256,7 @@ class Replay:
                 digest = _digest(record.headers, record.value)
                 if seen.first(order, digest, envelope.id):
                     await again.until(order[0])
-                    again.compare(order, digest)
+                    again.compare(order, digest, record.value)
                 try:
                     evolution.feed(envelope, body)
                 except Unfit as error:
@@ -298,7 +300,7 @@ class _Again:
     commands: AsyncIterator[Any]
     report: Report
     shipped: bool = True
-    made: dict[LogOrder, tuple[bytes, bytes | None]] = field(default_factory=dict)  # (digest, value)
+    made: dict[LogOrder, tuple[Sequence[tuple[str, bytes]], bytes | None]] = field(default_factory=dict)  # (headers, value)
 
     async def until(self, offset: int) -> None:
         while self.shipped and self.decisions.decided < offset:
@@ -312,15 +314,15 @@ class _Again:
                 self.shipped = False
                 return
             for _, value, headers, _ in decided:
-                self.made[DecisionId.parse(dict(headers)["ce_id"].decode()).order] = (_digest(headers, value), value)
+                self.made[DecisionId.parse(dict(headers)["ce_id"].decode()).order] = (headers, value)
 
-    def compare(self, order: LogOrder, digest: bytes) -> None:
+    def compare(self, order: LogOrder, digest: bytes, recorded: bytes | None) -> None:
         where = DecisionId(self.decisions.partition, *order)
         found = self.made.pop(order, None)
         if found is None:
             if self.shipped:
                 self.report.differ("unknown", str(where))
-        elif found[0] != digest:
+        elif digest not in (_digest(*found), _digest(found[0], _as_before(*found, recorded))):
             self.report.differ("differing", f"{where}: decided again it is {_text(found[1])}")
 
 
@@ -329,6 +331,15 @@ def _digest(headers: Sequence[tuple[str, bytes]], value: bytes | None) -> bytes:
     for name, content in headers:
         digest.update(b"%d:%d:" % (len(name), len(content)) + name.encode() + content)
     return digest.digest()
+
+
+def _as_before(headers: Sequence[tuple[str, bytes]], value: bytes | None, recorded: bytes | None) -> bytes | None:
+    """Return a decision without the information that an earlier release with the same rules did not write."""
+    fields = domain.INFORMATION.get(dict(headers)["ce_type"].decode())
+    if fields is None or value is None or recorded is None:
+        return value
+    known = fields - orjson.loads(recorded).keys()
+    return orjson.dumps({name: its for name, its in orjson.loads(value).items() if name not in known})
 
 
 def _of_tenant(rows: Canonical, only: str | None) -> Canonical:
