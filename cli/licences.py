@@ -58,6 +58,8 @@ def _print(found: Mapping[str, Any], as_json: bool) -> None:
     for each in flagged.values():
         named = ", ".join(each["users"][:PEOPLE_SHOWN]) + (", …" if each["count"] > PEOPLE_SHOWN else "")
         out.print(f"Over the limit of {each['module']} if nothing else changes: {named}. Deactivate people in time.", markup=False)
+    for each in found["would_cancel"] or ():
+        out.print(f"Reservations of {each['module']} for invited people that end first: {each['count']}.", markup=False)
     before, after = found["next_period_before"], found["next_period_after"]
     if before and after:
         amounts = [format_amount(each["net_minor"], found["currency"], "en") for each in (before, after)]

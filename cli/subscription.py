@@ -128,7 +128,7 @@ async def _change_plan(tenant: str, body: dict[str, str], yes: bool) -> dict[str
 
 
 def _show_offer(offer: dict[str, Any]) -> None:
-    """Show what a change of plan or term costs, what closes, and who would be flagged."""
+    """Show what a change of plan or term costs, what closes, who would be flagged, and how many reservations end."""
     price = offer["price"]
 
     def net(amounts: dict[str, int]) -> str:
@@ -146,6 +146,8 @@ def _show_offer(offer: dict[str, Any]) -> None:
     for change in offer["changes"]:
         if "." in change["field"]:
             out.print(f"{change['field']}: {shown(change['new'])} instead of {shown(change['old'])}.")
+    for each in offer["would_cancel"] or ():
+        out.print(f"Reservations of {each['module']} for invited people that end first: {each['count']}.")
     for each in offer["would_flag"] or ():
         out.print(f"{each['count']} people of {each['module']} would be over the limit: {', '.join(each['users'][:10])}")
 

@@ -8,7 +8,7 @@ from datetime import date
 from pydantic import Field
 
 from shared.schemas.base import Actor, Change, Currency, Id, Instant, Items, ModuleName, Payload, Text
-from shared.schemas.seats_v1 import Policies, WouldFlag
+from shared.schemas.seats_v1 import Policies, WouldCancel, WouldFlag
 
 
 class InvoicingEvent(Payload):
@@ -244,12 +244,14 @@ class SubscriptionEndingSoon(InvoicingEvent):
 
 
 class RenewalForecast(InvoicingEvent):
-    """The renewal would flag people if nothing else changed: sent so many days before it, and again when it gets worse."""
+    """The renewal would flag people or cancel reservations if nothing else changed: sent so many days before it, and again when it gets
+    worse."""
 
     subscription: Id
     begins_on: date
     days: int
     would_flag: Items[WouldFlag]
+    would_cancel: Items[WouldCancel] = ()
 
 
 class KeptModule(Payload):
@@ -547,6 +549,7 @@ class PlanChangeScheduled(InvoicingEvent):
     closes: Items[ModuleName] = ()  # modules that the plan does not sell
     reduces: Items[ReductionItem] = ()  # modules of which it allows fewer licences
     would_flag: Items[WouldFlag] = ()
+    would_cancel: Items[WouldCancel] = ()
     price: PlanPrice
 
 

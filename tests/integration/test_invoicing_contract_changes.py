@@ -10,7 +10,7 @@ import pytest_asyncio
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued
-from shared.schemas.seats_v1 import LicenceCount, PeriodStarted, PoolState, Reason, ReductionRefused, WouldFlag
+from shared.schemas.seats_v1 import LicenceCount, PeriodStarted, PoolState, Reason, ReductionRefused, WouldCancel, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 from tests.support.wire import until_relayed
@@ -314,7 +314,8 @@ async def test_B12_T18_a_downgrade_takes_effect_with_the_next_period(bench: Benc
     """One module that the plan lacks, more licences than its maximum, and `expand`, which it does not allow."""
     tenant = await subscribed(bench)
     await changed(bench, tenant, modules={"time": {"over_limit": "expand", "expand_cap": 20}})
-    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    reserved = WouldCancel(module="time", users=("hal",), count=1)
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)], [reserved])
     offer = await plan_change(bench, tenant, plan="small")
     bench.foreseen.reduction = Forecast()
     assert (offer["status"], offer["takes_effect"], offer["takes_effect_on"]) == ("offered", "period_end", "2013-12-01")
@@ -329,7 +330,12 @@ async def test_B12_T18_a_downgrade_takes_effect_with_the_next_period(bench: Benc
     assert (offer["price"]["next_before"]["net_minor"], offer["price"]["next_after"]["net_minor"]) == (20_000, 4800)
     narrow = await bench.ok("GET", offer["status_url"], tenant=tenant, rights=["account:read"], departments=["Sales"])
     assert narrow["would_flag"] == [{"module": "time", "users": [], "count": 2}]
+    assert [each["would_cancel"] for each in (offer, narrow)] == [
+        [{"module": "time", "users": users, "count": 1}] for users in (["hal"], [])
+    ]
     assert (await approved(bench, tenant, offer))["status"] == "scheduled"
+    (scheduled,) = await bench.events(tenant, invoicing_v1.PlanChangeScheduled)
+    assert (scheduled.would_flag[0].count, scheduled.would_cancel) == (2, (reserved,))
     shown = await bench.ok("GET", f"/v1/tenants/{tenant}/subscription")
     assert (shown["plan"], shown["scheduled_plan_change"]) == ("standard", offer["change"])
     assert {module["module"]: module["next_period"] for module in shown["modules"]} == {"documents": 0, "time": 6}
@@ -722,11 +728,13 @@ async def test_M15_the_next_invoice_and_the_forecast_know_the_scheduled_plan(ben
     await approved(bench, tenant, offer)
     shown = await bench.ok("GET", f"/v1/tenants/{tenant}/invoices/upcoming")
     assert [(line["module"], line["quantity"], line["net_minor"]) for line in shown["lines"]] == [("time", 6, 4800)]
-    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    reserved = [WouldCancel(module="time", users=("hal",), count=1)]
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)], reserved)
     try:
         await bench.advance_clock(tenant, datetime(2013, 11, 24, 12, tzinfo=UTC))
         (told,) = await bench.events(tenant, invoicing_v1.RenewalForecast)
         assert (told.days, [(each.module, each.count) for each in told.would_flag]) == (7, [("time", 2)])
+        assert list(told.would_cancel) == reserved
         bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob", "cy"), count=3)])
         await bench.use(tenant, "time", 9, datetime(2013, 11, 24, 12, tzinfo=UTC))
         await bench.until_settled(tenant)

@@ -11,7 +11,7 @@ from services.invoicing.use_cases.seats_questions import Forecast, ReadPools
 from shared.schemas import invoicing_v1, seats_v1, topics
 from shared.schemas.invoicing_v1 import InvoiceIssued, RenewalForecast
 from shared.schemas.position import Position
-from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldFlag
+from shared.schemas.seats_v1 import Reason, ReductionRefused, WouldCancel, WouldFlag
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
@@ -46,7 +46,8 @@ async def approved(bench: Bench, tenant: str, **numbers: int) -> dict[str, Any]:
 
 async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_the_next_period(bench: Bench) -> None:
     tenant = await subscribed(bench)
-    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)])
+    reserved = WouldCancel(module="time", users=("hal",), count=1)
+    bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=("ann", "bob"), count=2)], [reserved])
     offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
     assert (offer["status"], offer["takes_effect"], offer["items"]) == (
         "offered",
@@ -57,9 +58,12 @@ async def test_T12_T16_T18_B11_B14_M15_an_approved_reduction_takes_effect_with_t
     assert offer["would_flag"] == [{"module": "time", "users": ["ann", "bob"], "count": 2}]
     narrow = await bench.ok("GET", offer["status_url"], tenant=tenant, rights=["account:read"], departments=["Sales"])
     assert narrow["would_flag"] == [{"module": "time", "users": [], "count": 2}], "E9: a caller with a viewset gets the number"
+    assert offer["would_cancel"] == [{"module": "time", "users": ["hal"], "count": 1}]
+    assert narrow["would_cancel"] == [{"module": "time", "users": [], "count": 1}]
     assert await bench.commands(tenant, seats_v1.ScheduleReduction) == [], "nothing before the approval"
     done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
-    assert (done["status"], done["would_flag"]) == ("completed", offer["would_flag"])
+    assert (done["status"], done["would_flag"], done["would_cancel"]) == ("completed", offer["would_flag"], offer["would_cancel"])
+    assert done["detail"] == {}
     bench.foreseen.reduction = Forecast()
     (ordered,) = await bench.events(tenant, invoicing_v1.ReductionOrdered)
     assert [(change.field, change.old, change.new) for change in ordered.changes] == [("time.next_period", 10, 6)]
@@ -96,11 +100,11 @@ async def test_M15_the_administrators_are_told_before_a_renewal_that_would_flag_
         await bench.use(tenant, "time", 9, datetime(2013, 11, 24, 12, tzinfo=UTC))
         expected.append(("2013-11-24", 7, 3))
         assert await told() == expected
-        assert await flagged_at_renewal(bench, tenant) == [None, 3]
+        assert await at_renewal(bench, tenant) == [(None, None), (3, 0)]
         bench.foreseen.renewal = Forecast()  # people will leave before the renewal
-        assert await flagged_at_renewal(bench, tenant) == [None, 0]
+        assert await at_renewal(bench, tenant) == [(None, None), (0, 0)]
         bench.foreseen.renewal = None
-        assert await flagged_at_renewal(bench, tenant) == [None, None]
+        assert await at_renewal(bench, tenant) == [(None, None), (None, None)]
         bench.foreseen.renewal = Forecast()
         await bench.advance_clock(tenant, DECEMBER)
         assert await told() == expected
@@ -126,8 +130,45 @@ async def test_M15_the_forecast_comes_30_7_and_1_days_before_a_renewal(bench: Be
         bench.foreseen.renewal = Forecast()
 
 
-async def flagged_at_renewal(bench: Bench, tenant: str) -> list[int | None]:
-    """Return what the licences say of the module `time`, without and with a forecast."""
+async def test_M15_the_administrators_are_told_before_a_renewal_that_would_cancel_reservations_and_when_it_gets_worse(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", total(time=6), tenant=tenant, **BUY, prefer="wait=10")
+
+    async def told() -> list[tuple[int, int, int]]:
+        await bench.until_settled(tenant)
+        events = await bench.events(tenant, RenewalForecast)
+        return [(event.days, sum(w.count for w in event.would_flag), sum(w.count for w in event.would_cancel)) for event in events]
+
+    def foresee(flagged: int, reserved: int) -> None:
+        people = [WouldFlag(module="time", users=("ann",), count=flagged)] if flagged else []
+        bench.foreseen.renewal = Forecast(people, [WouldCancel(module="time", users=("hal",), count=reserved)] if reserved else [])
+
+    expected: list[tuple[int, int, int]] = []
+    try:
+        # Each time, more seats are in use than the renewal has licences: a change of the pool is a reason to ask seats again.
+        for flagged, reserved, is_worse in (
+            (0, 1, True),
+            (0, 1, False),
+            (0, 2, True),
+            (1, 1, True),  # a reservation was claimed: a person is over the limit
+            (0, 2, False),  # and has left
+            (1, 1, True),
+            (0, 1, False),
+        ):
+            foresee(flagged, reserved)
+            await bench.use(tenant, "time", 8, NOVEMBER)
+            expected += [(16, flagged, reserved)] if is_worse else []
+            assert await told() == expected
+        assert await at_renewal(bench, tenant) == [(None, None), (0, 1)]
+        await bench.advance_clock(tenant, datetime(2013, 11, 24, 12, tzinfo=UTC))
+        expected.append((7, 0, 1))
+        assert await told() == expected
+    finally:
+        bench.foreseen.renewal = Forecast()
+
+
+async def at_renewal(bench: Bench, tenant: str) -> list[tuple[int | None, int | None]]:
+    """Return how many people and reservations of the module `time` the licences name, without and with a forecast."""
     (time,) = bench.pools[tenant].states("time")
     bench.foreseen.read = ReadPools({"time": time.model_copy(update={"active": 9})}, Position(partition=1, offset=7))
     path = f"/v1/tenants/{tenant}/licences"
@@ -135,7 +176,8 @@ async def flagged_at_renewal(bench: Bench, tenant: str) -> list[int | None]:
         read = [await bench.ok("GET", path + query, tenant=tenant, rights=["account:read"]) for query in ("", "?forecast=true")]
     finally:
         bench.foreseen.read = None
-    return [module["flagged_at_renewal"] for shown in read for module in shown["modules"] if module["module"] == "time"]
+    modules = [module for shown in read for module in shown["modules"] if module["module"] == "time"]
+    return [(module["flagged_at_renewal"], module["cancelled_at_renewal"]) for module in modules]
 
 
 async def test_T13_T21_the_next_period_s_number_can_be_set_as_often_as_one_likes(bench: Bench) -> None:

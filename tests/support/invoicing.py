@@ -247,8 +247,9 @@ class Bench:
         for item in wanted.items:
             pools.former.pop(item.module, None)
             pools.next_period[item.module] = item.quantity
-        would_flag = self.foreseen.reduction.would_flag if self.foreseen.reduction else ()
-        fields = {"items": wanted.items, "would_flag": tuple(would_flag), "pools": pools.states()}
+        foreseen = self.foreseen.reduction or Forecast()
+        taken = {"would_flag": tuple(foreseen.would_flag), "would_cancel": tuple(foreseen.would_cancel)}
+        fields = {"items": wanted.items, **taken, "pools": pools.states()}
         await self.decide(seats_v1.ReductionScheduled, tenant, place, command, "scheduled", **fields)
 
     async def close_pool(self, tenant: str, place: tuple[int, int], command: str, wanted: seats_v1.ClosePool) -> None:

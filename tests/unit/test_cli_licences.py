@@ -29,6 +29,7 @@ REDUCTION: dict[str, Any] = {
     "next_period_after": {"net_minor": 3600},
     "credit_net_minor": 0,
     "would_flag": [{"module": "time", "users": ["bo"], "count": 1}],
+    "would_cancel": [{"module": "time", "users": ["hal"], "count": 1}],
     "approve_url": f"{OF_ACME}/reductions/r1/approve",
 }
 
@@ -81,6 +82,7 @@ def test_T18_a_reduction_is_shown_before_it_is_approved(deployment: Deployment) 
     assert offered.exit_code == 1, "nobody approved it"
     shown = " ".join(offered.output.split())
     assert "Over the limit of time if nothing else changes: bo." in shown
+    assert "Reservations of time for invited people that end first: 1." in shown
     assert "Approve the reduction?" in shown
     assert deployment.asked[-1][2] == {"items": [{"module": "time", "total": 3}]}
     deployment.answers["POST", REDUCTION["approve_url"]] = lambda _: (200, REDUCTION | {"status": "completed"})
@@ -98,7 +100,10 @@ def test_a_total_that_cannot_be_is_not_sent(deployment: Deployment, given: str) 
 
 
 def test_T12_the_next_periods_number_is_set(deployment: Deployment) -> None:
-    deployment.answers["PUT", f"{OF_ACME}/next-period"] = lambda _: (202, REDUCTION | {"status": "completed", "would_flag": None})
+    deployment.answers["PUT", f"{OF_ACME}/next-period"] = lambda _: (
+        202,
+        REDUCTION | {"status": "completed", "would_flag": None, "would_cancel": None},
+    )
     done = seatpool("licences", "next-period", "time=3", "--tenant", "acme")
     assert done.exit_code == 0, done.output
     assert "not known" in done.output

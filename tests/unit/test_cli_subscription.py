@@ -97,13 +97,21 @@ def test_B2_a_plan_is_changed_after_its_price_and_its_effects_were_shown(deploym
         "reduces": [{"module": "time", "before": 10, "total": 6}],
         "changes": [{"field": "time.over_limit", "old": "expand", "new": "reject"}],
         "would_flag": [{"module": "time", "users": ["ann", "bob"], "count": 2}],
+        "would_cancel": [{"module": "time", "users": ["hal"], "count": 1}],
         "approve_url": f"{PATH}/plan-changes/c1/approve",
     }
     deployment.answers["POST", f"{PATH}/plan-changes"] = lambda _: (201, offer)
     deployment.answers["POST", offer["approve_url"]] = lambda _: (200, offer | {"status": "scheduled"})
     refused = seatpool("subscription", "change-plan", "small", "--tenant", "acme")
     assert (refused.exit_code, deployment.asked[0][2]) == (1, {"plan": "small"})
-    for text in ("from 2013-12-01", "€48.00 net instead of €200.00", "documents closes", "6 licences instead of 10", "ann, bob"):
+    for text in (
+        "from 2013-12-01",
+        "€48.00 net instead of €200.00",
+        "documents closes",
+        "6 licences instead of 10",
+        "ann, bob",
+        "end first: 1",
+    ):
         assert text in refused.output
     result = seatpool("subscription", "change-plan", "small", "--tenant", "acme", "--yes")
     assert "The change c1 to small (monthly) is scheduled." in result.output

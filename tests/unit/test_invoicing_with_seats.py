@@ -37,6 +37,7 @@ from shared.schemas.seats_v1 import (
     SeatsAssigned,
     SeatsRefused,
     SetPolicy,
+    WouldCancel,
 )
 from tests.support.invoicing_harness import ROOT, InvoicingHarness
 
@@ -239,20 +240,23 @@ def test_M15_T18_the_next_invoice_and_the_forecast_know_leavers_and_what_block_l
 
 
 @pytest.mark.parametrize("reduce_at", ["period_end", "now"])
-def test_T18_the_forecast_of_a_reduction_names_whom_seats_would_flag(reduce_at: str) -> None:
+def test_T18_the_forecast_of_a_reduction_names_whom_seats_would_flag_and_whose_reservations_end(reduce_at: str) -> None:
     """The events are those that seats' what-if shows."""
-    seats = Seats(licences={"time": 3})
+    seats = Seats(licences={"time": 4})
     for user in ("ann", "bob", "cy"):
         seats.hire(user)
-    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=3, next_period=3),))
+    seats.hire("hal", hold_until=start_of_day(date(2014, 1, 1), seats.zone))
+    expected = Expected(period=None, pools=(ExpectedPool(module="time", licences=4, next_period=4),))
     one = (LicenceCount(module="time", quantity=1),)
     if reduce_at == "now":
-        events = seats.send(ReduceLicences, order="r1", items=(LicenceCount(module="time", quantity=2),), expected=expected)
+        events = seats.send(ReduceLicences, order="r1", items=(LicenceCount(module="time", quantity=3),), expected=expected)
     else:
         events = seats.send(ScheduleReduction, items=one, expected=expected)
     shown = [{"type": registry.type_of(type(event)), "data": event.model_dump(mode="json")} for event in events]
-    (found,) = forecast_of(shown).would_flag
+    foreseen = forecast_of(shown)
+    (found,) = foreseen.would_flag
     assert (found.module, found.count, set(found.users)) == ("time", 2, {"bob", "cy"})
+    assert list(foreseen.would_cancel) == [WouldCancel(module="time", users=("hal",), count=1)]
 
 
 def test_B13_the_forecast_of_a_refused_reduction_has_the_refusal() -> None:

@@ -48,6 +48,9 @@ class ModuleLicencesView(BaseModel):
     flagged_at_renewal: int | None = Field(
         description="How many people the renewal would flag if nothing else changes. null: it was not asked, or seats does not answer now."
     )
+    cancelled_at_renewal: int | None = Field(
+        description="How many reservations of invited people the renewal would cancel if nothing else changes. null: as above."
+    )
     unit_price_minor: int | None = Field(description="The price of one more licence for a whole period, by the list of the subscription.")
     pending_orders: tuple[PendingOrderView, ...]
     minimum: int = Field(description="The fewest licences to which the module can be reduced, by the plan.")
@@ -65,6 +68,7 @@ class ModuleLicencesView(BaseModel):
             in_use=use.active + use.flagged + use.held if use else None,
             next_period=found.next_period,
             flagged_at_renewal=found.flagged_at_renewal,
+            cancelled_at_renewal=found.cancelled_at_renewal,
             unit_price_minor=found.unit_price_minor,
             minimum=found.minimum,
             may_reduce=found.may_reduce,

@@ -32,6 +32,7 @@ from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer
 from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
 from services.invoicing.use_cases.seats_commands import open_pools, schedule_period
+from services.invoicing.use_cases.seats_questions import CONSEQUENCES
 from services.invoicing.use_cases.send_again import SEND_AGAIN
 from services.invoicing.use_cases.subscriptions import activate
 from services.invoicing.use_cases.use_history import Use, note_use
@@ -111,7 +112,7 @@ async def _reduction_answered(uow: UnitOfWork, message: Message[seats_v1.SeatsEv
             await note_answer(uow, message.tenant, answered[1], refused.at, refused.reason, detail)
             await follow_budget(uow, message.tenant, refused.at, cause=message.envelope)
         case seats_v1.ReductionScheduled() as scheduled:
-            detail = {"would_flag": [each.model_dump() for each in scheduled.would_flag]}
+            detail = scheduled.model_dump(mode="json", include=set(CONSEQUENCES))
             await note_answer(uow, message.tenant, answered[1], scheduled.at, None, detail)
         case done:
             await note_answer(uow, message.tenant, answered[1], done.at, None, {})
@@ -122,9 +123,10 @@ async def on_reduction_answered(uow: UnitOfWork, message: Message[seats_v1.Seats
     if isinstance(message.payload, seats_v1.ReductionRefused):
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
     if isinstance(message.payload, seats_v1.ReductionScheduled):
-        named = {each.module: each.count for each in message.payload.would_flag}
-        counts = {item.module: 0 for item in message.payload.items} | named
-        await store.renewal_forecasts.confirm(uow.connection, message.tenant, counts)
+        scheduled = message.payload
+        would_flag = {item.module: 0 for item in scheduled.items} | {each.module: each.count for each in scheduled.would_flag}
+        would_cancel = {each.module: each.count for each in scheduled.would_cancel}
+        await store.renewal_forecasts.confirm(uow.connection, message.tenant, would_flag, would_cancel)
     await _reduction_answered(uow, message)
 
 

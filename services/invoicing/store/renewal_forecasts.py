@@ -1,4 +1,5 @@
-"""The last forecast of the next renewal that the administrators got: how many people it would flag, by module.
+"""The last forecast of the next renewal that the administrators got: how many people it would flag, and how many reservations it would
+cancel, by module.
 
 The rows exist from 30 days before the renewal on.
 """
@@ -26,6 +27,7 @@ class Told:
     tenant_id: str
     module: str
     would_flag: int
+    would_cancel: int
     days: int
     at_most: int | None
 
@@ -52,7 +54,7 @@ _LIMITED = select(*columns_of(Told, TOLD)).where(
 _GIVEN = recordset(Told)
 _ADD = insert(TOLD).from_select(names_of(Told), select(*columns_of(Told, _GIVEN)))
 _OF_MODULE = _OWN & (TOLD.c.module == _GIVEN.c.module)
-_CONFIRM = update(TOLD).where(_OF_MODULE).values(would_flag=_GIVEN.c.would_flag)
+_CONFIRM = update(TOLD).where(_OF_MODULE).values(would_flag=_GIVEN.c.would_flag, would_cancel=_GIVEN.c.would_cancel)
 _LIMIT = update(TOLD).where(_OF_MODULE).values(at_most=_GIVEN.c.at_most)
 _FORGET = delete(TOLD).where(_OWN)
 _IN_USE = (
@@ -91,23 +93,31 @@ async def limits(connection: AsyncConnection, tenants: Sequence[str]) -> dict[tu
     return {(each.tenant_id, each.module): each.at_most for each in found if each.at_most is not None}
 
 
-async def put(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int], at_most: Mapping[str, int], days: int) -> None:
-    """Replace the last forecast, by module."""
+async def put(
+    connection: AsyncConnection,
+    tenant_id: str,
+    would_flag: Mapping[str, int],
+    would_cancel: Mapping[str, int],
+    at_most: Mapping[str, int],
+    days: int,
+) -> None:
+    """Replace the last forecast, by module. `would_flag` has every module."""
     await forget(connection, tenant_id)
-    rows = [Told(tenant_id, module, count, days, at_most.get(module)) for module, count in would_flag.items()]
+    rows = [Told(tenant_id, module, count, would_cancel.get(module, 0), days, at_most.get(module)) for module, count in would_flag.items()]
     await connection.execute(_ADD, {"rows": orjson.dumps(rows).decode()})
 
 
-async def confirm(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int]) -> None:
-    """Note how many people the confirmation of a reduction names: the next forecast is worse only if it names more. Without a forecast
-    before, nothing is noted."""
-    rows = [Told(tenant_id, module, count, 0, None) for module, count in would_flag.items()]
+async def confirm(connection: AsyncConnection, tenant_id: str, would_flag: Mapping[str, int], would_cancel: Mapping[str, int]) -> None:
+    """Note how many people and reservations the confirmation of a reduction names: the next forecast is worse only if it names more.
+    Without a forecast before, nothing is noted."""
+    modules = would_flag.keys() | would_cancel.keys()
+    rows = [Told(tenant_id, module, would_flag.get(module, 0), would_cancel.get(module, 0), 0, None) for module in modules]
     await connection.execute(_CONFIRM, {"tenant": tenant_id, "rows": orjson.dumps(rows).decode()})
 
 
 async def limit(connection: AsyncConnection, tenant_id: str, at_most: Mapping[str, int | None]) -> None:
     """Note what a scheduled plan leaves of these modules; None: it is withdrawn."""
-    rows = [Told(tenant_id, module, 0, 0, number) for module, number in at_most.items()]
+    rows = [Told(tenant_id, module, 0, 0, 0, number) for module, number in at_most.items()]
     await connection.execute(_LIMIT, {"tenant": tenant_id, "rows": orjson.dumps(rows).decode()})
 
 

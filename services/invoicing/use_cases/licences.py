@@ -16,7 +16,7 @@ from services.invoicing.store.subscriptions import Module, Subscription
 from services.invoicing.use_cases.locked_tenants import time_of
 from services.invoicing.use_cases.ordering import ordering_by
 from services.invoicing.use_cases.price_lists import next_price_list, own_price_list
-from services.invoicing.use_cases.renewal_forecasts import ask
+from services.invoicing.use_cases.renewal_forecasts import Asked, ask
 from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.clock import Clock
@@ -31,7 +31,8 @@ from shared.schemas.seats_v1 import Policies, PoolState
 class OfModule:
     """A module of the subscription. `use`: None while seats does not answer. `pending`: orders with the licences that they add.
     `minimum`: the fewest licences to which it can be reduced; `may_reduce`: False if the subscription ends before.
-    `flagged_at_renewal`: how many people the renewal would flag; None: not known."""
+    `flagged_at_renewal`, `cancelled_at_renewal`: how many people the renewal would flag, and how many reservations it would cancel; None:
+    not known."""
 
     module: str
     name: str
@@ -44,9 +45,10 @@ class OfModule:
     minimum: int
     may_reduce: bool
     flagged_at_renewal: int | None = None
+    cancelled_at_renewal: int | None = None
 
     @property
-    def may_flag(self) -> bool:
+    def may_lose_seats(self) -> bool:
         """Tell whether the next period has fewer licences than now, and fewer than active and held seats."""
         return self.use is not None and 0 < self.next_period < min(self.bought, self.use.active + self.use.held)
 
@@ -154,12 +156,17 @@ def _reduction_of(module: Module, plan: PlanDefined, following: FollowingPlan | 
 
 
 async def _with_forecast(database: Database, seats: Seats, tenant_id: str, modules: Sequence[OfModule]) -> list[OfModule]:
-    """Add whom the renewal would flag: known leavers and policies count, so seats is asked where it could be somebody."""
-    counts = dict[str, int]()
-    if any(each.may_flag for each in modules):
+    """Add whom the renewal would flag, and whose reservations it would cancel: known leavers and policies count, so seats is asked where it
+    could be somebody."""
+    asked = Asked()
+    if any(each.may_lose_seats for each in modules):
         try:
             asked = await ask(database, seats, tenant_id)
         except Transient:
             return list(modules)
-        counts = {each.module: each.count for each in asked.would_flag}
-    return [replace(each, flagged_at_renewal=counts.get(each.module, 0)) for each in modules]
+    flagged = {each.module: each.count for each in asked.would_flag}
+    cancelled = {each.module: each.count for each in asked.would_cancel}
+    return [
+        replace(each, flagged_at_renewal=flagged.get(each.module, 0), cancelled_at_renewal=cancelled.get(each.module, 0))
+        for each in modules
+    ]

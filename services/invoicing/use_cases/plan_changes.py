@@ -1,6 +1,6 @@
 """Another plan or term of a running subscription: its offer, its approval, and what happens when the next period begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import below_use
 from services.invoicing.use_cases.scheduled_plans import pool_terms, scheduled_plan
-from services.invoicing.use_cases.seats_questions import Forecast, Seats
+from services.invoicing.use_cases.seats_questions import CONSEQUENCES, Forecast, Seats, consequences
 from services.invoicing.use_cases.send_again import is_plan_open
 from shared import ids
 from shared.clock import Clock
@@ -39,7 +39,7 @@ from shared.schemas.invoicing_v1 import (
     PlanChangeWithdrawn,
     SubscriptionStarted,
 )
-from shared.schemas.seats_v1 import LicenceCount, ScheduleReduction, WouldFlag
+from shared.schemas.seats_v1 import LicenceCount, ScheduleReduction, WouldCancel, WouldFlag
 
 PLAN: Final = "plan"
 
@@ -59,7 +59,8 @@ async def _offer(uow: UnitOfWork, tenant_id: str, body: PlanChangeBody, clock: C
 
 
 async def plan_forecast(database: Database, seats: Seats, tenant_id: str, body: PlanChangeBody, *, clock: Clock) -> Forecast | None:
-    """Ask seats who would be flagged. It is asked outside of any transaction. None: seats cannot answer now. Raises Conflict."""
+    """Ask seats who would be flagged, and whose reservations would end. It is asked outside of any transaction. None: seats cannot
+    answer now. Raises Conflict."""
     async with database.unit_of_work(tenant_id) as uow:
         situation, found = await _offer(uow, tenant_id, body, clock)
     if not found.reduces:
@@ -76,7 +77,7 @@ async def offer_plan(
     uow: UnitOfWork,
     tenant_id: str,
     body: PlanChangeBody,
-    flagged: Forecast | None,
+    foreseen: Forecast | None,
     actor: Actor,
     *,
     settings: Settings,
@@ -87,7 +88,7 @@ async def offer_plan(
     contract = situation.contract
     day = local_day(situation.at, contract.time_zone)
     expires_at = min(situation.at + timedelta(seconds=settings.quote_valid_seconds), start_of_day(add_days(day, 1), contract.time_zone))
-    terms = _terms(situation, found) | {"would_flag": [each.model_dump() for each in flagged.would_flag] if flagged is not None else None}
+    terms = _terms(situation, found) | consequences(foreseen)
     change = ids.new_id()
     content = orjson.dumps(terms).decode()
     new = NewChange(change, PLAN, "offered", content, actor.model_dump_json(), priced_for=day, expires_at=expires_at)
@@ -124,7 +125,7 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
         raise Conflict("quote-expired", f"The offer was made for {found.priced_for} and has expired. Request the change again.")
     wanted = PlanChangeBody(plan=terms["plan"], term=terms["term"], takes_effect=terms["takes_effect"])
     situation, again = await _offer(uow, tenant_id, wanted, clock)
-    if _terms(situation, again) != {name: value for name, value in terms.items() if name != "would_flag"}:
+    if _terms(situation, again) != {name: value for name, value in terms.items() if name not in CONSEQUENCES}:
         raise Conflict(
             "quote-outdated", "The licences, the prices or the policies have changed since the offer was made. Request the change again."
         )
@@ -142,10 +143,10 @@ async def approve_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Acto
         await follow_budget(uow, tenant_id, at)  # at the prices of the new plan
     else:
         await store.contract_changes.set_status(uow.connection, tenant_id, change, "scheduled", at, actor)
-        named = {each["module"]: each["count"] for each in terms["would_flag"] or ()}
-        await store.renewal_forecasts.confirm(uow.connection, tenant_id, named)
+        named = [{each["module"]: each["count"] for each in terms.get(name) or ()} for name in CONSEQUENCES]
+        await store.renewal_forecasts.confirm(uow.connection, tenant_id, *named)
         await store.renewal_forecasts.limit(uow.connection, tenant_id, {item.module: item.total for item in again.reduces})
-        _publish_scheduled(uow, tenant_id, change, situation, again, terms["would_flag"] or [], actor)
+        _publish_scheduled(uow, tenant_id, change, situation, again, terms, actor)
     return await _find(uow, tenant_id, change)
 
 
@@ -170,7 +171,7 @@ async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionS
 
 
 def _publish_scheduled(
-    uow: UnitOfWork, tenant_id: str, change: str, situation: Situation, offer: PlanOffer, would_flag: Sequence[Any], actor: Actor
+    uow: UnitOfWork, tenant_id: str, change: str, situation: Situation, offer: PlanOffer, terms: Mapping[str, Any], actor: Actor
 ) -> None:
     event = PlanChangeScheduled(
         at=situation.at,
@@ -182,7 +183,8 @@ def _publish_scheduled(
         term=offer.term,
         closes=tuple(offer.closes),
         reduces=tuple(offer.reduces),
-        would_flag=tuple(WouldFlag(module=each["module"], users=tuple(each["users"]), count=each["count"]) for each in would_flag),
+        would_flag=tuple(WouldFlag(**each | {"users": tuple(each["users"])}) for each in terms["would_flag"] or ()),
+        would_cancel=tuple(WouldCancel(**each | {"users": tuple(each["users"])}) for each in terms.get("would_cancel") or ()),
         price=offer.price,
         changes=tuple(offer.changes),
     )
@@ -201,7 +203,7 @@ async def withdraw_plan(uow: UnitOfWork, tenant_id: str, change: str, actor: Act
         raise Conflict("plan-change-not-scheduled", f"The change is {found.status}. Only a scheduled change can be withdrawn.")
     await store.contract_changes.set_status(uow.connection, tenant_id, change, "withdrawn", at, None)
     reduced = [each["module"] for each in found.content["reduces"]]
-    await store.renewal_forecasts.confirm(uow.connection, tenant_id, dict.fromkeys(reduced, 0))
+    await store.renewal_forecasts.confirm(uow.connection, tenant_id, dict.fromkeys(reduced, 0), {})
     await store.renewal_forecasts.limit(uow.connection, tenant_id, dict.fromkeys(reduced))
     event = PlanChangeWithdrawn(
         at=at,

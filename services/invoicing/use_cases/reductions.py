@@ -20,7 +20,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.publishing import publish_fact
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.seats_commands import MakeCommand, send
-from services.invoicing.use_cases.seats_questions import Forecast, Seats
+from services.invoicing.use_cases.seats_questions import CONSEQUENCES, Forecast, Seats, consequences
 from shared import ids
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
@@ -44,7 +44,8 @@ class ReductionCommand:
 
 
 async def forecast(database: Database, seats: Seats, tenant_id: str, body: ReductionBody, *, clock: Clock) -> Forecast | None:
-    """Ask seats who would be flagged. It is asked outside of any transaction. None: seats cannot answer now. Raises Conflict."""
+    """Ask seats who would be flagged, and whose reservations would end. It is asked outside of any transaction. None: seats cannot
+    answer now. Raises Conflict."""
     async with database.unit_of_work(tenant_id) as uow:
         situation, found = await _price(uow, tenant_id, body, clock=clock)
     expects = expected(situation, [item.module for item in found.items])
@@ -56,7 +57,8 @@ async def forecast(database: Database, seats: Seats, tenant_id: str, body: Reduc
     for answer in known:
         if answer.refused is not None:
             raise below_use(answer.refused)
-    return Forecast([flagged for answer in known for flagged in answer.would_flag])
+    would_flag, would_cancel = ([each for answer in known for each in getattr(answer, name)] for name in CONSEQUENCES)
+    return Forecast(would_flag, would_cancel)
 
 
 _REFUSALS: Final[Mapping[str, str]] = {
@@ -104,15 +106,14 @@ async def price_reduction(uow: UnitOfWork, tenant_id: str, situation: Situation,
 
 
 async def offer_reduction(
-    uow: UnitOfWork, tenant_id: str, body: ReductionBody, flagged: Forecast | None, *, settings: Settings, clock: Clock
+    uow: UnitOfWork, tenant_id: str, body: ReductionBody, foreseen: Forecast | None, *, settings: Settings, clock: Clock
 ) -> str:
     """Save what the reduction would change, and return its id. Raises Conflict."""
     situation, found = await _price(uow, tenant_id, body, clock=clock)
     contract = situation.contract
     day = local_day(situation.at, contract.time_zone)
     expires_at = min(situation.at + timedelta(seconds=settings.quote_valid_seconds), start_of_day(add_days(day, 1), contract.time_zone))
-    would_flag = [each.model_dump() for each in flagged.would_flag] if flagged is not None else None
-    offer = _terms(contract.currency, found) | {"would_flag": would_flag}
+    offer = _terms(contract.currency, found) | consequences(foreseen)
     expects = expected(situation, [item.module for item in found.items])
     reduction = ids.new_id()
     new = NewReduction(reduction, "offered", orjson.dumps(offer).decode(), expects.model_dump_json(), day, expires_at)

@@ -1,4 +1,5 @@
-"""The questions of invoicing to seats: who would be flagged by a reduction, if nothing else changed; and how the pools are used."""
+"""The questions of invoicing to seats: whom a reduction would flag and whose reservations it would cancel, if nothing else changed; and how
+the pools are used."""
 
 import asyncio
 from collections import defaultdict
@@ -15,13 +16,23 @@ from shared.schemas import registry
 from shared.schemas.base import Payload, format_instant
 from shared.schemas.position import Position
 from shared.schemas.registry import INVOICING, type_of
-from shared.schemas.seats_v1 import PeriodStarted, PoolState, ReductionRefused, ReductionScheduled, SeatFlagged, WouldFlag
+from shared.schemas.seats_v1 import (
+    HoldCancelled,
+    PeriodStarted,
+    PoolState,
+    ReductionRefused,
+    ReductionScheduled,
+    SeatFlagged,
+    WouldCancel,
+    WouldFlag,
+)
 from shared.web import ServiceClient
 
 log = structlog.get_logger(__name__)
 
 POOLS_TIMEOUT_SECONDS = 3  # a reader waits for it, and gets the rest without them
 NAMED_MAX = 1000  # people of a module who are named; all are counted
+CONSEQUENCES = ("would_flag", "would_cancel")  # fields of events, offers and responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +40,16 @@ class Forecast:
     """What seats would decide. `refused` is its refusal, if it would refuse. `period`: the period that begins until then."""
 
     would_flag: Sequence[WouldFlag] = ()
+    would_cancel: Sequence[WouldCancel] = ()
     refused: ReductionRefused | None = None
     period: PeriodStarted | None = None
+
+
+def consequences(found: Forecast | None) -> dict[str, list[dict[str, Any]] | None]:
+    """Return what an offer says of people, as it is stored. None: seats could not answer."""
+    if found is None:
+        return dict.fromkeys(CONSEQUENCES)
+    return {name: [each.model_dump() for each in getattr(found, name)] for name in CONSEQUENCES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,8 @@ class SeatsQuestions:
         return forecast_of(response.json()["decisions"][0])
 
     async def forecast(self, tenant: str, at: datetime) -> Forecast | None:
-        """Return whom the changes of the pools until this time would flag; None if seats cannot answer now, or has too much to answer."""
+        """Return whom the changes of the pools until this time would flag, and whose reservations end; None if seats cannot answer now, or
+        has too much to answer."""
         try:
             response = await self._client.get(f"{self._url}/v1/tenants/{tenant}/forecast", params={"at": format_instant(at)})
         except Transient as error:
@@ -103,21 +123,25 @@ class SeatsQuestions:
 def forecast_of(events: Sequence[dict[str, Any]]) -> Forecast:
     """Return what the events of one decision say, each as REST shows it: its type and its data."""
     flagged: dict[str, list[str]] = defaultdict(list)
+    cancelled: dict[str, list[str]] = defaultdict(list)
     period: PeriodStarted | None = None
     for event in events:
         match registry.parse(event["type"], orjson.dumps(event["data"])):
             case ReductionRefused() as refused:
                 return Forecast(refused=refused)
-            case ReductionScheduled(would_flag=would_flag):
-                return Forecast(would_flag)
+            case ReductionScheduled() as scheduled:
+                return Forecast(scheduled.would_flag, scheduled.would_cancel)
             case PeriodStarted() as begun:
                 period = begun
             case SeatFlagged(module=module, user=user):
                 flagged[module].append(user)
+            case HoldCancelled(module=module, user=user):
+                cancelled[module].append(user)
             case _:
                 pass
-    named = [WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()]
-    return Forecast(named, period=period)
+    would_flag = [WouldFlag(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in flagged.items()]
+    would_cancel = [WouldCancel(module=module, users=tuple(users[:NAMED_MAX]), count=len(users)) for module, users in cancelled.items()]
+    return Forecast(would_flag, would_cancel, period=period)
 
 
 def _pool_of(item: Mapping[str, Any]) -> PoolState:

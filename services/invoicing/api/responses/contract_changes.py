@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, Field
 
+from services.invoicing.api.responses.reductions import shown_consequences
 from services.invoicing.store.contract_changes import ContractChange
 from shared.schemas.base import Actor, Change, Instant
 from shared.schemas.invoicing_v1 import (
     PlanPrice,
     ReductionItem,
 )
-from shared.schemas.seats_v1 import WouldFlag
+from shared.schemas.seats_v1 import WouldCancel, WouldFlag
 
 
 class ContractChangeView(BaseModel):
@@ -57,6 +58,9 @@ class PlanChangeView(BaseModel):
     would_flag: tuple[WouldFlag, ...] | None = Field(
         description="The people who would be flagged if nothing else changed. null: seats could not answer."
     )
+    would_cancel: tuple[WouldCancel, ...] | None = Field(
+        description="The invited people whose reservations would end, before anybody is flagged. null: seats could not answer."
+    )
     expires_at: Instant
     approved_at: Instant | None
     approve_url: str
@@ -68,7 +72,6 @@ class PlanChangeView(BaseModel):
         """`named`: the people who would be flagged are named. A caller who sees only some departments gets their number alone."""
         url = f"/v1/tenants/{tenant}/subscription/plan-changes/{found.change}"
         terms, shown = found.content, {name: getattr(found, name) for name in ("change", "status", "reason", "expires_at", "approved_at")}
-        if terms["would_flag"] and not named:
-            terms["would_flag"] = [each | {"users": []} for each in terms["would_flag"]]
+        terms |= shown_consequences(terms, named=named)
         urls = {"approve_url": f"{url}/approve", "withdraw_url": f"{url}/withdraw", "status_url": url}
         return cls.model_validate_json(orjson.dumps(terms | shown | urls | {"detail": orjson.loads(found.detail)}))

@@ -1,17 +1,26 @@
 """The bodies of responses about reductions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, Field
 
 from services.invoicing.store.reductions import StoredReduction
+from services.invoicing.use_cases.seats_questions import CONSEQUENCES
 from shared.schemas.base import Instant
 from shared.schemas.invoicing_v1 import (
     Amounts,
     ReductionItem,
 )
-from shared.schemas.seats_v1 import WouldFlag
+from shared.schemas.seats_v1 import WouldCancel, WouldFlag
+
+
+def shown_consequences(stored: Mapping[str, Any], *, named: bool) -> dict[str, Any]:
+    """Return what an offer says of people. `named`: a caller who sees only some departments gets their numbers alone. An offer of an
+    earlier release says nothing of reservations."""
+    found = {name: stored.get(name) for name in CONSEQUENCES}
+    return {name: each if named or each is None else [of | {"users": []} for of in each] for name, each in found.items()}
 
 
 class ReductionView(BaseModel):
@@ -37,6 +46,9 @@ class ReductionView(BaseModel):
         description="The people who would be flagged if nothing else changed: deactivate those who no longer need access. "
         "null: seats could not answer."
     )
+    would_cancel: tuple[WouldCancel, ...] | None = Field(
+        description="The invited people whose reservations would end, before anybody is flagged. null: seats could not answer."
+    )
     expires_at: Instant
     approved_at: Instant | None
     decided_at: Instant | None
@@ -49,8 +61,7 @@ class ReductionView(BaseModel):
         terms, detail = found.terms, orjson.loads(found.detail)
         url = f"/v1/tenants/{tenant}/reductions/{found.reduction}"
         shown = {name: getattr(found, name) for name in ("reduction", "status", "reason", "expires_at", "approved_at", "decided_at")}
-        flagged = detail.pop("would_flag", terms["would_flag"])
-        if flagged is not None and not named:
-            flagged = [each | {"users": []} for each in flagged]
-        own = {"would_flag": flagged, "detail": detail, "approve_url": f"{url}/approve", "status_url": url}
+        decided = {name: detail.pop(name) for name in CONSEQUENCES if name in detail}
+        own = shown_consequences(terms | decided, named=named)
+        own |= {"detail": detail, "approve_url": f"{url}/approve", "status_url": url}
         return cls.model_validate_json(orjson.dumps(terms | shown | own))

@@ -79,7 +79,8 @@ CREATE TABLE pool_days (
 );
 -- The last forecast of the next renewal that the administrators got.
 CREATE TABLE renewal_forecasts (
-    tenant_id text NOT NULL, module text NOT NULL, would_flag integer NOT NULL, days integer NOT NULL, at_most integer,
+    tenant_id text NOT NULL, module text NOT NULL, would_flag integer NOT NULL, would_cancel integer NOT NULL,
+    days integer NOT NULL, at_most integer,
     PRIMARY KEY (tenant_id, module)
 );
 -- The price lists that were announced to a running subscription, with the day from which a renewal may take each.
