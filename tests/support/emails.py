@@ -30,6 +30,7 @@ LINKS = Links(
 ACTOR = {"kind": "user", "id": "anna"}
 LINE = {"module": "time", "quantity": 6, "days": 13, "days_of_period": 30, "net_minor": 3120, "recurring_then_minor": 343200}
 WOULD_FLAG = {"module": "time", "users": ["u1"], "count": 2}
+WOULD_CANCEL = {"module": "documents", "users": ["u2", "u3", "u4"], "count": 3}
 INVOICE = {
     "invoice": "i1",
     "number": "2013-0001",
@@ -129,7 +130,7 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.RESTORED_NEXT: {"quantity": 280},
     Kind.CLOSED: {"reason": "pool_closed"},
     Kind.RENEWED: {"before": 290, "quantity": 280, "starts_at": DEADLINE},
-    Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1},
+    Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1, "would_cancel_count": 2},
     Kind.PRICE_CHANGE: {
         "takes_effect_on": "2013-12-01",
         "currency": "EUR",
@@ -146,7 +147,13 @@ DATA: dict[Kind, dict[str, Any]] = {
         "changes": [{"field": "time.price", "old": 13_000, "new": 12_000}],
         "actor": ACTOR,
     },
-    Kind.RENEWAL_FORECAST: {"begins_on": "2013-12-01", "days": 7, "would_flag": [WOULD_FLAG], "actor": ACTOR},
+    Kind.RENEWAL_FORECAST: {
+        "begins_on": "2013-12-01",
+        "days": 7,
+        "would_flag": [WOULD_FLAG],
+        "would_cancel": [WOULD_CANCEL],
+        "actor": ACTOR,
+    },
     Kind.REDUCTION_REFUSED: {"must_free": 4, "reason": "below_use"},
     Kind.BILLING_DETAILS: {"version": "v2", "actor": ACTOR},
     Kind.CONTRACT_CHANGED: {
@@ -168,6 +175,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         "closes": ["documents"],
         "reduces": [{"module": "time", "before": 280, "total": 200}],
         "would_flag": [{"module": "time", "users": ["u1"], "count": 3}],
+        "would_cancel": [WOULD_CANCEL],
         "changes": [
             {"field": "plan", "old": "standard", "new": "basic"},
             {"field": "time.over_limit", "old": "expand", "new": "reject"},

@@ -132,8 +132,10 @@ def test_A6_E8_the_administrators_are_notified_of_a_reached_limit_with_the_numbe
 def test_T18_a_scheduled_reduction_names_who_would_be_flagged() -> None:
     would = (seats_v1.WouldFlag(module="time", users=("u1", "u2"), count=2),)
     items = (seats_v1.LicenceCount(module="time", quantity=278), seats_v1.LicenceCount(module="documents", quantity=9))
-    event = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would)
+    would_cancel = (seats_v1.WouldCancel(module="documents", users=("u3",), count=1),)
+    event = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would, would_cancel=would_cancel)
     time, documents = notifications_of(event, EVENT)
+    assert [each.data["would_cancel_count"] for each in (time, documents)] == [0, 1], "whose reservation it is, is not in the e-mail"
     assert (time.data["would_flag"], time.data["would_flag_count"], time.data["quantity"]) == (["u1", "u2"], 2, 278)
     assert (documents.data["would_flag"], documents.data["would_flag_count"]) == ([], 0)
     assert time.stream is Stream.BILLING
@@ -232,8 +234,19 @@ def test_T14_the_end_of_a_subscription_is_announced_reminded_of_and_confirmed() 
 def test_T14_an_ending_that_is_taken_back_is_no_reduction_unless_people_would_be_flagged() -> None:
     items = (seats_v1.LicenceCount(module="time", quantity=3), seats_v1.LicenceCount(module="docs", quantity=1))
     would_flag = (seats_v1.WouldFlag(module="docs", users=("bo",), count=1),)
-    taken_back = seats_v1.ReductionScheduled(**DECISION, items=items, would_flag=would_flag, kept=("time", "docs"))
-    assert notified(taken_back) == {(Audience.ADMINISTRATORS, Stream.BILLING, Kind.REDUCTION_SCHEDULED, None, "docs")}
+    would_cancel = (seats_v1.WouldCancel(module="docs", users=("hal",), count=1),)
+    for concerned in ({"would_flag": would_flag}, {"would_cancel": would_cancel}):
+        taken_back = seats_v1.ReductionScheduled(**DECISION, items=items, **concerned, kept=("time", "docs"))
+        assert notified(taken_back) == {(Audience.ADMINISTRATORS, Stream.BILLING, Kind.REDUCTION_SCHEDULED, None, "docs")}
+
+
+@pytest.mark.parametrize("concerned", [{}, {"would_flag_count": 1}, {"would_cancel_count": 1}])
+def test_T18_a_later_number_replaces_one_that_would_concern_nobody(concerned: dict[str, int]) -> None:
+    def scheduled(key: str, **data: Any) -> Notification:
+        return Notification(key, Audience.ADMINISTRATORS, Stream.BILLING, Kind.REDUCTION_SCHEDULED, NOON, module="time", data=data)
+
+    first, second = scheduled("first", **concerned), scheduled("second")
+    assert still_valid([first, second]) == ([first, second] if concerned else [second])
 
 
 def test_T19_an_invoice_is_sent_to_the_invoice_address() -> None:

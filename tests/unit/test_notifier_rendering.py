@@ -564,6 +564,41 @@ def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
     assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))
 
 
+@pytest.mark.parametrize(
+    ("locale", "ends", "nobody_over"),
+    [
+        ("en", "{}: 3 reservations for invited people will then end", "reservations end at the next renewal"),
+        ("de", "{}: Dann enden 3 Reservierungen für eingeladene Personen", "Reservierungen enden bei der nächsten Verlängerung"),
+        ("da", "{}: Så ophører 3 reservationer for inviterede personer", "reservationer ophører ved næste fornyelse"),
+    ],
+)
+def test_T18_M15_e_mails_about_a_reduction_say_how_many_reservations_end(locale: str, ends: str, nobody_over: str) -> None:
+    def sent(kind: Kind, **data: Any) -> Any:
+        return email(Stream.BILLING, notification(kind, Stream.BILLING, **data), tenant=replace(TENANT, locale=locale))
+
+    time, documents = ends.format(NAMES.modules["time"]), ends.format("documents")
+    assert time in sent(Kind.REDUCTION_SCHEDULED, would_cancel_count=3).text
+    assert time not in sent(Kind.REDUCTION_SCHEDULED, would_cancel_count=0).text
+    for kind in (Kind.RENEWAL_FORECAST, Kind.PLAN_SCHEDULED):
+        assert documents in sent(kind).text
+        assert documents in sent(kind, would_flag=[]).text, "also where nobody is over the limit"
+        assert documents not in sent(kind, would_cancel=[]).text
+    assert nobody_over in sent(Kind.RENEWAL_FORECAST, would_flag=[]).subject
+    assert nobody_over not in sent(Kind.RENEWAL_FORECAST).subject
+
+
+def test_T18_an_e_mail_from_before_reservations_were_counted_is_still_sent() -> None:
+    """The notifier keeps a notification for a while before it sends it."""
+    for kind, field in (
+        (Kind.REDUCTION_SCHEDULED, "would_cancel_count"),
+        (Kind.RENEWAL_FORECAST, "would_cancel"),
+        (Kind.PLAN_SCHEDULED, "would_cancel"),
+    ):
+        told = notification(kind, Stream.BILLING)
+        before = replace(told, data={name: value for name, value in told.data.items() if name != field})
+        assert "reservation" not in email(Stream.BILLING, before).text
+
+
 def test_E8_a_module_that_has_reached_its_limit_is_not_said_to_be_near_it() -> None:
     near, reached = (notification(kind, Stream.SEATS) for kind in (Kind.NEAR_LIMIT, Kind.AT_LIMIT))
     both = email(Stream.SEATS, near, reached, notification(Kind.NEAR_LIMIT, Stream.SEATS, module="documents"))

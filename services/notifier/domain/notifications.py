@@ -264,13 +264,18 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         outdated |= {notification.key for notification in of_seat[:valid_from]}
         last_of = {notification.kind: notification.key for notification in of_seat}
         outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
-    # A later number of the next period takes the place of one that would flag nobody: many leavers of one digest are one sentence. So does
-    # the number with which that period has begun.
+    # A later number of the next period takes the place of one that would concern nobody: many leavers of one digest are one sentence. So
+    # does the number with which that period has begun.
     numbers = [notification for notification in notifications if notification.kind in (*_OF_NEXT_PERIOD, Kind.RENEWED)]
     last_number = {notification.module: notification.key for notification in numbers}
-    scheduled = [each for each in numbers if each.kind in _OF_NEXT_PERIOD and not each.data.get("would_flag_count")]
+    scheduled = [each for each in numbers if each.kind in _OF_NEXT_PERIOD and not _concerns(each)]
     outdated |= {each.key for each in scheduled if each.key != last_number[each.module]}
     return [notification for notification in notifications if notification.key not in outdated]
+
+
+def _concerns(notification: Notification) -> bool:
+    """Tell whether the number of the next period would put somebody over the limit, or end a reservation."""
+    return any(notification.data.get(name) for name in ("would_flag_count", "would_cancel_count"))
 
 
 # Refused because of another module of the same answer; every other reason is the module's own.
@@ -389,9 +394,10 @@ def _pool_notification(payload: seats_v1.PoolNearLimit | seats_v1.PoolAtLimit | 
 
 
 def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) -> list[Notification]:
-    """T18: the notification names who would be flagged if nothing else changes. That a subscription goes on after all has an e-mail of
-    its own, with the numbers."""
+    """T18: the notification names who would be flagged if nothing else changes, and says how many reservations would end. That a
+    subscription goes on after all has an e-mail of its own, with the numbers."""
     flags = {would.module: would for would in payload.would_flag}
+    cancels = {would.module: would.count for would in payload.would_cancel}
     return [
         _for_administrators(
             payload,
@@ -402,9 +408,10 @@ def _reduction_scheduled(payload: seats_v1.ReductionScheduled, event_id: str) ->
             quantity=item.quantity,
             would_flag=list(flags[item.module].users) if item.module in flags else [],
             would_flag_count=flags[item.module].count if item.module in flags else 0,
+            would_cancel_count=cancels.get(item.module, 0),
         )
         for item in payload.items
-        if item.module in flags or item.module not in payload.kept
+        if item.module in flags or item.module in cancels or item.module not in payload.kept
     ]
 
 
@@ -420,8 +427,10 @@ def _reduced(payload: seats_v1.LicencesReduced | seats_v1.PoolReduced | seats_v1
         return [_for_administrators(payload, key, Stream.BILLING, Kind.REDUCED, payload.module, quantity=payload.by)]
     if pool is None or pool.former_next_period is not None:
         return []
-    flags: dict[str, Any] = {"would_flag": [], "would_flag_count": 0}
-    return [_for_administrators(payload, key, Stream.BILLING, Kind.REDUCTION_SCHEDULED, payload.module, quantity=pool.next_period, **flags)]
+    nobody: dict[str, Any] = {"would_flag": [], "would_flag_count": 0, "would_cancel_count": 0}
+    return [
+        _for_administrators(payload, key, Stream.BILLING, Kind.REDUCTION_SCHEDULED, payload.module, quantity=pool.next_period, **nobody)
+    ]
 
 
 def _number_changed(payload: seats_v1.PoolRestored | seats_v1.PoolClosed | seats_v1.PeriodStarted, event_id: str) -> list[Notification]:
@@ -467,7 +476,8 @@ _OVERDUE: dict[type[invoicing_v1.InvoicingEvent], Kind] = {
 }
 
 
-_OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "would_flag", "price", "changes", "modules"}
+_OF_PLAN_CHANGE = {"change", "plan", "term", "takes_effect_on", "closes", "reduces", "price", "changes", "modules"}
+_OF_PLAN_CHANGE |= {"would_flag", "would_cancel"}
 _OF_PRICES = {"takes_effect_on", "currency", "before", "after", "changes"}
 _OF_DISCOUNT = {"discount", "currency", "next_before", "next_after"}
 
@@ -504,7 +514,7 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.PlanChangeDropped: (Kind.PLAN_DROPPED, _OF_PLAN_CHANGE),
     invoicing_v1.DiscountGranted: (Kind.DISCOUNT_GRANTED, _OF_DISCOUNT),
     invoicing_v1.DiscountWithdrawn: (Kind.DISCOUNT_WITHDRAWN, _OF_DISCOUNT),
-    invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag"}),
+    invoicing_v1.RenewalForecast: (Kind.RENEWAL_FORECAST, {"begins_on", "days", "would_flag", "would_cancel"}),
     invoicing_v1.PriceChangeAnnounced: (Kind.PRICE_CHANGE, _OF_PRICES),
     invoicing_v1.PriceChangeWithdrawn: (Kind.PRICE_CHANGE_WITHDRAWN, _OF_PRICES),
 }
