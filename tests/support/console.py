@@ -143,6 +143,10 @@ class Module:
     def flagged_at_renewal(self) -> int:
         return max(0, self.active - self.leavers - self.next_period) if self.next_period > 0 else 0
 
+    @property
+    def cancelled_at_renewal(self) -> int:
+        return max(0, min(self.held, self.active + self.held - self.leavers - self.next_period)) if self.next_period > 0 else 0
+
     def view(self, module: str) -> dict[str, Any]:
         return {
             "module": module,
@@ -348,6 +352,7 @@ class Company:
                 module.view(name)
                 | {
                     "flagged_at_renewal": module.flagged_at_renewal if asked else None,
+                    "cancelled_at_renewal": module.cancelled_at_renewal if asked else None,
                     "may_reduce": self.ends_on is None or self.settings.policies.get(name, {}).get("reduce_at") == "now",
                 }
                 for name, module in self.modules.items()
@@ -507,6 +512,8 @@ class Company:
         reduction = f"r{next(self._numbers)}"
         over = max(0, module.active - total)
         users = [each for each in self.names if each != "ann"][:over]
+        ends = max(0, min(module.held, module.active + module.held - total))
+        invited = [each for each in self.names if each not in ("ann", *users)][:ends]
         before = module.view(name)["next_period"]
         amounts = {"net_minor": 205_200, "tax_minor": 16_621, "gross_minor": 221_821}
         self.reductions[reduction] = {
@@ -520,6 +527,7 @@ class Company:
             "next_period_after": {**amounts, "net_minor": 205_200 + (total - before) * 1200},
             "credit_net_minor": 0,
             "would_flag": [{"module": name, "users": users, "count": over}] if over and total else [],
+            "would_cancel": [{"module": name, "users": invited, "count": ends}] if ends and total else [],
         }
         return reply(self.reductions[reduction], 201)
 

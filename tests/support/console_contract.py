@@ -136,6 +136,7 @@ class ContractRest:
             "closes": ["documents", "planning"] if small else [],
             "reduces": [{"module": "lab", "before": 20, "total": 10}] if small else [],
             "would_flag": [{"module": "lab", "users": ["u1", "u2"], "count": 40}] if small else [],
+            "would_cancel": [{"module": "lab", "users": ["u2"], "count": 3}] if small else [],
         }  # fmt: skip
         return reply(self.changes[change], 201)
 

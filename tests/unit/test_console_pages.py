@@ -76,8 +76,20 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)
     assert all(each in page for each in titles)
     assert "From 1 Apr 2026 there are 20 licences for 27 people." in page
-    bench.company.modules["lab"].leavers = 7
-    assert "the renewal puts" not in words(await bench.signed_in().get(LICENCES)), "T18: known leavers do not count"
+    assert "reservation" not in page
+    lab = bench.company.modules["lab"]
+    lab.held = 2
+    page = words(await bench.signed_in().get(LICENCES))
+    assert (
+        "there are 20 licences for 27 people. Deactivate people before, or raise the number. 2 reservations for invited people end" in page
+    )
+    lab.leavers = 8
+    page = words(await bench.signed_in().get(LICENCES))
+    assert "the renewal puts" not in page, "T18: known leavers do not count"
+    assert "Laboratory: the renewal ends 1 reservation From 1 Apr 2026 there are 20 licences. The newest reservations" in page
+    lab.leavers = 9
+    page = words(await bench.signed_in().get(LICENCES))
+    assert ("the renewal puts" in page, "the renewal ends" in page) == (False, False)
 
 
 async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_possible(bench: ConsoleBench) -> None:
@@ -314,10 +326,51 @@ async def test_T12_M15_a_reduction_says_who_would_be_over_the_limit_before_it_is
     done = words(await browser.post(f"{LICENCES}/lab/reductions/{next(iter(bench.company.reductions))}/approve", number="25"))
     assert "The number of the next period was set." in done
     assert bench.company.modules["lab"].next_period == 25
-    assert "reserved" not in shown, "nobody is invited to this module"
+    assert "reservation" not in shown, "nobody is invited to this module"
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two", "nobody_over"),
+    [
+        (
+            "en",
+            "1 reservation for an invited person would end",
+            "2 reservations for invited people would end",
+            "Nobody would be over the limit.",
+        ),
+        (
+            "de",
+            "1 Reservierung für eine eingeladene Person würde enden",
+            "2 Reservierungen für eingeladene Personen würden enden",
+            "Niemand wäre über der Grenze.",
+        ),
+    ],
+)
+async def test_T18_the_dialog_of_a_reduction_says_how_many_reservations_would_end(
+    bench: ConsoleBench, language: str, one: str, two: str, nobody_over: str
+) -> None:
+    browser = bench.signed_in()
+    browser.http.headers["accept-language"] = language
+    bench.company.modules["planning"].held = 2
+    for number, ends, over in ((11, None, False), (10, one, False), (9, two, False), (8, two, True)):
+        await browser.get(f"{LICENCES}/planning/next-period")
+        shown = words(await browser.post(f"{LICENCES}/planning/next-period", number=str(number)))
+        assert [text for text in (one, two) if text in shown] == ([ends] if ends else []), number
+        assert (nobody_over not in shown) is over
+
+
+async def test_E9_the_dialog_of_a_reduction_counts_reservations_of_people_whom_the_reader_does_not_see(bench: ConsoleBench) -> None:
+    bench.company.modules["planning"].held = 3
+    browser = bench.signed_in()
     await browser.get(f"{LICENCES}/planning/next-period")
-    shown = words(await browser.post(f"{LICENCES}/planning/next-period", number="10"))
-    assert "1 licence is reserved for an invited person. If there are too few licences then, the newest reservations end first." in shown
+    shown = await browser.post(f"{LICENCES}/planning/next-period", number="9")
+    assert "3 reservations for invited people would end, if nothing else changes" in words(shown)
+    assert "People whose reservations would end" in shown.text
+    bench.company.names = {"ann": bench.company.names["ann"]}
+    await browser.get(f"{LICENCES}/planning/next-period")
+    shown = await browser.post(f"{LICENCES}/planning/next-period", number="9")
+    assert "3 reservations for invited people would end, if nothing else changes" in words(shown)
+    assert "People whose reservations would end" not in shown.text
 
 
 @pytest.mark.parametrize(

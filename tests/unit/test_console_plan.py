@@ -53,6 +53,7 @@ async def test_B2_another_plan_is_changed_after_its_consequences_were_shown_and_
     assert "Lab: the pool no longer expands over the limit" in offer
     assert "40 people would be over the limit" in offer
     assert "Zora Schmid Bruno Jovanović and 38 more" in offer
+    assert "3 reservations for invited people would end, if nothing else changes" in offer
     assert contract.scheduled is None, "nothing is changed before the approval"
     done = words(await browser.post(f"{PLAN}/changes/change-1/approve", plan="small", term="monthly", takes_effect="period_end"))
     assert "The change is scheduled for 1 Apr 2026." in done

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
-from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.plan import TERMS, need_running, other_plans, plan_named
+from services.console.pages.reduce_licences import concerned
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -19,7 +19,6 @@ from shared.schemas.rights import ACCOUNT_BUY
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/plan", include_in_schema=False)
 
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
-NAMED_MAX: Final = 30
 # Refusals of an approval after which the same change only needs a new offer.
 OUTDATED: Final = ("quote-expired", "quote-outdated")
 
@@ -73,16 +72,14 @@ async def _show(page: Page, offer: Mapping[str, Any], *, renewed: bool, status: 
     plans, modules = await page.together(
         page.get("invoicing", "/v1/plans", limit=LISTED_MAX), page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     )
-    flagged = offer["would_flag"] or []
-    people = await names_of(page, [user for each in flagged for user in each["users"]], NAMED_MAX)
     return page.render(
         "plan_change_offer.html",
         status,
         offer=offer,
         plans={each["plan"]: each["name"] for each in plans.value["items"]} if plans.ok else {},
         names=module_names(modules),
-        flagged=sum(each["count"] for each in flagged),
-        people=people,
+        flagged=await concerned(page, offer["would_flag"]),
+        cancelled=await concerned(page, offer["would_cancel"]),
         renewed=renewed,
     )
 

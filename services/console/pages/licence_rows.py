@@ -28,6 +28,7 @@ class Row:
     next_period: int
     minimum: int
     flagged_at_renewal: int | None
+    cancelled_at_renewal: int | None  # reservations
     unit_price_minor: int | None
     pending: int  # licences of orders that seats has not decided yet
     keeps_access: bool  # nobody else can administer the product, so who is over the limit has no deadline
@@ -100,7 +101,7 @@ def rows_of(licences: Mapping[str, Any], counts: Part) -> list[Row]:
 def _row(found: Mapping[str, Any], counted: Mapping[str, Any] | None, known: bool) -> Row:
     own = (
         "module", "name", "base", "bought", "in_use", "active", "flagged", "held", "waiting", "available", "next_period", "minimum",
-        "flagged_at_renewal", "unit_price_minor", "may_reduce",
+        "flagged_at_renewal", "cancelled_at_renewal", "unit_price_minor", "may_reduce",
     )  # fmt: skip
     return Row(
         **{name: found[name] for name in own},
@@ -184,6 +185,38 @@ def _to_approve(open_items: Mapping[str, Any], page: Page) -> Iterator[Attention
             yield Attention("warning", "orders", title, text, page.url("orders"), page.gettext("Show the orders"))
 
 
+def _at_renewal(row: Row, renewal: str, page: Page) -> tuple[str, str]:
+    """Return what the renewal does to people and to reservations, which end first."""
+    day, following, cancelled = page.formats.day(renewal), page.formats.number(row.next_period), row.cancelled_at_renewal or 0
+    if not row.flagged_at_renewal:
+        title = page.ngettext(
+            "%(name)s: the renewal ends %(num)s reservation", "%(name)s: the renewal ends %(num)s reservations", cancelled, name=row.name
+        )
+        text = page.gettext(
+            "From %(day)s there are %(next)s licences. The newest reservations of invited people end then. Deactivate people before, or "
+            "raise the number.",
+            day=day,
+            next=following,
+        )
+        return title, text
+    title = page.ngettext(
+        "%(name)s: the renewal puts %(num)s person over the limit",
+        "%(name)s: the renewal puts %(num)s people over the limit",
+        row.flagged_at_renewal,
+        name=row.name,
+    )
+    text = page.gettext(
+        "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before, or raise the number.",
+        day=day,
+        next=following,
+        active=page.formats.number(row.next_period + row.flagged_at_renewal),
+    )
+    ends = page.ngettext(
+        "%(num)s reservation for an invited person ends as well.", "%(num)s reservations for invited people end as well.", cancelled
+    )
+    return title, f"{text} {ends}" if cancelled else text
+
+
 def _ending(ends_on: str, page: Page) -> Attention:
     title = page.gettext("The subscription ends on %(day)s", day=page.formats.day(page.last_day(ends_on)))
     text = page.gettext("Until then everything works. After that day nobody can use the product.")
@@ -191,19 +224,8 @@ def _ending(ends_on: str, page: Page) -> Attention:
 
 
 def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[Attention]:
-    if row.flagged_at_renewal:
-        title = page.ngettext(
-            "%(name)s: the renewal puts %(num)s person over the limit",
-            "%(name)s: the renewal puts %(num)s people over the limit",
-            row.flagged_at_renewal,
-            name=row.name,
-        )
-        text = page.gettext(
-            "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before, or raise the number.",
-            day=page.formats.day(renewal),
-            next=page.formats.number(row.next_period),
-            active=page.formats.number(row.next_period + row.flagged_at_renewal),
-        )
+    if row.flagged_at_renewal or row.cancelled_at_renewal:
+        title, text = _at_renewal(row, renewal, page)
         can = buying.may and not buying.by_request and row.may_reduce
         url = page.url(f"licences/{row.module}/next-period") if can else ""
         yield Attention("warning", "clock", title, text, url, page.gettext("Change the number") if can else "", dialog=True)

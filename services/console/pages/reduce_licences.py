@@ -1,6 +1,7 @@
 """The number of the next period: who would be over the limit, what it costs, and the approval (T2, T12, T14, T18, M15)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
@@ -18,6 +19,20 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/licences/{mo
 
 Buying = Annotated[Page, Depends(needs(ACCOUNT_BUY))]
 NAMED_MAX: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """People whom a reduction would flag, or whose reservations it would cancel: how many, and the names of those whom the reader sees."""
+
+    count: int
+    names: Mapping[str, str]
+
+
+async def concerned(page: Page, modules: Sequence[Mapping[str, Any]] | None) -> Concerned:
+    """Return the people of all these modules; None: seats could not answer."""
+    users = [user for each in modules or () for user in each["users"]]
+    return Concerned(sum(each["count"] for each in modules or ()), await names_of(page, users, NAMED_MAX))
 
 
 def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
@@ -40,7 +55,7 @@ async def ask_number(page: Buying, module: str) -> Response:
 
 @router.post("/next-period")
 async def show_consequences(page: Buying, module: str) -> Response:
-    """Show who would be over the limit, and the price. Nothing is changed yet."""
+    """Show who would be over the limit, whose reservations would end, and the price. Nothing is changed yet."""
     licences, found = await module_of(page, module)
     form, bought = page.form, found["bought"]
     if form["close"] or (form["number"].strip() == "0" and _can_close(licences, found)):
@@ -67,10 +82,14 @@ async def show_consequences(page: Buying, module: str) -> Response:
     except Refusal as refusal:
         form.refuse(refusal.problem, {"items.0.total": "number"})
         return _show(page, licences, found, form, 422)
-    flagged = next((each for each in reduction["would_flag"] or () if each["module"] == module), None)
-    names = await names_of(page, flagged["users"], NAMED_MAX) if flagged else {}
     return page.render(
-        "licences_reduction.html", licences=licences, module=found, reduction=reduction, flagged=flagged, names=names, number=number
+        "licences_reduction.html",
+        licences=licences,
+        module=found,
+        reduction=reduction,
+        flagged=await concerned(page, reduction["would_flag"]),
+        cancelled=await concerned(page, reduction["would_cancel"]),
+        number=number,
     )
 
 

@@ -160,7 +160,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "discount_withdrawn": N_("A discount was withdrawn."),
             "price_change_withdrawn": N_("A change of prices or conditions that was announced will not take place."),
             "price_change_announced": N_("New prices or conditions were announced."),
-            "renewal_forecast": N_("A reminder of the renewal was sent, because it puts people over the limit."),
+            "renewal_forecast": N_("A reminder of the renewal was sent, because it puts people over the limit or ends reservations."),
             "plan_defined": N_("The plan %(plan)s was defined."),
             "module_defined": N_("The module %(module)s was defined."),
         },

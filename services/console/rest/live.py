@@ -120,6 +120,6 @@ class Live:
 def digest_of(licences: Any, counts: Any) -> str:
     """Return a short text that differs if any of the numbers does. The forecast does not count: it is not asked each second. `counts`: by
     module, those of users; None: it does not answer."""
-    modules = [{name: value for name, value in each.items() if name != "flagged_at_renewal"} for each in licences["modules"]]
+    modules = [{name: value for name, value in each.items() if not name.endswith("_at_renewal")} for each in licences["modules"]]
     shown = {name: value for name, value in licences.items() if name != "position"} | {"modules": modules, "counts": counts}
     return hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).hexdigest()[:DIGEST_LENGTH]
