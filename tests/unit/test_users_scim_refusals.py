@@ -1,13 +1,25 @@
 """A refusal of SCIM says which attribute is wrong and what is expected, in the words of SCIM."""
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 from scim2_models import SCIMException
+from starlette.requests import Request
 
-from services.users.scim.limits import ATTRIBUTES_MAX, FILTER_CHARACTERS_MAX, OPERATIONS_MAX, PATHS_CHARACTERS_MAX, check_operations
+from services.users.scim.limits import (
+    ATTRIBUTES_MAX,
+    ENTRIES_MAX,
+    FILTER_CHARACTERS_MAX,
+    OPERATIONS_MAX,
+    PATHS_CHARACTERS_MAX,
+    check_entries,
+    check_operations,
+    is_costly,
+)
 from services.users.scim.models import USER
+from services.users.scim.parts import in_parts
 from services.users.scim.service import SERVICE
 from services.users.scim.users import sent
 from tests.support.scim import ENTERPRISE, PATCH
@@ -87,3 +99,62 @@ def test_a_PATCH_that_would_take_too_long_is_refused_by_itself_and_in_a_bulk_req
     for body, is_bulk in (({"operations": [], "Operations": operations}, False), ({"Operations": parts}, True)):
         with pytest.raises(SCIMException, match=detail):
             check_operations(body, is_bulk=is_bulk)
+
+
+_MANY = [{"value": f"{number}@acme.example"} for number in range(ENTRIES_MAX + 1)]
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"schemas": [USER], "userName": "ann", "Emails": _MANY}, "Emails"),
+        ({"Operations": [{"op": "add", "path": "emails", "value": _MANY}]}, "emails"),
+        ({"Operations": [{"op": "add", "path": f'{USER}:emails[type eq "work"]', "value": _MANY}]}, f'{USER}:emails[type eq "work"]'),
+        ({"Operations": [{"op": "add", "value": {"addresses": _MANY}}]}, "addresses"),
+        ({"Operations": [{"method": "PUT", "path": "/Users/1", "data": {"phoneNumbers": _MANY}}]}, "phoneNumbers"),
+    ],
+)
+def test_an_attribute_with_too_many_values_is_refused_before_models_are_made(body: Any, named: str) -> None:
+    with pytest.raises(SCIMException) as refused:
+        check_entries(body)
+    assert refused.value.detail == f"{named}: at most {ENTRIES_MAX} values expected (got {ENTRIES_MAX + 1})"
+
+
+def test_members_of_groups_and_attributes_that_are_not_stored_have_any_number_of_values() -> None:
+    check_entries({"schemas": [USER], "emails": _MANY[:-1], "entitlements": _MANY, "members": _MANY})
+    check_entries({"Operations": [{"op": "add", "path": "members", "value": _MANY}, {"op": "add", "value": {"members": _MANY}}]})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "headers", "costly"),
+    [
+        ("GET", "/Users", "", {}, False),
+        ("GET", "/Users", "filter=" + "x" * 500, {}, False),
+        ("GET", "/Users", "filter=" + "x" * 501, {}, True),
+        ("POST", "/Users/.search", "", {}, True),
+        ("POST", "/Users", "", {"content-length": "65536"}, False),
+        ("POST", "/Users", "", {"content-length": "65537"}, True),
+        ("GET", "/groups/1", "", {}, True),
+        ("POST", "/Bulk", "", {}, True),
+    ],
+)
+def test_few_requests_of_a_tenant_that_take_much_work_are_answered_at_a_time(
+    method: str, path: str, query: str, headers: dict[str, str], costly: bool
+) -> None:
+    scope = {"type": "http", "method": method, "path": f"/scim/v2{path}", "query_string": query.encode()}
+    given = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert is_costly(Request(scope | {"headers": given})) is costly
+
+
+async def test_between_parts_of_work_that_takes_long_a_process_does_what_else_is_due() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        async for text in in_parts(["0", "1", "2", "3"], at_once=2):
+            done.extend(text)
+
+    async def other() -> None:
+        done.append("other")
+
+    await asyncio.gather(work(), other())
+    assert done == ["0", "1", "other", "2", "3"]

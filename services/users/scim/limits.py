@@ -4,12 +4,20 @@ characters."""
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from fastapi import Request
 from scim2_models import InvalidFilterException, InvalidPathException, InvalidValueException, PayloadTooLargeException
 
+PREFIX: Final = "/scim/v2"
 OPERATIONS_MAX: Final = 1_000  # of the PATCH of a request, or of all of them in a bulk request
 FILTER_CHARACTERS_MAX: Final = 4_000
 PATHS_CHARACTERS_MAX: Final = 100_000  # of all operations
 ATTRIBUTES_MAX: Final = 100
+ENTRIES_MAX: Final = 50  # of an attribute with several values
+_ENDPOINTS: Final = {"users": "Users", "groups": "Groups"}
+_WITH_ENTRIES: Final = frozenset({"emails", "phonenumbers", "addresses"})
+# What a request with more of it asks for is large, and few such requests of one tenant are answered at a time.
+COSTLY_BODY_BYTES: Final = 64 * 1024
+COSTLY_FILTER_CHARACTERS: Final = 500
 
 
 def check_operations(value: Any, *, is_bulk: bool) -> None:
@@ -42,6 +50,24 @@ def _named(value: Any, name: str) -> Iterator[Any]:
         yield from (each for key, each in value.items() if key.lower() == name)
 
 
+def check_entries(value: Any) -> None:
+    """Raise InvalidValueException for an attribute of a user with too many values, in the body of any request: the library makes a model of
+    each before it is asked whether it may be stored."""
+    match value:
+        case list():
+            for each in value:
+                check_entries(each)
+        case dict():
+            path = next((each for each in _named(value, "path") if isinstance(each, str)), "")
+            for name, each in value.items():
+                of = path if name.lower() == "value" else name
+                attribute = of.partition("[")[0].rpartition(":")[2].lower()
+                if attribute in _WITH_ENTRIES and isinstance(each, list) and len(each) > ENTRIES_MAX:
+                    raise InvalidValueException(detail=f"{of}: at most {ENTRIES_MAX} values expected (got {len(each)})")
+                if attribute != "members":
+                    check_entries(each)
+
+
 def check_search(payload: Any) -> None:
     """Raise a SCIMException for a filter that is too long, or for too many attributes, in the query or the body of a request."""
     for name, value in payload.items() if isinstance(payload, Mapping) else ():
@@ -53,3 +79,21 @@ def check_search(payload: Any) -> None:
             names = value.count(",") + 1 if isinstance(value, str) else len(value) if isinstance(value, list) else 0
             if names > ATTRIBUTES_MAX:
                 raise InvalidValueException(detail=f"{name}: at most {ATTRIBUTES_MAX} attributes expected (got {names}).")
+
+
+def canonical(path: str) -> str:
+    """Return the path of a resource as it is written here. The library also knows /users and /Users/, and must not get for them what is
+    refused for /Users."""
+    first, *rest = path.removeprefix(PREFIX).removesuffix(".scim").strip("/").split("/")
+    return "/".join(["", _ENDPOINTS.get(first.lower(), first), *rest])
+
+
+def is_costly(request: Request) -> bool:
+    """Return whether a request takes much work, as far as can be seen before its body is read."""
+    path, announced = canonical(request.url.path), request.headers.get("content-length", "0")
+    return (
+        path.startswith(("/Groups", "/Bulk"))
+        or path.endswith("/.search")
+        or len(request.query_params.get("filter", "")) > COSTLY_FILTER_CHARACTERS
+        or (announced.isdecimal() and int(announced) > COSTLY_BODY_BYTES)
+    )

@@ -18,7 +18,7 @@ from services.users.domain.scim_connections import OnFull
 from services.users.scim.anchors import Anchors
 from services.users.scim.callers import Caller
 from services.users.scim.groups import member_ids
-from services.users.scim.limits import check_operations
+from services.users.scim.limits import PREFIX, canonical, check_entries, check_operations, is_costly
 from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
@@ -33,11 +33,9 @@ from shared.web.problems import RETRY_AFTER_SECONDS, status_of
 from shared.web.route import HELD, Answer, CheckedRoute, ReadRequest
 from shared.web.tenant_limits import costly_when, hold_place
 
-PREFIX: Final = "/scim/v2"
 STOPPED_SECONDS: Final = 300  # after which a client may repeat a request that the guard stopped
 GROUP_BODY_MAX: Final = 8 * 1024 * 1024  # a group with 100,000 members
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(Any)
-_ENDPOINTS: Final = {"users": "Users", "groups": "Groups"}
 _READING: Final = frozenset({"GET", "HEAD"})
 # An operation of a PATCH that has no path: clients repeat these attributes, which nobody can change.
 _REPEATED: Final = frozenset({"id", "schemas", "meta"})
@@ -140,22 +138,11 @@ def _refused(error: Refused) -> Response:
     return _error(status, error.detail, headers)
 
 
-def _canonical(path: str) -> str:
-    """Return the path of a resource as it is written here. The library also knows /users and /Users/, and must not get for them what is
-    refused for /Users."""
-    first, *rest = path.removeprefix(PREFIX).removesuffix(".scim").strip("/").split("/")
-    return "/".join(["", _ENDPOINTS.get(first.lower(), first), *rest])
-
-
-def _is_costly(request: Request) -> bool:
-    return _canonical(request.url.path).startswith(("/Groups", "/Bulk"))
-
-
-@costly_when(_is_costly)
+@costly_when(is_costly)
 async def serve(request: Request, context: InContext) -> Response:
     """Serve a request in one transaction, or in several if the connection refuses users without a licence."""
     caller: Caller = request.state.scim
-    path = _canonical(request.url.path)
+    path = canonical(request.url.path)
     content, members = await _prepared(request, path)
     scim_request = ScimRequest(
         method=request.method,
@@ -210,6 +197,7 @@ async def _prepared(request: Request, path: str) -> tuple[bytes, list[str] | Non
     value = await request.json() if content else None
     if not isinstance(value, dict):
         return content, None
+    check_entries(value)
     if path == "/Bulk":
         check_operations(value, is_bulk=True)
     if request.method == "PATCH":

@@ -21,6 +21,7 @@ from scim2_models import (
     ResponseParameters,
     SCIMException,
     SearchRequest,
+    TooManyException,
 )
 from scim2_models import User as AnyUser
 from scim2_models.resources.enterprise_user import EnterpriseUser as AnyEnterpriseUser
@@ -31,15 +32,18 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
-from services.users.scim.groups import document
+from services.users.scim.groups import document, version_of
 from services.users.scim.limits import check_search
 from services.users.scim.models import GROUP, PROVIDER, USER
+from services.users.scim.parts import in_parts
 from services.users.scim.statements import patched_names
-from services.users.scim.storage import Storage
+from services.users.scim.storage import Storage, keeps_members
 from services.users.scim.users import sent
+from services.users.store.scim_groups import GroupRow
 from shared.schemas.faults import expected_by, first_faults, place_of
 
 START_MAX: Final = 2**31 - 1  # of a page; no list is as long
+LISTED_MEMBERS_MAX: Final = 250_000  # of all groups of one answer: the whole answer is in memory
 _SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
 _LIST = str(ListResponse.__schema__)
 _REQUIRED = frozenset(f"{prefix}{name}".lower() for prefix in ("", f"{USER}:", f"{GROUP}:") for name in ("userName", "displayName"))
@@ -58,8 +62,11 @@ class Service(ScimService):
         return resource
 
     def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
-        """Read a search within its limits."""
+        """Read a search within its limits. Nothing is sorted, as /ServiceProviderConfig says, and RFC 7644 3.4.2 wants that parameters are
+        ignored which a service does not know, so that a client that always sorts can read."""
         check_search(payload)
+        if isinstance(payload, Mapping):
+            payload = {name: value for name, value in payload.items() if name.casefold() not in ("sortby", "sortorder")}
         return super().read_search(resource_types, payload)
 
     def read_response_parameters(self, resource_type: ResourceType, query: Mapping[str, str]) -> ResponseParameters[Any]:
@@ -152,20 +159,55 @@ class Handler(AsyncScimHandler):
         with self.service.provider:
             target = self.service.route(request, Operation.query)
             resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+            if resource_type.id != "Group":
+                return await super().query(request)
             parameters = self.service.read_response_parameters(resource_type, request.query)
-            if resource_type.id != "Group" or parameters.attributes:
-                return await super().query(request)
             row = await self.storage.groups.row(cast(str, target.resource_id))
-            shown = document(row)
-            if not self.service.read_conditions(request).check(shown["meta"]["version"], "GET"):
-                return ScimResponse(HTTPStatus.NOT_MODIFIED, None, {"ETag": shown["meta"]["version"]})
-            excluded = {str(path).rpartition(":")[2].lower() for path in parameters.excluded_attributes or ()}
-            if excluded - {"members"}:
-                return await super().query(request)
-            if not excluded:
+            headers = {"ETag": version_of(row)}
+            if not self.service.read_conditions(request).check(version_of(row), "GET"):
+                return ScimResponse(HTTPStatus.NOT_MODIFIED, None, headers)
+            (shown,) = await self._groups(request.base_url, [row], parameters)
+            location = f"{request.base_url}/Groups/{row.group_id}"
+            return ScimResponse(HTTPStatus.OK, shown, headers | {"Content-Location": location})
+
+    async def _groups(self, base_url: str, rows: Sequence[GroupRow], parameters: ResponseParameters[Any]) -> list[dict[str, Any]]:
+        """Return groups with the attributes that are wanted. The library makes a model of each member, which takes seconds in which this
+        process answers nobody; so it is given groups without members."""
+        found = []
+        for row in rows:
+            if parameters.attributes or parameters.excluded_attributes:
+                group = self.service.publish(base_url, self.storage.group(row))
+                shown = group.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
+            else:
+                shown = document(row)
+                _locate(shown, base_url, "Groups")
+            found.append(shown)
+        if keeps_members(parameters):
+            if sum(row.members for row in rows) > LISTED_MEMBERS_MAX:
+                raise TooManyException(
+                    detail=f"These groups have more than {LISTED_MEMBERS_MAX} members together. Ask for fewer groups (`count`), or for "
+                    "none of their members (`excludedAttributes=members`)."
+                )
+            for row, shown in zip(rows, found, strict=True):
                 shown["members"] = orjson.Fragment(await self.storage.groups.members_json(row.group_id))
-            _locate(shown, request.base_url, "Groups")
-            return ScimResponse(HTTPStatus.OK, shown, {"ETag": shown["meta"]["version"], "Content-Location": shown["meta"]["location"]})
+        return found
+
+    async def replace(self, request: ScimRequest) -> ScimResponse:
+        return await self._with_members(request, Operation.replace, await super().replace(request))
+
+    async def patch(self, request: ScimRequest) -> ScimResponse:
+        return await self._with_members(request, Operation.patch, await super().patch(request))
+
+    async def _with_members(self, request: ScimRequest, operation: Operation, response: ScimResponse) -> ScimResponse:
+        """Return the answer to a change of a group with its members, if the client asks for them: a change does not read them."""
+        with self.service.provider:
+            target = self.service.route(request, operation)
+            resource_type = self.service.resource_type_at(cast(str, target.endpoint))
+            if resource_type.id == "Group" and response.body is not None:
+                parameters = self.service.read_response_parameters(resource_type, request.query)
+                if parameters.attributes and keeps_members(parameters):
+                    response.body["members"] = orjson.Fragment(await self.storage.groups.members_json(cast(str, target.resource_id)))
+        return response
 
     async def search(self, request: ScimRequest) -> ScimResponse:
         with self.service.provider:
@@ -189,23 +231,22 @@ class Handler(AsyncScimHandler):
     async def _found(self, request: ScimRequest, types: list[ResourceType], search_request: SearchRequest[Any]) -> ScimResponse:
         if (search_request.start_index or 1) > START_MAX:
             raise InvalidValueException(detail=f"startIndex: a number up to {START_MAX} expected")
-        excluded = {str(path).lower() for path in search_request.excluded_attributes or ()}
-        is_group = types[0].id == "Group"
-        if search_request.attributes or excluded - ({"members"} if is_group else set()):
-            page = await self.storage.search(types, search_request)
-            return self.service.search_response(request.base_url, types, page, search_request)
-        if is_group:
+        if types[0].id == "Group":
             total, rows = await self.storage.groups.search(search_request)
-            found = [document(row) for row in rows]
-            if not excluded:
-                for shown in found:
-                    shown["members"] = orjson.Fragment(await self.storage.groups.members_json(shown["id"]))
+            found = await self._groups(request.base_url, rows, search_request)
         else:
             total, found = await self.storage.users.search(search_request)
-        for shown in found:
-            _locate(shown, request.base_url, "Groups" if is_group else "Users")
+            if search_request.attributes or search_request.excluded_attributes:
+                found = [self._with_attributes(request.base_url, shown, search_request) async for shown in in_parts(found)]
+            else:
+                for shown in found:
+                    _locate(shown, request.base_url, "Users")
         body = {"schemas": [_LIST], "totalResults": total, "startIndex": search_request.start_index, "itemsPerPage": len(found)}
         return ScimResponse(HTTPStatus.OK, body | {"Resources": found})
+
+    def _with_attributes(self, base_url: str, shown: dict[str, Any], parameters: ResponseParameters[Any]) -> dict[str, Any]:
+        user = self.service.publish(base_url, self.storage.user(shown))
+        return user.model_dump(scim_ctx=Context.RESOURCE_QUERY_RESPONSE, response_parameters=parameters)
 
     async def replace_resource(
         self, resource_type: ResourceType, current: Resource[Any], replacement: Resource[Any], conditions: Conditions
@@ -226,7 +267,7 @@ class Handler(AsyncScimHandler):
             operations = [(None if each.path is None else str(each.path), each.value) for each in patch_op.operations or ()]
             self.storage.patched = patched_names(operations)
             try:
-                return await super().patch_resource(resource_type, resource_id, patch_op, conditions)
+                return await self._patch_user(resource_type, resource_id, patch_op, conditions)
             except InvalidValueException as error:
                 if not isinstance(error.__cause__, ValidationError):
                     raise
@@ -236,6 +277,17 @@ class Handler(AsyncScimHandler):
         row = await self.storage.groups.row(resource_id, lock=True)
         self.service.check_preconditions(self.storage.group(row), "PATCH", conditions)
         return self.storage.group(await self.storage.groups.patch(row, patch_op))
+
+    async def _patch_user(
+        self, resource_type: ResourceType, resource_id: str, patch_op: "PatchOp[Any]", conditions: Conditions
+    ) -> Resource[Any]:
+        current = await self.storage.get(resource_type, resource_id)
+        assert current.meta is not None
+        version, is_changed = current.meta.version, False
+        self.service.check_preconditions(current, "PATCH", conditions)
+        async for operation in in_parts(patch_op.operations or (), at_once=1):
+            is_changed |= patch_op.model_copy(update={"operations": [operation]}).patch(current)
+        return await self.storage.update(resource_type, current, expected_version=version) if is_changed else current
 
 
 async def create_user(request: ScimRequest, create: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> ScimResponse:

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 from services.users.domain.facts import Kind
 from services.users.domain.scim_connections import ENTERPRISE
 from services.users.domain.timelines import Entry, Period, Report
+from services.users.scim.limits import ENTRIES_MAX
 from services.users.scim.models import USER
 from shared.schemas.base import OptionalEmail
 from shared.text import is_unseen_name
 
 TEXT_MAX: Final = 500
-ENTRIES_MAX: Final = 50  # of an attribute with several values
 # What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
 _COPIED: Final = {"username": "userName", "displayname": "displayName", "title": "title", "emails": "emails", "department": "department"}
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(OptionalEmail)

@@ -74,7 +74,7 @@ class Storage(AsyncScimStorage):
             shown = await (self.users.get(resource_id) if is_read else self.users.start(resource_id))
             return self.user(shown)
         row = await self.groups.row(resource_id, lock=not is_read)
-        wanted = _keeps_members(response_parameters) if response_parameters is not None else self._whole_groups
+        wanted = keeps_members(response_parameters) if response_parameters is not None else self._whole_groups
         return await self._with_members(row) if wanted else self.group(row)
 
     async def search(self, resource_types: list[ResourceType], search_request: SearchRequest[Any], *, position: Any = None) -> SearchPage:
@@ -84,7 +84,7 @@ class Storage(AsyncScimStorage):
             total, found = await self.users.search(search_request)
             return SearchPage(total, [self.user(shown) for shown in found])
         total, rows = await self.groups.search(search_request)
-        keeps = _keeps_members(search_request)
+        keeps = keeps_members(search_request)
         return SearchPage(total, [await self._with_members(row) if keeps else self.group(row) for row in rows])
 
     async def create(self, resource_type: ResourceType, resource: Resource[Any]) -> Resource[Any]:
@@ -132,7 +132,7 @@ class Storage(AsyncScimStorage):
         return found
 
 
-def _keeps_members(parameters: ResponseParameters[Any]) -> bool:
+def keeps_members(parameters: ResponseParameters[Any]) -> bool:
     """Return whether an answer contains members."""
     if parameters.attributes:
         return any(_is_of_members(path) for path in parameters.attributes)

@@ -30,6 +30,7 @@ from services.users.scim.creations import Creation
 from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality, stored_text
 from services.users.scim.models import PROVIDER, SEATS, USER
 from services.users.scim.statements import copied_of, ended_report, problem_of, report_of, stated_document, still_copied
+from services.users.scim.parts import in_parts
 from services.users.store import module_states, scim_groups, timelines
 from services.users.store import people as people_store
 from services.users.store import scim_users as store
@@ -134,7 +135,8 @@ class Users:
             raise TooManyException(
                 detail=f"This filter can be evaluated on at most {EVALUATED_MAX} users. Filter by userName, externalId or emails.value."
             )
-        return [document for document in await self.documents(seen) if scim_filter.match(MODEL.model_validate(document))]
+        documents = in_parts(await self.documents(seen))
+        return [document async for document in documents if scim_filter.match(MODEL.model_validate(document))]
 
     async def documents(self, seen: Sequence[Seen]) -> list[dict[str, Any]]:
         """Return users as SCIM shows them."""
