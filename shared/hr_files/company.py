@@ -22,7 +22,7 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 from shared.hr_files.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
 from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
 from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table, shape
-from shared.text import CONTROL
+from shared.text import CONTROL, has_hidden
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
 ID_LENGTH_MAX = 200
@@ -228,8 +228,8 @@ def _read_text(text: str) -> str | None:
     text = re.sub(r"\s*[\r\n\t]+\s*", " ", text)
     if len(text) > TEXT_LENGTH_MAX:
         raise ValueError(f"at most {TEXT_LENGTH_MAX} characters expected (got {len(text)})")
-    if CONTROL.search(text):
-        raise ValueError("a text without control characters expected")
+    if has_hidden(text):
+        raise ValueError("a text without control characters and invisible characters expected")
     return text or None
 
 

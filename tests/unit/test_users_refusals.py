@@ -3,7 +3,18 @@
 import pytest
 from pydantic import ValidationError
 
-from services.users.api.requests import ApiClientPatch, Body, NewApiClient, NewPerson, NewRole, PersonPatch, ProfileBody, RolePatch
+from services.users.api.requests import (
+    ApiClientPatch,
+    Body,
+    FirstOwner,
+    NewApiClient,
+    NewPerson,
+    NewRole,
+    PersonPatch,
+    ProfileBody,
+    RolePatch,
+    TenantPatch,
+)
 from services.users.store.pools import CountsRow
 from services.users.use_cases.licences import Licences, warning
 from shared.buying import Buying
@@ -31,3 +42,21 @@ def test_a_name_of_which_a_reader_sees_nothing_is_refused_by_its_field(model: ty
     for seen in ("Ann", "علي‌رضا", "👩‍💻", "李", "-", "हिन्दी"):
         assert model.model_validate(body | {"name": seen})
     assert NewPerson(name="").name == ""
+
+
+@pytest.mark.parametrize(
+    "model", [NewPerson, PersonPatch, NewRole, RolePatch, NewApiClient, ApiClientPatch, ProfileBody, TenantPatch, FirstOwner]
+)
+def test_a_name_with_characters_that_mislead_readers_is_refused_by_its_field(model: type[Body]) -> None:
+    others = {"rights": ["account:read"], "modules": [], "email": "ann@acme.example"}
+    body = {name: value for name, value in others.items() if name in model.model_fields}
+    fields = [name for name in ("name", "job_title", "department", "login", "support_contact") if name in model.model_fields]
+    for field in fields:
+        given = body | ({"name": "Ann"} if "name" in model.model_fields else {})
+        for hidden in ("Ann\u202egnp.exe", "An\u200bn", "\u2066Ann\u2069", "Ann\ufeff", "A\u00adnn", "Ann\x1b[2J"):
+            with pytest.raises(ValidationError) as refused:
+                model.model_validate(given | {field: hidden})
+            (fault,) = refused.value.errors()
+            assert fault["loc"] == (field,), ascii(hidden)
+            assert "expected a text without control characters and invisible characters" in fault["msg"]
+        assert model.model_validate(given | {field: "علي‌رضا"})

@@ -21,8 +21,11 @@ from services.users.scim.limits import (
 from services.users.scim.models import USER
 from services.users.scim.parts import in_parts
 from services.users.scim.service import SERVICE
+from services.users.scim.statements import problem_of
 from services.users.scim.users import sent
 from tests.support.scim import ENTERPRISE, PATCH
+
+HIDDEN = "a text without control characters and invisible characters expected"
 
 
 def refusal(body: Any) -> str:
@@ -49,6 +52,11 @@ def _read(content: bytes, *, is_patch: bool) -> None:
         ({ENTERPRISE: {"manager": 7}}, f"{ENTERPRISE}.manager: expected an object"),
         ({"displayName": "\u202e\u2800"}, "displayName: a name with a character that can be seen expected"),
         ({"name": {"givenName": "\u200b", "familyName": "\u3164"}}, "name: a name with a character that can be seen expected"),
+        ({"displayName": "Ann\u202egnp.exe"}, f"displayName: {HIDDEN}"),
+        ({"userName": "an\u200bn"}, f"userName: {HIDDEN}"),
+        ({"title": "\u2066Boss\u2069"}, f"title: {HIDDEN}"),
+        ({"name": {"givenName": "Ann", "familyName": "A\u200fsh"}}, f"name.familyName: {HIDDEN}"),
+        ({ENTERPRISE: {"department": "Sales\ufeff"}}, f"{ENTERPRISE}:department: {HIDDEN}"),
         ({"userName": None}, "Field 'userName' is required but value is missing, null or empty"),
     ],
 )
@@ -158,3 +166,10 @@ async def test_between_parts_of_work_that_takes_long_a_process_does_what_else_is
 
     await asyncio.gather(work(), other())
     assert done == ["0", "1", "other", "2", "3"]
+
+
+def test_a_name_that_was_stored_before_it_was_forbidden_keeps_nobody_from_changing_the_rest() -> None:
+    stored: dict[str, Any] = {"userName": "ann", "displayName": "Ann\u200e", ENTERPRISE: {"department": "Sales\u200b"}}
+    assert problem_of(stored | {"active": False}, stored) is None
+    assert problem_of(stored | {"title": "Boss\u200e"}, stored) == f"title: {HIDDEN}"
+    assert problem_of(stored, {}) == f"displayName: {HIDDEN}"

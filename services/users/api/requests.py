@@ -11,7 +11,7 @@ from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from shared.schemas.base import ExternalId, Id, ModuleName, Text
 from shared.schemas.rights import TENANT_RIGHTS
-from shared.text import can_be_seen
+from shared.text import can_be_seen, has_hidden
 from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
@@ -72,12 +72,23 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 def _seen(value: str) -> str:
     if value and not can_be_seen(value):
         raise ValueError("expected a name with a character that can be seen")
+    return _plain(value)
+
+
+def _plain(value: str) -> str:
+    if has_hidden(value):
+        raise ValueError("expected a text without control characters and invisible characters")
     return value
 
 
 SeenName = Annotated[Name, AfterValidator(_seen)]  # of a request; what was stored before may have others
 PersonName = Annotated[Text, AfterValidator(_seen)]
+PlainText = Annotated[Text, AfterValidator(_plain)]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
+
+
+_CONTACT: Any = Field(description="The person or team of the vendor to ask. Refusals and e-mails name it.")
+SupportContact = Annotated[SeenName, _CONTACT]
 
 
 class TenantFields(BaseModel):
@@ -89,7 +100,7 @@ class TenantFields(BaseModel):
     contact_email: EmailStr = Field(
         description="The address of the tenant's administration. It gets the e-mails that cannot be sent to a person."
     )
-    support_contact: Name = Field(description="The person or team of the vendor to ask. Refusals and e-mails name it.")
+    support_contact: Annotated[Name, _CONTACT]
     release_on_expiry: StrictBool = Field(
         False, description="If true, the seats of a person are released when the login ends (`valid_to`)."
     )
@@ -99,13 +110,15 @@ class TenantFields(BaseModel):
 
 
 class FirstOwner(Body):
-    name: Name
+    name: SeenName
     email: EmailStr
-    login: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(None, description="Default: the e-mail address.")
+    login: Annotated[PlainText, Field(min_length=1)] | None = Field(None, description="Default: the e-mail address.")
 
 
 class NewTenant(Body, TenantFields):
     tenant: Id | None = Field(None, description="The id of the tenant; default: users creates one.")
+    name: SeenName
+    support_contact: SupportContact
     clock: Literal["real", "test"] = "real"
     at: TenantTime | None = Field(None, description="The start time of a test clock; default: now.")
     owner: FirstOwner | None = Field(None, description="The first owner, who gets an invitation by e-mail and takes no seat.")
@@ -115,6 +128,9 @@ class NewTenant(Body, TenantFields):
 class TenantPatch(Body, TenantFields):
     """Only the fields that are sent change."""
 
+    name: SeenName
+    support_contact: SupportContact
+
 
 class Allowed(Body):
     tenants: Annotated[list[Id], Field(max_length=SOURCE_TENANTS_MAX)] = Field(
@@ -122,7 +138,7 @@ class Allowed(Body):
     )
 
 
-Login = Annotated[str, Field(min_length=1, max_length=500)]
+Login = Annotated[PlainText, Field(min_length=1)]
 KindName = Literal["employee", "external", "service"]
 StatusName = Literal[
     "invited", "active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "conflict", "inactive", "left", "all"
@@ -168,9 +184,9 @@ class NewPerson(Body):
         None, description="Notifications for a person without an e-mail address go to the administrators. Such a person cannot be invited."
     )
     name: PersonName = ""
-    job_title: Text = ""
+    job_title: PlainText = ""
     external_id: ExternalId | None = Field(None, description="Your own id of this person, any text; default: users creates one.")
-    department: Text | None = None
+    department: PlainText | None = None
     profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
     kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")
     administrator: StrictBool = Field(
@@ -192,8 +208,8 @@ class PersonPatch(Body):
     login: Login | None = None
     email: EmailStr | None = None
     name: PersonName | None = None
-    job_title: Text | None = None
-    department: Text | None = None
+    job_title: PlainText | None = None
+    department: PlainText | None = None
     profile: Id | None = None
     kind: KindName | None = None
     administrator: StrictBool | None = Field(
@@ -273,7 +289,7 @@ class ProfileBody(Body):
     partial: StrictBool = Field(False, description="If true, the person gets the available modules; if false, all modules or none.")
 
 
-Department = Annotated[Text, Field(min_length=1)]
+Department = Annotated[Text, Field(min_length=1)]  # one that exists
 RightName = Literal["account:read", "account:buy", "users:read", "users:manage", "log:read", "settings:manage", "roles:manage"]
 RoleRights = Annotated[list[RightName], Field(min_length=1, max_length=len(TENANT_RIGHTS))]
 

@@ -34,7 +34,7 @@ from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.scim_groups import AT_ONCE_MAX
 from shared import ids
 from shared.database import UnitOfWork
-from shared.text import can_be_seen
+from shared.text import can_be_seen, has_hidden
 
 MEMBERS_MAX: Final = 100_000
 MODEL: Final[Any] = PROVIDER.model_for("Group")
@@ -82,7 +82,7 @@ class Groups:
 
     async def replace(self, before: GroupRow, resource: Resource[Any], members: Collection[str] | None) -> GroupRow:
         """Replace a locked group. Without `members`, they stay as they are. Raises InvalidValueException, PayloadTooLargeException."""
-        name, external_id = _sent(resource)
+        name, external_id = _sent(resource, before.display_name)
         after, changed = replace(before, display_name=name, external_id=external_id), 0
         if members is not None:
             more, changed = await self._change_members(before, MemberChange("replace", list(members)))
@@ -100,7 +100,7 @@ class Groups:
             if rest is not None:
                 resource = MODEL(display_name=after.display_name, external_id=after.external_id)
                 PatchOp[MODEL](operations=[rest]).patch(resource)
-                name, external_id = _sent(resource)
+                name, external_id = _sent(resource, before.display_name)
                 after = replace(after, display_name=name, external_id=external_id)
         return await self._saved(before, replace(after, members=count), changed=changed > 0)
 
@@ -174,10 +174,13 @@ def _too_many() -> PayloadTooLargeException:
     return PayloadTooLargeException(detail=f"A group can have at most {MEMBERS_MAX} members")
 
 
-def _sent(resource: Resource[Any]) -> tuple[str, str | None]:
+def _sent(resource: Resource[Any], before: str = "") -> tuple[str, str | None]:
+    """Return the name and the external id of a group; `before` is its present name."""
     name, external_id = resource.display_name, resource.external_id  # type: ignore[attr-defined]
     if not can_be_seen(name or "") or len(name) > TEXT_MAX:
         raise InvalidValueException(detail=f"displayName: a text of 1 to {TEXT_MAX} characters, of which one can be seen, expected")
+    if name != before and has_hidden(name):
+        raise InvalidValueException(detail="displayName: a text without control characters and invisible characters expected")
     if external_id is not None and len(external_id) > TEXT_MAX:
         raise InvalidValueException(detail=f"externalId: a text of at most {TEXT_MAX} characters expected")
     return name, external_id

@@ -12,7 +12,7 @@ from services.users.domain.timelines import Entry, Period, Report
 from services.users.scim.limits import ENTRIES_MAX
 from services.users.scim.models import USER
 from shared.schemas.base import OptionalEmail
-from shared.text import is_unseen_name
+from shared.text import has_hidden, is_unseen_name
 
 TEXT_MAX: Final = 500
 # What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
@@ -101,19 +101,31 @@ def name_of(document: Mapping[str, Any]) -> str:
     return str(document.get("displayName") or name.get("formatted") or parts)
 
 
-def problem_of(document: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a user that a client sent: something too long, or an e-mail address or a name that no person can have."""
+def problem_of(document: Mapping[str, Any], before: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a user that a client sent: something too long, or an e-mail address or a name that no person can have.
+    A text that the stored document `before` has as well is no problem: it must not keep a client from deactivating the user."""
     if (problem := problem_in(document)) is not None:
         return problem
     if len(name_of(document)) > TEXT_MAX:
         return f"name: givenName and familyName with at most {TEXT_MAX} characters together expected"
     if is_unseen_name(name_of(document)):
         return f"{'displayName' if document.get('displayName') else 'name'}: a name with a character that can be seen expected"
+    known = dict(_shown(before))
+    for path, text in _shown(document):
+        if text != known.get(path) and has_hidden(str(text or "")):
+            return f"{path}: a text without control characters and invisible characters expected"
     try:
         _EMAIL.validate_python(email_of(document))
     except ValidationError:
         return f"emails.value: an e-mail address expected, instead of {email_of(document)!r}"
     return None
+
+
+def _shown(document: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Yield the texts of a user that readers see."""
+    yield from ((name, document.get(name)) for name in ("userName", "displayName", "title"))
+    yield from ((f"name.{part}", text) for part, text in (document.get("name") or {}).items())
+    yield f"{ENTERPRISE}:department", (document.get(ENTERPRISE) or {}).get("department")
 
 
 def problem_in(document: Any, path: str = "") -> str | None:

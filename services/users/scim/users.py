@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from scim2_models import (
@@ -29,8 +30,8 @@ from services.users.scim.anchors import Anchors, List
 from services.users.scim.creations import Creation
 from services.users.scim.filters import Untranslatable, check_values, condition_of, indexed_equality, stored_text
 from services.users.scim.models import PROVIDER, SEATS, USER
-from services.users.scim.statements import copied_of, ended_report, problem_of, report_of, stated_document, still_copied
 from services.users.scim.parts import in_parts
+from services.users.scim.statements import copied_of, ended_report, problem_of, report_of, stated_document, still_copied
 from services.users.store import module_states, scim_groups, timelines
 from services.users.store import people as people_store
 from services.users.store import scim_users as store
@@ -240,7 +241,7 @@ class Users:
             raise PreconditionFailedException
         before = await store.lock(self.uow.connection, self._view, resource_id)
         assert before is not None, "it was started"
-        document = sent(resource)
+        document = sent(resource, before.document)
         await self._check_manager(document, resource_id)
         if login_key(document["userName"]) != before.user_name_key:
             await self._check_name(document["userName"], resource_id)
@@ -346,10 +347,10 @@ def connection_removed() -> Unauthenticated:
     return Unauthenticated("invalid-token", "The SCIM connection of the token was removed.")
 
 
-def sent(resource: Resource[Any]) -> dict[str, Any]:
-    """Return what a client sent. Raises InvalidValueException."""
+def sent(resource: Resource[Any], before: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return what a client sent; `before` is the document that it changes. Raises InvalidValueException."""
     document = {name: value for name, value in resource.model_dump().items() if name not in _OWN}
-    if (problem := problem_of(document)) is not None:
+    if (problem := problem_of(document, before)) is not None:
         raise InvalidValueException(detail=problem)
     if not (document.get("userName") or "").strip() or not login_key(document["userName"]):
         raise InvalidValueException(detail="userName: a text that is not empty expected")
