@@ -195,6 +195,8 @@ class _Staged:
                 advance(state["done"] - done)
                 done = state["done"]
                 await asyncio.sleep(POLL_SECONDS)
+            if state["status"] == "applied":
+                advance(started["total"] - done)  # what was done since the last look
         if state["status"] != "applied":
             raise CliError(f"the import stopped with the status {state['status']}", state.get("failure") or "Import the same files again.")
         return True
