@@ -227,6 +227,15 @@ def test_a_credit_note_names_each_invoice_that_it_corrects() -> None:
         assert [number for number in ("INV-0", "INV-1", "INV-2") if number not in xml] == []
 
 
+def test_a_credit_note_names_the_invoices_that_it_corrects_by_their_dates() -> None:
+    harness = credit_note_for_three()
+    note = harness.invoices[-1]
+    stored = made(harness, note.model_copy(update={"corrects": note.corrects[::-1]}), Format.FACTUR_X)
+    assert "Corrects INV-0, INV-1, INV-2" in stored["notes"]
+    named = [each["BT-25"] for each in stored["xml"]["fields"]["BG-3"]]
+    assert named == ["INV-0", "INV-1", "INV-2"]
+
+
 @pytest.mark.parametrize("category", ["AE", "O", "E", "Z"])
 def test_each_tax_category_passes_all_rules_of_each_format(category: str) -> None:
     harness = march(tax=(category, "0"), billed=False)

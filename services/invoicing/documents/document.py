@@ -4,6 +4,7 @@ alone: a later change of the seller's address, a module's name or a translation 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Any
 
 from services.invoicing.documents.e_invoice import e_invoice
@@ -90,8 +91,9 @@ def document(
     """Return the JSON for the template, and under `xml` the fields of the XML.
 
     `modules` has the names by id, `charges` those that the invoice's lines name, `corrected` the numbers and dates of the invoices that it
-    corrects.
+    corrects: they are shown by date, then by number.
     """
+    corrected = sorted(corrected, key=itemgetter(1, 0))
     shown = _shown(invoice, seller, buyer, locale, modules, charges, corrected, document_format)
     if not has_xml(minor_units(invoice.currency)):
         return shown | {"xml": None}

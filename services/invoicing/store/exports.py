@@ -42,7 +42,7 @@ _CORRECTED = RECEIVABLES.alias("corrected")
 _NUMBERS = func.array(
     select(_CORRECTED.c.number)
     .where(_CORRECTED.c.tenant_id == _R.tenant_id, _CORRECTED.c.invoice == any_(_R.corrects))
-    .order_by(_CORRECTED.c.number)
+    .order_by(_CORRECTED.c.issued_on, _CORRECTED.c.number)
     .scalar_subquery()
 )
 _DETAILS = literal_column("(invoices.payload::jsonb ->> 'billing_details')", Text)
@@ -90,7 +90,7 @@ async def count(connection: AsyncConnection, tenant_id: str | None, first: date,
 async def page(
     connection: AsyncConnection, tenant_id: str | None, first: date, last: date, after: ExportedRow | None, limit: int, *, files: bool
 ) -> list[ExportedRow]:
-    """Return documents in the order of their days. `files`: with PDF and XML."""
+    """Return documents by day of issue, tenant and id. `files`: with PDF and XML."""
     place = (after.issued_on, after.tenant_id, after.invoice) if after else (first, "", "")
     values = dict(zip(("after_day", "after_tenant", "after_invoice"), place, strict=True))
     statement = _FILES if files else _TABLE
