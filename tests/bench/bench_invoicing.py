@@ -32,7 +32,7 @@ from shared.schemas.seats_v1 import LicencesAdded
 from shared.settings import KafkaSettings
 from tests.bench.speed import at_rate, percentile
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
-from tests.support.invoicing_process import environment_of, free_port, published_keys, start
+from tests.support.invoicing_process import environment_of, free_port, kill, published_keys, start
 from tests.support.month_end import MODULES, begin_periods, copy_tenant
 from tests.support.wait import wait_until
 
@@ -120,7 +120,7 @@ async def test_quotes_and_purchases(make_database: Callable[[str], str], make_ka
     async with AsyncExitStack() as stack:
         environment = environment_of(url, kafka, port, await stack.enter_async_context(published_keys()))
         process = await start(environment)
-        stack.callback(process.kill)
+        stack.push_async_callback(kill, process)
         opened = running_bench(settings_of(url, kafka), address=f"http://127.0.0.1:{port}")
         bench = await stack.enter_async_context(opened)
         await bench.catalogue(**MODULES)

@@ -11,7 +11,7 @@ import pytest
 from shared.schemas import invoicing_v1, seats_v1
 from shared.settings import KafkaSettings
 from tests.support.invoicing import NOVEMBER, running_bench, settings_of
-from tests.support.invoicing_process import environment_of, free_port, published_keys, start
+from tests.support.invoicing_process import environment_of, free_port, kill, published_keys, start
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -54,14 +54,11 @@ async def test_a_purchase_is_charged_once_although_the_process_is_killed(
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 30) == 0
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await kill(process)
 
 
 async def again(process: asyncio.subprocess.Process, environment: dict[str, str]) -> asyncio.subprocess.Process:
-    process.kill()
-    await process.wait()
+    await kill(process)
     return await start(environment)
 
 
@@ -92,8 +89,7 @@ async def test_T11_T16_renewals_of_many_tenants_are_invoiced_once_by_two_workers
 
             await wait_until(renewed, seconds=60, what="the first renewal")
         finally:
-            other.kill()
-            await other.wait()
+            await kill(other)
         for number, tenant in enumerate(tenants, 1):
             await bench.until_settled(tenant, at=december)
             (renewal,) = {each.invoice: each for each in await bench.events(tenant, invoicing_v1.InvoiceIssued)}.values()

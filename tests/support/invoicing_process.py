@@ -66,3 +66,10 @@ async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
 
     await wait_until(ready, seconds=60, what="the process to be ready")
     return process
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the process, and wait for its end: only then does asyncio close the transport to it."""
+    if process.returncode is None:
+        process.kill()
+    await process.wait()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.invoicing.api.quote_notes import notes_of
+from services.invoicing.domain.money import round_half_up, share
 from services.invoicing.domain.quote import Item
 from services.invoicing.domain.reduction import Reduction, SubscribedModule, Wanted, reduction_of
 from shared.schemas.invoicing_v1 import Amounts, InvoiceIssued, NextPeriod, QuoteIssued
@@ -167,6 +168,25 @@ def test_M14_only_charges_of_its_own_module_let_a_credit_wait_for_their_invoice(
     assert (invoiced.credit, bought.credit) == ("now", "now")
     assert (credit.kind, {line.module for line in credit.lines}) == ("credit_note", {"documents"})
     assert (credit.net_minor, credit.corrects) == (invoiced.credit_net_minor, (first.invoice,))
+
+
+def test_B9_a_purchase_that_seats_decides_after_midnight_adds_up_with_the_expansion_and_the_leaver_of_its_day() -> None:
+    """On the 2nd: 2 licences more, 1 less, 3 bought. The end of the day charges 1; the purchase is what it adds to them (46.45 in all)."""
+    harness = march(licences={"time": 4}, credit_when="now")
+    harness.expand("time", 2)
+    harness.reduce("time", 1)
+    quote, expects = harness.quote(Item("time", add=3))
+    decide, harness.add = harness.add, lambda order, bought: None  # type: ignore[method-assign]
+    assert harness.approve(quote, expects) is None
+    harness.go(days=1)
+    assert amounts(harness.invoices) == [("invoice", 1161, 290, 1451)]
+    decide(f"o{quote.quote}", {"time": 3})
+    harness.go(days=1)
+    day, bought = harness.invoices
+    assert (day.issued_on, bought.issued_on, bought.lines[0].from_day) == (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 2))
+    assert (quote.net_minor, amounts([bought])) == (3484, [("invoice", 3484, 871, 4355)])
+    assert day.net_minor + bought.net_minor == round_half_up(4 * share(1, 1200, 30, 31)) == 4645
+    assert (harness.found.waiting, harness.found.open_day) == ([], None)
 
 
 def test_a_waiting_credit_is_used_up_by_the_next_charge_before_either_becomes_a_document() -> None:
