@@ -9,7 +9,6 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fractions import Fraction
-from itertools import groupby
 from typing import Final, assert_never
 
 from services.invoicing.domain.calendar import Period, Term, add_days, local_day, period_at
@@ -20,6 +19,7 @@ from services.invoicing.domain.ledger import NO_RATE, Change, ModuleLedger, Part
 from services.invoicing.domain.money import Tax
 from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.tax import tax_on
+from services.invoicing.domain.waiting import Key, Waiting, adjustments, sums_by_key, take_credits, waiting_for
 from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import (
     ChargeBooked,
@@ -70,18 +70,6 @@ def due_when(policy: str, day: date, next_invoice: date) -> str:
     return policy
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A charge or credit that is on no document yet, and what is left of its amount."""
-
-    charge: ChargeBooked
-    left_minor: int
-
-    @property
-    def key(self) -> tuple[str, Tax]:
-        return self.charge.module, tax_of(self.charge)
-
-
 @dataclass(slots=True)
 class Account:
     """The result of the events: the ledgers of the current period, and every charge and document so far, in order."""
@@ -102,38 +90,28 @@ class Account:
         day = self.open_day
         return day if day is not None and day < before and self.period is not None and day < self.period.end else None
 
-    def charges_minor(self, module: str, tax: Tax) -> int:
-        """Return the charges of a module and tax that wait for the next invoice, less the credits that wait with them."""
-        return max(0, sum(each.left_minor for each in self.waiting if each.key == (module, tax)))
-
     def credited_when(self, policy: str, day: date, parts: Mapping[str, Iterable[Part]]) -> str:
         """Return when a credit of these parts of each module is credited. What undoes charges that wait for the next invoice waits with
         them."""
         assert self.period is not None
-        owed: dict[tuple[str, Tax], int] = {}
-        for module, part in ((module, part) for module, of_module in parts.items() for part in of_module):
-            owed[module, part.rate.tax] = owed.get((module, part.rate.tax), 0) - part.net_minor
-        waits = bool(owed) and all(minor <= self.charges_minor(*key) for key, minor in owed.items())
+        given = sums_by_key(((module, part.rate.tax), part.net_minor) for module, of_module in parts.items() for part in of_module)
+        charged = sums_by_key((each.key, each.left_minor) for each in self.waiting)
+        waits = bool(given) and all(-minor <= max(0, charged.get(key, 0)) for key, minor in given.items())
         return NEXT_INVOICE if waits else due_when(policy, day, self.period.end)
 
     def credits_minor(self, tax: Tax) -> int:
         """Return the credits of a tax that a charge of this moment can use up, as a positive amount."""
-        return sum(minor for (_, of_tax), minor in self.usable().items() if of_tax == tax)
+        return sum(max(0, minor) for (_, of_tax), minor in self.usable().items() if of_tax == tax)
 
-    def usable(self) -> dict[tuple[str, Tax], int]:
-        """Return the credits of each module and tax that a charge of this moment can use up, as positive amounts.
-
-        What undoes charges that wait for the next invoice waits with them.
-        """
+    def usable(self) -> dict[Key, int]:
+        """Return the credits of each module and tax that a charge of this moment can use up, as positive amounts. What undoes charges that
+        wait for the next invoice waits with them."""
         known = [(each.key, each.left_minor) for each in self.waiting]
         known += [(each.key, each.left_minor) for each in self.of_day if each.left_minor < 0]
         for module, ledger in self.ledgers.items():
             parts = copy(ledger).book() if ledger.open_minor() < 0 else []
             known += [((module, part.rate.tax), part.net_minor) for part in parts if part.net_minor < 0]
-        found: dict[tuple[str, Tax], int] = {}
-        for key, minor in known:
-            found[key] = found.get(key, 0) - minor
-        return {key: minor for key, minor in found.items() if minor > 0}
+        return {key: -minor for key, minor in sums_by_key(known).items()}
 
 
 def account(facts: Iterable[Fact]) -> Account:
@@ -282,15 +260,9 @@ class _Reading:
         self._issue(decision_key(event_id), event_id, event.at, SYSTEM, "renewal", terms.billing_details, lines)
 
     def _adjustments(self) -> list[InvoiceLine]:
-        """Return the lines of all that waits for the next document, one for each module and tax (M14). Nothing waits after it."""
-        lines = []
-        charged = [each for each in self.account.waiting if not self._in_trial(each.charge.day)]
-        for (module, *_), group in groupby(sorted(charged, key=_line_key), key=_line_key):
-            waiting = list(group)
-            left = sum(each.left_minor for each in waiting)
-            lines.append(line_of("adjustment", module, [each.charge for each in waiting], left))
-        self.account.waiting = []
-        return lines
+        """Return the lines of all that waits for the next document. Nothing waits after it."""
+        waiting, self.account.waiting = self.account.waiting, []
+        return adjustments(each for each in waiting if not self._in_trial(each.charge.day))
 
     def _end(self, event_id: str, event: SubscriptionEnded) -> None:
         """The subscription has ended: one document for all that is not on one yet, and nothing after it."""
@@ -298,7 +270,7 @@ class _Reading:
         assert account.period is not None, "only an active subscription ends"
         day = min(local_day(event.at, self.contract.time_zone), add_days(account.period.end, -1))
         booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, day, module)]
-        account.waiting += [*account.of_day, *(Waiting(charge, charge.net_minor) for charge in booked)]
+        account.waiting += [*account.of_day, *waiting_for(booked)]
         self._issue(key, event_id, event.at, event.actor, "subscription_ended", event.billing_details, self._adjustments())
         account.period, account.ledgers, account.licences = None, {}, {}
         account.of_day, account.open_day = [], None
@@ -452,7 +424,7 @@ class _Reading:
                 charges.append(charge.model_copy(update={"charge": f"{charge.charge}-{n}"}) if n else charge)
         account.charges += charges
         if quote.charge != NOW:
-            account.waiting += [Waiting(charge, charge.net_minor) for charge in charges]
+            account.waiting += waiting_for(charges)
             return
         lines = [line_of("proration", charge.module, [charge]) for charge in charges]
         first = charges[0]
@@ -501,19 +473,21 @@ class _Reading:
         account = self.account
         assert account.period is not None
         booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, event.day, module)]
-        waiting = [*account.of_day, *(Waiting(charge, charge.net_minor) for charge in booked)]
+        waiting = [*account.of_day, *waiting_for(booked)]
         account.of_day, account.open_day, self.decided = [], None, {}
         contract, end = self.contract, account.period.end
         charged, credited = due_when(contract.charge_when, event.day, end), due_when(contract.credit_when, event.day, end)
         now = [each for each in waiting if (credited if each.left_minor < 0 else charged) == NOW]
         account.waiting += [each for each in waiting if each not in now]
         promised = self._promised(event.undecided)
-        now, kept = _set_aside(now, promised)
-        now = self._invoiced(now)
+        now, kept = take_credits(now, promised)
+        # Nobody gets money back that no invoice has asked for: credits wait as far as charges of their module and tax wait.
+        now, with_charges = take_credits(now, by_key=sums_by_key((each.key, each.left_minor) for each in account.waiting))
+        account.waiting += with_charges
         lines = [
             line_of("credit" if each.left_minor < 0 else "proration", each.charge.module, [each.charge], each.left_minor) for each in now
         ]
-        lines += self._use_credits(lines, keep_minor=sum(promised.values()) + sum(each.left_minor for each in kept))
+        lines += self._use_credits(lines, keep_minor=sum(promised.values()))
         self._issue(key, event_id, event.at, SYSTEM, "day_charged", event.billing_details, lines, event.day)
         following = add_days(event.day, 1)
         if following < end:
@@ -531,21 +505,12 @@ class _Reading:
                 found[tax] = found.get(tax, 0) + quote.credit_net_minor
         return found
 
-    def _invoiced(self, now: Sequence[Waiting]) -> list[Waiting]:
-        """Let credits wait as far as charges of their module and tax wait: nobody gets money back that was not asked for yet."""
-        left = []
-        for each in now:
-            kept_minor = min(-each.left_minor, self.account.charges_minor(*each.key)) if each.left_minor < 0 else 0
-            self.account.waiting += [Waiting(each.charge, -kept_minor)] if kept_minor else []
-            left += [replace(each, left_minor=each.left_minor + kept_minor)] if not kept_minor or each.left_minor != -kept_minor else []
-        return left
-
     def _book_credits(self, event_id: str, at: datetime, day: date) -> None:
         """Book what the open day owes to the tenant, so that a charge of this moment can use it."""
         for module in sorted(self.account.ledgers):
             if self.account.ledgers[module].open_minor() < 0:
                 booked = self._book(f"{decision_key(event_id)}-credit", event_id, at, day, module)
-                self.account.of_day += [Waiting(charge, charge.net_minor) for charge in booked]
+                self.account.of_day += waiting_for(booked)
 
     def _book(self, key: str, event_id: str, at: datetime, day: date, module: str) -> list[ChargeBooked]:
         assert self.account.period is not None
@@ -589,22 +554,10 @@ class _Reading:
             due[tax_of(line)] = due.get(tax_of(line), 0) + line.net_minor
         if keep_minor:
             due = {tax: min(minor, max(at_least_minor, self.account.credits_minor(tax) - keep_minor)) for tax, minor in due.items()}
-        used, usable = [], self.account.usable()
-
-        def use(waiting: Iterable[Waiting]) -> list[Waiting]:
-            kept = []
-            for each in waiting:
-                tax = tax_of(each.charge)
-                taken = min(-each.left_minor, due.get(tax, 0), usable.get(each.key, 0)) if each.left_minor < 0 else 0
-                if taken > 0:
-                    due[tax], usable[each.key] = due[tax] - taken, usable[each.key] - taken
-                    used.append(line_of("credit", each.charge.module, [each.charge], -taken))
-                if taken <= 0 or each.left_minor != -taken:
-                    kept.append(replace(each, left_minor=each.left_minor + max(taken, 0)))
-            return kept
-
-        self.account.waiting, self.account.of_day = use(self.account.waiting), use(self.account.of_day)
-        return used
+        usable = self.account.usable()
+        self.account.waiting, used = take_credits(self.account.waiting, due, usable)
+        self.account.of_day, used_of_day = take_credits(self.account.of_day, due, usable)
+        return [line_of("credit", each.charge.module, [each.charge], each.left_minor) for each in used + used_of_day]
 
     # ---------------------------------------------------------------------------------------------------------- documents
 
@@ -688,20 +641,6 @@ class _Reading:
         )
 
 
-def _set_aside(waiting: Sequence[Waiting], promised: Mapping[Tax, int]) -> tuple[list[Waiting], list[Waiting]]:
-    """Return these charges and credits without the credits that are promised, and those, the oldest first."""
-    left, rest, kept = dict(promised), list[Waiting](), list[Waiting]()
-    for each in waiting:
-        tax = tax_of(each.charge)
-        taken = min(-each.left_minor, left.get(tax, 0)) if each.left_minor < 0 else 0
-        if taken > 0:
-            left[tax] -= taken
-            kept.append(replace(each, left_minor=-taken))
-        if taken <= 0 or taken < -each.left_minor:
-            rest.append(replace(each, left_minor=each.left_minor + max(taken, 0)))
-    return rest, kept
-
-
 def _parts_of(line: QuoteLine) -> list[QuoteLine]:
     """Return a line for each price of a quoted line."""
     return [line.model_copy(update=step.model_dump()) for step in line.steps] or [line]
@@ -714,9 +653,3 @@ def _reason_of(part: Part) -> str:
 def _opening(start: date) -> str:
     """Return what a credit names if it undoes licences of the period's start, which are on the invoice of the period."""
     return f"opening-{start}"
-
-
-def _line_key(waiting: Waiting) -> tuple[str, str, str]:
-    """Return what the charges of one adjustment line have in common."""
-    tax = tax_of(waiting.charge)
-    return waiting.charge.module, tax.category, tax.rate_percent

@@ -21,7 +21,7 @@ def share(quantity: int, unit_price_minor: Fraction | int, days: int, days_of_pe
     return Fraction(quantity * unit_price_minor * days, days_of_period)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Tax:
     """A category of UNCL5305 and its rate in percent as a decimal string."""
 
