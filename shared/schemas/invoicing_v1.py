@@ -180,10 +180,16 @@ class SubscriptionStarted(InvoicingEvent):
     price_notice: str = "P30D"  # days between the announcement of another price list and the renewal that takes it
     discounts: Items[Discount] = ()  # that were granted with the start
     trial_until: date | None = None  # the first period is a trial and costs nothing; the first charged period begins on this day
+    billing_day: int | None = None  # the day of the month with which the contract began; None: that of the anchor
 
     @property
     def anchored_on(self) -> date:
         return self.anchor or self.period_start
+
+    @property
+    def begins_on_day(self) -> int:
+        """Return the day of the month on which periods begin, also after a change to a term whose months lack it."""
+        return self.billing_day or self.anchored_on.day
 
 
 class TrialEndingSoon(InvoicingEvent):

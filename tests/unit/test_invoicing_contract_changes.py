@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from services.invoicing.domain.account import account
-from services.invoicing.domain.calendar import start_of_day
-from services.invoicing.domain.plan_change import period_after
+from services.invoicing.domain.account import account, contract_after
+from services.invoicing.domain.calendar import Term, period_at, start_of_day
+from services.invoicing.domain.plan_change import anchor_with, period_after
 from services.invoicing.domain.prices import FollowingPlan
 from services.invoicing.domain.quote import Item, NewModule, Refusal, Situation, expected, price, price_new_module
 from shared.schemas.invoicing_v1 import (
+    ContractChanged,
     ModuleAdded,
     ModuleLimits,
     QuoteApproved,
@@ -320,3 +321,20 @@ def test_the_period_after_the_present_one_keeps_the_day_of_the_contract(
     contract = march(start=begins, trial_until=trial_until, term=term).contract
     plan = FollowingPlan("c1", march().plans[-1], following) if following else None
     assert period_after(contract, plan, contract.period_end).end == end
+
+
+def test_B6_a_contract_from_the_31st_that_becomes_annual_and_monthly_again_keeps_the_31st() -> None:
+    harness = march(start=date(2026, 1, 31), at=datetime(2026, 1, 31, 9, tzinfo=UTC))
+    begin, found = harness.contract.period_end, list[tuple[date, date]]()
+    for term in ("annual", "monthly", "monthly"):
+        plan = FollowingPlan("c1", harness.plans[-1], term) if term != harness.contract.term else None
+        period = period_after(harness.contract, plan, begin)
+        if plan is not None:
+            anchor = anchor_with(term, begin, harness.contract.begins_on_day)
+            changed = ContractChanged(
+                at=harness.at, actor=ANN, subscription="sub", change=term, number=1, after="d", changes=(), term=term, anchor=anchor
+            )
+            harness.contract = contract_after(harness.contract, changed)
+        assert period == period_at(harness.contract.anchored_on, Term(term), begin)
+        found.append((period.start, begin := period.end))
+    assert [end for _, end in found] == [date(2027, 2, 28), date(2027, 3, 31), date(2027, 4, 30)]

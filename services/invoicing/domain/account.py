@@ -126,7 +126,8 @@ def account(facts: Iterable[Fact]) -> Account:
 def contract_after(contract: SubscriptionStarted, event: ContractChanged) -> SubscriptionStarted:
     """Return the contract with the terms that a change gives it."""
     changed = {name: getattr(event, name) for name in CHANGEABLE}
-    return contract.model_copy(update={name: value for name, value in changed.items() if value is not None})
+    kept = {"billing_day": contract.begins_on_day} if event.anchor is not None else {}
+    return contract.model_copy(update=kept | {name: value for name, value in changed.items() if value is not None})
 
 
 def missing(found: Account, charges: Collection[str], invoices: Collection[str]) -> tuple[list[ChargeBooked], list[InvoiceIssued]]:

@@ -262,5 +262,5 @@ def anchor_with(term: str, start: date, billing_day: int) -> date:
 def period_after(contract: SubscriptionStarted, following: FollowingPlan | None, begin: date) -> Period:
     """Return the period that begins on `begin`. `following`: the plan or term that is scheduled for it."""
     term = contract.term if following is None else following.term
-    anchor = contract.anchored_on if term == contract.term else anchor_with(term, begin, contract.anchored_on.day)
+    anchor = contract.anchored_on if term == contract.term else anchor_with(term, begin, contract.begins_on_day)
     return period_at(anchor, Term(term), begin)

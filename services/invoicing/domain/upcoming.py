@@ -86,6 +86,6 @@ def _change(
         plan=following.plan.plan,
         plan_version=following.plan.version,
         term=following.term,
-        anchor=anchor_with(following.term, begin, contract.anchored_on.day) if following.term != contract.term else None,
+        anchor=anchor_with(following.term, begin, contract.begins_on_day) if following.term != contract.term else None,
         licences=tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items())),
     )

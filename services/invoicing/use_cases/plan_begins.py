@@ -85,7 +85,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
         plan=plan.plan,
         plan_version=plan.version,
         term=terms["term"],
-        anchor=anchor_with(terms["term"], start, contract.anchored_on.day) if terms["term"] != contract.term else None,
+        anchor=anchor_with(terms["term"], start, contract.begins_on_day) if terms["term"] != contract.term else None,
         licences=tuple(ModuleTotal(module=module, licences=number) for module, number in sorted(fewer.items())),
         price=PlanPrice.model_validate_json(orjson.dumps(terms["price"])),
     )
