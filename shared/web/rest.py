@@ -25,15 +25,21 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag t
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-def _written_out(value: object) -> object:
-    """Pydantic reads a number as seconds since 1970: a mistake of the caller that would pass for a date."""
-    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.match(value)):
-        raise ValueError("expected a date or time in the format of RFC 3339, such as 2026-01-31 or 2026-01-31T09:00:00Z")
+def _day(value: object) -> object:
+    """Pydantic reads a number as seconds since 1970, and takes midnight of any time zone for a date: mistakes of the caller."""
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.fullmatch(value)):
+        raise ValueError("a date without a time in the format YYYY-MM-DD, such as 2026-01-31")
     return value
 
 
-Day = Annotated[date, BeforeValidator(_written_out)]
-Moment = Annotated[Instant, BeforeValidator(_written_out)]
+def _moment(value: object) -> object:
+    if isinstance(value, int | float) or (isinstance(value, str) and not _DATE.match(value)):
+        raise ValueError("a time in the format of RFC 3339 with its offset, such as 2026-01-31T09:00:00Z")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+Moment = Annotated[Instant, BeforeValidator(_moment)]
 
 
 class PositionView(BaseModel):

@@ -1,5 +1,6 @@
 """Values that a request could mean in two ways are refused, and the refusal names the field."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,9 +8,17 @@ from pydantic import BaseModel, ValidationError
 
 from services.invoicing.api.catalogue_bodies import CatalogueBody
 from services.invoicing.api.requests import DiscountBody, PaymentBody, PlanBody, SubscriptionBody
+from services.invoicing.domain.calendar import Term
+from services.invoicing.use_cases.discounts import discounts_of
+from services.invoicing.use_cases.subscriptions import _check_modules
 from shared.catalogue_file import UnreadableCatalogue, parse_catalogue
+from shared.errors import Invalid
 from shared.money import is_currency, minor_of
 from shared.schemas.faults import expected_by, field_of
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
+from tests.support.invoicing_harness import ANN
+
+NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 PRICES = [{"module": "time", "term": "monthly", "amount_minor": 1200}]
 
@@ -90,3 +99,22 @@ def test_a_percentage_is_a_decimal_number_as_people_write_it(percent: str) -> No
 )
 def test_an_amount_of_the_command_line_fits_its_currency(text: str, currency: str, minor: int | None) -> None:
     assert minor_of(text, currency) == minor
+
+
+@pytest.mark.parametrize(("sold", "allowed"), [(["monthly"], "monthly"), ([], "none")])
+def test_a_plan_without_a_price_for_the_term_names_the_terms_that_it_has(sold: list[str], allowed: str) -> None:
+    listed = tuple(UnitPrice(module="time", term=term, amount_minor=1200) for term in sold)
+    plan = PlanDefined(at=NOW, actor=ANN, plan="p", name="P", currency="EUR", version=1, prices=listed, allows_extra_licences=True)
+    body = {"plan": "p", "term": "annual", "period_start": "2026-03-01", "modules": [{"module": "time", "licences": 1}]}
+    with pytest.raises(Invalid) as refusal:
+        _check_modules(SubscriptionBody.model_validate(body), plan, {})
+    expected = f"a term for which the plan p has prices: {allowed}"
+    assert (refusal.value.field, refusal.value.value, refusal.value.expected) == ("body.term", "annual", expected)
+
+
+def test_a_discount_of_a_module_that_nobody_can_have_is_refused_without_an_empty_list() -> None:
+    body = DiscountBody.model_validate({"module": "time", "percent": "10"})
+    days = {"earliest": NOW.date(), "next_start": NOW.date(), "anchor": NOW.date()}
+    with pytest.raises(Invalid) as refusal:
+        discounts_of([body], "body.discounts.{place}", [], term=Term.MONTHLY, **days)
+    assert refusal.value.expected == "a module of the subscription: none"

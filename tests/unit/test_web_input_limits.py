@@ -236,6 +236,13 @@ async def test_a_number_is_no_date_and_no_flag(client: httpx.AsyncClient) -> Non
     assert fields(await client.get("/things/a?at=0.5")) == ["query.at"]
 
 
+@pytest.mark.parametrize("day", ["2026-01-31T00:00:00+02:00", "2026-01-31T00:00:00Z", "2026-01-31 00:00", "2026-01-31Z", "2026-1-31"])
+async def test_a_day_has_no_time_and_no_offset(client: httpx.AsyncClient, day: str) -> None:
+    (error,) = (await post(client, f'{{"name": "x", "day": "{day}"}}')).json()["errors"]
+    expected = "a date without a time in the format YYYY-MM-DD, such as 2026-01-31"
+    assert (error["field"], error["value"], error["expected"]) == ("body.day", day, expected)
+
+
 @pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 async def test_an_instant_outside_of_utcs_years_is_refused(client: httpx.AsyncClient, instant: str) -> None:
     assert fields(await client.get("/things/a", params={"at": instant})) == ["query.at"]

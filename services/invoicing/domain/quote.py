@@ -313,7 +313,7 @@ def not_priced_now(situation: Situation, modules: Sequence[str]) -> Refusal | No
     if unknown:
         return Refusal(
             "module-not-subscribed",
-            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(situation.pools))}.",
+            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(situation.pools)) or 'none'}.",
             {"modules": unknown, "subscribed": sorted(situation.pools)},
         )
     return None

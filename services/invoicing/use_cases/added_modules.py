@@ -37,7 +37,7 @@ async def quote_module(
     situation = await situation_of(uow, tenant, at)
     known = await store.catalogue.modules(uow.connection)
     if body.module not in known:
-        raise Invalid("body.module", body.module, f"a module of the catalogue: {', '.join(sorted(known))}")
+        raise Invalid("body.module", body.module, f"a module of the catalogue: {', '.join(sorted(known)) or 'none'}")
     refused = wrong_for_plan(body.policies, situation.plan, body.module)
     if refused is not None:
         field, value, allowed = refused

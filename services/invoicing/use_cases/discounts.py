@@ -45,7 +45,7 @@ def discounts_of(
     for place, body in enumerate(bodies):
         path = field.format(place=place)
         if body.module is not None and body.module not in modules:
-            raise Invalid(f"{path}.module", body.module, f"a module of the subscription: {', '.join(sorted(modules))}")
+            raise Invalid(f"{path}.module", body.module, f"a module of the subscription: {', '.join(sorted(modules)) or 'none'}")
         about = body.model_dump(include={"module", "percent", "amount_minor", "text"})
         draft = Discount(discount=ids.new_id(), from_day=earliest, **about)
         made = dated(draft, Days(body.from_day, body.until_day, body.periods), earliest, next_start, anchor, term)

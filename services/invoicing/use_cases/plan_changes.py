@@ -50,7 +50,7 @@ async def _offer(uow: UnitOfWork, tenant_id: str, body: PlanChangeBody, clock: C
     name = body.plan or situation.contract.plan
     plan = next((plan for plan in situation.plans if plan.plan == name), None)
     if plan is None:
-        raise Invalid("body.plan", name, f"a plan of the catalogue: {', '.join(plan.plan for plan in situation.plans)}")
+        raise Invalid("body.plan", name, f"a plan of the catalogue: {', '.join(plan.plan for plan in situation.plans) or 'none'}")
     pools = await pool_terms(uow, tenant_id)
     found = plan_offer(situation, pools, WantedPlan(plan, body.term or situation.contract.term, body.takes_effect))
     if isinstance(found, Refusal):

@@ -183,7 +183,7 @@ def _changed(known: Mapping[str, Policies], given: Mapping[str, Policies], plan:
     if unknown:
         raise Conflict(
             "module-not-subscribed",
-            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(known))}.",
+            f"The subscription does not include {', '.join(unknown)}. It includes {', '.join(sorted(known)) or 'none'}.",
             modules=unknown,
             subscribed=sorted(known),
         )

@@ -90,7 +90,7 @@ async def _check_modules(uow: UnitOfWork, situation: Situation, items: Sequence[
     known = await store.catalogue.modules(uow.connection)
     unknown = sorted({item.module for item in items} - set(known))
     if unknown:
-        raise Invalid("body.items", unknown, f"modules of the catalogue: {', '.join(sorted(known))}")
+        raise Invalid("body.items", unknown, f"modules of the catalogue: {', '.join(sorted(known)) or 'none'}")
     for item in items:
         pool = situation.pools.get(item.module)
         if item.reduce and (pool is None or item.reduce > pool.licences):

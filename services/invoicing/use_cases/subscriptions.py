@@ -125,7 +125,7 @@ async def _plan(uow: UnitOfWork, tenant_id: str, name: str, today: date) -> Plan
     plans = of_each_plan(await store.catalogue.all_versions(uow.connection), today)
     plan = next((plan for plan in plans if plan.plan == name), None)
     if plan is None:
-        raise Invalid("body.plan", name, f"a plan that is sold on {today}: {', '.join(plan.plan for plan in plans)}")
+        raise Invalid("body.plan", name, f"a plan that is sold on {today}: {', '.join(plan.plan for plan in plans) or 'none'}")
     balance = await store.receivables.open_balance(uow.connection, tenant_id)
     others = sorted({each.currency for each in balance.documents.values()} - {plan.currency})
     if others:
@@ -137,6 +137,9 @@ async def _plan(uow: UnitOfWork, tenant_id: str, name: str, today: date) -> Plan
 def _check_modules(body: SubscriptionBody, plan: PlanDefined, known: dict[str, store.catalogue.Module]) -> None:
     ordered = {module.module for module in body.modules}
     priced = prices_of(plan, body.term)
+    if not priced:
+        terms = ", ".join(sorted({price.term for price in plan.prices})) or "none"
+        raise Invalid("body.term", body.term, f"a term for which the plan {plan.plan} has prices: {terms}")
     for place, module in enumerate(body.modules):
         field = f"body.modules.{place}.module"
         if module.module not in priced:
