@@ -681,3 +681,30 @@ def test_with_a_console_no_e_mail_asks_a_customer_for_a_rest_call() -> None:
         assert not re.search(r"\b(GET|POST|PUT|DELETE) http", found.text), (stream, kind)
     quote = email(Stream.BILLING, notification(Kind.APPROVAL_NEEDED, Stream.BILLING), links=with_console("https://console.example"))
     assert "To approve it: https://console.example/tenants/acme/orders/quotes/q1" in quote.text
+
+
+def test_a_subject_names_what_happened_several_times_once() -> None:
+    changed = [replace(notification(Kind.CONTRACT_CHANGED, Stream.BILLING), key=key) for key in ("a", "b")]
+    assert email(Stream.BILLING, *changed).subject == "Acme Bikes: subscription changed"
+
+
+def test_an_amount_of_later_periods_says_that_discounts_are_not_deducted() -> None:
+    for kind in (Kind.PURCHASED, Kind.APPROVAL_NEEDED):
+        text = " ".join(email(Stream.BILLING, notification(kind, Stream.BILLING)).text.split())
+        assert "Net amount of all licences in each later period, before discounts" in text
+
+
+@pytest.mark.parametrize(("stream", "kind"), [(Stream.INVOICES, Kind.INVOICE), (Stream.REMINDERS, Kind.PAYMENT_REMINDER)])
+def test_an_administrator_reads_that_the_e_mail_about_an_invoice_is_a_copy(stream: Stream, kind: Kind) -> None:
+    told = notification(kind, stream)
+    to_administrator, to_address = email(stream, told).text, email(stream, told, recipient=Recipient("pay@acme.example", "")).text
+    assert "This copy of an e-mail to the invoice e-mail address of Acme Bikes was sent automatically to you as an administrator" in (
+        to_administrator
+    )
+    assert "This e-mail was sent automatically to the invoice e-mail address of Acme Bikes" in to_address
+
+
+def test_a_person_without_a_name_is_named_by_the_address_once() -> None:
+    names = replace(NAMES, administrators=[Recipient("ada@acme.example", "", "u9")])
+    text = email(Stream.OWN, notification(Kind.FLAGGED, Stream.OWN), names=names).text
+    assert text.count("ada@acme.example") == 1
