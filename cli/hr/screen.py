@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BAD_ROWS_SHOWN = 200
 CHANGES_SHOWN = 30
 ABSENT_SHOWN = 20
+DEPARTMENTS_SHOWN = 10
 
 
 @contextmanager
@@ -74,9 +75,22 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
     if others := report.get("others"):
         names = ", ".join(f"{each['external_id']} ({each['before']} -> {each['after']})" for each in others)
         out.print(escape(f"others: people whose status changes because a conflict begins or ends: {names}"), soft_wrap=True)
+    _show_without_profile(report.get("without_profile") or {}, wanted)
     for note in outcome.notes:
         out.print(f"[yellow]{escape(note)}[/]", soft_wrap=True)
     _show_end(outcome, wanted)
+
+
+def _show_without_profile(found: Mapping[str, Any], wanted: "Wanted") -> None:
+    """Show the employees whose department gives no profile: nothing else says why they get no seats."""
+    if not found.get("people"):
+        return
+    people = _count(found["people"], "employee has", "employees have")
+    departments = [f"{each['department'] or 'no department'} ({each['people']})" for each in found["departments"][:DEPARTMENTS_SHOWN]]
+    names = ", ".join(departments) + (", ..." if len(found["departments"]) > DEPARTMENTS_SHOWN else "")
+    said = f"{people} no profile, because the department is not mapped, so they require no modules and get no seats: {names}."
+    what_next = f"Map each department to a profile, or to null: PUT /v1/tenants/{wanted.tenant}/department-mapping, or the page Profiles."
+    out.print(f"[yellow]{escape(f'{said} {what_next}')}[/]", soft_wrap=True)
 
 
 def show_files(company: Company, bad_rows: Sequence[BadRow]) -> None:

@@ -125,6 +125,41 @@ async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench
     assert (await rest.call("POST", f"{given.path}/apply")).status_code == 202, "the same request again changes nothing"
 
 
+async def test_an_import_reports_the_employees_without_a_profile_by_department(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    later = person("hal", department="Lab")
+    later["employment"][0]["starts_on"] = later["attributes"][0]["since"] = "2027-01-01"
+    people = [
+        person("ann"),
+        person("bob", department="Lab"),
+        person("cid", department="Lab"),
+        person("dora", department="None"),  # mapped to no profile, as an administrator has decided
+        person("eve", department="Lab", kind="external"),
+        person("finn", "2026-02-20", department="Lab"),  # has left
+        person("gus", department=None),
+        later,
+    ]
+    expected = {"people": 4, "departments": [{"department": "Lab", "people": 3}, {"department": None, "people": 1}]}
+    given = Import(bench, rest, tenant)
+    await given.begin()
+    await given.put(people)
+    assert (await given.check())["without_profile"] == expected
+    assert (await given.apply())["report"]["without_profile"] == expected
+    again = await imported(bench, rest, tenant, [*people[:-1], person("ida", department="Sales")])
+    assert again["counts"]["unchanged"] == 7
+    assert again["without_profile"]["departments"] == [
+        {"department": "Lab", "people": 2},
+        {"department": None, "people": 1},
+        {"department": "Sales", "people": 1},
+    ]
+    mapped = {"Guests": "guests", "Lab": "makers", "Sales": None}
+    await rest.put(f"/v1/tenants/{tenant}/department-mapping", mapped)
+    assert (await imported(bench, rest, tenant, people[:-1]))["without_profile"]["departments"] == [
+        {"department": None, "people": 1},
+        {"department": "None", "people": 1},
+    ]
+
+
 async def test_the_check_of_the_first_import_of_a_source_names_the_people_who_may_be_duplicates(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     await imported(bench, rest, tenant, [person(f"a{number}", department="Makers") for number in range(8)])

@@ -389,7 +389,9 @@ class PeopleRest:
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
         seats = {"decided": True, "detail": "", "people": [], "expansions": [], "cost": None}
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
+        lacking = {"people": 3, "departments": [{"department": "Lab & Co", "people": 2}, {"department": None, "people": 1}]}
         report = {"counts": counts, "absent": [], "others": [other], "invalid": [], "modules": modules, "seats": seats, "guard": guard}
+        report["without_profile"] = lacking
         own = {"import": "i1", "source": "hr/acme", "status": self.import_status, "people": 5, "done": 1, "total": 2, "failure": None}
         return own | {"report": report}
 

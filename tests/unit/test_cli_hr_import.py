@@ -36,6 +36,7 @@ class Users:
         self.guard = {"would_end": 0, "limit": 5, "needs_confirmation": False}
         self.absent: list[str] = []
         self.cost: dict[str, Any] = {}
+        self.without_profile: dict[str, Any] = {"people": 0, "departments": []}
         self.states = iter([{"status": "applying", "done": 1, "total": 2}, {"status": "applied", "done": 2, "total": 2}])
         answers = deployment.answers
         answers["POST", IMPORTS] = self._open
@@ -61,7 +62,7 @@ class Users:
         absent = [{"user": f"u{n}", "external_id": n} for n in self.absent]
         seats = {"decided": False, "detail": "It was not decided person by person.", "people": []} | self.cost
         report = {"counts": counts | {"invalid": len(self.invalid)}, "modules": modules, "guard": self.guard}
-        return 200, report | {"absent": absent, "invalid": [], "seats": seats}
+        return 200, report | {"absent": absent, "invalid": [], "seats": seats, "without_profile": self.without_profile}
 
     def _apply(self, body: Any) -> Answer:
         if self.guard["needs_confirmation"] and body["confirm"] != self.guard["would_end"]:
@@ -130,6 +131,20 @@ def test_an_import_shows_its_progress_on_a_terminal_and_nothing_of_it_elsewhere(
         for word in ("sending", "127/127", "applying"):
             assert (word in text, word in result.output) == (is_terminal, False)
         assert ("127/127" in text.rpartition("applying")[2]) == is_terminal, "the bar is full at the end"
+
+
+def test_employees_without_a_profile_are_counted_by_department_and_the_output_says_what_to_do(users: Users) -> None:
+    departments = [{"department": "Lab", "people": 2}, {"department": None, "people": 1}]
+    users.without_profile = {"people": 3, "departments": departments}
+    for options in (("--dry-run",), ()):
+        users.states = iter([{"status": "applied", "done": 2, "total": 2}])
+        shown = import_files(*options)
+        assert (
+            "3 employees have no profile, because the department is not mapped, so they require no modules and get no seats: Lab (2), "
+            "no department (1). Map each department to a profile, or to null: "
+            "PUT /v1/tenants/acme/department-mapping, or the page Profiles."
+        ) in shown.output
+    assert orjson.loads(import_files("--json", "--dry-run").stdout)["check"]["without_profile"]["people"] == 3
 
 
 def test_the_matches_of_files_are_shown_and_the_import_is_deleted(users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     text = words(page)
     assert "new 1 changed 1 unchanged 3 lose access 0 missing from the file 0 not accepted 1" in text
     assert "The status of 1 other person changes as well, because a conflict begins or ends: E-6" in text
+    lacking = "3 people have no profile and get no licence, because no profile is set for their departments"
+    assert f"{lacking} Lab & Co (2), no department (1) Set the profiles of departments" in text
     assert "People who require each module Lab 27 licences 27 → 28 It costs nothing" in text
     assert "Eva &lt;b&gt; 9 new becomes one person with an entry of another source" in text
     assert "source Name: Eva &lt;b&gt; Department: Research Status: Active from 1 Jul 2026, Employment: no" in text, "no empty value"
@@ -46,7 +48,9 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     people.import_status = "failed"
     assert "stopped the import after 1 of 2 people." in words(await browser.get(f"{IMPORT}/i1"))
     people.import_status = "applied"
-    assert "1 person was changed." in words(await browser.get(f"{IMPORT}/i1"))
+    done = words(await browser.get(f"{IMPORT}/i1"))
+    assert "1 person was changed." in done
+    assert lacking in done
 
 
 async def test_rows_that_cannot_be_read_are_listed_and_then_nobody_leaves_for_being_missing(bench: ConsoleBench) -> None:

@@ -77,6 +77,18 @@ class GuardSettingView(BaseModel):
     percent: int
 
 
+class DepartmentWithoutProfile(BaseModel):
+    department: str | None = Field(None, description="Null: people whom the source states in no department.")
+    people: int
+
+
+class WithoutProfile(BaseModel):
+    """Employees of the import in departments that are not in the department mapping. They have no profile, so they require no modules."""
+
+    people: int = 0
+    departments: list[DepartmentWithoutProfile] = Field([], description="The 100 with most people. `PUT …/department-mapping` maps them.")
+
+
 class ImportReport(BaseModel):
     counts: ImportCounts
     absent: list[AbsentPersonView] = Field(description="The first 100 of them; `changes` has all.")
@@ -84,6 +96,7 @@ class ImportReport(BaseModel):
     invalid: list[InvalidPersonView] = Field(description="The first 100 of them; `changes` has all.")
     modules: list[ImportModuleView]
     seats: ImportDecisions
+    without_profile: WithoutProfile = WithoutProfile()
     guard: GuardView
 
 

@@ -8,11 +8,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, fold
+from services.users.domain.facts import Kind as PersonKind
 from services.users.domain.guard import begins_conflict, ends_or_blocks
 from services.users.domain.known_people import KnownPeople
-from services.users.domain.matching import Matched
+from services.users.domain.matching import Matched, first_employed
 from services.users.domain.merging import Stated
 from services.users.domain.person import Person, Tenant, as_of
+from services.users.domain.required_modules import profile_of
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Period, Report, Reported, Statement, Timeline, has_newer
 
@@ -121,6 +123,18 @@ def values_on(of: Stated, day: date) -> dict[str, Any]:
         return {"employed": False}
     values = {name: getattr(record, name) for name in RECORD_FIELDS}
     return {"employed": record.employed} | {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
+
+
+def department_without_profile(person: Person, of: Stated, tenant: Tenant) -> str | None:
+    """Return the department of an employee who has no profile, as nobody has mapped the department; empty if the employee is in none. None
+    for everybody else, also in a department that is mapped to no profile. Somebody who starts later is looked at on the first day."""
+    record = of.on(tenant.today)
+    if record is None or not record.employed:
+        record = first_employed(of, tenant.today)
+    if record is None or record.kind != PersonKind.EMPLOYEE or record.department in tenant.settings.departments:
+        return None
+    profile, _, _ = profile_of(record, person.account, tenant.settings)
+    return None if profile is not None else record.department or ""
 
 
 def required_change(changes: Iterable[tuple[Collection[str], Collection[str]]]) -> Mapping[str, int]:

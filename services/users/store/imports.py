@@ -222,6 +222,16 @@ _COUNTS: Final = (
     select(_S.kind, func.count(), func.count().filter(_S.ends)).where(_STAGED_OF_IMPORT, _S.kind.is_not(None)).group_by(_S.kind)
 )
 _SIZE: Final = select(func.count()).where(_STAGED_OF_IMPORT, _S.kind.is_distinct_from("absent"))
+_UNCHANGED_WITHOUT_PROFILE: Final = (
+    select(_P.department, func.count())
+    .select_from(
+        STAGED.join(TIMELINES, (_R.tenant_id == _S.tenant_id) & (_R.source == _SOURCE) & (_R.external_id == _S.external_id)).join(
+            PEOPLE, (_P.tenant_id == _R.tenant_id) & (_P.user_id == _R.user_id)
+        )
+    )
+    .where(_STAGED_OF_IMPORT, _S.kind == "unchanged", _P.employed, _P.kind == "employee", _P.profile.is_(None))
+    .group_by(_P.department)
+)
 _CHANGES: Final = (
     select(*columns_of(StagedPerson, STAGED))
     .where(_STAGED_OF_IMPORT, _S.kind == _KINDS, _S.position > _AFTER)
@@ -397,6 +407,12 @@ async def counts(connection: AsyncConnection, tenant_id: str, import_id: str) ->
     """Return the number of checked people by kind."""
     found = await many(connection, _COUNTS, Count, tenant=tenant_id, of_import=import_id)
     return {count.kind: count for count in found}
+
+
+async def unchanged_without_profile(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> list[tuple[str | None, int]]:
+    """Return how many of the unchanged people are employees without a profile, by department."""
+    given = {"tenant": tenant_id, "of_import": row.import_id, "of_source": row.source}
+    return [(department, people) for department, people in await connection.execute(_UNCHANGED_WITHOUT_PROFILE, given)]
 
 
 async def size(connection: AsyncConnection, tenant_id: str, import_id: str) -> int:

@@ -134,6 +134,7 @@ class _Found:
     duplicates_held: bool = False  # new people wait as possible duplicates
     changed: set[str] = field(default_factory=set)  # people whom the import changes itself
     others: dict[str, Mapping[str, str]] = field(default_factory=dict)  # people whose status changes with theirs
+    without_profile: dict[str, str] = field(default_factory=dict)  # person and department; empty: none
 
 
 async def check(tenant: Tenant, uow: UnitOfWork, import_id: str, seats: SeatsQuestions) -> Mapping[str, Any]:
@@ -195,6 +196,8 @@ async def _check_people(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people:
         match = {"match": of_first_report(matched, key, result.person.user)} if key in first and result.change else {}
         checked.append(CheckedPerson(person.position, result.person.user, kind, result.ends, result.releases, {**result.change, **match}))
         _note(found, person.external_id, result)
+        if (department := rules.department_without_profile(result.person, after.stated(result.person.user), tenant)) is not None:
+            found.without_profile[result.person.user] = department
     for user in (each for each in others if after.timelines[each]):  # else the person is now part of another one
         _note_other(found, rules.expected_of_other(tenant, before, after, matched, user), before.people[user])
     found.new += len(set(matched.new).intersection(after.users[key] for key in keys))
@@ -329,8 +332,20 @@ async def _report(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found
         "invalid": [{"index": each.position, "external_id": each.external_id, "errors": list(each.errors)} for each in invalid],
         "modules": await _modules(tenant, uow, found, seats),
         "seats": await _decisions(tenant, uow, found, seats),
+        "without_profile": await _without_profile(tenant, uow, row, found),
         "guard": {"would_end": would_end, "limit": limit, "needs_confirmation": would_end > limit},
     }
+
+
+async def _without_profile(tenant: Tenant, uow: UnitOfWork, row: ImportRow, found: _Found) -> Mapping[str, Any]:
+    """Return how many employees of the import have no profile, by department: they require no modules."""
+    numbers = Counter(found.without_profile.values())
+    for department, people in await store.unchanged_without_profile(uow.connection, tenant.tenant, row):
+        if department not in tenant.settings.departments:
+            numbers[department or ""] += people
+    most = sorted(numbers.items(), key=lambda each: (-each[1], each[0]))
+    departments = [{"department": department or None, "people": people} for department, people in most[:NAMED_MAX]]
+    return {"people": numbers.total(), "departments": departments}
 
 
 async def _modules(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: SeatsQuestions) -> list[Mapping[str, Any]]:
