@@ -450,6 +450,7 @@ class QuoteApproved(InvoicingEvent):
     approved_on: date
     billing_details: Id | None = None  # the version the invoice is made out to
     first_approver: Actor | None = None  # if the purchase needed a second one, who is the actor
+    undecided: Items[Id] = ()  # orders that seats had not decided yet: they leave the credit on which this purchase counts
 
 
 class QuoteWithdrawn(InvoicingEvent):

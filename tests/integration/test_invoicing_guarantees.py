@@ -34,7 +34,7 @@ from shared.schemas.rights import TENANT_RIGHTS
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, DETAILS, NOVEMBER, ROOT, Bench, running_bench, settings_of
 from tests.support.wait import wait_until
-from tests.support.wire import Sent
+from tests.support.wire import Sent, until_relayed
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 EXPAND = {"over_limit": "expand", "expand_cap": 20}
@@ -247,6 +247,32 @@ async def test_M9_M14_what_comes_and_goes_on_a_day_costs_what_is_there_at_its_en
     await change(summed, seats_v1.PoolReduced, -1)
     (renewal,) = await issued(summed, april)
     assert [(line.text_key, line.quantity, line.net_minor) for line in renewal.lines] == [("recurring", 3, 3600), ("adjustment", 1, 1161)]
+
+
+async def test_T8_a_purchase_is_invoiced_as_approved_though_one_after_it_counts_on_a_credit(bench: Bench) -> None:
+    """Invoicing reads that somebody has left after the first approval and before the second one; seats answers both after that."""
+    licences = {"time": 5, "documents": 1}
+    tenant = await bench.subscribed(datetime(2014, 3, 2, 8, tzinfo=UTC), licences, "2014-03-01", billed_until="2014-04-01")
+    path, buy, pools = f"/v1/tenants/{tenant}/quotes", {"tenant": tenant, "rights": ["account:buy"]}, bench.pools[tenant]
+    left = await bench.new_place(tenant)
+    bench.answering.clear()
+    first = await bench.ok("POST", path, {"items": [{"module": "documents", "add": 1}]}, **buy)
+    await bench.ok("POST", f"{path}/{first['quote']}/approve", {}, **buy)
+    pools.licences["time"] = pools.next_period["time"] = 4
+    fields = {"module": "time", "by": 1, "reduce_at": "now", "pools": pools.states("time")}
+    await bench.decide(seats_v1.PoolReduced, tenant, left, "other", "terminated", **fields)
+
+    async def cheaper() -> dict[str, Any] | None:
+        quote = dict(await bench.ok("POST", path, {"items": [{"module": "time", "add": 1}]}, **buy))
+        return quote if quote["net_minor"] == 0 else None
+
+    second = await wait_until(cheaper, what="the credit")
+    await bench.ok("POST", f"{path}/{second['quote']}/approve", {}, **buy)
+    await until_relayed(bench.wiring.database, tenant)
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    issued = await bench.events(tenant, InvoiceIssued)
+    assert (first["net_minor"], [each.net_minor for each in issued if each.net_minor]) == (1935, [1935])
 
 
 async def test_a_plan_at_no_price_makes_no_document_and_a_purchase_is_completed_all_the_same(bench: Bench) -> None:

@@ -188,9 +188,14 @@ class InvoicingHarness:
         end = start_of_day(add_days(day, 1), self.zone)
         last = after or self.found.last_decision
         fields: dict[str, Any] = {"day": day, "after": last, "subscription": "sub", "billing_details": self.version}
+        self.say(DayCharged(at=end, actor=ROOT, undecided=self.undecided, **fields))
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The orders that seats has not decided yet."""
         approved = [event.order for _, event in self.facts if isinstance(event, QuoteApproved)]
         decided = {event.order for _, event in self.facts if isinstance(event, LicencesAdded | ModuleAdded)} | self.refused
-        self.say(DayCharged(at=end, actor=ROOT, undecided=tuple(each for each in approved if each not in decided), **fields))
+        return tuple(each for each in approved if each not in decided)
 
     def decide(self, model: type[Payload], **fields: Any) -> str:
         self.end_days()
@@ -314,6 +319,7 @@ class InvoicingHarness:
                 "order": order,
                 "approved_on": quote.priced_for,
                 "billing_details": self.version,
+                "undecided": self.undecided if quote.credit_net_minor else (),
             }
             self.say(QuoteApproved(at=self.at, actor=ANN, **fields))
             self.add(order, {line.module: line.quantity for line in quote.lines})

@@ -231,6 +231,23 @@ def test_T8_a_credit_on_which_an_approved_purchase_counts_becomes_no_document_be
     assert [each.net_minor for each in harness.invoices[len(charged) :] if each.net_minor] == [], "as approved"
 
 
+def test_T8_a_purchase_leaves_the_credit_on_which_one_counts_that_was_approved_before_seats_decided_it() -> None:
+    """Documents are bought; somebody leaves; two licences of the archive are bought for less. Seats decides both purchases then."""
+    prices = {"time": 1200, "documents": 2000, "archive": 900}
+    harness = march(licences={"time": 5, "documents": 1, "archive": 1}, credit_when="next_invoice", prices=prices)
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]  # seats is slow
+    first, expects = harness.quote(Item("documents", add=1))
+    assert harness.approve(first, expects) is None
+    harness.reduce("time", 1)
+    second, expects = harness.quote(Item("archive", add=2))
+    assert harness.approve(second, expects) is None
+    assert [(each.net_minor, each.credit_net_minor) for each in (first, second)] == [(1935, 0), (581, 1161)]
+    decide(f"o{first.quote}", {"documents": 1})
+    decide(f"o{second.quote}", {"archive": 2})
+    assert [each.net_minor for each in harness.invoices] == [1935, 581], "as approved"
+
+
 def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
     harness = march(licences={"time": 5}, credit_when="next_invoice")
     harness.reduce("time", 4)

@@ -159,6 +159,7 @@ class _Reading:
         self.renewal: TermsApplied | None = None  # of the present period
         self.began: str | None = None  # the decision that began the present period; None: it is the first one
         self.overdue: set[str] = set()  # leavings that fell due in that decision
+        self.bought: set[str] = set()  # orders
         self.ahead: dict[str, dict[str, int]] = {}  # by order: licences that are not counted any more before seats takes them away
         opened: set[str] = set()
         for event_id, event in decisions:
@@ -397,6 +398,7 @@ class _Reading:
         """A purchase: charged as approved, whatever midnight or price change came before the decision."""
         account, approval = self.account, self.history.approvals[order]
         quote = self.history.quotes[approval.quote]
+        self.bought.add(order)
         assert bought == {line.module: line.quantity for line in quote.lines}, f"order {order} was decided with other items"
         assert account.period is not None, "a purchase before the subscription was active"
         if approval.approved_on < account.period.start:
@@ -429,9 +431,16 @@ class _Reading:
             return
         lines = [line_of("proration", charge.module, [charge]) for charge in charges]
         first = charges[0]
-        lines += self._use_credits(lines, keep_minor=quote.credit_reserved_minor, at_least_minor=quote.credit_net_minor)
+        lines += self._use_credits(lines, keep_minor=self._reserved(order, quote), at_least_minor=quote.credit_net_minor)
         details = approval.billing_details or self.contract.billing_details
         self._issue(decision_key(event_id), event_id, first.at, first.actor, first.reason, details, lines)
+
+    def _reserved(self, order: str, quote: QuoteIssued) -> int:
+        """Return the credits on which other purchases count: of the same estimate, or approved before seats decided this one."""
+        others = [each for each in self.history.beside.get(order, ()) if each.order not in self.bought]
+        apart = [each.order for each in others if quote.estimate is None or self.history.quotes[each.quote].estimate != quote.estimate]
+        promised = self._promised(apart)
+        return quote.credit_reserved_minor + sum(promised.get(Tax(each.category, each.rate_percent), 0) for each in quote.taxes)
 
     def _rate_of(self, approval: QuoteApproved, quote: QuoteIssued, line: QuoteLine) -> Rate:
         details = quote.billing_details or approval.billing_details or self.contract.billing_details

@@ -74,6 +74,7 @@ class History:
     details: dict[str, BillingDetailsChanged] = field(default_factory=dict)
     quotes: dict[str, QuoteIssued] = field(default_factory=dict)
     approvals: dict[str, QuoteApproved] = field(default_factory=dict)  # by order
+    beside: dict[str, list[QuoteApproved]] = field(default_factory=dict)  # by order: what was approved before seats decided it
     terms: dict[str, TermsApplied] = field(default_factory=dict)  # by decision
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     reductions: dict[str, ReductionOrdered] = field(default_factory=dict)
@@ -81,6 +82,11 @@ class History:
     between: dict[str, list[Between]] = field(default_factory=dict)  # by the decision that they come after
     added: dict[str, ModuleAdded] = field(default_factory=dict)  # by decision
     issued: dict[str, InvoiceIssued] = field(default_factory=dict)  # by invoice
+
+    def note_approval(self, event: QuoteApproved) -> None:
+        self.approvals[event.order] = event
+        for order in event.undecided:
+            self.beside.setdefault(order, []).append(event)
 
     def note_reduction(self, event_id: str, event: ReductionOrdered | ReductionRefused) -> None:
         if isinstance(event, ReductionOrdered):
@@ -129,7 +135,7 @@ def fold(facts: Iterable[Fact]) -> History:
             case QuoteIssued():
                 history.quotes[event.quote] = event
             case QuoteApproved():
-                history.approvals[event.order] = event
+                history.note_approval(event)
             case TermsApplied():
                 history.terms[event.decision] = event
             case ReductionOrdered() | ReductionRefused():

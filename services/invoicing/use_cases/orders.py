@@ -54,6 +54,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
         return None
     await grant_offered(uow, tenant_id, situation.offered, actor, settings=settings, clock=clock)
+    undecided = await store.orders.pending(uow.connection, tenant_id) if quote.credit_net_minor else []
     event = QuoteApproved(
         at=at,
         actor=actor,
@@ -62,6 +63,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         approved_on=quote.priced_for,
         billing_details=situation.details.version,
         first_approver=given[0].by if given else None,
+        undecided=tuple(order for order, _ in undecided),
     )
     await store.orders.add(uow.connection, tenant_id, event)
     await store.quotes.move(uow.connection, tenant_id, quote_id, APPROVED, at, actor, order=event.order)
