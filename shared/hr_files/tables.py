@@ -157,8 +157,9 @@ def _decode(path: Path, declared: str | None) -> tuple[str, str]:
         raise FilesUnusable(f"{path.name} is not encoded as {encoding}: byte {error.start + len(mark)} cannot be read") from error
     if "\0" in text:
         line = len(list(io.StringIO(text[: text.index("\0") + 1], newline="")))
+        guess = "utf-16-be" if content.startswith(b"\0") else "utf-16-le"  # a header begins with a letter of one byte
         raise FilesUnusable(
-            f"{path.name}, line {line}, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding utf-16-le. "
+            f"{path.name}, line {line}, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding {guess}. "
             "Otherwise remove them."
         )
     return text.lstrip(_MARK).removesuffix(_END), encoding

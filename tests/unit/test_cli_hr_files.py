@@ -395,6 +395,7 @@ UNUSABLE = [
     (b"employee_id,start_date,\xfc\n", Dialect(), "the header is not utf-8"),
     ("employee_id,start_date\nä,2020-01-01\n".encode(), Dialect("windows-1252"), "is encoded as UTF-8, not as windows-1252"),
     ("employee_id,start_date\n".encode("utf-16-le"), Dialect(), "UTF-16 without a byte order mark, add --encoding utf-16-le"),
+    ("employee_id,start_date\n".encode("utf-16-be"), Dialect(), "UTF-16 without a byte order mark, add --encoding utf-16-be"),
     (b"employee_id,start_date,name\r\n1,2020-01-01,A\r2,2020-01-01,B\0\n", Dialect(), "people.csv, line 3, contains zero bytes"),
     ("employee_id,start_date\n".encode("utf-16")[:-1], Dialect(), "is not encoded as utf-16-le: byte"),
     (b'"employee_id"x,start_date\n1,2020-01-01\n', Dialect(), "the header is not valid CSV"),
