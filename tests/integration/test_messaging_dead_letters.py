@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -298,6 +299,20 @@ async def test_an_unreadable_decision_moves_no_watermark_and_blocks_its_tenant(r
     (letter,) = await dead_letters.list()
     assert (letter["reason"], letter["blocks"]) == ("body", True)
     assert [row["message_id"] for row in await dead_letters.list(status="waiting")] == ["seats.commands.v1/0/6/3"]
+    await consumer.close()
+
+
+async def test_a_message_that_is_processed_next_is_not_called_one_that_waits_behind_itself(rig: Rig) -> None:
+    await fill(rig.producer, rig.kafka, 0, 9)
+    consumer = rig.consumer(topics.SEATS_EVENTS, tenant_exists=rig.tenant_exists)
+    dead_letters = DeadLetters(rig.database, [consumer])
+    await apply(rig, consumer, decision(5, value=b"{}"), decision(6, value=b"{}"))
+    (first,), (second,) = await dead_letters.list(), await dead_letters.list(status="waiting")
+    await dead_letters.discard(first["id"], reason="test", by="operator", genuine=True)  # no consumer runs that processes the second
+    for resolve in (dead_letters.retry, partial(dead_letters.discard, reason="test", by="operator", genuine=True)):
+        with pytest.raises(Conflict, match=rf"processes message {second['id']} next") as refused:
+            await resolve(second["id"])
+        assert refused.value.type == "dead-letter-next"
     await consumer.close()
 
 

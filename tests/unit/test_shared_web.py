@@ -436,7 +436,9 @@ async def test_an_answer_to_wrong_input_names_each_field_with_its_value_and_what
     assert problem["errors"][0]["expected"] == "a number greater than or equal to 1"
 
 
-async def test_the_value_of_a_field_that_does_not_exist_is_not_repeated_because_it_may_be_a_misspelt_secret(client: httpx.AsyncClient) -> None:
+async def test_the_value_of_a_field_that_does_not_exist_is_not_repeated_because_it_may_be_a_misspelt_secret(
+    client: httpx.AsyncClient,
+) -> None:
     response = await client.post("/v1/tenants/acme/orders", json={"items": [], "client_sercet": "hunter2"})
     problem = assert_problem(response, 422, "invalid")
     assert [(e["field"], e["value"]) for e in problem["errors"]] == [("body.client_sercet", None)]

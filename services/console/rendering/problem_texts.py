@@ -51,6 +51,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "subscription-ended": N_("The subscription has ended, so nothing can be changed."),
     "catalog-changed": N_("Somebody else has changed the catalogue meanwhile. Upload the file again, and check its differences."),
     "parked-behind": N_("This message waits behind another dead letter of its tenant. Retry or discard the first one."),
+    "dead-letter-next": N_("The service processes this message next, by itself. Reload the page: if it fails, it is open again."),
     "not-parked": N_("This dead letter was processed or discarded already. Reload the page."),
     "genuine": N_(
         "The owner of this topic wrote this message. Remove the cause and retry it, or confirm that you discard it all the same."

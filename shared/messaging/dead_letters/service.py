@@ -93,7 +93,12 @@ class DeadLetters:
                 raise NotFound("dead letter")
             letter = locked[0]
             match letter.status:
-                case Status.WAITING | Status.READY:
+                case Status.READY:
+                    raise Conflict(
+                        "dead-letter-next",
+                        f"The service processes message {letter_id} next, by itself. If it fails, it is open again: look then.",
+                    )
+                case Status.WAITING:
                     first = await rows.first_of(uow, letter.consumer_group, letter.tenant or "")
                     raise Conflict(
                         "parked-behind", f"Message {letter_id} waits behind dead letter {first}. Retry or discard {first} first."
