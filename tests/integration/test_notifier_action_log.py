@@ -25,6 +25,7 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
 from shared.schemas.topics import SEATS_EVENTS, USERS_EVENTS
 from shared.web import encode_cursor
+from tests.support.console_operator import letter
 from tests.support.notifier import (
     ANNA,
     NOON,
@@ -266,6 +267,7 @@ async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
 
 
 async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_retried(notifier: Notifier) -> None:
+    """They have every field of a dead letter: the page of the console shows both."""
     async with notifier.running(sending=False) as wiring:
         rejection = notifier.decision(reason="invalid_count", field="items.0.quantity", value="-3", expected="1 or more")
         await notifier.send(seats_v1.CommandRejected(**rejection))
@@ -286,6 +288,7 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_re
     assert (row["reason"], row["detail"]) == ("invalid_count", "items.0.quantity is '-3', expected 1 or more")
     assert (again.status_code, unknown.status_code, discarded.status_code) == (409, 404, 409)
     assert shown.json()["detail"] == row["detail"]
+    assert {*letter(1)} <= {*shown.json()}, "every field with which the page of the console is tested"
     assert "send a new one" in again.json()["detail"]
 
 

@@ -12,9 +12,9 @@ from services.notifier.store.rejected_commands import NumberedRejection, Rejecte
 from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.messaging import DeadLetters
-from shared.messaging.dead_letters.rows import Status
+from shared.messaging.dead_letters.rows import DeadLetter, Status
+from shared.messaging.dead_letters.service import listed
 from shared.schemas import seats_v1
-from shared.schemas.base import format_instant
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import SEATS_COMMANDS
 
@@ -65,7 +65,12 @@ class DeadLettersWithRejected(DeadLetters):
             return await super().show(letter_id)
         return _shown(await self._rejected(letter_id)) | {
             "note": "Seats has already answered this command, so it can be neither retried nor discarded. "
-            "Correct the command at its sender and send a new one."
+            "Correct the command at its sender and send a new one.",
+            "genuine": False,
+            "waiting_behind": 0,
+            "headers": [],  # the log keeps the command
+            "key_base64": None,
+            "value_base64": None,
         }
 
     async def retry(self, letter_id: int) -> dict[str, Any]:
@@ -96,20 +101,27 @@ class DeadLettersWithRejected(DeadLetters):
 
 
 def _shown(row: NumberedRejection) -> dict[str, Any]:
-    return {
-        "message_id": row.event_id,
-        "tenant": row.tenant_id or None,
-        "type": row.type,
-        "partition": row.partition,
-        "offset": row.command_offset,
-        "reason": row.reason,
-        "detail": row.detail,
-        "created_at": format_instant(row.created_at),
-        "id": FIRST_ID + row.seq,
-        "group": GROUP,
-        "topic": SEATS_COMMANDS.name,
-        "command": row.command,
-        "status": Status.OPEN,
-        "attempts": 0,
-        "done_at": None,
-    }
+    """Every field of a dead letter, so that a reader needs no second shape."""
+    letter = DeadLetter(
+        id=FIRST_ID + row.seq,
+        consumer_group=GROUP,
+        topic=SEATS_COMMANDS.name,
+        partition=row.partition,
+        record_offset=row.command_offset,
+        records=1,
+        tenant=row.tenant_id or None,
+        type=row.type,
+        source=None,
+        message_id=row.event_id,
+        reason=row.reason,
+        detail=row.detail,
+        blocks=False,
+        status=Status.OPEN,
+        attempts=0,
+        created_at=row.created_at,
+        done_at=None,
+        discarded_at=None,
+        discarded_by=None,
+        discard_reason=None,
+    )
+    return listed(letter) | {"command": row.command}

@@ -35,7 +35,7 @@ class DeadLetters:
     ) -> list[dict[str, Any]]:
         """Return dead letters, oldest first, from `after` (an id) on. None: of all tenants, of every status."""
         async with self._database.unit_of_work(None) as uow:
-            return [_listed(letter) for letter in await rows.listed(uow, tenant, status, after=after, limit=limit)]
+            return [listed(letter) for letter in await rows.listed(uow, tenant, status, after=after, limit=limit)]
 
     async def show(self, letter_id: int) -> dict[str, Any]:
         """Return everything about a dead letter, with its original bytes. Raises NotFound, Transient."""
@@ -58,7 +58,7 @@ class DeadLetters:
             (item,) = await consumer.read([record])
             await waiting.process(consumer.group, uow, letter, item)
             again, _ = await self._get(uow, letter_id)
-        return _listed(again)
+        return listed(again)
 
     async def discard(self, letter_id: int, *, reason: str, by: str, genuine: bool = False) -> dict[str, Any]:
         """Give the message up: the row stays, positions and watermarks do not change, and it cannot be retried any more. What waits
@@ -73,7 +73,7 @@ class DeadLetters:
             about = {"group": letter.consumer_group, "id": letter_id, "tenant": letter.tenant}
             log.warning("dead_letter_discarded", **about, by=by, why=reason, genuine=genuine)
             again, _ = await self._get(uow, letter_id)
-        return _listed(again)
+        return listed(again)
 
     async def _get(self, uow: UnitOfWork, letter_id: int) -> tuple[DeadLetter, Record]:
         found = await rows.get(uow.connection, letter_id)
@@ -116,7 +116,7 @@ class DeadLetters:
 
     async def _shown(self, letter: DeadLetter, record: Record) -> dict[str, Any]:
         genuine = await self._is_genuine(letter, record)
-        return _listed(letter) | {
+        return listed(letter) | {
             "genuine": genuine,
             "note": GENUINE if genuine else None,
             "headers": [[name, None if value is None else value.decode(errors="replace")] for name, value in record.headers],
@@ -129,7 +129,8 @@ def _base64(value: bytes | None) -> str | None:
     return None if value is None else base64.b64encode(value).decode()
 
 
-def _listed(letter: DeadLetter) -> dict[str, Any]:
+def listed(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter as REST lists it."""
     return {
         "id": letter.id,
         "group": letter.consumer_group,
