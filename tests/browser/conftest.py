@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from services.console.pages import make_app
 from tests.support import chromium as installed
+from tests.support.browsers import launched
 from tests.support.console import ConsoleBench, console
+from tests.support.console_pages import furnish
 from tests.support.wait import wait_until
 
 collect_ignore_glob = [] if installed.PATH else ["test_*.py"]
@@ -18,10 +20,8 @@ collect_ignore_glob = [] if installed.PATH else ["test_*.py"]
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=installed.PATH, args=["--no-sandbox"])
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     """Return the console with a company in memory, at a free port."""
     async with console() as bench:
+        furnish(bench.company)
         server = uvicorn.Server(uvicorn.Config(make_app(bench.wiring), host="127.0.0.1", port=0, log_config=None, access_log=False))
         running, live = asyncio.create_task(server.serve()), asyncio.create_task(bench.wiring.live.run())
 

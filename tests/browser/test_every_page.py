@@ -5,61 +5,44 @@ The pictures are in `build/screenshots`. Look at them after a change.
 
 import itertools
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser
 
 from services.console.rendering import languages
 from tests.browser.conftest import Served
-from tests.support.browsers import Window, window
-from tests.support.console import PAGES, ConsoleBench, problem
+from tests.support.browsers import HEIGHT, RULES_OF_COLOURS, SIZES, THEMES, window
+from tests.support.console import ConsoleBench, problem
+from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, NOBODY, OPERATOR, PAGES, PEOPLE_MANAGER, RENAMED, TESTER
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-SIZES, HEIGHT = (1300, 390), 900
-RULES_OF_COLOURS = ("color-contrast", "link-in-text-block")
 SENDS = "main form[action] button:not([type=button])"
-MISFITS = """(() => {
-  const all = (chosen) => [...document.querySelectorAll(chosen)].filter((each) => !each.closest(".hidden"));
-  const named = (what, each) => `${what} ${each.className} ${each.innerText.trim().slice(0, 60)}`;
-  const wide = [document.documentElement, ...all(".table-frame")].filter((each) => each.scrollWidth > each.clientWidth + 1);
-  const squeezed = all("main dt, main dd, main td, main th, main p, main h1, main h2, main label").filter((each) => {
-    const width = each.getBoundingClientRect().width;
-    return width > 1 && width < 44 && each.innerText.trim().length > 12;
-  });
-  return [...wide.map((each) => named("wide", each)), ...squeezed.map((each) => named("squeezed", each))];
-})()"""
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-def session_of(bench: ConsoleBench, who: str | None) -> str:
-    """Return the session of this reader: of acme, of acme with a test clock, or an operator; empty for nobody."""
-    match who:
-        case None:
-            return ""
-        case "operator":
-            return bench.company.begin_session("vera", None, ("operator",))
-        case "people manager":
-            return bench.company.begin_session("kim", rights=("users:read", "users:manage"))
-        case _:
-            return bench.company.begin_session(clock="test" if who == "tester" else "real")
-
-
-async def sign_in(opened: Window, secret: str) -> None:
-    await opened.context.clear_cookies(name="seatpool_session")
-    if secret:
-        await opened.context.add_cookies([{"name": "seatpool_session", "value": secret, "url": opened.origin}])
+def session_of(bench: ConsoleBench, reader: str) -> str:
+    """Return the session of this reader; empty for nobody."""
+    company = bench.company
+    if reader == NOBODY:
+        return ""
+    if reader == OPERATOR:
+        return company.begin_session("vera", None, ("operator",))
+    if reader == PEOPLE_MANAGER:
+        return company.begin_session("kim", rights=("users:read", "users:manage"))
+    if reader == RENAMED:
+        company.unconfirmed.add("rita")
+        return company.begin_session("rita")
+    return company.begin_session(clock="test" if reader == TESTER else "real")
 
 
 async def test_every_page_is_accessible_and_photographed(chromium: Browser, served: Served) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     found: list[str] = []
     async with window(chromium, served.origin, reduced_motion="reduce") as opened:
-        for name, who, path in PAGES:
-            await sign_in(opened, session_of(served.bench, who))
-            await opened.open(path)
+        for shown in PAGES:
+            await opened.use_session(session_of(served.bench, shown.reader))
+            await opened.open(shown.path(IN_MEMORY))
             for width, theme in itertools.product(SIZES, THEMES):
                 await opened.page.set_viewport_size({"width": width, "height": HEIGHT})
                 await opened.page.emulate_media(color_scheme=theme)
@@ -67,7 +50,7 @@ async def test_every_page_is_accessible_and_photographed(chromium: Browser, serv
                     found += await opened.violations()
                 elif width == max(SIZES):  # the themes differ in colours, which are the same on a phone
                     found += await opened.violations(*RULES_OF_COLOURS)
-                await opened.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png", full_page=True)
+                await opened.page.screenshot(path=SCREENSHOTS / f"{shown.name}-{theme}-{width}.png", full_page=True)
     assert found == []
 
 
@@ -75,13 +58,12 @@ async def test_every_page_fits_a_wide_screen_and_a_phone_in_all_languages(chromi
     """Nothing is wider than the screen or than its frame, and no text is squeezed into a column of a few letters."""
     found = []
     async with window(chromium, served.origin, reduced_motion="reduce") as opened:
-        for language, (_, who, path) in itertools.product(languages.names(), PAGES):
-            await sign_in(opened, session_of(served.bench, who))
+        for language, shown in itertools.product(languages.names(), PAGES):
+            await opened.use_session(session_of(served.bench, shown.reader))
             await opened.context.add_cookies([{"name": "seatpool_language", "value": language, "url": opened.origin}])
-            await opened.open(path)
+            await opened.open(shown.path(IN_MEMORY))
             for width in SIZES:
-                await opened.page.set_viewport_size({"width": width, "height": HEIGHT})
-                found += [f"{path} {language} {width}: {each}" for each in await opened.page.evaluate(MISFITS)]
+                found += [f"{language} {each}" for each in await opened.misfits(width)]
     assert not found, "\n".join(found)
 
 
@@ -91,8 +73,9 @@ async def test_every_page_works_without_scripts_and_has_one_heading_a_title_and_
     """Only what is computed afterwards is missing: a link asks for it."""
     async with window(chromium, served.origin, java_script_enabled=False) as opened:
         page = opened.page
-        for _, who, path in PAGES:
-            await sign_in(opened, session_of(served.bench, who))
+        for shown in PAGES:
+            path = shown.path(IN_MEMORY)
+            await opened.use_session(session_of(served.bench, shown.reader))
             await page.goto(served.origin + path)
             assert await page.locator("h1").count() == 1, path
             assert len(await page.title()) > len(" · Seatpool"), path
@@ -102,10 +85,28 @@ async def test_every_page_works_without_scripts_and_has_one_heading_a_title_and_
             assert await page.locator("main button:not([type=button])").count() == await page.locator(SENDS).count(), path
 
 
+async def test_a_form_that_was_kept_is_shown_in_words_and_is_accessible(chromium: Browser, served: Served) -> None:
+    company, sessions = served.bench.company, served.bench.wiring.sessions
+    async with window(chromium, served.origin, reduced_motion="reduce") as opened:
+        secret = session_of(served.bench, ADMINISTRATOR)
+        await opened.use_session(secret)
+        await opened.open("/tenants/acme/profiles/department?department=Research")
+        await opened.page.locator("select[name=profile]").select_option("staff")
+        del company.sessions[secret]
+        sessions.forget(secret)
+        await opened.page.get_by_role("button", name="Show what happens").click()
+        await opened.page.get_by_text("Your input is kept").wait_for()
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await opened.open("/resume")
+        assert await opened.page.locator("dl.facts").inner_text() == "Department\nResearch\nProfile\nStaff"
+        await opened.page.screenshot(path=SCREENSHOTS / f"resume-light-{max(SIZES)}.png", full_page=True)
+        assert await opened.violations() == []
+
+
 async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
         page = opened.page
-        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
         await opened.open("/tenants/acme/licences")
         await page.locator("#row-planning td.actions a").focus()
         await page.keyboard.press("Enter")
@@ -122,7 +123,7 @@ async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back
 
 async def test_a_page_of_a_tenant_that_an_operator_has_opened_is_accessible(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
-        await sign_in(opened, session_of(served.bench, "operator"))
+        await opened.use_session(session_of(served.bench, OPERATOR))
         await opened.open("/operator/tenants/acme/open")
         await opened.page.get_by_label("Reason").fill("ticket 4711")
         await opened.page.keyboard.press("Enter")
@@ -133,7 +134,7 @@ async def test_a_page_of_a_tenant_that_an_operator_has_opened_is_accessible(chro
 async def test_a_part_that_cannot_be_refreshed_stays_and_says_so_until_it_can(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
         page, url = opened.page, "**/operator/status/parts"
-        await sign_in(opened, session_of(served.bench, "operator"))
+        await opened.use_session(session_of(served.bench, OPERATOR))
         await page.route(url, lambda route: route.fulfill(status=503, body="<div>lost</div>", content_type="text/html"))
         await opened.open("/operator/status")
         refresh = "htmx.ajax('GET', '/operator/status/parts', {source: '#parts', target: '#parts', swap: 'outerHTML'})"
@@ -158,7 +159,7 @@ async def test_only_a_page_that_somebody_sees_is_connected_and_hears_of_what_cha
             shown = f"Object.defineProperty(document, 'hidden', {{value: {str(hidden).lower()}, configurable: true}})"
             await page.evaluate(f"{shown}; document.dispatchEvent(new Event('visibilitychange'))")
 
-        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
         await opened.open("/tenants/acme/licences")
         await page.wait_for_selector("#use figure")
         await page.wait_for_selector("#changes table")
@@ -176,7 +177,7 @@ async def test_a_dialog_has_the_focus_where_it_is_needed_and_gives_it_back_also_
 ) -> None:
     async with window(chromium, served.origin) as opened:
         page = opened.page
-        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
         await opened.open("/tenants/acme/licences")
         await page.locator("#buy-planning").press("Enter")
         await page.wait_for_selector("dialog[open] input[name=number]:focus")
@@ -207,7 +208,7 @@ async def test_a_dialog_asks_first_a_busy_preview_appears_by_itself_and_a_copy_b
     rest, answers = "POST users /v1/tenants/acme/people", served.bench.company.answers
     async with window(chromium, served.origin, permissions=["clipboard-read", "clipboard-write"]) as opened:
         page = opened.page
-        await sign_in(opened, session_of(served.bench, "administrator"))
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
         await opened.open("/tenants/acme/access/clients/client-1")
         await page.get_by_text("Revoke the client").click()
         await page.wait_for_selector("dialog[open] form button.danger")

@@ -4,15 +4,31 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, Request
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+
+from tests.support import chromium as installed
 
 AXE = Path(__file__).parents[1] / "browser" / "axe" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules})).violations.map(
     each => each.id + ": " + each.nodes.map(node => node.target.join(" ") + " (" + node.failureSummary + ")").join("; "))"""
+
+RULES_OF_COLOURS = ("color-contrast", "link-in-text-block")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES, HEIGHT = (1300, 390), 900
+_MISFITS = """(() => {
+  const all = (chosen) => [...document.querySelectorAll(chosen)].filter((each) => !each.closest(".hidden"));
+  const named = (what, each) => `${what} ${each.className} ${each.innerText.trim().slice(0, 60)}`;
+  const wide = [document.documentElement, ...all(".table-frame")].filter((each) => each.scrollWidth > each.clientWidth + 1);
+  const squeezed = all("main dt, main dd, main td, main th, main p, main h1, main h2, main label").filter((each) => {
+    const width = each.getBoundingClientRect().width;
+    return width > 1 && width < 44 && each.innerText.trim().length > 12;
+  });
+  return [...wide.map((each) => named("wide", each)), ...squeezed.map((each) => named("squeezed", each))];
+})()"""
 
 
 @dataclass
@@ -45,6 +61,18 @@ class Window:
         await self.page.goto(self.origin + path)
         await self.page.wait_for_function("() => !document.querySelector('[hx-trigger^=load], .htmx-request')")
 
+    async def use_session(self, secret: str) -> None:
+        """Go on as the reader of this session; empty: nobody has signed in."""
+        await self.context.clear_cookies(name="seatpool_session")
+        if secret:
+            await self.context.add_cookies([{"name": "seatpool_session", "value": secret, "url": self.origin}])
+
+    async def misfits(self, width: int) -> list[str]:
+        """Return what is wider than a screen of this width or than its frame, and texts that are squeezed into a few letters."""
+        await self.page.set_viewport_size({"width": width, "height": HEIGHT})
+        found: list[str] = await self.page.evaluate(_MISFITS)
+        return [f"{urlsplit(self.page.url).path} {width}: {each}" for each in found]
+
     async def violations(self, *rules: str) -> list[str]:
         """Return what axe finds on the page as it is, by these rules or by all."""
         found: list[str] = await self.page.evaluate(_RUN_AXE, list(rules) or _RULES)
@@ -52,9 +80,18 @@ class Window:
 
 
 @asynccontextmanager
+async def launched() -> AsyncIterator[Browser]:
+    """Give Chromium, which ends afterwards."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=installed.PATH, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
 async def window(chromium: Browser, origin: str, *, width: int = 1300, **options: Any) -> AsyncIterator[Window]:
     """Give a window with cookies of its own, and check at its end that nothing went wrong on its pages."""
-    context = await chromium.new_context(viewport={"width": width, "height": 900}, **({"locale": "en-GB"} | options))
+    context = await chromium.new_context(viewport={"width": width, "height": HEIGHT}, **({"locale": "en-GB"} | options))
     await context.add_init_script(path=AXE)  # before the page's own policy, which would not let it in
     made = Window(await context.new_page(), context, origin)
     made.watch()

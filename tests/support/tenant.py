@@ -1,7 +1,7 @@
 """A tenant of a running stack for end-to-end tests: opened, subscribed, people imported, compared; all through REST."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -34,7 +34,11 @@ class Silent:
 
 
 def kafka_of(stack: RunningStack) -> KafkaSettings:
-    where = stack.addresses
+    return kafka_at(stack.addresses)
+
+
+def kafka_at(where: Mapping[str, Any]) -> KafkaSettings:
+    """Return the settings of the broker that a stack.json names."""
     return KafkaSettings(
         kafka_bootstrap=where["kafka_bootstrap"], kafka_topic_prefix=where["kafka_topic_prefix"], seats_partitions=where["seats_partitions"]
     )
