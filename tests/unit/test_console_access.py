@@ -210,6 +210,17 @@ async def test_the_address_of_scim_is_the_public_one_and_not_that_of_the_console
         Settings(scim_url="users.example.com")
 
 
+async def test_tokens_secrets_and_requests_of_an_identity_provider_are_in_real_time_and_say_so_beside_a_test_clock(
+    bench: ConsoleBench,
+) -> None:
+    tested, real = bench.signed_in(clock="test"), bench.signed_in()
+    for path, marked in (("scim/okta", 4), ("clients/client-1", 1), ("", 4), ("scim/okta/tokens/t1/delete", 1)):
+        url = f"{ACCESS}/{path}".rstrip("/")
+        shown = await tested.get(url)
+        assert words(shown).count("(real time)") == marked, (path, words(shown))
+        assert "real time" not in (await real.get(url)).text, path
+
+
 async def test_a_scim_connection_is_added_and_its_token_shown_once(bench: ConsoleBench) -> None:
     browser, connections = bench.signed_in(), bench.company.access.connections
     await browser.get(f"{ACCESS}/scim/new")

@@ -1,6 +1,6 @@
 """How the console writes times for a reader, and reads the numbers and amounts that a reader enters."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -29,6 +29,18 @@ def test_a_moment_has_the_day_and_no_seconds_in_each_locale_of_a_tenant(language
 def test_a_time_on_a_page_without_a_tenant_says_that_it_is_in_utc() -> None:
     assert Formats("en_GB", None, AT).moment(AT) == "17 Mar 2026, 19:07 UTC"
     assert Formats("de", None, AT).moment(AT) == "17.03.2026, 19:07 UTC"
+
+
+def test_real_time_is_marked_where_a_test_clock_has_another_one_and_days_are_counted_in_it() -> None:
+    later = AT + timedelta(days=250)
+    tested = Formats("en_GB", "UTC", AT, later, "real time")
+    assert tested.real_moment(AT) == "17 Mar 2026, 19:07 (real time)"
+    assert tested.real_day("2026-11-30") == "30 Nov 2026 (real time)"
+    assert tested.real_clock(AT) == "19:07 (real time)"
+    assert (tested.days_left(later), tested.real_days_left(later + timedelta(days=3))) == (250, 3)
+    real = Formats("en_GB", "UTC", AT)
+    assert (real.real_moment(AT), real.real_day("2026-11-30")) == (real.moment(AT), real.day("2026-11-30"))
+    assert real.real_days_left(later) == 250
 
 
 def test_days_are_written_as_the_country_writes_them() -> None:

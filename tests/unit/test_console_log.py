@@ -11,13 +11,13 @@ import pytest_asyncio
 
 from services.console.rendering import languages
 from services.console.rendering.formats import Formats
-from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, actor, changes
+from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, actor, changes, sentence
 from services.invoicing.api.purchase_requests import State
 from services.notifier.domain import action_log
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
 from tests.support.console import ConsoleBench, console
-from tests.support.console_access import entry
+from tests.support.console_access import change, entry
 
 LOG = "/tenants/acme/log"
 LEAVER = "terminate_reduces_pool"
@@ -88,6 +88,29 @@ def test_the_policies_of_a_new_pool_and_the_fields_of_an_access_setting_are_name
     ]
 
 
+def test_T20_a_change_of_policies_lists_only_the_policies_that_changed_in_words() -> None:
+    reads = Words(str, Formats("en-GB", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), lambda text: text.strip("PD") + " days", {})
+    before = {"policies": "over_limit=flag, grace=P7D, reduce_at=now, flag_cap=5, terminate_reduces_pool=False"}
+    after = {"policies": "over_limit=flag, grace=P14D, reduce_at=now, terminate_reduces_pool=True, warn_at=90%"}
+    assert changes({"from": before, "to": after, "details": {}}, reads) == [
+        (FIELDS["grace"], "7 days", "14 days"),
+        (FIELDS["flag_cap"], "5", ""),
+        (FIELDS[LEAVER], "no", "yes"),
+        (FIELDS["warn_at"], "", "90%"),
+    ]
+    assert changes({"from": before, "to": before, "details": {}}, reads) == []
+
+
+async def test_a_new_request_to_the_vendor_was_made_and_did_not_change(bench: ConsoleBench) -> None:
+    made = entry("purchase_request_changed") | change({}, {"request.state": "requested"})
+    estimated = entry("purchase_request_changed") | change({"request.state": "requested"}, {"request.state": "estimated"})
+    bench.company.access.entries = [estimated, made]
+    text = words(await bench.signed_in().get(LOG))
+    assert "A request to the vendor was made. State : requested" in text
+    assert "The vendor sent an estimate for a request. State : requested → estimate made" in text
+    assert "request to the vendor changed" not in text
+
+
 @pytest.mark.parametrize("state", get_args(get_args(get_args(State)[0])[0]))
 def test_each_state_of_a_request_to_the_vendor_has_words_in_the_log(state: str) -> None:
     german = languages.translations()["de"].gettext
@@ -95,6 +118,8 @@ def test_each_state_of_a_request_to_the_vendor_has_words_in_the_log(state: str) 
     ((_, _, shown),) = changes({"from": {}, "to": {"request.state": state}, "details": {}}, reads)
     assert shown != state
     assert shown == german(CODES["state"][state])
+    of_state = {"type": "purchase_request_changed", "details": {}, "to": {"request.state": state}}
+    assert sentence(of_state, str, "", "") != SENTENCES["purchase_request_changed"]
 
 
 async def test_people_who_were_erased_are_called_a_person(bench: ConsoleBench) -> None:

@@ -1,8 +1,10 @@
 """All pages of the console share labels, languages, numbers, deadlines, and lists to choose from."""
 
+import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -10,8 +12,10 @@ import pytest_asyncio
 from services.console.rendering import languages
 from services.console.rendering.environment import TEMPLATES
 from services.console.rendering.field_labels import LABELS, NOT_ENTERED, shown_fields
+from services.console.rendering.log_sentences import CODES
 from services.console.rendering.static_files import FOLDER
 from tests.support.console import ConsoleBench, console, problem
+from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, OPERATOR, PAGES, furnish
 
 OWN = "/tenants/acme"
 
@@ -42,13 +46,71 @@ def test_every_field_of_a_form_has_a_label_for_the_page_of_a_kept_form() -> None
 
 def test_the_discounts_of_a_kept_form_are_shown_one_by_one() -> None:
     kept = {"d0-kind": ["percent"], "d0-value": ["10"], "d1-kind": ["amount"], "d1-value": ["600"], "d1-periods": [""], "count-time": ["6"]}
-    assert shown_fields(kept, str) == [
+    assert shown_fields(kept, str, {"module": {"time": "Time"}}) == [
         ("Discount 1: Kind", "percentage"),
         ("Discount 1: Value", "10"),
-        ("Discount 2: Kind", "Amount"),
+        ("Discount 2: Kind", "amount for each period"),
         ("Discount 2: Value", "600"),
-        ("Licences (time)", "6"),
+        ("Licences (Time)", "6"),
     ]
+
+
+OPTION = re.compile(r'<option value="([^"]+)"[^>]*>(.*?)</option>', re.DOTALL)
+CHOICE = re.compile(r'<input type="(?:radio|checkbox)" name="([a-z0-9_-]+)" value="([^"]+)"[^>]*> <span>(.*?)</span>', re.DOTALL)
+OFFERED = 3  # of a list of all countries
+
+
+def plain(text: str) -> str:
+    """Return the words of a choice, without its hint, and without a day or a currency."""
+    words_ = html.unescape(re.sub(r"<[^>]+>", " ", re.split(r'<span class="(?:hint|muted|sub)|<code', text)[0]))
+    return " ".join(words_.split()).replace(" ,", ",").partition(", on ")[0].removesuffix(", CHF")
+
+
+def forms(page: str) -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
+    """Yield where each form of a page is sent, and by field the words of the values that its reader can choose. A form with a file is not
+    kept."""
+    for action, form in re.findall(r'<form method="post" action="([^"]+)"(?! enctype)(.*?)</form>', page, re.DOTALL):
+        found: dict[str, dict[str, str]] = {}
+        for name, options in re.findall(r'<select id="[^"]+" name="([a-z0-9_-]+)".*?>(.*?)</select>', form, re.DOTALL):
+            found[name] = {html.unescape(value): plain(text) for value, text in OPTION.findall(options)[:OFFERED]}
+        for name, value, text in CHOICE.findall(form):
+            if value != "yes":
+                found.setdefault(name, {})[html.unescape(value)] = plain(text)
+        if found := {name: values for name, values in found.items() if values and name not in (*NOT_ENTERED, "user")}:
+            yield html.unescape(action), found
+
+
+async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: ConsoleBench) -> None:
+    """The form is sent while nobody is signed in, and the browser keeps it."""
+    furnish(bench.company)
+    checked = set()
+    sessions = {
+        ADMINISTRATOR: bench.company.begin_session(),
+        OPERATOR: bench.company.begin_session("vera", None, ("operator",)),
+    }
+    held = dict(bench.company.sessions)
+    for page in [each for each in PAGES if each.reader in sessions]:
+        browser = bench.browser(seatpool_session=sessions[page.reader])
+        shown = (await browser.get(page.path(IN_MEMORY))).text
+        for action, found in forms(shown):
+            sent: dict[str, Any]
+            for turn in range(max(map(len, found.values()))):
+                sent = {name: list(values)[turn] for name, values in found.items() if turn < len(values)}
+                bench.company.sessions.clear()
+                bench.wiring.sessions.forget(sessions[page.reader])
+                browser.last = shown
+                await browser.post(action, **sent)
+                bench.company.sessions |= held
+                browser.http.cookies.delete("seatpool_session")
+                browser.http.cookies.set("seatpool_session", sessions[page.reader], domain="127.0.0.1")
+                kept = html.unescape(words((await browser.get("/resume")).text))
+                for name, value in sent.items():
+                    known = {found[name][value], CODES.get(name, {}).get(value, found[name][value])}  # or the shorter words of the log
+                    assert any(each in kept for each in known), (
+                        f"{page.name}: {name} = {value} is {found[name][value]!r} on the page: {kept}"
+                    )
+                    checked.add(name)
+    assert {"country", "profile", "choice", "roles", "rights", "warn", "template", "document_format"} <= checked
 
 
 def test_the_stylesheet_fits_languages_that_are_written_from_right_to_left() -> None:

@@ -97,7 +97,7 @@ async def test_T22_the_pages_of_people_need_the_right_and_the_tenant(bench: Cons
 
 async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_comes_from(bench: ConsoleBench) -> None:
     bench.company.emails = [{"subject": "You are over the limit", "to": "u1@acme.example", "state": "failed", "sent_at": None,
-                             "at": "2026-03-02T09:00:00.000Z"}]  # fmt: skip
+                             "stream": "own", "at": "2026-03-02T09:00:00.000Z"}]  # fmt: skip
     text = words(await bench.signed_in().get(f"{PEOPLE}/u1"))
     for said in (
         "Zora Schmid Over the limit · Analyst · Research · Profile Staff",
@@ -117,6 +117,40 @@ async def test_a_person_page_says_why_in_sentences_and_which_source_each_value_c
     assert "added here" in words(more)
     assert MADE_ID not in words(more), "an id that the service made tells the reader nothing"
     assert "1 Jul 2026" in words(await bench.signed_in().get(f"{PEOPLE}/u5?facts=2"))
+
+
+async def test_A6_right_after_an_invitation_the_page_says_that_the_e_mail_is_on_its_way_and_then_lists_it(bench: ConsoleBench) -> None:
+    url, browser = f"{PEOPLE}/u5", bench.signed_in()
+    invitation = bench.company.people.people["u5"]["invitation"]
+    none, coming = "No e-mail was sent to this person.", "The invitation is on its way. It is listed here in a moment."
+    waiting = "The invitation is sent as soon as its licences are reserved."
+    sent = words(await browser.get(url))
+    assert (none in sent, coming in sent) == (False, True)
+    invitation["state"] = "requested"
+    requested = words(await browser.get(url))
+    assert (none in requested, coming in requested, waiting in requested) == (False, False, True)
+    assert "The invitation is not sent yet: its licences are being reserved." in requested
+    assert "Until then its licences are reserved" not in requested, "they are not yet"
+    invitation["state"] = "sent"
+    email = {"subject": "Invitation", "to": "u5@acme.example", "state": "sent", "stream": "invitation", "at": "2026-03-05T09:00:00.000Z"}
+    bench.company.emails = [email | {"sent_at": "2026-03-05T09:00:03.000Z"}]
+    listed = words(await browser.get(url))
+    assert (none in listed, coming in listed, "Invitation u5@acme.example sent" in listed) == (False, False, True)
+    bench.company.emails = []
+    invitation["state"] = "refused"
+    assert none in words(await browser.get(url))
+
+
+async def test_with_a_test_clock_the_time_at_which_an_e_mail_was_really_sent_stands_apart_and_is_marked(bench: ConsoleBench) -> None:
+    email = {"subject": "Over the limit", "to": "u1@acme.example", "state": "sent", "stream": "own", "at": "2026-03-02T09:00:00.000Z"}
+    bench.company.emails = [email | {"sent_at": "2026-11-28T13:00:00.000Z"}]
+    page = await bench.signed_in(clock="test").get(f"{PEOPLE}/u1")
+    tested = words(page)
+    assert "sent 2 Mar 2026, 10:00 sent 28 Nov 2026, 14:00 (real time)" in tested
+    assert "Other times are marked as real time." in page.text
+    real = words(await bench.signed_in().get(f"{PEOPLE}/u1"))
+    assert "sent 28 Nov 2026, 14:00" in real
+    assert "real time" not in real
 
 
 async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_is_down_costs_its_part(bench: ConsoleBench) -> None:

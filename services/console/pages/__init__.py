@@ -22,6 +22,7 @@ from services.console.pages import (
     import_people,
     invitation,
     invoices,
+    kept_form,
     licences,
     new_tenant,
     operator,
@@ -54,6 +55,7 @@ from shared.web.app import Edge, add_probes
 PAGES = (
     home,
     sign_in,
+    kept_form,
     invitation,
     preferences,
     licences,

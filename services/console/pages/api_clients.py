@@ -97,7 +97,7 @@ async def _secret_question(page: Page, client: str, secret: str) -> Question:
         {
             page.gettext("API client"): found["name"],
             page.gettext("Secret"): secret,
-            page.gettext("Since"): page.formats.moment(revoked["created_at"]),
+            page.gettext("Since"): page.formats.real_moment(revoked["created_at"]),
         },
     )
 

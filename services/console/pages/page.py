@@ -121,6 +121,7 @@ class Page:
             locale_of(self.language, reader.locale if reader else "", self.request.headers.get("accept-language", "")),
             reader.time_zone if reader and reader.tenant else None,
             self.now,
+            *((self.wiring.clock.now(), self.gettext("real time")) if reader and reader.tenant and reader.clock == "test" else ()),
         )
 
     @staticmethod

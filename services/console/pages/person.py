@@ -24,6 +24,7 @@ Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 DECISIONS_SHOWN: Final = 20
 EMAILS_SHOWN: Final = 10
 OTHERS_NAMED: Final = 20
+INVITATION_STREAM: Final = "invitation"  # of the e-mails that invite
 SHOWN_FIELDS: Final = ("name", "login", "email", "job_title", "department", "kind", "employee_number", "valid_to", "login_allowed")
 
 
@@ -53,6 +54,7 @@ async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_
         timelines=timelines,
         facts_cursor=facts,
         emails=emails,
+        coming_invitation=_coming_invitation(person, emails),
         profile_name=_profile_name(person, profiles),
         others=await names_of(page, others, OTHERS_NAMED) if others else {},
         texts=people_texts,
@@ -65,6 +67,13 @@ def _because(each: Mapping[str, Any], decisions: list[Any], page: Page) -> tuple
     text, at = latest(decisions, each["module"])
     reason = people_texts.REASONS.get(each["reason"])
     return text or (page.gettext(reason) if reason else ""), at
+
+
+def _coming_invitation(person: Mapping[str, Any], emails: Part) -> str | None:
+    """Return the state of an invitation whose e-mail is not listed yet: `requested` waits for its licences, `sent` for the mail server."""
+    state = person["invitation"]["state"] if person["invitation"] else None
+    listed = emails.ok and any(each["stream"] == INVITATION_STREAM for each in emails.value["items"])
+    return state if state in ("requested", "sent") and not listed else None
 
 
 def _profile_name(person: Mapping[str, Any], profiles: Part) -> str:

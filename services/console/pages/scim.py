@@ -151,7 +151,7 @@ async def _revocation(page: Page, connection: str, token: str) -> Question:
         {
             page.gettext("Connection"): connection,
             page.gettext("Token"): token,
-            page.gettext("Valid until"): page.formats.day(revoked["expires_at"]),
+            page.gettext("Valid until"): page.formats.real_day(revoked["expires_at"]),
         },
     )
 

@@ -53,7 +53,7 @@ async def show_settings(page: Anybody) -> Response:
         rules=rules,
         purchases=PurchaseTexts(page.gettext, page.formats, subscription.value["currency"]) if subscription.ok else None,
         digests=me.value["digests"] if me.ok and not page.reader.opened else None,
-        language_name=_language_name(page, tenant.value["locale"]) if tenant.ok else "",
+        language_name=language_name(page, tenant.value["locale"]) if tenant.ok else "",
         country_name=dict(languages.names_of_countries(page.language)).get(billing.value["country"], "") if billing.ok else "",
         texts=policy_texts,
     )
@@ -76,7 +76,8 @@ def _pools(page: Page, subscription: Part, modules: Part) -> list[dict[str, Any]
     ]
 
 
-def _language_name(page: Page, locale: str) -> str:
+def language_name(page: Page, locale: str) -> str:
+    """Return a language, with a country if it has one, in the reader's language."""
     try:
         return str(Locale.parse(locale.replace("-", "_")).get_display_name(page.language) or locale)
     except (UnknownLocaleError, ValueError):
@@ -254,7 +255,7 @@ async def change_charging(page: Managing) -> Response:
 
 def _company_page(page: Page, form: Form, status: int = 200) -> Response:
     codes = dict.fromkeys((*LANGUAGES, *([form["locale"]] if form["locale"] else [])))
-    return page.render("settings_company.html", status, form=form, locales=[(code, _language_name(page, code)) for code in codes])
+    return page.render("settings_company.html", status, form=form, locales=[(code, language_name(page, code)) for code in codes])
 
 
 @router.get("/company")
@@ -279,7 +280,7 @@ def _present_company(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[st
     releases = page.gettext("yes") if found["release_on_expiry"] else page.gettext("no")
     return {
         "name": (page.gettext("Name"), found["name"]),
-        "locale": (page.gettext("Language and country of e-mails"), _language_name(page, found["locale"])),
+        "locale": (page.gettext("Language and country of e-mails"), language_name(page, found["locale"])),
         "contact_email": (page.gettext("Contact address"), found["contact_email"]),
         "release_on_expiry": (page.gettext("Release the seats of a person whose login ends"), releases),
         "erase_after_months": (page.gettext("Months after which people who have left are erased"), str(found["erase_after_months"])),

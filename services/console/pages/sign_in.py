@@ -1,27 +1,24 @@
-"""Sign in by a link or with the identity provider of the company, choose the tenant, sign out, and go on with a form."""
+"""Sign in by a link or with the identity provider of the company, choose the tenant, and sign out."""
 
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.console.pages import cookies
-from services.console.pages.addresses import page_at, page_of_console
-from services.console.pages.forms import RESUMED
+from services.console.pages.addresses import page_of_console
 from services.console.pages.home import AnyReader
 from services.console.pages.identity_provider import CALLBACK, back_to_test
 from services.console.pages.page import Page, parse_form
 from services.console.pages.route import Forged, PageRoute
-from services.console.rendering.field_labels import shown_fields
 from services.console.rest.problems import Problem, Refusal, RestError, Unavailable
 from services.console.rest.services import url_part
-from services.console.sign_in.seals import FLOW, FORM
+from services.console.sign_in.seals import FLOW
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-PAGE_PARTS: Final = 4  # of the address of a page in the navigation, with the empty one before the first slash
 
 
 async def _anonymous(request: Request) -> Page:
@@ -211,26 +208,3 @@ async def sign_out(request: Request) -> Response:
     for cookie in (cookies.SESSION, cookies.FORM, cookies.NOTICE):
         page.delete_cookie(cookie)
     return page.redirect(f"/sign-in?why={why}")
-
-
-@router.get("/resume")
-async def show_kept_form(page: AnyReader) -> Response:
-    """Show the form that was sent after its session had ended. It is sent again only by its own reader, who presses the button."""
-    kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
-    if kept is None:
-        page.delete_cookie(cookies.FORM)
-        return page.redirect("/")
-    if not page.wiring.seals.fits(kept["token"], page.cookie(cookies.BROWSER), page.reader.id):
-        page.delete_cookie(cookies.FORM)
-        text = page.gettext("A form was not sent, because somebody else has signed in. Its input was dropped.")
-        return page.redirect("/", text, "warning")
-    shown = shown_fields(kept["fields"], page.gettext)
-    return page.render("resume.html", path=kept["path"], fields=kept["fields"], shown=shown, resumed=RESUMED)
-
-
-@router.post("/resume")
-async def drop_kept_form(page: AnyReader) -> Response:
-    """Drop the form, and show the page to which it belongs: `/tenants/acme/licences` of `/tenants/acme/licences/lab/buy`."""
-    kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
-    page.delete_cookie(cookies.FORM)
-    return page.redirect(page_at(page.request.app.state.pages, kept["path"], PAGE_PARTS) if kept else "/")

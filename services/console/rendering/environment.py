@@ -15,6 +15,7 @@ from services.console.rendering import languages, log_sentences, static_files
 from services.console.rendering.formats import Formats
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+REAL: Final = ("real_moment", "real_day", "real_clock", "real_days_left")
 MADE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # the id of somebody who was added without one
 
 
@@ -46,7 +47,7 @@ def _environment(language: str) -> Environment:
     environment.globals["ngettext"] = _counting(texts)
     environment.globals["actor_name"] = lambda by: log_sentences.actor(by, lambda text, **values: texts.gettext(text) % values)
     environment.globals |= {"static": static_files.url_of, "icon_sprite": static_files.url_of("icons.svg")}
-    for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span"):
+    for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span", *REAL):
         environment.filters[name] = _formatting(name)
     environment.tests["made_id"] = lambda value: MADE_ID.fullmatch(str(value)) is not None
     environment.tests["url"] = lambda value: str(value).startswith("/")

@@ -121,7 +121,7 @@ NOT_ENTERED: Final = (
 )  # fmt: skip
 _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     **CODES,
-    "kind": {**CODES["kind"], "percent": N_("percentage"), "amount": N_("Amount")},
+    "kind": {**CODES["kind"], "percent": N_("percentage"), "amount": N_("amount for each period")},
     "leaver": LEAVER,
     "grace_unit": UNIT_NAMES,
     "how": {"add": N_("Licences to add"), "total": N_("New total")},
@@ -129,26 +129,46 @@ _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
     "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
     "when": {"period_end": N_("with the next period")},
+    "afterwards": {"left": N_("has left the company"), "blocked": N_("stays, and may not log in")},
+    "warn": {
+        "none": N_("no warning before all are in use"),
+        "share": N_("when this percentage is in use"),
+        "left": N_("when this number is left"),
+    },
 }
 _COUNTED: Final = ("user",)  # ids, of which the reader knows none
 
 
-def shown_fields(fields: Mapping[str, Sequence[str]], gettext: Callable[[str], str]) -> list[tuple[str, str]]:
-    """Return the labels and the values of what a reader has entered. `licences-lab` is the field `licences` of the module `lab`, and
-    `d0-value` the value of the first discount."""
+def _parts_of(field: str) -> tuple[int | None, str, str]:
+    """Return the number of the discount, the name and the module of a field: `licences-lab` is the field `licences` of the module
+    `lab`, and `d0-value` the value of the first discount."""
+    name, _, module = field.partition("-")
+    return (int(name[1:]), module, "") if name[:1] == "d" and name[1:].isdecimal() else (None, name, module)
+
+
+def named_values(fields: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the names of the fields whose values may have words: `module` as well if a field is about a module."""
+    parts = [_parts_of(field) for field in fields]
+    return {name for _, name, _ in parts} | ({"module"} if any(module for _, _, module in parts) else set())
+
+
+def shown_fields(
+    fields: Mapping[str, Sequence[str]], gettext: Callable[[str], str], named: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str]]:
+    """Return the labels and the values of what a reader has entered. `named`: the words of values that the services know, by field."""
     found = []
     for field, given in fields.items():
-        name, _, module = field.partition("-")
-        before = ""
-        if name[:1] == "d" and name[1:].isdecimal():
-            before, name, module = f"{gettext(LABELS['d'])} {int(name[1:]) + 1}: ", module, ""
-        values = [_value(name, each, gettext) for each in given if each]
+        discount, name, module = _parts_of(field)
+        values = [_value(name, each, gettext, named.get(name, {})) for each in given if each]
         if name in LABELS and values:
-            label = before + gettext(LABELS[name]) + (f" ({module})" if module else "")
+            before = "" if discount is None else f"{gettext(LABELS['d'])} {discount + 1}: "
+            label = before + gettext(LABELS[name]) + (f" ({named.get('module', {}).get(module, module)})" if module else "")
             found.append((label, str(len(values)) if name in _COUNTED else ", ".join(values)))
     return found
 
 
-def _value(name: str, value: str, gettext: Callable[[str], str]) -> str:
+def _value(name: str, value: str, gettext: Callable[[str], str], named: Mapping[str, str]) -> str:
+    if value in named:
+        return named[value]
     known = _VALUES.get(name, {}).get(value)
     return gettext(known) if known else gettext(N_("yes")) if value == "yes" else value

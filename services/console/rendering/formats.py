@@ -1,5 +1,9 @@
 """Numbers, amounts and dates as the reader's language and the tenant's country write them, in the tenant's time zone. Pages without a
-tenant, such as those of the operator, have times in UTC, and say so."""
+tenant, such as those of the operator, have times in UTC, and say so.
+
+The times of a company are those of its clock. What lives outside of it is in real time: tokens and secrets, requests of an identity
+provider, what the mail server did. On the pages of a company with a test clock, the filters that begin with `real_` say so.
+"""
 
 import math
 from dataclasses import dataclass
@@ -19,11 +23,13 @@ UTC_NAME = "UTC"
 @dataclass(frozen=True, slots=True)
 class Formats:
     """`locale`: language and country, for example `de_CH`. `time_zone`: the tenant's; None on a page without a tenant. `now`: the tenant's
-    time, which a test clock may have moved."""
+    time, which a test clock may have moved. Then `real_now` is the real time, and `real_words` are what marks it."""
 
     locale: str
     time_zone: str | None
     now: datetime
+    real_now: datetime | None = None
+    real_words: str = ""
 
     @property
     def today(self) -> date:
@@ -70,14 +76,36 @@ class Formats:
         found = str(format_time(self.local(as_moment(at)), format="short", locale=self.locale))
         return found if self.time_zone else f"{found} {UTC_NAME}"
 
+    def real_moment(self, at: datetime | str) -> str:
+        """Return a moment of real time, marked on a page of a tenant with a test clock."""
+        return self._marked(self.moment(at))
+
+    def real_day(self, day: date | datetime | str) -> str:
+        """Return a day of real time, marked in the same way."""
+        return self._marked(self.day(day))
+
+    def real_clock(self, at: datetime | str) -> str:
+        """Return a time of day of real time, marked in the same way."""
+        return self._marked(self.clock(at))
+
+    def real_days_left(self, at: datetime | str) -> int:
+        """Return the full days until a moment of real time."""
+        return self._days_between(self.real_now or self.now, as_moment(at))
+
+    def _marked(self, shown: str) -> str:
+        return f"{shown} ({self.real_words})" if self.real_now else shown
+
     def span(self, length: timedelta) -> str:
         """Return `3 minutes`."""
         return str(format_timedelta(length, threshold=2, locale=self.locale))
 
     def days_left(self, at: datetime | str) -> int:
         """Return the full days until a deadline, rounded up; 0 when it has passed."""
-        left = as_moment(at) - self.now
-        return max(0, math.ceil(left / timedelta(seconds=SECONDS_OF_A_DAY)))
+        return self._days_between(self.now, as_moment(at))
+
+    @staticmethod
+    def _days_between(now: datetime, at: datetime) -> int:
+        return max(0, math.ceil((at - now) / timedelta(seconds=SECONDS_OF_A_DAY)))
 
     def _day(self, day: date | datetime | str) -> date:
         if isinstance(day, str):

@@ -176,6 +176,14 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     ),
 }
 SENTENCES: Final = {type_: text for _, types in KINDS.values() for type_, text in types.items()}
+_REQUESTS: Final = {  # by the state that a request to the vendor takes
+    "requested": N_("A request to the vendor was made."),
+    "estimated": N_("The vendor sent an estimate for a request."),
+    "approved": N_("An estimate of the vendor was approved."),
+    "declined": N_("The vendor declined a request."),
+    "withdrawn": N_("A request to the vendor was withdrawn."),
+    "expired": N_("An estimate of the vendor expired."),
+}
 OF_SEATS: Final = KINDS["seats"][1]  # the reasons of these entries are decisions; those of the others only repeat the sentence
 FIELDS: Final = {
     "licences": N_("Licences"),
@@ -311,7 +319,8 @@ def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: st
     details = {name: value for name, value in entry["details"].items() if isinstance(value, str | int)}
     values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
     values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
-    return Markup(gettext(SENTENCES.get(entry["type"], UNKNOWN))) % values  # noqa: S704 - the catalogue's text; the values are escaped
+    text = _REQUESTS.get(str(entry["to"].get("request.state")), SENTENCES.get(entry["type"], UNKNOWN))
+    return Markup(gettext(text)) % values  # noqa: S704 - the catalogue's text; the values are escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,13 +335,35 @@ class Words:
 
 def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]]:
     """Return what changed: the name of the field, and its value before and after."""
-    before, after = entry["from"], entry["to"]
+    before, after = _each_policy(entry["from"], entry["to"])
     currency = entry["details"].get("currency")
     return [
         (_field(name, words), _value(name, before.get(name), currency, words), _value(name, after.get(name), currency, words))
         for name in dict.fromkeys((*before, *after))
         if before.get(name) != after.get(name)
     ]
+
+
+def _each_policy(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the same with each policy as a field of its own where policies changed: those that did not change are left out then. A new
+    pool's policies stay together."""
+    changed = [name for name in before if name.rpartition(".")[2] == "policies" and before[name] and after.get(name)]
+    if not changed:
+        return before, after
+
+    def apart(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = {name: value for name, value in values.items() if name not in changed}
+        for name in changed:
+            found |= {f"{name[: -len('policies')]}{policy}": value for policy, value in _policies_of(values[name]).items()}
+        return found
+
+    return apart(before), apart(after)
+
+
+def _policies_of(text: str) -> dict[str, Any]:
+    """Return the policies of a pool by their names. The log has them as `over_limit=flag, grace=P7D`."""
+    given = (each.partition("=") for each in text.split(", "))
+    return {name: {"True": True, "False": False}.get(value, value) for name, _, value in given}
 
 
 def actor(by: Mapping[str, Any], gettext: Callable[..., str]) -> str:
@@ -358,10 +389,8 @@ def _field(name: str, words: Words) -> str:
 
 
 def _policies(text: str, words: Words) -> str:
-    """Return the policies of a pool, which the log has as `over_limit=flag, grace=P7D`, as a reader reads them."""
-    given = (each.partition("=") for each in text.split(", "))
-    said = [(name, {"True": True, "False": False}.get(value, value)) for name, _, value in given]
-    return "; ".join(f"{_field(name, words)}: {_value(name, value, None, words)}" for name, value in said)
+    """Return the policies of a pool as a reader reads them."""
+    return "; ".join(f"{_field(name, words)}: {_value(name, value, None, words)}" for name, value in _policies_of(text).items())
 
 
 def _value(name: str, value: Any, currency: str | None, words: Words) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from services.users.domain.scim_connections import WARNED_DAYS, due_warning
 from services.users.jobs.alarm import Alarm
 from services.users.store import scim_connections as store
+from services.users.store import tenants
 from shared.clock import Clock
 from shared.database import Database
 from shared.schemas.base import Actor
@@ -37,7 +38,9 @@ class ScimTokens:
                 continue
             async with self._database.unit_of_work(token.tenant_id) as uow:
                 if await store.set_warned(uow.connection, token, days):
+                    tenant = await tenants.get(uow.connection, token.tenant_id)
+                    at = tenant.at if tenant is not None and tenant.at is not None else now  # as all that is published of a tenant
                     event = ScimTokenEnding(
-                        at=now, actor=ACTOR, connection=token.connection, token=token.token_id, expires_at=token.expires_at, days=days
+                        at=at, actor=ACTOR, connection=token.connection, token=token.token_id, expires_at=token.expires_at, days=days
                     )
-                    uow.publish(event, source=USERS, tenant=token.tenant_id, time=now)
+                    uow.publish(event, source=USERS, tenant=token.tenant_id, time=at)
