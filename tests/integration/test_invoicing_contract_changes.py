@@ -51,6 +51,29 @@ async def policies_of(bench: Bench, tenant: str) -> dict[str, dict[str, Any]]:
     return {module["module"]: module["policies"] for module in shown["modules"]}
 
 
+async def test_A2_two_people_who_change_the_policies_do_not_overwrite_each_other(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    path = f"/v1/tenants/{tenant}/subscription/policies"
+    read = await bench.call("GET", path)
+    tag, own = read.headers["etag"], read.json()
+    assert (own["charge_when"], own["credit_when"], own["modules"]["time"]["warn_at"]) == ("now", "now", "90%")
+    assert list(own["modules"]) == ["documents", "time"]
+    own_change = {"tenant": tenant, **SET_AND_BUY}
+    done = await bench.call(
+        "PATCH", path, {"charge_when": "next_invoice", "modules": {"time": {"grace": "P14D"}}}, if_match=tag, **own_change
+    )
+    assert done.status_code in (200, 202)
+    late = await bench.refused("PATCH", path, {"zero_invoices": True}, 412, if_match=tag, **own_change)
+    again = await bench.call("GET", path)
+    assert (late["type"], late["current"]) == ("precondition-failed", again.headers["etag"])
+    shown = again.json()
+    assert (shown["charge_when"], shown["zero_invoices"], shown["modules"]["time"]["grace"]) == ("next_invoice", False, "P14D")
+    assert (await bench.call("PATCH", path, {"zero_invoices": True}, if_match=late["current"], **own_change)).is_success
+    assert (await bench.call("PATCH", path, {"zero_invoices": False}, **own_change)).is_success, "without If-Match"
+    none = await bench.refused("GET", f"/v1/tenants/{await bench.make_tenant(NOVEMBER)}/subscription/policies", status=404)
+    assert none["type"] == "not-found"
+
+
 async def test_A2_policies_of_running_pools_are_changed_by_rest(bench: Bench) -> None:
     tenant = await subscribed(bench)
     assert (await policies_of(bench, tenant))["time"]["warn_at"] == "90%", "E8: the threshold that nobody chose"

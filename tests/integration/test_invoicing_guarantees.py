@@ -561,6 +561,7 @@ async def test_every_tenant_table_has_its_row_policy_and_nothing_is_seen_without
 ROUTES = [
     ("GET", "billing-details", "account:read"),
     ("PUT", "billing-details", "account:buy"),
+    ("GET", "subscription/policies", "account:read"),
     ("GET", "subscription", "account:read"),
     ("POST", "subscription", "operator"),
     ("POST", "subscription/resume", "operator"),
@@ -669,6 +670,23 @@ async def test_a_customer_cannot_exempt_itself_from_tax(bench: Bench) -> None:
     events = await bench.events(tenant, invoicing_v1.BillingDetailsChanged)
     assert [event.tax_rule for event in events] == ["reverse_charge", "operator", "operator", "reverse_charge", "seller_rate"]
     assert (events[1].reason, events[-1].rate_country) == ("Ruling 7", "IE")
+
+
+async def test_two_buyers_who_change_the_billing_details_do_not_overwrite_each_other(bench: Bench) -> None:
+    tenant = await bench.make_tenant(NOVEMBER)
+    path = f"/v1/tenants/{tenant}/billing-details"
+    early = await bench.refused("PUT", path, DETAILS, 412, if_match='"somebody-elses"')
+    assert (early["type"], early["current"]) == ("precondition-failed", '"0"')
+    first = await bench.call("PUT", path, DETAILS, if_match='"0"')
+    tag = f'"{first.json()["version"]}"'
+    assert (first.status_code, first.headers["etag"], (await bench.call("GET", path)).headers["etag"]) == (200, tag, tag)
+    second = await bench.call("PUT", path, DETAILS | {"street": "Vesterbrogade 2"}, if_match=tag)
+    assert second.headers["etag"] == f'"{second.json()["version"]}"' != tag
+    late = await bench.refused("PUT", path, DETAILS | {"street": "Vesterbrogade 3"}, 412, if_match=tag)
+    assert late["current"] == second.headers["etag"]
+    assert (await bench.ok("GET", path))["street"] == "Vesterbrogade 2", "nothing was overwritten"
+    assert (await bench.ok("PUT", path, DETAILS | {"street": "Vesterbrogade 3"}))["street"] == "Vesterbrogade 3", "without If-Match"
+    assert (await bench.ok("PUT", path, DETAILS, if_match="*"))["street"] == "Vesterbrogade 1"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,6 @@ class ContractRest:
     discounts: list[dict[str, Any]] = field(default_factory=list)
     coming: list[dict[str, Any]] = field(default_factory=list)
     trial_until: str | None = None
-    credit_when: str = "threshold"
     by_request: bool = False
     monthly_budget_minor: int | None = None
     second_approver: str = "none"
@@ -114,8 +113,8 @@ class ContractRest:
         return {
             "subscription": "s1", "status": company.status, "reason": "", "plan": self.plan, "term": "monthly", "currency": "CHF",
             "period": {"start": "2026-03-01", "end": PERIOD_END}, "billed_until": PERIOD_END, "trial_until": self.trial_until,
-            "next_invoice_on": PERIOD_END, "ends_on": company.ends_on, "charge_when": "threshold", "credit_when": self.credit_when,
-            "zero_invoices": False, "price_notice": "P30D", "next_period_net_minor": 205_200, "scheduled_plan_change": self.scheduled,
+            "next_invoice_on": PERIOD_END, "ends_on": company.ends_on, **company.settings.charging,
+            "price_notice": "P30D", "next_period_net_minor": 205_200, "scheduled_plan_change": self.scheduled,
             "coming_prices": self.coming, "modules": modules,
         }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The REST about policies, billing details, the company and its test clock, in memory, for the console."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,9 @@ class SettingsRest:
         default_factory=lambda: {"clock": "test", "now": "2026-03-05T09:00:00.000Z", "state": "ready", "to": None}
     )
     next_due: str | None = "2026-03-09T09:00:00.000Z"
+    charging: dict[str, Any] = field(
+        default_factory=lambda: {"charge_when": "threshold", "credit_when": "threshold", "zero_invoices": False}
+    )
     digests: bool = True
     sent: list[dict[str, Any]] = field(default_factory=list)
 
@@ -64,8 +68,11 @@ class SettingsRest:
             f"GET users {OWN}/clock/next-due": lambda request: reply({"now": self.clock["now"], "next_due": self.next_due}),
             f"POST users {OWN}/clock": self._advance,
             f"PATCH invoicing {OWN}/subscription/policies": self._change_policies,
+            f"GET invoicing {OWN}/subscription/policies": lambda request: reply(self._policies(), etag=self._etag(self._policies())),
             f"GET invoicing {OWN}/billing-details": lambda request: (
-                refusal(404, "not-found", "The service found no billing details.") if self.billing is None else reply(self.billing)
+                refusal(404, "not-found", "The service found no billing details.")
+                if self.billing is None
+                else reply(self.billing, etag=self._etag(self.billing))
             ),
             f"PUT invoicing {OWN}/billing-details": self._change_billing,
         }
@@ -84,8 +91,13 @@ class SettingsRest:
         self.clock |= {"state": "advancing", "to": orjson.loads(request.content)["to"]}
         return reply(self.clock, 202)
 
+    def _policies(self) -> dict[str, Any]:
+        return self.charging | {"price_notice": "P30D", "modules": self.policies}
+
     def _change_policies(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
+        if request.headers.get("if-match", "*") not in ("*", self._etag(self._policies())):
+            return refusal(412, "precondition-failed", "Somebody else has changed it.")
         self.sent.append(body)
         for module, given in body.get("modules", {}).items():
             after = {name: value for name, value in (self.policies[module] | given).items() if value is not None}
@@ -97,10 +109,17 @@ class SettingsRest:
                 }
                 return refusal(422, "invalid", "These fields are not valid.", errors=[fault])
             self.policies[module] = after
+        self.charging |= {name: value for name, value in body.items() if name in self.charging}
         return reply({"change": "c1", "status": "completed"})
+
+    @staticmethod
+    def _etag(found: Any) -> str:
+        return f'"{zlib.crc32(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))}"'
 
     def _change_billing(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
+        if request.headers["if-match"] != ('"0"' if self.billing is None else self._etag(self.billing)):
+            return refusal(412, "precondition-failed", "Somebody else has changed it.")
         if body["vat_id"] == "wrong":
             fault = {"field": "body", "value": None, "expected": "vat_id: 'wrong' is not a VAT ID of CH: invalid"}
             return refusal(422, "invalid", "These fields are not valid: body.", errors=[fault])

@@ -90,8 +90,6 @@ async def test_policies_that_somebody_else_has_changed_keep_the_input_and_are_sa
 @pytest.mark.parametrize(
     ("path", "given", "shown"),
     [
-        ("/settings/billing", {"company": "Alpenrose GmbH"}, "Purchase order PO 18"),
-        ("/settings/charging", {"charge_when": "now"}, "Licences are given back"),
         (
             "/access/identity-provider",
             {"issuer": PROVIDER["issuer"], "client_id": "other", "client_secret": "s"},
@@ -106,9 +104,6 @@ async def test_a_whole_setting_that_somebody_else_has_changed_is_not_overwritten
     """The input is kept, the present values are shown, and the form can be sent again."""
     browser, url, company = bench.signed_in(), OWN + path, bench.company
     form = fields(await browser.get(url)) | given
-    assert company.settings.billing is not None
-    company.settings.billing["purchase_order"] = "PO 18"
-    company.contract.credit_when = "now"
     company.access.provider = {"draft": None, "effective": PROVIDER | {"client_id": "somebody-else"}}
     company.people.departments["Sales <b>"] = "staff"
     before = len([each for each in company.requests if each.method in ("PUT", "PATCH")])
@@ -121,6 +116,44 @@ async def test_a_whole_setting_that_somebody_else_has_changed_is_not_overwritten
         name: value for name, value in given.items() if name not in ("step", "client_secret")
     }
     assert (await browser.post(url, **again | given)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "shown"),
+    [
+        ("/settings/billing", {"company": "Alpenrose GmbH"}, "Purchase order PO 18"),
+        ("/settings/charging", {"charge_when": "now"}, "Licences are given back With a credit note at once."),
+    ],
+)
+async def test_a_setting_of_invoicing_is_changed_with_the_etag_that_its_form_was_shown_with(
+    bench: ConsoleBench, path: str, given: dict[str, Any], shown: str
+) -> None:
+    """Invoicing compares it, so that nothing is overwritten between the reading and the writing of the console itself."""
+    browser, url, settings = bench.signed_in(), OWN + path, bench.company.settings
+    form = fields(await browser.get(url)) | given
+    assert settings.billing is not None
+    settings.billing["purchase_order"] = "PO 18"
+    settings.charging["credit_when"] = "now"
+    held = (dict(settings.billing), dict(settings.charging))
+    stale = await browser.post(url, **form)
+    assert (stale.status_code, shown in words(stale).partition("Stored now")[2]) == (422, True), words(stale)
+    assert (settings.billing, settings.charging) == held
+    again = fields(stale)
+    assert {name: again[name] for name in given} == given
+    assert again["etag"] != form["etag"]
+    assert (await browser.post(url, **again)).status_code == 200
+    assert (settings.billing["company"], settings.charging["charge_when"]) != (held[0]["company"], held[1]["charge_when"])
+
+
+async def test_the_first_billing_details_do_not_overwrite_those_that_somebody_else_has_entered(bench: ConsoleBench) -> None:
+    browser, settings = bench.signed_in(), bench.company.settings
+    entered, settings.billing = settings.billing, None
+    form = fields(await browser.get(f"{OWN}/settings/billing"))
+    settings.billing = entered
+    given = {"company": "Other", "street": "1 Street", "city": "Zug", "country": "CH", "email": "i@acme.example"}
+    stale = await browser.post(f"{OWN}/settings/billing", **form | given)
+    assert (stale.status_code, settings.billing) == (422, entered)
+    assert "Somebody else has changed this meanwhile." in words(stale)
 
 
 async def test_a_new_profile_does_not_replace_one_with_the_same_id(bench: ConsoleBench) -> None:

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form, mark_of
+from services.console.pages.forms import Form
 from services.console.pages.page import Page, needs
 from services.console.pages.route import PageRoute
 from services.console.rendering import languages
 from services.console.rendering.field_texts import label_of
 from services.console.rest.problems import Refusal
+from services.console.rest.services import Part
 from shared.schemas.rights import ACCOUNT_BUY
 from shared.translations import N_
 
@@ -23,6 +24,7 @@ TEXTS: Final = (
 )  # fmt: skip
 COPY: Final = "copy_to_administrators"
 MAY_BE_NULL: Final = ("vat_id", "organisation_number")
+NO_ETAG: Final = '"0"'  # of details that do not exist yet
 NEEDED: Final = ("company", "street", "city", "country", "email")
 FORMATS: Final = {
     "factur_x": N_("PDF with an electronic invoice in it (Factur-X, ZUGFeRD)"),
@@ -42,15 +44,17 @@ def _shown(page: Page, form: Form, status: int = 200) -> Response:
     )
 
 
-async def _known(page: Page) -> Mapping[str, Any] | None:
-    """Return the present details; None if there are none yet."""
+async def _details(page: Page) -> Part:
+    """Return the present details; missing if there are none yet."""
     part = await page.get("invoicing", "billing-details")
-    return None if part.missing else {name: part.need()[name] for name in (*TEXTS, COPY)}
+    return part if part.missing else part.needed()
 
 
-def _form(known: Mapping[str, Any] | None) -> Form:
-    values: Mapping[str, Any] = {"document_format": "factur_x", COPY: True} if known is None else known
-    return Form.of(**{**values, COPY: "yes" if values[COPY] else None}, seen=mark_of(known))
+def _form(part: Part) -> Form:
+    values: Mapping[str, Any] = (
+        {"document_format": "factur_x", COPY: True} if part.missing else {name: part.value[name] for name in (*TEXTS, COPY)}
+    )
+    return Form.of(**{**values, COPY: "yes" if values[COPY] else None}, etag=part.etag or NO_ETAG)
 
 
 def _present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str, str]]:
@@ -66,25 +70,26 @@ def _present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str
 @router.get("")
 async def ask_details(page: Buying) -> Response:
     """Ask for the billing details."""
-    return _shown(page, _form(await _known(page)))
+    return _shown(page, _form(await _details(page)))
 
 
 @router.post("")
 async def change_details(page: Buying) -> Response:
     """Change the billing details, if nobody else has changed them since they were shown. What invoicing does not accept stands beside its
     field."""
-    form, known = page.form, await _known(page)
-    if form.is_outdated(_form(known), _present(page, known)):
-        return _shown(page, form, 409)
+    form = page.form
     for name in NEEDED:
         form.text(name, page.gettext("Enter a value."), most=500)
     body: dict[str, Any] = {name: form[name] or (None if name in MAY_BE_NULL else "") for name in TEXTS}
     body[COPY] = form[COPY] == "yes"
     if form.ok:
         try:
-            await page.send("PUT", "invoicing", "billing-details", body)
+            await page.send("PUT", "invoicing", "billing-details", body, etag=form["etag"] or NO_ETAG)
         except Refusal as refusal:
             form.refuse(refusal.problem)
+            if refusal.problem.is_stale:
+                part = await _details(page)
+                form.go_on_from(_form(part), "etag", _present(page, part.value))
     if not form.ok:
         return _shown(page, form, 422)
     return page.redirect(page.url("settings#billing"), page.gettext("The billing details were changed. They hold for the next document."))

@@ -206,14 +206,15 @@ def _wanted_policies(page: Page, form: Form) -> dict[str, Any]:
     return found
 
 
-async def _charging(page: Page) -> Mapping[str, Any]:
-    found = (await page.get("invoicing", "subscription")).need()
-    need_running(found)
-    return {name: found[name] for name in (*OF_SUBSCRIPTION, "zero_invoices")}
+async def _charging(page: Page) -> Part:
+    subscription, policies = await page.together(page.get("invoicing", "subscription"), page.get("invoicing", "subscription/policies"))
+    need_running(subscription.need())
+    return policies.needed()
 
 
-def _charging_form(found: Mapping[str, Any]) -> Form:
-    return Form.of(**{**found, "zero_invoices": "yes" if found["zero_invoices"] else None}, seen=mark_of(found))
+def _charging_form(part: Part) -> Form:
+    found = {name: part.value[name] for name in OF_SUBSCRIPTION}
+    return Form.of(**found, zero_invoices="yes" if part.value["zero_invoices"] else None, etag=part.etag)
 
 
 def _present_charging(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -235,17 +236,18 @@ async def ask_charging(page: Managing) -> Response:
 @router.post("/charging")
 async def change_charging(page: Managing) -> Response:
     """Change when changes are charged and credited, if nobody else has changed it since it was shown."""
-    form, found = page.form, await _charging(page)
-    present = {field: text for field, text in _present_charging(page, found).items() if page.may(ACCOUNT_BUY) or field == "zero_invoices"}
-    if form.is_outdated(_charging_form(found), present):
-        return _charging_page(page, form, 409)
+    form = page.form
     body: dict[str, Any] = {"zero_invoices": form["zero_invoices"] == "yes"}
     if page.may(ACCOUNT_BUY):
         body |= {name: form[name] for name in OF_SUBSCRIPTION}
     try:
-        await page.send("PATCH", "invoicing", "subscription/policies", body, wait_seconds=3)
+        await page.send("PATCH", "invoicing", "subscription/policies", body, wait_seconds=3, etag=form["etag"])
     except Refusal as refusal:
         form.refuse(refusal.problem)
+        if refusal.problem.is_stale:
+            part = await _charging(page)
+            present = _present_charging(page, part.value)
+            form.go_on_from(_charging_form(part), "etag", {field: text for field, text in present.items() if field in body})
         return _charging_page(page, form, 422)
     return page.redirect(page.url("settings#charging"), page.gettext("The settings were changed."))
 

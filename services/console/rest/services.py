@@ -67,11 +67,15 @@ class Part:
 
     def need(self) -> Any:
         """Return the value. Raises Refusal or Unavailable: the page has no meaning without it."""
+        return self.needed().value
+
+    def needed(self) -> Self:
+        """Return the part itself, with its value and ETag. Raises as `need` does."""
         if self.problem is not None:
             raise Refusal(self.problem)
         if self.value is None:
             raise Unavailable(self.service)
-        return self.value
+        return self
 
 
 class Services:

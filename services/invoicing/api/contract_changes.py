@@ -1,6 +1,8 @@
 """Changes of a running subscription: its policies and its plan."""
 
+import hashlib
 from functools import partial
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -8,10 +10,12 @@ from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, SettingsManager, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.quotes import quote_view
 from services.invoicing.api.requests import PoliciesBody, SubscribedModule
-from services.invoicing.api.responses.contract_changes import ContractChangeView
+from services.invoicing.api.responses.contract_changes import ContractChangeView, PoliciesView
 from services.invoicing.api.responses.quotes import QuoteView
 from services.invoicing.domain.policies import about_money
 from services.invoicing.use_cases.added_modules import quote_module
+from services.invoicing.use_cases.decided_policies import decided_policies
+from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.ordering import check_direct_buying
 from services.invoicing.use_cases.policies import change_policies
 from services.invoicing.wiring import Wiring
@@ -19,13 +23,28 @@ from shared.database import UnitOfWork
 from shared.errors import Forbidden, NotFound
 from shared.schemas.rights import ACCOUNT_BUY, OPERATOR
 from shared.schemas.seats_v1 import OverLimit
-from shared.web import Cursor, Limit, Page, Principal, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.web import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Principal,
+    access,
+    actor_of,
+    answer,
+    check_if_match,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    refusals,
+)
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer, wait_for, wait_seconds
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
+MARK_CHARACTERS: Final = 32
 READ = [Depends(access("account:read"))]
 
 
@@ -54,18 +73,36 @@ async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeVi
     return found if found.status not in ("offered", "pending") else None
 
 
+async def _policies(uow: UnitOfWork, tenant: str) -> tuple[PoliciesView, str]:
+    """Return the policies, and the mark by which two states of them differ. Raises NotFound."""
+    found = await store.subscriptions.find(uow.connection, tenant)
+    if found is None:
+        raise NotFound("subscription")
+    shown = PoliciesView.of(found.contract, await decided_policies(uow, tenant))
+    return shown, hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:MARK_CHARACTERS]
+
+
+@router.get("/policies", response_model=PoliciesView, summary="Get the policies of the subscription and its pools", dependencies=READ)
+async def get_policies(wiring: Wired, tenant: TenantId) -> Response:
+    """Changes that seats has not answered yet are counted."""
+    async with wiring.database.unit_of_work(tenant) as uow:
+        shown, mark = await _policies(uow, tenant)
+    return answer(shown, headers={"etag": etag(mark)})
+
+
 @router.patch(
     "/policies",
     summary="Change the policies of the subscription and its pools",
     status_code=202,
     response_model=ContractChangeView,
-    responses=decided_in_time(ContractChangeView) | refusals(409),
+    responses=decided_in_time(ContractChangeView) | refusals(409, 412),
 )
 async def patch_policies(
-    wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: SettingsManager, prefer: Prefer = None
+    wiring: Wired, tenant: TenantId, body: PoliciesBody, principal: SettingsManager, prefer: Prefer = None, if_match: IfMatch = None
 ) -> Response:
     """Policies that you leave out keep their values. A changed policy applies to later decisions only: flags keep their deadlines, people
-    who wait continue to wait, and nothing is bought for them.
+    who wait continue to wait, and nothing is bought for them. If you send `If-Match`, it is checked: it is the ETag of
+    `GET …/subscription/policies`.
 
     Policies about money also need the right account:buy: `over_limit` = `expand`, `expand_cap`, `reduce_at`, `reduce_below_use`,
     `terminate_reduces_pool`, `charge_when` and `credit_when`."""
@@ -75,6 +112,9 @@ async def patch_policies(
         raise Forbidden("no-right", detail, right=OPERATOR, field="body.price_notice")
     expands = any(each.over_limit == OverLimit.EXPAND or each.expand_cap is not None for each in body.modules.values())
     async with wiring.database.unit_of_work(tenant) as uow:
+        if if_match is not None:
+            await lock_tenant(uow, tenant, wiring.clock)
+            check_if_match(if_match, (await _policies(uow, tenant))[1])
         if expands and not principal.may(OPERATOR):
             await check_direct_buying(uow, tenant, wiring.clock)  # an expansion buys without an estimate
         made = await change_policies(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)

@@ -1,5 +1,6 @@
 """The bodies of responses about changes of a contract."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -12,8 +13,9 @@ from shared.schemas.base import Actor, Change, Instant
 from shared.schemas.invoicing_v1 import (
     PlanPrice,
     ReductionItem,
+    SubscriptionStarted,
 )
-from shared.schemas.seats_v1 import WouldCancel, WouldFlag
+from shared.schemas.seats_v1 import Policies, WouldCancel, WouldFlag
 
 
 class ContractChangeView(BaseModel):
@@ -35,6 +37,21 @@ class ContractChangeView(BaseModel):
         shown = {name: getattr(found, name) for name in ("change", "kind", "status", "reason", "by", "approved_at", "decided_at")}
         url = f"/v1/tenants/{tenant}/subscription/changes/{found.change}"
         return cls.model_validate(shown | found.content | {"detail": orjson.loads(found.detail), "status_url": url})
+
+
+class PoliciesView(BaseModel):
+    """The policies of a subscription and of its pools, with the changes that seats has not answered yet."""
+
+    charge_when: str
+    credit_when: str
+    zero_invoices: bool
+    price_notice: str = Field(description="The days between the announcement of another price list and the renewal that takes it.")
+    modules: dict[str, dict[str, Any]] = Field(description="The policies of each pool. A policy that has no value is left out.")
+
+    @classmethod
+    def of(cls, contract: SubscriptionStarted, pools: Mapping[str, Policies]) -> "PoliciesView":
+        own = {name: getattr(contract, name) for name in ("charge_when", "credit_when", "zero_invoices", "price_notice")}
+        return cls(**own, modules={module: pools[module].model_dump(mode="json", exclude_none=True) for module in sorted(pools)})
 
 
 class PlanChangeView(BaseModel):
