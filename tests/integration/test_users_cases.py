@@ -107,6 +107,28 @@ async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench:
     assert (await rest.call("POST", f"/v1/tenants/{tenant}/people/{user}/invite", {})).json()["type"].endswith("not-invitable")
 
 
+async def test_A6_the_link_names_the_person_who_sent_the_last_invitation_and_nobody_else(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    people = f"/v1/tenants/{tenant}/people"
+    boss = (await rest.post(people, {"login": "bea", "name": "Bea Boss", "email": "bea@acme.example"}))["user"]
+    own = await bench.rest(tenant, "users:manage", boss)
+    user = (await invited(bench, tenant, own, reserve=False))["user"]
+
+    async def inviter() -> Any:
+        found = await shown(bench, await token_of(rest, tenant, user))
+        assert (found["state"], found["test_time"]) == ("open", None)
+        return found["invited_by"]
+
+    assert await inviter() == "Bea Boss"
+    await rest.post(f"{people}/{user}/invite", {"reserve": False})
+    assert await inviter() is None, "the vendor's program is nobody of the company"
+    await own.post(f"{people}/{user}/invite", {"reserve": False})
+    assert await inviter() == "Bea Boss"
+    left = await rest.call("PATCH", f"{people}/{boss}", {"status": "left"}, if_match="*")
+    assert left.status_code == 200, left.text
+    assert await inviter() is None, "somebody who has left is not named"
+
+
 async def test_a_wrong_token_reveals_nothing_and_many_of_them_must_wait(bench: Bench) -> None:
     bench.app.state.context.wrong_invitations._counts.clear()
     answers = [await bench.http.post("/v1/invitations/accept", json={"token": f"guess-{n}"}) for n in range(11)]

@@ -15,6 +15,7 @@ def invitation(state: str = "open", *modules: str | None, **more: Any) -> dict[s
     return {
         "tenant": "acme", "tenant_name": "Alpenrose AG", "user": "u5", "name": "Carla Rossi", "login": "carla", "state": state,
         "expires_at": "2026-03-12T09:00:00.000Z", "time_zone": "Europe/Zurich", "reserved": True, "pending": False, "may_sign_in": False,
+        "test_time": None, "invited_by": None,
         "modules": [{"module": module, "name": name, "state": each} for (module, name), each in zip(names, states, strict=True)],
     } | more  # fmt: skip
 

@@ -34,6 +34,15 @@ async def test_A6_the_link_says_who_invites_to_what_and_only_the_button_accepts(
     assert "seatpool_session" not in browser.http.cookies, "an invitation is no sign-in"
 
 
+async def test_A6_the_link_names_the_person_who_invites_and_the_time_of_a_test_clock(bench: ConsoleBench) -> None:
+    found = bench.company.invitations.found["open"]
+    assert "Test clock" not in words(await bench.browser().get(f"{URL}open"))
+    found |= {"invited_by": "Ann <b>", "test_time": "2026-03-05T09:00:00.000Z"}
+    page = words(await bench.browser().get(f"{URL}open"))
+    assert "Test clock: it is 5 Mar 2026, 10:00 for this company." in page
+    assert "Ann <b> of Alpenrose AG invites you to use its software." in page
+
+
 async def test_an_invitation_without_modules_speaks_of_no_licence(bench: ConsoleBench) -> None:
     page = await bench.browser().get(f"{URL}new owner")
     assert "You can accept until 12 Mar 2026, 10:00. Accept the invitation" in words(page)

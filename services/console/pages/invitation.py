@@ -38,15 +38,19 @@ async def _show(page: Page, token: str, problem: Problem | None = None) -> Respo
         if refusal.problem.status not in _UNKNOWN:
             problem = refusal.problem
     if found is None:
-        return page.render("invitation.html", problem.status if problem else HTTPStatus.NOT_FOUND, found=None, problem=problem)
+        return page.render(
+            "invitation.html", problem.status if problem else HTTPStatus.NOT_FOUND, found=None, problem=problem, test_time=""
+        )
     states = {each["state"] for each in found["modules"]}
+    formats = Formats(page.formats.locale, found["time_zone"], page.now)
     response = page.render(
         "invitation.html",
         problem.status if problem else HTTPStatus.OK,
         found=found,
         problem=problem,
         token=token,
-        until=Formats(page.formats.locale, found["time_zone"], page.now).moment(found["expires_at"]) if found["expires_at"] else "",
+        until=formats.moment(found["expires_at"]) if found["expires_at"] else "",
+        test_time=formats.moment(found["test_time"]) if found["test_time"] else "",
         refused=bool(states & {"refused", "revoked", "withdrawn"}),
         states=states,
         texts=people_texts,

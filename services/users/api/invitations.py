@@ -63,6 +63,8 @@ async def show_invitation(body: AcceptInvitation, request: Request, context: InC
         state=shown.state,
         expires_at=person.account.invited_until,
         time_zone=shown.stored.time_zone,
+        test_time=shown.stored.at,
+        invited_by=shown.inviter,
         reserved=person.account.hold_until is not None,
         modules=[InvitedModuleView(module=each, name=shown.names.get(each, each), state=state) for each, state in shown.modules.items()],
         pending=person.answered < person.revision,

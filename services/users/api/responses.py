@@ -83,6 +83,8 @@ class OpenedInvitation(BaseModel):
     state: str = Field(description="open, accepted, expired, replaced (by a later invitation) or withdrawn (the person may not log in)")
     expires_at: Instant | None
     time_zone: str = Field(description="The time zone of the tenant.")
+    test_time: Instant | None = Field(description="The time of the tenant's test clock, which its times are about; null: it has none.")
+    invited_by: str | None = Field(description="The name of the person who sent the invitation, if it is somebody of the tenant.")
     reserved: bool = Field(description="Licences are reserved until the invitation ends.")
     modules: list[InvitedModuleView]
     pending: bool = Field(description="A change of the person is being decided.")

@@ -40,14 +40,15 @@ class InvitationTerms:
     days: int
     reserve: bool
 
-    def invited(self, account: Account, now: datetime) -> Account:
+    def invited(self, account: Account, now: datetime, actor: Actor) -> Account:
         """Return the account of a person who is invited now."""
-        until = now + timedelta(days=self.days)
-        return replace(account, invitation=Invitation.OPEN, invited_until=until, hold_until=until if self.reserve else None)
+        until, by = now + timedelta(days=self.days), actor.id if actor.kind == "user" else None
+        hold_until = until if self.reserve else None
+        return replace(account, invitation=Invitation.OPEN, invited_until=until, hold_until=hold_until, invited_by=by)
 
 
 def accepted(account: Account) -> Account:
-    return replace(account, invitation=Invitation.NONE, invited_until=None, hold_until=None)
+    return replace(account, invitation=Invitation.NONE, invited_until=None, hold_until=None, invited_by=None)
 
 
 def expired(account: Account) -> Account:

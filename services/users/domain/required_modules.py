@@ -65,6 +65,7 @@ class Account:
     seat_status: SeatStatus = SeatStatus.GRANTED
     invitation: str = Invitation.NONE
     invited_until: datetime | None = None
+    invited_by: str | None = None  # the person of the tenant who sent the last invitation; None: a program, or the vendor
 
     @property
     def all_roles(self) -> tuple[str, ...]:

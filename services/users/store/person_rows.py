@@ -53,6 +53,7 @@ class PersonRow:
     seat_status: str
     invitation: str
     invited_until: datetime | None
+    invited_by: str | None
     profile: str | None
     status: str
     notes: Sequence[Mapping[str, Any]]

@@ -82,7 +82,7 @@ async def create(
     cause = replace(cause, fact=FactType.HIRED)
     if edit.invitation is None:
         return await people.add_person(tenant, uow, replace(unknown, account=account), fact, cause)
-    unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now))
+    unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now, cause.actor))
     person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, uow, seats))
     invitations.publish_unless_reserving(tenant, uow, person, cause.actor)
     return person

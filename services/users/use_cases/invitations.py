@@ -96,7 +96,7 @@ async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before:
             "deactivated, inactive or has left use the modules again, reactivate the person.",
             person_status=str(status),
         )
-    invited = replace(before, account=terms.invited(before.account, tenant.now))
+    invited = replace(before, account=terms.invited(before.account, tenant.now, cause.actor))
     (after,) = await known_people.as_of_today(tenant, uow, [invited])
     await check(tenant, uow, seats, after)
     await tokens.end(uow.connection, tenant.tenant, before.user, TokenState.REPLACED)
@@ -149,7 +149,8 @@ async def accept(tenants: Tenants, uow: UnitOfWork, token: str) -> tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An invitation as its link shows it. `modules`: what the person gets, with the state of each after the acceptance."""
+    """An invitation as its link shows it. `modules`: what the person gets, with the state of each after the acceptance. `inviter`: the name
+    of who sent it, if it is somebody who still works for the tenant."""
 
     tenant: Tenant
     stored: StoredTenant
@@ -157,6 +158,7 @@ class Shown:
     state: TokenState
     modules: Mapping[str, ModuleState | None]
     names: Mapping[str, str]
+    inviter: str | None
 
 
 async def show(tenants: Tenants, uow: UnitOfWork, token: str) -> Shown | None:
@@ -179,7 +181,15 @@ async def show(tenants: Tenants, uow: UnitOfWork, token: str) -> Shown | None:
     else:
         after = rules.with_standing(replace(person, account=domain.accepted(person.account)), tenant)
         modules = dict.fromkeys(after.standing.required.modules)
-    return Shown(tenant, stored, person, state, modules, names)
+    return Shown(tenant, stored, person, state, modules, names, await _inviter(tenant, uow, person))
+
+
+async def _inviter(tenant: Tenant, uow: UnitOfWork, invited: Person) -> str | None:
+    by = invited.account.invited_by
+    found = await people_store.get(uow.connection, tenant.tenant, by, tenant.today) if by is not None else None
+    if found is None or found.record is None or found.standing.status == Status.LEFT:
+        return None
+    return found.record.name or None
 
 
 def _state_of(person: Person, ended: str | None, tenant: Tenant) -> TokenState:

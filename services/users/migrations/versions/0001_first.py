@@ -154,6 +154,7 @@ CREATE TABLE people (
     seat_status text NOT NULL DEFAULT 'granted',
     invitation text NOT NULL DEFAULT 'none',
     invited_until timestamptz,
+    invited_by text,
     notes jsonb NOT NULL DEFAULT '[]',
     reconsider_on date,
     created_at timestamptz NOT NULL,
