@@ -227,6 +227,28 @@ async def test_every_page_shows_the_sample_company_in_both_themes_on_a_phone_and
 
 
 @pytest.mark.xdist_group("own stack")
+async def test_an_identity_provider_is_set_up_with_the_address_of_the_page_and_the_token_that_the_command_prints(kept: Kept) -> None:
+    """`seatpool scim token` as docs/operating.md has it, and the steps of the page for Okta and Entra."""
+    where = read_stack(kept.state / "stack.json")
+    written = re.search(r"^seatpool scim token --tenant acme --source okta$", (ROOT / "docs/operating.md").read_text(), re.MULTILINE)
+    assert written is not None
+    command = [sys.executable, "-m", "cli.main", *written[0].split()[1:]]
+    command[command.index("acme")], command[command.index("okta")] = "alpenrose", "entra"
+    environment = {**os.environ, "SEATPOOL_STATE_DIR": str(kept.state)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    token = (await process.communicate())[0].decode().strip()
+    (door, _) = await doors(where, "alpenrose", "licences@alpenrose.example")
+    session = (await sign_in(door.link))[2]
+    async with httpx.AsyncClient(headers={"accept-language": "en"}, timeout=30) as http:
+        url = f"{where['services']['console']}/tenants/alpenrose/access/scim/entra"
+        page = await http.get(url, headers={"cookie": f"seatpool_session={session}"})
+        (address,) = re.findall(r"<dt>Base URL</dt><dd><code>([^<]+)</code>", page.text)
+        found = await http.get(f"{address}/Users?count=1", headers={"authorization": f"Bearer {token}"})
+        assert (found.status_code, found.json()["totalResults"] > 100) == (200, True)
+        assert (await http.get(f"{address}/Users", headers={"authorization": "Bearer spscim_wrong"})).status_code == 401
+
+
+@pytest.mark.xdist_group("own stack")
 def test_another_company_is_played_into_the_kept_stack_which_ctrl_c_ends(kept: Kept, tmp_path: Path) -> None:
     check_a_company_in_the_running_stack(tmp_path, str(kept.state))
     kept.process.send_signal(signal.SIGINT)

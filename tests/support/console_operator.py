@@ -130,7 +130,7 @@ class OperatorRest:
             "GET invoicing /v1/tenants/birch/licences": lambda request: reply({"currency": "CHF", "modules": self._bought()}),
             "GET invoicing /v1/tenants/birch/purchase-requests/([^/]+)": self._request,
             "GET invoicing /v1/tenants/birch/subscription": lambda request: (
-                reply({"coming_prices": self.coming}) if self.coming else refusal(404, "not-found", "no subscription")
+                reply({"status": "active", "coming_prices": self.coming}) if self.coming else refusal(404, "not-found", "no subscription")
             ),
             "PUT invoicing /v1/tenants/birch/purchase-requests/r1/(estimate)": self._estimate,
             "POST invoicing /v1/tenants/birch/purchase-requests/r1/(decline)": self._note,

@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
+from cli.settings import CliSettings
 from services.console.settings import Settings
-from tests.support.console import ConsoleBench, console, problem
+from tests.support.console import KEY_OF_CONSOLE, ConsoleBench, console, problem
 
 ACCESS = "/tenants/acme/access"
 
@@ -219,6 +221,32 @@ async def test_tokens_secrets_and_requests_of_an_identity_provider_are_in_real_t
         shown = await tested.get(url)
         assert words(shown).count("(real time)") == marked, (path, words(shown))
         assert "real time" not in (await real.get(url)).text, path
+
+
+def steps_of(page: httpx.Response, provider: str) -> list[str]:
+    """Return the steps that set up this identity provider, as a reader sees them."""
+    (steps,) = re.findall(rf"<summary>{provider}</summary><ol[^>]*>(.*?)</ol>", page.text, re.DOTALL)
+    return [" ".join(each.split()) for each in re.findall(r"<li>(.*?)</li>", steps, re.DOTALL)]
+
+
+@pytest.mark.parametrize("public", ["", "https://users.example.com/scim/v2/"])
+async def test_the_steps_for_okta_and_entra_name_the_address_and_the_token_that_the_page_and_the_command_give(public: str) -> None:
+    settings = Settings(console_secret_key=SecretStr(KEY_OF_CONSOLE), scim_url=public)
+    async with console(settings=settings) as bench:
+        browser = bench.signed_in()
+        page = await browser.get(f"{ACCESS}/scim/okta")
+        (address,) = re.findall(r"<dt>Base URL</dt><dd><code>([^<]+)</code>", page.text)
+        made = await browser.post(f"{ACCESS}/scim/entra/tokens", seen="", days="90")
+        assert address == (public.rstrip("/") or f"{settings.users_url}/scim/v2")
+        assert re.findall(r"<dt>Base URL</dt><dd><code>([^<]+)</code>", made.text) == [address]
+        assert re.search(r'<label for="secret">Secret</label><input id="secret" value="spscim_', made.text)
+        assert CliSettings(scim_url=public).scim_base_url(settings.users_url) == address, "seatpool scim token --json"
+        okta, entra = steps_of(page, "Okta"), steps_of(page, "Microsoft Entra ID")
+        assert "Enter the base URL from above, and as the API token the token that you create here." in okta[1]
+        assert "Enter the base URL from above as the tenant URL, and the token that you create here as the secret token." in entra[1]
+        before = page.text.index("<dt>Base URL</dt>"), page.text.index("Create a token and show it")
+        assert max(before) < page.text.index("How to set it up"), "what the steps call above stands above"
+        assert [step for step in (*okta, *entra) if "http" in step] == [], "no address but the one of this page"
 
 
 async def test_a_scim_connection_is_added_and_its_token_shown_once(bench: ConsoleBench) -> None:

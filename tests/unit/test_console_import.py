@@ -1,6 +1,8 @@
 """The console's import of a CSV file, with the REST of the services in memory."""
 
+import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 import httpx
@@ -8,6 +10,7 @@ import pytest_asyncio
 
 from tests.support.console import Browser, ConsoleBench, console
 from tests.unit.test_console_people import words
+from tests.unit.test_console_settings import fields
 
 IMPORT = "/tenants/acme/people/import"
 GOOD = "Personalnummer;start_date;login;name\r\n9;2026-01-02;eva;Eva <b>\r\n7;2025-01-02;max;Max\r\n"
@@ -51,6 +54,28 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     done = words(await browser.get(f"{IMPORT}/i1"))
     assert "1 person was changed." in done
     assert lacking in done
+
+
+async def test_a_report_leads_back_to_its_form_with_what_was_entered(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    columns = "employee_id=Personal & Nr,start_date=Eintritt"
+    declared = {
+        "dates": "dmy",
+        "end_dates": "exclusive",
+        "encoding": "utf-8",
+        "kinds": "Gast=external",
+        "complete": "yes",
+        "absent": "leave",
+    }
+    german = GOOD.replace("Personalnummer", "Personal & Nr").replace("start_date", "Eintritt")
+    german = german.replace("2026-01-02", "02.01.2026").replace("2025-01-02", "02.01.2025")
+    report = await send(browser, german, columns=columns, **declared)
+    (link,) = re.findall(r'href="(/tenants/acme/people/import\?[^"]+)"', report.text)
+    page = await browser.get(unescape(link))
+    shown = fields(page)
+    assert {name: shown[name] for name in (*declared, "columns", "source")} == declared | {"columns": columns, "source": "hr/acme"}
+    looked_at = await browser.get(f"{IMPORT}/i1")
+    assert f'href="{IMPORT}?source=hr%2Facme"' in looked_at.text
 
 
 async def test_rows_that_cannot_be_read_are_listed_and_then_nobody_leaves_for_being_missing(bench: ConsoleBench) -> None:

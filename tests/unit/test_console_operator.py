@@ -351,3 +351,14 @@ async def test_A9_A11_a_request_of_any_tenant_is_answered_with_an_estimate_or_de
     assert "The request was declined." in words(await browser.post(f"{url}/decline", reason="too late"))
     assert rest.sent[-1] == ("POST", "decline", {"reason": "too late"})
     assert "/estimate" not in (await browser.get("/operator/requests/birch/r2")).text
+
+
+async def test_a_request_of_a_company_whose_subscription_has_ended_can_only_be_declined(bench: ConsoleBench) -> None:
+    browser, url = bench.signed_in("vera", None, ("operator",)), "/operator/requests/birch/r1"
+    subscription = {"status": "ended", "coming_prices": []}
+    bench.company.answers["GET invoicing /v1/tenants/birch/subscription"] = reply(subscription)
+    page = await browser.get(url)
+    assert "has ended, so an estimate could not be approved. Start a new subscription, or decline the request." in words(page)
+    assert f"{url}/estimate" not in page.text
+    assert f"{url}/decline" in page.text
+    assert 'href="/operator/tenants/birch/set-up"' in page.text

@@ -425,7 +425,7 @@ async def test_T22_T23_what_a_reader_may_not_do_is_not_shown_and_is_refused(benc
     assert (await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")).status_code == 403
     assert (await bench.signed_in("cleo", rights=("users:read",)).get(LICENCES)).status_code == 403
     nobody = await bench.signed_in("dora", rights=("account:buy",)).get("/")
-    assert "your roles open no page" in words(nobody)
+    assert "your roles open only your own settings" in words(nobody)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ async def crawl(browser: Browser) -> set[str]:
 
 LEADS = {
     "account:read": {"licences", "plan", "orders", "invoices", "settings"},
-    "account:buy": set(),
+    "account:buy": {"settings"},
     "users:read": {"people", "profiles", "settings"},
-    "users:manage": {"people/add", "people/import"},
+    "users:manage": {"people/add", "people/import", "settings"},
     "log:read": {"log", "settings"},
-    "settings:manage": set(),
+    "settings:manage": {"settings"},
     "roles:manage": {"access", "access/scim/okta/groups/g1", "settings"},
     "roles:manage users:manage": {"access", "people/checks/scim/okta"},
 }

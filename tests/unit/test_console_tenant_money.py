@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.support.console import Browser, ConsoleBench, console, problem
@@ -11,6 +12,7 @@ from tests.unit.test_console_operator import words
 
 MONEY = "/operator/tenants/acme/money"
 REST = "invoicing /v1/tenants/acme"
+ENDED = "The subscription of Alpenrose AG has ended, so nothing about it can be changed. What is open can still be paid."
 
 
 @pytest_asyncio.fixture
@@ -119,8 +121,20 @@ async def test_a_discount_is_granted_only_after_it_was_seen_what_it_changes(benc
     assert rest.sent[-1][1] == {"module": None, "text": "", "amount_minor": 100_050}
     bench.company.status = "ended"
     ended = words(await browser.get(url))
-    assert "no discount can be granted" in ended
+    assert ENDED in ended
     assert "Show what it changes" not in ended
+
+
+@pytest.mark.parametrize("path", ["discounts/grant", "discounts/d1/withdraw", "end"])
+async def test_a_question_about_a_subscription_that_has_ended_has_no_form_and_leads_to_a_new_one(bench: ConsoleBench, path: str) -> None:
+    browser, rest = operator(bench)
+    rest.discounts.append(discount("d1"))
+    bench.company.status = "ended"
+    asked = await browser.get(f"{MONEY}/{path}")
+    assert ENDED in words(asked)
+    assert 'href="/operator/tenants/acme/set-up"' in asked.text
+    assert f'action="{MONEY}' not in asked.text
+    assert 'href="/operator/tenants/acme/set-up"' in (await browser.get(MONEY)).text
 
 
 async def test_a_discount_is_withdrawn_after_a_question(bench: ConsoleBench) -> None:
@@ -151,5 +165,5 @@ async def test_a_subscription_is_ended_at_once_only_after_its_consequences_were_
     late = await browser.post(f"{MONEY}/end", reason="fraud", confirmed="yes")
     assert late.status_code == 409
     bench.company.status = "ended"
-    assert "has no running subscription" in words(await browser.get(f"{MONEY}/end"))
+    assert ENDED in words(await browser.get(f"{MONEY}/end"))
     assert "End it at once" not in words(await browser.get(MONEY))

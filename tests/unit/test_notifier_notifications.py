@@ -14,7 +14,7 @@ from shared.clock import SystemClock
 from shared.errors import Poison
 from shared.messaging import Message
 from shared.schemas import invoicing_v1, seats_v1, users_v1
-from shared.schemas.base import Payload
+from shared.schemas.base import Actor, Payload
 from shared.schemas.envelope import Envelope
 from shared.schemas.position import Position
 from shared.schemas.registry import REGISTRY, type_of
@@ -45,6 +45,21 @@ def test_A3_T5_an_answer_makes_notifications_of_flagged_and_refused_seats_only()
     assert notified(assigned(active("documents"), flagged(), refused())) == expected
     assert notified(assigned(active(), active("documents"))) == set()
     assert notified(assigned(refused(), kind=seats_v1.SeatsRefused)) == {(*who, Kind.REFUSED, "u1", "planning") for who in both}
+
+
+def test_each_reminder_of_a_scim_token_that_ends_is_an_e_mail_of_its_own_to_the_administrators() -> None:
+    ending: dict[str, Any] = {
+        "at": NOON,
+        "actor": Actor(kind="system", id="users"),
+        "connection": "okta",
+        "token": "t1",
+        "expires_at": NOON,
+    }
+    made = [notifications_of(users_v1.ScimTokenEnding(**ending, days=days), f"event-{days}") for days in (30, 7)]
+    for (found,) in made:
+        assert (found.audience, found.stream, found.kind) == (Audience.ADMINISTRATORS, Stream.PEOPLE, Kind.SCIM_ACCESS_ENDING)
+        assert (found.data["connection"], found.data["token"]) == ("okta", "t1")
+    assert len({found.key for (found,) in made}) == 2, "the second one is no repetition of the first"
 
 
 def test_a_seat_that_was_revoked_earlier_is_not_notified_as_refused() -> None:

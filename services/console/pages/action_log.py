@@ -172,7 +172,7 @@ async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query
 
 
 async def _entries(page: Page, actions: Part, modules: Mapping[str, str]) -> list[dict[str, Any]]:
-    items = actions.need()["items"]
+    items = log_sentences.with_lines(actions.need()["items"], modules)
     users = [each["user"] for each in items if each["user"]] + [each["actor"]["id"] for each in items if each["actor"]["kind"] == "user"]
     names = await names_of(page, users, NAMED_MAX)
     a_person = page.gettext("A person")

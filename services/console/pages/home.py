@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from services.console.pages.page import Page, session_reader
 from services.console.pages.route import PageRoute
-from services.console.rendering.navigation import links_for
+from services.console.rendering.navigation import SETTINGS, links_for
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -27,6 +27,6 @@ AnyReader = Annotated[Page, Depends(any_reader)]
 
 @router.get("/")
 async def show_home(page: AnyReader) -> Response:
-    """Open the first page of the reader. Somebody whose rights open none is told so."""
-    links = links_for(page.reader, page.tenant)
+    """Open the first page of the reader. Somebody whose rights open none but the own settings is told so."""
+    links = [link for link in links_for(page.reader, page.tenant) if link.url != page.url(SETTINGS)]
     return page.redirect(links[0].url) if links else page.render("no_pages.html")

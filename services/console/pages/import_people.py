@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
 
@@ -36,6 +37,7 @@ CHECK_SECONDS_MAX: Final = 120.0
 CHANGES_SHOWN: Final = 100
 BAD_ROWS_SHOWN: Final = 100
 FILE_NAME_BYTES_MAX: Final = 200
+DECLARED: Final = ("source", "encoding", "dates", "end_dates", "columns", "kinds", "complete", "absent")  # the fields without the file
 
 
 def _check_reader(page: Page) -> None:
@@ -46,16 +48,17 @@ def _check_reader(page: Page) -> None:
 
 @router.get("")
 async def ask_file(page: Managing) -> Response:
-    """Ask for the file, and how to read it."""
+    """Ask for the file, and how to read it. The address may have the answers of an earlier time: a report leads back with its own."""
     _check_reader(page)
-    return await _show(page, Form.of(dates=DateOrder.ISO, end_dates=EndDates.INCLUSIVE, absent="list"))
+    known = {name: value for name, value in page.request.query_params.items() if name in DECLARED}
+    return await _show(page, Form.of(**{"dates": DateOrder.ISO, "end_dates": EndDates.INCLUSIVE, "absent": "list"} | known))
 
 
 async def _show(page: Page, form: Form, status: int = 200) -> Response:
     sources = await page.get("users", "sources", limit=LISTED_MAX)
     known = [each["source"] for each in sources.value["items"] if each["kind"] == "hr"] if sources.ok else []
     if known and "source" not in form:
-        form = Form.of(**{name: form[name] for name in ("dates", "end_dates", "absent")}, source=known[0])
+        form = Form.of(**{name: form[name] for name in DECLARED if name in form}, source=known[0])
     encodings = [("", page.gettext("find out")), *((each, each) for each in ENCODINGS)]
     return page.render("import.html", status, form=form, sources=known, encodings=encodings, fields=FIELDS)
 
@@ -134,11 +137,18 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
         changes=[_change(each, page) for each in changes.value["items"]] if changes.ok else [],
         more_changes=bool(changes.ok and changes.value["next"]),
         company=company,
+        again=page.url(f"people/import?{urlencode(_declared(page, found.need()['source'], is_new=company is not None))}"),
         bad_rows=[replace(row, reason=row_text(row.reason, page.gettext)) for row in company.bad_rows[:BAD_ROWS_SHOWN]] if company else [],
         keeps_absent=keeps_absent,
         names=module_names(modules),
         texts=people_texts,
     )
+
+
+def _declared(page: Page, source: str, *, is_new: bool) -> dict[str, str]:
+    """Return what the form of an import declared, for its next turn. Of a report that is only looked at again, the source is known."""
+    given = {name: page.form[name] for name in DECLARED} if is_new else {"source": source}
+    return {name: value for name, value in given.items() if value}
 
 
 def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:

@@ -88,6 +88,7 @@ async def _show(page: Page, tenant: str, request: str, form: Form | None, status
         tenant_name=company.value["name"] if company.ok else tenant,
         names=names,
         known=known,
+        has_ended=subscription.ok and subscription.value["status"] == "ended",
         coming=subscription.value["coming_prices"] if subscription.ok else [],
         discount_modules=[(each, names.get(each, each)) for each in both],
         discount_rows=min(len(found.value["discounts"]) + 1, DISCOUNTS_MAX),

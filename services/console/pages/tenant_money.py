@@ -244,13 +244,14 @@ async def ask_withdrawal(page: OperatorPage, tenant: str, discount: str) -> Resp
 
 
 async def _show_withdrawal(page: Page, tenant: str, discount: str, form: Form | None, status: int = 200) -> Response:
-    company, part, modules = await page.together(
+    company, part, modules, subscription = await page.together(
         _company(page, tenant),
         page.get("invoicing", rest(tenant, f"subscription/discounts/{url_part(discount)}")),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
+        page.get("invoicing", rest(tenant, "subscription")),
     )
     values = {"tenant": company.need(), "url": home(tenant), "discount": part.need(), "names": module_names(modules), "form": form}
-    return page.render("operator_withdraw.html", status, **values)
+    return page.render("operator_withdraw.html", status, has_ended=subscription.need()["status"] == "ended", **values)
 
 
 @router.post("/discounts/{discount}/withdraw")
@@ -286,7 +287,7 @@ async def _show_end(page: Page, tenant: str, form: Form | None, status: int = 20
         status,
         tenant=company.need(),
         url=home(tenant),
-        can_end=subscription.need()["status"] != "ended",
+        has_ended=subscription.need()["status"] == "ended",
         licences=licences,
         ending=ending,
         balance=balance,

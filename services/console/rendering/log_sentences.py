@@ -1,7 +1,7 @@
 """Entries of the action log as plain sentences. `%(person)s`, `%(module)s` and so on are filled in by `sentence`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -171,7 +171,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "tenant_created": N_("The company was created."),
             "tenant_changed": N_("The settings of the company changed."),
             "tenant_opened": N_("The company was opened."),
-            "clock_advancing": N_("The test clock is being advanced."),
+            "clock_advancing": N_("The test clock was advanced."),
         },
     ),
 }
@@ -183,6 +183,15 @@ _REQUESTS: Final = {  # by the state that a request to the vendor takes
     "declined": N_("The vendor declined a request."),
     "withdrawn": N_("A request to the vendor was withdrawn."),
     "expired": N_("An estimate of the vendor expired."),
+}
+_DOCUMENTS: Final = {  # by the kind of the document that was issued
+    "invoice": N_("The invoice %(number)s was issued."),
+    "credit_note": N_("The credit note %(number)s was issued."),
+}
+_COUNTED: Final = {  # with the number of licences
+    "quote_issued": N_("A quote for %(module)s was requested: +%(quantity)s."),
+    "order_completed": N_("The order of %(module)s was completed: +%(quantity)s."),
+    "quote_approved": N_("A quote was approved: %(lines)s."),
 }
 OF_SEATS: Final = KINDS["seats"][1]  # the reasons of these entries are decisions; those of the others only repeat the sentence
 FIELDS: Final = {
@@ -319,8 +328,37 @@ def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: st
     details = {name: value for name, value in entry["details"].items() if isinstance(value, str | int)}
     values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
     values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
-    text = _REQUESTS.get(str(entry["to"].get("request.state")), SENTENCES.get(entry["type"], UNKNOWN))
+    text = _exact(entry) or SENTENCES.get(entry["type"], UNKNOWN)
     return Markup(gettext(text)) % values  # noqa: S704 - the catalogue's text; the values are escaped
+
+
+def _exact(entry: Mapping[str, Any]) -> str | None:
+    """Return the sentence that says more than the type of the entry, if its details are known."""
+    details = entry["details"]
+    match entry["type"]:
+        case "purchase_request_changed":
+            return _REQUESTS.get(str(entry["to"].get("request.state")))
+        case "invoice_issued":
+            return _DOCUMENTS.get(str(details.get("kind")))
+        case "quote_approved":
+            return _COUNTED["quote_approved"] if details.get("lines") else None
+        case type_:
+            return _COUNTED.get(type_) if details.get("quantity") else None
+
+
+def with_lines(entries: Sequence[dict[str, Any]], modules: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the entries; the approval of a quote has what was bought, if the request of the quote is among them."""
+    lines: dict[str, list[str]] = {}
+    for each in entries:
+        if each["type"] == "quote_issued" and each["details"].get("quantity"):
+            bought = f"{modules.get(each['module'], each['module'])} +{each['details']['quantity']}"
+            lines.setdefault(each["details"]["quote"], []).append(bought)
+    return [
+        each | {"details": each["details"] | {"lines": ", ".join(lines[each["details"]["quote"]])}}
+        if each["type"] == "quote_approved" and each["details"].get("quote") in lines
+        else each
+        for each in entries
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,11 +375,29 @@ def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]
     """Return what changed: the name of the field, and its value before and after."""
     before, after = _each_policy(entry["from"], entry["to"])
     currency = entry["details"].get("currency")
-    return [
-        (_field(name, words), _value(name, before.get(name), currency, words), _value(name, after.get(name), currency, words))
-        for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
+    found = []
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            in_words = _difference(name, old, new, words) or (_value(name, old, currency, words), _value(name, new, currency, words))
+            found.append((_field(name, words), *in_words))
+    return found
+
+
+def _difference(name: str, before: Any, after: Any, words: Words) -> tuple[str, str] | None:
+    """Return what was added to a list and what was removed from it; None for what is no list, or is new or gone as a whole."""
+    if name.rpartition(".")[2] not in _LISTS or not before or not after:
+        return None
+    old, new = ([each.strip() for each in str(value).split(",")] for value in (before, after))
+    parts = [
+        words.gettext(text) % {"names": _value(name, ", ".join(changed), None, words)}
+        for text, changed in (
+            (N_("added: %(names)s"), [each for each in new if each not in old]),
+            (N_("removed: %(names)s"), [each for each in old if each not in new]),
+        )
+        if changed
     ]
+    return ("", "; ".join(parts)) if parts else None
 
 
 def _each_policy(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

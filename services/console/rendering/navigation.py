@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.console.sign_in.sessions import Reader
-from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, ROLES_MANAGE, USERS_READ
+from shared.schemas.rights import ACCOUNT_READ, LOG_READ, OPERATOR, ROLES_MANAGE, TENANT_RIGHTS, USERS_READ
 from shared.translations import N_ as N_
 
 
@@ -21,6 +21,7 @@ class Entry:
     rights: tuple[str, ...]
 
 
+SETTINGS: Final = "settings"  # everybody has their own there
 TENANT_PAGES: Final = (
     Entry(N_("Licences"), "licences", "licences", (ACCOUNT_READ,)),
     Entry(N_("People"), "people", "people", (USERS_READ,)),
@@ -30,7 +31,7 @@ TENANT_PAGES: Final = (
     Entry(N_("Profiles and departments"), "profiles", "profiles", (USERS_READ,)),
     Entry(N_("Roles and access"), "access", "roles", (ROLES_MANAGE,)),
     Entry(N_("Action log"), "log", "log", (LOG_READ,)),
-    Entry(N_("Settings"), "settings", "settings", (ACCOUNT_READ, USERS_READ, LOG_READ, ROLES_MANAGE)),
+    Entry(N_("Settings"), SETTINGS, "settings", TENANT_RIGHTS),
 )
 OPERATOR_PAGES: Final[tuple[Entry, ...]] = (
     Entry(N_("Tenants"), "tenants", "tenants", (OPERATOR,)),
