@@ -6,7 +6,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
 
-from babel import Locale
 from fastapi import APIRouter, Query, Response
 
 from services.console.pages import billing
@@ -14,6 +13,7 @@ from services.console.pages.forms import Form
 from services.console.pages.operator import OperatorPage
 from services.console.pages.page import NEW, Page
 from services.console.pages.route import PageRoute
+from services.console.pages.settings import language_name
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate, template_named
 from services.console.rendering import languages
 from services.console.rest.problems import Refusal
@@ -58,7 +58,8 @@ async def ask_tenant(page: OperatorPage) -> Response:
 
 
 def _show_tenant(page: Page, form: Form, status: int = 200) -> Response:
-    locales = [(each, str(Locale.parse(each, sep="-").get_display_name(page.language)).capitalize()) for each in LOCALES]
+    names = {each: language_name(page, each) for each in LOCALES}
+    locales = [(each, name[:1].upper() + name[1:]) for each, name in names.items()]  # French writes languages in small letters
     zones = [(each, each) for each in time_zones()]
     return page.render("operator_tenant_new.html", status, form=form, templates=TEMPLATES, time_zones=zones, locales=locales)
 
