@@ -1,11 +1,18 @@
 """One human, one person, on the real database: two HR systems about the same people, conflicts, and what administrators decide."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import TextClause, text
 
+from services.users.domain.person import Cause, source_actor
+from services.users.use_cases import scim_groups
 from shared.schemas.users_v1 import PersonLinked, PersonSeparated, PossibleDuplicates
+from tests.support.scim import GROUP
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
 
@@ -288,6 +295,48 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
 
     await wait_until(linked, what="the two to be one person")
     assert [each["external_id"] for each in (await company.everybody())["1"]["timelines"]] == ["1", "8"]
+
+
+@pytest.mark.parametrize("is_added", [True, False])
+async def test_privileges_that_a_group_gives_or_takes_while_a_report_is_matched_count(bench: Bench, is_added: bool) -> None:
+    """The change of the group is stored after the report has looked at the person, and before the report locks the person."""
+    company = await Company.open(bench, match_by=["email"])
+    await company.report(company.first, {"1": person("ann")})
+    user = (await company.everybody())["1"]["user"]
+    connection = f"/v1/tenants/{company.tenant}/scim-connections/okta"
+    await company.rest.put(connection, {})
+    token = (await company.rest.post(f"{connection}/tokens", {}))["secret"]
+    sent = {"authorization": f"Bearer {token}", "content-type": "application/scim+json"}
+    group = (await bench.http.post("/scim/v2/Groups", json={"schemas": [GROUP], "displayName": "Buyers"}, headers=sent)).json()["id"]
+    await company.rest.put(f"{connection}/groups/{group}", {"role": "licence-manager"})
+    member = {"tenant": company.tenant, "group": group, "user": user}
+    add = text("INSERT INTO scim_members (tenant_id, connection, group_id, resource_id) VALUES (:tenant, 'okta', :group, :user)")
+    remove = text("DELETE FROM scim_members WHERE tenant_id = :tenant AND group_id = :group AND resource_id = :user")
+
+    async def change(statement: TextClause) -> AsyncIterator[None]:
+        async with bench.users.database.unit_of_work(company.tenant) as uow:
+            tenant = await bench.users.tenants.for_write(company.tenant, uow)
+            await uow.connection.execute(statement, member)
+            await scim_groups.people_changed(tenant, uow, [user], Cause(source_actor("scim/okta")))
+            yield
+
+    if not is_added:
+        async for _ in change(add):
+            pass
+    async for _ in change(add if is_added else remove):
+        reporting = asyncio.create_task(company.report(company.second, {"8": person("other", email="ann@acme.example")}))
+        await wait_until(partial(_waits_for_a_lock, bench), what="the report to wait for the person")
+    await reporting
+    found = await company.everybody()
+    if is_added:
+        assert (found["8"]["conflict"]["reason"], found["1"]["roles"]) == ("privileged", ["licence-manager"])
+    else:
+        assert [each["external_id"] for each in found["1"]["timelines"]] == ["1", "8"]
+
+
+async def _waits_for_a_lock(bench: Bench) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool((await bench.execute(waiting))[0][0])
 
 
 async def test_a_conflict_of_a_first_report_ends_when_another_report_of_the_batch_is_linked(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from services.users.store import people as store
 from services.users.store import people_lookups
 from services.users.use_cases import duplicates, known_people
 from shared.database import UnitOfWork
+from shared.errors import Transient
 
 
 async def match(
@@ -35,7 +36,11 @@ async def match(
     given = set(known.people) if locked else set[str]()
     matched = await _match(tenant, uow, known, first, edited)
     if lock:
+        privileged = _privileged(known)
         await known_people.lock(tenant, uow, known, set(known.people) - given, due)
+        if _privileged(known) != privileged:
+            # Groups give roles without CLAIMS: somebody may have been linked by an address alone who may buy or manage people now.
+            raise Transient("a person who was compared was given privileges, or has lost them, meanwhile")
     if matched.new:
         await duplicates.hold(tenant, uow, known, matched, lock=lock, added=added)
     return matched
@@ -53,7 +58,7 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
     links: dict[Key, Link] = {}
     while True:
         await _add_meant(tenant, uow, known, marks, concerned)
-        privileged = {user for user, person in known.people.items() if is_privileged(person)}
+        privileged = _privileged(known)
         linked = {link.user for link in links.values()}
         matched = Matching(known, tenant.today, privileged, edited, linked).run([key for key in first if key not in links])
         links |= matched.links
@@ -65,6 +70,10 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
             break
         await _add(tenant, uow, known, await people_lookups.in_conflict_with(uow.connection, tenant.tenant, gave_up))
     return replace(matched, links=links)
+
+
+def _privileged(known: KnownPeople) -> set[str]:
+    return {user for user, person in known.people.items() if is_privileged(person)}
 
 
 async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: set[Mark], concerned: Collection[str]) -> None:
