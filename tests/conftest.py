@@ -34,6 +34,17 @@ hypothesis.settings.load_profile("any machine")
 gc.disable()  # until the tests are collected: see pytest_collection
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-sizes", action="store_true", help="run tests with many people with as many as the issues ask for, which takes longer"
+    )
+
+
+@pytest.fixture
+def full_sizes(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full-sizes"))
+
+
 def pytest_report_header() -> list[str]:
     return [backing.description(), chromium.description()]
 

@@ -19,7 +19,7 @@ PEOPLE, LICENCES, EXTRA_LICENCES = 150, 120, 10
 FLAGGED, REFUSED = PEOPLE - LICENCES, PEOPLE // 10 - EXTRA_LICENCES
 CHUNK_EVENTS = 3
 STAGED = 2_000  # people of the staged import: eight transactions
-CHANGED = 300  # people with a changed profile
+CHANGED, CHANGED_IN_FULL = 300, 5_000  # people with a changed profile; the second one with --full-sizes
 OUTAGE_SECONDS = 20.0
 MAIL_CONNECTIONS = 2  # the notifier's default
 
@@ -154,15 +154,18 @@ async def test_a_kill_while_a_staged_import_is_applied_changes_nobody_twice_and_
         await check_users_shows_what_seats_holds(tenant)
 
 
-async def test_a_kill_while_a_changed_profile_is_applied_requests_the_new_module_once_for_everybody(stack: RunningStack) -> None:
+async def test_a_kill_while_a_changed_profile_is_applied_requests_the_new_module_once_for_everybody(
+    stack: RunningStack, full_sizes: bool
+) -> None:
     if not stack.owns("users"):
         pytest.skip("users is somebody else's here")
+    people = CHANGED_IN_FULL if full_sizes else CHANGED
     async with await open_rest(stack) as rest:
-        tenant = await open_tenant(stack, rest, licences=CHANGED, extra_licences=CHANGED)
-        await tenant.send([fact.model_copy(update={"department": "Everybody"}) for fact in tenant.people(CHANGED)])
+        tenant = await open_tenant(stack, rest, licences=people, extra_licences=people)
+        await tenant.send([fact.model_copy(update={"department": "Everybody"}) for fact in tenant.people(people)])
         await tenant.stage.until_idle()
         starts = stack.starts("users")
-        killing = asyncio.create_task(kill_users(stack, tenant, CHANGED))
+        killing = asyncio.create_task(kill_users(stack, tenant, people))
         profile = {"name": "Everybody", "modules": [BASE, ADD_ON], "partial": False}
         answer = await rest.put("users", tenant.stage.path("profiles/everybody"), profile)
         await killing
@@ -171,7 +174,7 @@ async def test_a_kill_while_a_changed_profile_is_applied_requests_the_new_module
         assert stack.starts("users") > starts, "nothing was killed"
         assert answer["profile"] == "everybody"
         log = await seat_log(kafka_of(stack), tenant.id)
-        assert (log.unanswered, log.answered_twice, log.conflicting, log.needs) == ((), (), (), 2 * CHANGED)
+        assert (log.unanswered, log.answered_twice, log.conflicting, log.needs) == ((), (), (), 2 * people)
         assert {state(person, ADD_ON) for person in (await tenant.people_by_id()).values()} == {"active"}
         await check_users_shows_what_seats_holds(tenant)
 

@@ -82,12 +82,12 @@ async def test_a_second_file_corrects_the_first_one(bench: Bench, tmp_path: Path
 
 async def test_a_second_file_changes_every_email_address_and_an_equal_one_sends_no_event(bench: Bench, tmp_path: Path) -> None:
     tenant, _ = await bench.open_tenant()
-    rows = {f"p{number}": [("2020-01-01", "", "Guests")] for number in range(300)}
+    rows = {f"p{number}": [("2020-01-01", "", "Guests")] for number in range(1_000)}
     for domain in ("a.example", "b.example", "b.example"):
         outcome = await import_files(bench, tenant, flat(tmp_path, rows, domain), Dialect(columns={"login": ("employee_id",)}))
-    assert (outcome.people.unchanged, outcome.report["guard"]["would_end"]) == (300, 0)
+    assert (outcome.people.unchanged, outcome.report["guard"]["would_end"]) == (1_000, 0)
     assert {who: person["email"] for who, person in (await people(bench, tenant)).items()} == {who: f"{who}@b.example" for who in rows}
-    assert len(await bench.events(tenant, PersonChanged)) == 300
+    assert len(await bench.events(tenant, PersonChanged)) == 1_000
 
 
 async def test_a_row_with_an_unknown_department_changes_nothing_until_it_is_mended(bench: Bench, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ async def test_everybody_has_the_email_address_of_the_second_report_and_an_equal
     bench: Bench, entry_point: str
 ) -> None:
     tenant, rest = await bench.open_tenant()
-    everybody = [f"p{number}" for number in range(200)]
+    everybody = [f"p{number}" for number in range(1_000)]
 
     def reports(version: int, domain: str) -> list[Event]:
         return [report(who, version, ("2020-01-01", None), department="Guests", email=f"{who}@{domain}") for who in everybody]
@@ -152,8 +152,8 @@ async def test_everybody_has_the_email_address_of_the_second_report_and_an_equal
         await bench.until_settled(tenant)
     rows = await bench.execute("SELECT count(*) FROM people WHERE tenant_id = $1 AND email LIKE '%@b.example'", tenant)
     versions = await bench.execute("SELECT DISTINCT version FROM timelines WHERE tenant_id = $1", tenant)
-    assert (rows[0][0], [row[0] for row in versions]) == (200, [3])
-    assert len(await bench.events(tenant, PersonAdded)) == len(await bench.events(tenant, PersonChanged)) == 200
+    assert (rows[0][0], [row[0] for row in versions]) == (1_000, [3])
+    assert len(await bench.events(tenant, PersonAdded)) == len(await bench.events(tenant, PersonChanged)) == 1_000
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
