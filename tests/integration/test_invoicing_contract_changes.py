@@ -527,6 +527,40 @@ async def test_M12_a_module_whose_pool_opens_after_another_price_list_began_has_
     assert (told.reason, told.modules) == ("price_list", ("documents",))
 
 
+@pytest.mark.parametrize("by_plan", [False, True])
+async def test_M12_a_change_of_policies_that_seats_rejects_after_a_renewal_leaves_nothing_that_the_new_conditions_forbid(
+    bench: Bench, by_plan: bool
+) -> None:
+    """The customer sets `reject`, which would fit; before seats answers, a period begins that allows no expansion."""
+
+    class Once(dict[Any, str]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            return self.pop(key, default)
+
+    plan, prices, expand = f"closing-{by_plan}".lower(), {"time": 1200}, {"over_limit": "expand", "expand_cap": 9}
+    await bench.price(plan, prices)
+    tenant = await subscribed(bench, {"time": 4}, plan=plan, price_notice="P1D")
+    await changed(bench, tenant, modules={"time": expand})
+    if by_plan:
+        await approved(bench, tenant, await plan_change(bench, tenant, plan="small"))
+    else:
+        await bench.price(plan, prices, extra=False)
+    await bench.until_settled(tenant)
+    bench.answering.clear()
+    await bench.send(seats_v1.ClockAdvanced(number=1, to=DECEMBER), tenant)
+    path = f"/v1/tenants/{tenant}/subscription"
+    refused = await bench.ok("PATCH", f"{path}/policies", {"modules": {"time": {"over_limit": "reject"}}}, tenant=tenant, **SET_AND_BUY)
+    bench.reject = Once({(seats_v1.SetPolicy, "time"): "error"})
+    bench.answering.set()
+    await bench.until_settled(tenant, at=DECEMBER)
+    bench.reject = {}
+    shown = {each["change"]: each["status"] for each in (await bench.ok("GET", f"{path}/changes"))["items"]}
+    assert shown[refused["change"]] == "refused"
+    known = bench.pools[tenant].policies["time"]
+    assert (known.over_limit, known.expand_cap, (await policies_of(bench, tenant))["time"]["over_limit"]) == ("reject", None, "reject")
+    assert [each.reason for each in await bench.events(tenant, invoicing_v1.PoliciesChanged)][1:] == ["price_list"]
+
+
 async def test_a_module_whose_pool_opens_days_after_the_period_of_its_order_is_charged_and_holds_up_no_test_clock(bench: Bench) -> None:
     tenant, later = await subscribed(bench, {"time": 4}), DECEMBER + 3 * A_DAY
     body = {"module": "documents", "licences": 2}

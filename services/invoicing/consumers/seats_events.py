@@ -26,8 +26,16 @@ from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_is
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again
-from services.invoicing.use_cases.policies import PRICE_LIST, fit_policies, note_closed, note_policies, note_rejected, unfit_policies
-from services.invoicing.use_cases.price_lists import look_for_lists, own_price_list
+from services.invoicing.use_cases.policies import (
+    PRICE_LIST,
+    fit_policies,
+    fit_to_present_list,
+    note_closed,
+    note_policies,
+    note_rejected,
+    unfit_policies,
+)
+from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer
 from services.invoicing.use_cases.renewal_forecasts import plan_forecasts
@@ -180,9 +188,7 @@ async def on_pool_opened(settings: Settings, uow: UnitOfWork, message: Message[s
         await note_module(uow, tenant, answered[1], event, message.envelope)
         await end_added_module(uow, tenant, event.module, event.at, message.envelope)
         await book_and_issue(uow, tenant, settings, message.envelope)
-        plan = await own_price_list(uow, contract, local_day(event.at, contract.time_zone))  # it may have begun since the order
-        unfit = await unfit_policies(uow, tenant, plan, [event.module])
-        await fit_policies(uow, tenant, unfit, event.at, settings=settings, reason=PRICE_LIST, cause=message.envelope)
+        await fit_to_present_list(uow, tenant, [event.module], event.at, message.envelope)  # it may have begun since the order
         await send_caps(uow, tenant, event.at, cause=message.envelope)
         await look_for_lists(uow, tenant, event.at)
         return
@@ -257,7 +263,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await book_and_issue(uow, tenant, settings, message.envelope)
     if plan.version != contract.plan_version:
         unfit = await unfit_policies(uow, tenant, plan, [item.module for item in event.licences])
-        await fit_policies(uow, tenant, unfit, event.at, settings=settings, reason=PRICE_LIST, cause=message.envelope)
+        await fit_policies(uow, tenant, unfit, event.at, reason=PRICE_LIST, cause=message.envelope)
     await follow_budget(uow, tenant, event.at, cause=message.envelope)
     await schedule_period(uow, tenant, contract, period, event.at, cause=message.envelope)
     await plan_forecasts(uow, tenant, period.end, event.at, contract.time_zone)

@@ -95,7 +95,7 @@ async def begin_plan(uow: UnitOfWork, tenant_id: str, settings: Settings, event:
     await follow_budget(uow, tenant_id, event.at, totals=fewer, cause=cause)
     for reference in detail["commands"]:
         await _send(uow, tenant_id, change.change, reference, detail, event.at, cause=cause)
-    await fit_policies(uow, tenant_id, unfit, event.at, settings=settings, reason=PLAN_CHANGED, cause=cause)
+    await fit_policies(uow, tenant_id, unfit, event.at, reason=PLAN_CHANGED, cause=cause)
     await store.price_lists.forget(c, tenant_id)
     await look_for_lists(uow, tenant_id, event.at)
 

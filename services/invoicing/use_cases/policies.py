@@ -75,8 +75,11 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     known = {module: policies for module, policies in (await decided_policies(uow, tenant_id)).items() if module in opened}
     pools = _changed(known, body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
-    changes = [Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items()]
-    return await _change(uow, tenant_id, pools, tuple(changes), at, actor, settings=settings, own=own)
+    changes = tuple(Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items())
+    change = await _change(uow, tenant_id, pools, changes, at, actor)
+    if own:
+        await change_terms(uow, tenant_id, settings, change, at, actor, changes, **own)
+    return change
 
 
 async def unfit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, modules: Collection[str]) -> list[PoolPolicies]:
@@ -87,11 +90,21 @@ async def unfit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, mod
 
 
 async def fit_policies(
-    uow: UnitOfWork, tenant_id: str, pools: Sequence[PoolPolicies], at: datetime, *, settings: Settings, reason: str, cause: Envelope
+    uow: UnitOfWork, tenant_id: str, pools: Sequence[PoolPolicies], at: datetime, *, reason: str, cause: Envelope
 ) -> None:
     """Change the policies that do not fit."""
     if pools:
-        await _change(uow, tenant_id, pools, (), at, SYSTEM, settings=settings, own={}, reason=reason, cause=cause)
+        await _change(uow, tenant_id, pools, (), at, SYSTEM, reason=reason, cause=cause)
+
+
+async def fit_to_present_list(uow: UnitOfWork, tenant_id: str, modules: Collection[str], at: datetime, cause: Envelope) -> None:
+    """Change the policies that the price list in force does not allow."""
+    found = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is None or found.status != "active":
+        return
+    plan = await own_price_list(uow, found.contract, local_day(at, found.contract.time_zone))
+    unfit = await unfit_policies(uow, tenant_id, plan, modules)
+    await fit_policies(uow, tenant_id, unfit, at, reason=PRICE_LIST, cause=cause)
 
 
 async def _change(
@@ -102,12 +115,10 @@ async def _change(
     at: datetime,
     actor: Actor,
     *,
-    settings: Settings,
-    own: Mapping[str, Any],
     reason: str = "",
     cause: Envelope | None = None,
 ) -> str:
-    """Save a change, let the subscription have its `own` policies, and send seats those of the pools."""
+    """Save a change, and send seats the policies of the pools."""
     of_pools = [each for pool in pools for each in changes_of(pool.module, pool.before, pool.after)]
     change = ids.new_id()
     commands = {pool.module: _command(pool, await effective_policies(uow, tenant_id, pool.module, pool.after)) for pool in pools}
@@ -124,8 +135,6 @@ async def _change(
         decided_at=None if pools else at,
     )
     await store.contract_changes.add(uow.connection, tenant_id, new)
-    if own:
-        await change_terms(uow, tenant_id, settings, change, at, actor, changes, **own)
     for module, command in commands.items():
         await send(uow, tenant_id, _make(module, command), kind=SET_POLICY, reference=f"{change}/{module}", time=at, cause=cause)
     return change
@@ -160,12 +169,13 @@ def is_follow_up(change: ContractChange) -> bool:
 async def note_rejected(
     uow: UnitOfWork, tenant_id: str, reference: str, at: datetime, reason: str, detail: Mapping[str, object], cause: Envelope
 ) -> None:
-    """Refuse a change that seats rejected. What follows from a plan stays pending until an operator resumes the subscription or the pool
-    closes."""
+    """Refuse a change that seats rejected: the pool keeps policies that a period which began meanwhile may not allow. What follows from a
+    plan stays pending until an operator resumes the subscription or the pool closes."""
     change, _, module = reference.partition("/")
     found = await store.contract_changes.find(uow.connection, tenant_id, change)
     if found is None or not is_follow_up(found):
         await store.contract_changes.refuse(uow.connection, tenant_id, change, at, reason, detail)
+        await fit_to_present_list(uow, tenant_id, [module], at, cause)
     elif module not in await store.pools.reported(uow.connection, tenant_id):
         await _note_done(uow, tenant_id, change, at, cause)
 
