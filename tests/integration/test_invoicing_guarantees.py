@@ -1,10 +1,12 @@
 """The guarantees of invoicing in every failure: nothing twice, no gap, no issued invoice changed, everything rebuildable."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from random import Random
 from typing import Any
 
 import facturx
@@ -20,12 +22,15 @@ from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.end_days import end_days_of_all
 from services.invoicing.jobs.unanswered_commands import count_unanswered
 from services.invoicing.store.due_actions import DueAction
+from services.invoicing.use_cases import issue_invoices
+from services.invoicing.use_cases.balance import note_issued
 from services.invoicing.use_cases.idle import check_idle
-from services.invoicing.use_cases.issue_invoices import book_and_issue
+from services.invoicing.use_cases.issue_invoices import NUMBER_DIGITS, book_and_issue
 from services.invoicing.use_cases.seats_questions import ReadPools
 from shared import ids
 from shared.clock import FixedClock
 from shared.database import UnitOfWork
+from shared.errors import Transient
 from shared.schemas import invoicing_v1, seats_v1, topics, users_v1
 from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -91,6 +96,69 @@ async def test_invoice_numbers_have_no_gap_although_transactions_fail_and_tenant
     assert [sequence for series, sequence in rows if series == "test"] == list(range(1, len(rows) + 1))
     last = await bench.execute("SELECT last FROM number_series WHERE series = 'test'")
     assert last[0][0] == len(rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_invoice_numbers_have_no_gap_in_random_histories_in_which_work_fails_after_a_number_was_drawn(
+    bench: Bench, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several tenants buy, reduce, renew and end at once. Transactions are lost, and a renewal becomes a dead letter that is retried."""
+    failed, broken, faults = Counter[str](), set[str](), Random(seed)
+
+    async def fail_often(uow: UnitOfWork, tenant: str, settings: Any, invoice: InvoiceIssued, *rest: Any) -> None:
+        await note_issued(uow, tenant, settings, invoice, *rest)
+        if tenant in broken:
+            raise RuntimeError("a bug")
+        if failed[invoice.invoice] < 2 and faults.random() < 0.5:
+            failed[invoice.invoice] += 1
+            raise Transient("the connection to the database was lost")
+
+    async def live(tenant: str, random: Random) -> None:
+        at = NOVEMBER
+        for _ in range(6):
+            licences = bench.pools[tenant].licences["time"]
+            match random.choice(["buy", "reduce", "time", "time"] if licences > 1 else ["buy"]):
+                case "buy":
+                    await bench.buy(tenant, {"module": "time", "add": random.randint(1, 3)})
+                case "reduce":
+                    total = {"items": [{"module": "time", "total": random.randint(max(1, licences // 2), licences - 1)}]}
+                    await bench.ok("PUT", f"/v1/tenants/{tenant}/next-period", total, tenant=tenant, **BUY, prefer="wait=10")
+                case _:
+                    at += random.randint(1, 25) * A_DAY
+                    await bench.advance_clock(tenant, at)
+            await bench.until_settled(tenant)
+
+    async def buy(tenant: str) -> None:
+        for add in (1, 2):
+            await bench.buy(tenant, {"module": "time", "add": add})
+
+    modules = [{"module": "time", "licences": 10, "policies": {"reduce_at": "now"}}]
+    test = [await subscribed(bench, modules=modules, credit_when="now") for _ in range(3)]
+    real = await subscribed(bench, clock="real")
+    monkeypatch.setattr(issue_invoices, "note_issued", fail_often)
+    await asyncio.gather(buy(real), *(live(tenant, Random(f"{seed}-{n}")) for n, tenant in enumerate(test)))
+    assert failed.total() >= 3
+
+    broken.add(test[0])
+    (renewal, _), *_ = bench.pools[test[0]].scheduled
+    await bench.send(seats_v1.ClockAdvanced(number=1, to=renewal), test[0])
+    await asyncio.gather(*(bench.advance_clock(tenant, bench.pools[tenant].scheduled[0][0]) for tenant in test[1:]))
+    letters = await wait_until(lambda: dead_letters(bench, test[0]), what="the renewal to fail")
+    monkeypatch.undo()
+    await bench.ok("POST", f"/v1/operator/dead-letters/{letters[0]['id']}/retry")
+    await bench.until_settled(test[0], at=renewal)
+    for tenant in test:
+        await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/end", {"reason": "another company"}, prefer="wait=10")
+        await bench.until_settled(tenant)
+
+    rows = await bench.execute("SELECT series, sequence, number FROM invoices ORDER BY sequence")
+    last = dict(await bench.execute("SELECT series, last FROM number_series"))
+    by_series = {series: [row for row in rows if row[0] == series] for series in {row[0] for row in rows}}
+    assert by_series.keys() == {"real", "test", "test-credit"}
+    for series, documents in by_series.items():
+        assert [sequence for _, sequence, _ in documents] == list(range(1, last[series] + 1)), series
+        assert all(int(number[-NUMBER_DIGITS:]) == sequence for _, sequence, number in documents)
+    assert len({number for *_, number in rows}) == len(rows)
 
 
 async def test_two_workers_draw_numbers_of_several_series_without_a_deadlock(bench: Bench) -> None:
