@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from services.invoicing import store
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.invoicing_v1 import InvoiceIssued
@@ -660,6 +661,31 @@ async def test_B9_a_tenant_is_told_once_that_announced_prices_are_taken_back(ben
     for begin in (DECEMBER, datetime(2014, 1, 1, tzinfo=UTC)):
         await bench.advance_clock(tenant, begin)
     assert [each.net_minor for each in await bench.events(tenant, InvoiceIssued)] == [12_000, 15_000]
+
+
+async def test_B9_a_tenant_is_told_of_prices_that_are_taken_back_just_before_their_renewal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renewal comes before the next look at the price lists, which would tell it."""
+
+    async def no_look(*given: Any) -> None:
+        """Nobody looks."""
+
+    await bench.price("hasty", {"time": 1200})
+    tenant = await subscribed(bench, {"time": 10}, plan="hasty", price_notice="P10D")
+    await bench.price("hasty", {"time": 1500})
+    await bench.until_settled(tenant)
+    with monkeypatch.context() as patched:
+        patched.setattr(store.price_lists, "look_at_all", no_look)
+        await bench.price("hasty", {"time": 1200}, name="Back")
+    await bench.advance_clock(tenant, DECEMBER)
+    assert [each.net_minor for each in await bench.events(tenant, InvoiceIssued)] == [12_000]
+    (back,) = await bench.events(tenant, invoicing_v1.PriceChangeWithdrawn)
+    assert (str(back.takes_effect_on), back.before.net_minor, back.after.net_minor) == ("2013-12-01", 15_000, 12_000)
+    assert [(each.field, each.old, each.new) for each in back.changes] == [("time.price", 15_000, 12_000)]
+    await bench.price("hasty", {"time": 1200}, name="Again")
+    await bench.until_settled(tenant)
+    assert len(await bench.events(tenant, invoicing_v1.PriceChangeWithdrawn)) == 1
 
 
 async def test_B2_M12_a_running_subscription_takes_new_conditions_like_prices_and_nothing_expands_beyond_them(bench: Bench) -> None:

@@ -35,6 +35,7 @@ from services.invoicing.use_cases.policies import (
     note_rejected,
     unfit_policies,
 )
+from services.invoicing.use_cases.price_list_changes import take_back_at_renewal
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.reductions import KINDS as REDUCTION_KINDS
 from services.invoicing.use_cases.reductions import note_answer
@@ -262,6 +263,7 @@ async def on_period_started(settings: Settings, uow: UnitOfWork, message: Messag
     await store.subscriptions.set_period(uow.connection, tenant, period.start, period.end)
     await book_and_issue(uow, tenant, settings, message.envelope)
     if plan.version != contract.plan_version:
+        await take_back_at_renewal(uow, tenant, contract, period.start, event.at)
         unfit = await unfit_policies(uow, tenant, plan, [item.module for item in event.licences])
         await fit_policies(uow, tenant, unfit, event.at, reason=PRICE_LIST, cause=message.envelope)
     await follow_budget(uow, tenant, event.at, cause=message.envelope)
