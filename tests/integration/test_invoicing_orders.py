@@ -519,6 +519,8 @@ async def test_A9_an_estimate_fixes_discounts_that_hold_from_its_order_on(bench:
     await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
     invoices = await bench.events(tenant, invoicing_v1.InvoiceIssued)
     assert [each.net_minor for each in invoices] == [300, 11 * 600 - 600]
+    events = await bench.events(tenant, invoicing_v1.DiscountGranted)
+    assert [(each.next_before, each.next_after) for each in events] == [(None, None)] * 2, "the order changes the next period as well"
     # A reduction alone grants them as well.
     asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "reduce": 1}]}, **own)
     request = f"{path}/purchase-requests/{asked['request']}"

@@ -105,18 +105,22 @@ def as_of_now(offered: OfferedDiscount, situation: Situation) -> Discount:
 async def grant_offered(
     uow: UnitOfWork, tenant_id: str, discounts: Sequence[Discount], actor: Actor, *, settings: Settings, clock: Clock
 ) -> None:
-    """Let the discounts of an approved estimate hold from now on."""
+    """Let the discounts of an approved estimate hold from now on. Their events name no price of the next period: seats has not decided yet
+    about the licences of the estimate, which change it as well."""
     for discount in discounts:
-        await grant_discount(uow, tenant_id, await _now(uow, tenant_id, settings, clock), discount, actor)
+        await grant_discount(uow, tenant_id, await _now(uow, tenant_id, settings, clock), discount, actor, priced=False)
 
 
-async def grant_discount(uow: UnitOfWork, tenant_id: str, situation: Situation, discount: Discount, actor: Actor) -> None:
+async def grant_discount(
+    uow: UnitOfWork, tenant_id: str, situation: Situation, discount: Discount, actor: Actor, *, priced: bool = True
+) -> None:
     """Let a discount hold from now on: one that the vendor grants, or that an approved estimate fixes."""
     await save(uow, tenant_id, situation.contract, discount, situation.at, actor)
-    with_it = replace(situation, offered=(*situation.offered, discount))
     about = await _about(uow, tenant_id, situation, discount)
     changes = changes_between({}, fields_of(discount))
-    about |= {"next_before": next_amounts(situation), "next_after": next_amounts(with_it)}
+    if priced:
+        with_it = replace(situation, offered=(*situation.offered, discount))
+        about |= {"next_before": next_amounts(situation), "next_after": next_amounts(with_it)}
     event = DiscountGranted(at=situation.at, actor=actor, reason=discount.text, changes=changes, **about)
     await publish_fact(uow, tenant_id, event, subject=discount.discount)
 
