@@ -116,6 +116,9 @@ IMPORT_CHANGES: list[dict[str, Any]] = [
     },
     {"external_id": "8", "user": "n8", "kind": "invalid", "ends": False, "before": None, "after": None, "match": None,
      "errors": [{"field": "person.email", "expected": "value is not a valid email address: no @"}]},
+    {"external_id": "10", "user": "n10", "kind": "new", "ends": False, "before": None, "match": None, "errors": [],
+     "after": {"status": "expected", "employed": False,
+               "upcoming": [{"on": "2026-12-01", "name": "Nora", "employed": True, "employee_number": None}]}},
 ]  # fmt: skip
 
 
@@ -144,6 +147,7 @@ class PeopleRest:
     begun: dict[str, Any] = field(default_factory=dict)  # the body of an import that has begun
     uploaded: list[dict[str, Any]] = field(default_factory=list)
     import_status: str = "checked"
+    import_running: str = ""  # an earlier import that nobody has applied or deleted
     would_end: int = 0
 
     def routes(self) -> Mapping[str, Answer]:
@@ -377,6 +381,8 @@ class PeopleRest:
 
     def _begin_import(self, request: httpx.Request) -> httpx.Response:
         self.begun = orjson.loads(request.content)
+        if self.import_running:
+            return refusal(409, "import-running", "The import is still checked.", running=self.import_running)
         return reply({"import": "i1"}, 201)
 
     def _upload(self, first: str, request: httpx.Request) -> httpx.Response:

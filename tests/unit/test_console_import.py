@@ -134,3 +134,34 @@ async def test_T23_an_import_needs_the_right_and_no_viewset(bench: ConsoleBench)
     limited = bench.signed_in("eve", departments=["Sales"])
     assert (await limited.get(IMPORT)).status_code == 403
     assert "/people/import" not in (await limited.get("/tenants/acme/people")).text
+
+
+async def test_an_earlier_import_that_is_not_finished_is_shown_so_that_somebody_can_apply_or_delete_it(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    people.import_running = "i1"
+    page = await send(browser, GOOD)
+    assert page.status_code == 422
+    assert f'href="{IMPORT}/i1"' in page.text
+    assert "it is running, or waits until somebody applies or deletes it" in words(page)
+    for status, can_apply in (("checked", True), ("collecting", False)):
+        people.import_status = status
+        shown = (await browser.get(f"{IMPORT}/i1")).text
+        assert (f'action="{IMPORT}/i1/apply"' in shown, f'action="{IMPORT}/i1/discard"' in shown) == (can_apply, True), status
+
+
+async def test_how_a_file_was_read_is_said_in_the_language_of_the_reader(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    content = "Personalnummer;Von;start_date;Größe\r\n9;x;2026-01-02;1\r\n".encode("windows-1252")
+    page = await send(browser, content, encoding="windows-1252")
+    assert "people.csv: windows-1252, separator: semicolon, rows: 1; columns that are not used: Von, Größe" in words(page)
+    await browser.post("/language", language="de", back=IMPORT)
+    page = await send(browser, content, encoding="windows-1252")
+    assert "people.csv: windows-1252, Trennzeichen: Semikolon, Zeilen: 1; nicht verwendete Spalten: Von, Größe" in words(page)
+    many = ",".join(["Personalnummer", "start_date", *(f"x{number}" for number in range(30))]) + "\r\n9,2026-01-02" + ",1" * 30 + "\r\n"
+    assert re.search(r"nicht verwendete Spalten: x0, .* und [0-9]+ weitere", words(await send(browser, many)))
+
+
+async def test_a_person_who_begins_on_a_later_day_is_named_and_shown_without_empty_values(bench: ConsoleBench) -> None:
+    text = words(await send(bench.signed_in(), GOOD))
+    assert "Nora 10 new Employment: no Status: Not employed yet from 1 Dec 2026, Name: Nora from 1 Dec 2026, Employment: yes" in text
+    assert "Employee number" not in text

@@ -463,7 +463,7 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     assert "30 of 27" in words(page)
     assert "The number of refused people and the deadlines cannot be shown now" in words(page)
     assert "They keep access as long as nobody else can administer the product." not in words(page), "the deadline is only unknown"
-    assert "Who is still over the limit at the deadline loses access." in words(page)
+    assert "People who are still over the limit at the deadline lose access." in words(page)
     assert "The changes cannot be shown now" in words(page)
     assert "The forecast cannot be shown now" in words(page)
     assert set(re.findall(r'id="(\w+)"[^>]* hx-trigger="[^"]*every 5s"', page.text)) == {"use", "changes"}, "they ask again"

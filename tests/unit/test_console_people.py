@@ -173,3 +173,15 @@ async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_
     assert "\u202e" in hostile.text, "the override stays in the name, and `bdi` keeps it there"
     assert (await browser.get(f"{PEOPLE}/u1/data.json")).json()["person"]["user"] == "u1"
     assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/u1/data.json")).status_code == 403
+
+
+async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and_of_a_last_day_that_comes(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    people["u5"] |= {"modules": [], "profile": "staff"}
+    people["u5"]["invitation"] |= {"reserved": False}
+    people["u1"] |= {"overrides": {"employed": False}, "last_day": "2026-06-30"}
+    browser = bench.signed_in()
+    invited, leaver = [words(await browser.get(f"/tenants/acme/people/{user}")) for user in ("u5", "u1")]
+    assert "No seat is requested before the invitation is accepted." in invited
+    assert "The profile has no modules." not in invited
+    assert "An administrator has set when the employment ends, instead of what the sources state." in leaver

@@ -9,8 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from services.console.rendering.formats import Formats
+from services.console.rendering.policy_texts import PolicyTexts
 from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.console import ConsoleBench, console, problem
+from tests.support.messaging import NOON
 
 SETTINGS = "/tenants/acme/settings"
 
@@ -238,3 +241,15 @@ async def test_a_purchase_above_the_budget_leads_to_the_rules_only_for_who_may_c
         refused = await browser.post(url, number="3", way="add")
         assert "exceeds what is left of the monthly budget" in words(refused)
         assert (f'href="{SETTINGS}#purchases"' in refused.text) is leads
+
+
+def test_a_percentage_of_a_policy_is_in_the_form_of_the_readers_country() -> None:
+    def english(text: str, **values: Any) -> str:
+        return text % values
+
+    def many(one: str, other: str, num: int, **values: Any) -> str:
+        return (one if num == 1 else other) % {"num": num, **values}
+
+    for locale, shown in (("de_DE", "90\u00a0%"), ("de_CH", "90%"), ("en_GB", "90%")):
+        texts = PolicyTexts(english, many, Formats(locale, None, NOON), 10, {"warn_at": "90%", "over_limit": "flag"}).all()
+        assert f"When {shown} of the licences are in use" in [each.value for each in texts]

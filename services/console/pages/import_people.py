@@ -19,7 +19,7 @@ from services.console.pages.person import written
 from services.console.pages.route import PageRoute, with_file
 from services.console.rendering import people_texts
 from services.console.rendering.field_texts import expected_text, label_of
-from services.console.rendering.file_texts import file_text, row_text
+from services.console.rendering.file_texts import file_text, read_text, row_text
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
@@ -54,13 +54,14 @@ async def ask_file(page: Managing) -> Response:
     return await _show(page, Form.of(**{"dates": DateOrder.ISO, "end_dates": EndDates.INCLUSIVE, "absent": "list"} | known))
 
 
-async def _show(page: Page, form: Form, status: int = 200) -> Response:
+async def _show(page: Page, form: Form, status: int = 200, *, running: str = "") -> Response:
+    """`running`: the import of this source that is not finished, and of which somebody has to decide first."""
     sources = await page.get("users", "sources", limit=LISTED_MAX)
     known = [each["source"] for each in sources.value["items"] if each["kind"] == "hr"] if sources.ok else []
     if known and "source" not in form:
         form = Form.of(**{name: form[name] for name in DECLARED if name in form}, source=known[0])
     encodings = [("", page.gettext("find out")), *((each, each) for each in ENCODINGS)]
-    return page.render("import.html", status, form=form, sources=known, encodings=encodings, fields=FIELDS)
+    return page.render("import.html", status, form=form, running=running, sources=known, encodings=encodings, fields=FIELDS)
 
 
 @router.post("")
@@ -83,7 +84,7 @@ async def check_file(page: Managing) -> Response:
         await page.send("POST", "users", f"{path}/check", seconds=CHECK_SECONDS_MAX)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return await _show(page, form, 422)
+        return await _show(page, form, 422, running=str(refusal.problem.extra.get("running") or ""))
     return await _report(page, begun["import"], company, keeps_absent=wants_leaving and not company.is_readable)
 
 
@@ -138,6 +139,7 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
         more_changes=bool(changes.ok and changes.value["next"]),
         company=company,
         again=page.url(f"people/import?{urlencode(_declared(page, found.need()['source'], is_new=company is not None))}"),
+        files=[read_text(each, page.gettext) for each in company.files] if company else [],
         bad_rows=[replace(row, reason=row_text(row.reason, page.gettext)) for row in company.bad_rows[:BAD_ROWS_SHOWN]] if company else [],
         keeps_absent=keeps_absent,
         names=module_names(modules),
@@ -161,10 +163,12 @@ def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
         if before.get(name) != after.get(name) and (before or after.get(name) not in (None, ""))
     ]
     was, planned = _planned(before), _planned(after)
-    later = [(day, name, _shown(name, value, page), True) for (day, name), value in planned.items()] if planned != was else []
+    stated = {key: value for key, value in planned.items() if before or value not in (None, "")}
+    later = [(day, name, _shown(name, value, page), True) for (day, name), value in stated.items()] if planned != was else []
     later += [(day, name, _shown(name, value, page), False) for (day, name), value in was.items() if (day, name) not in planned]
     errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
-    return {**each, "name": after.get("name") or before.get("name"), "fields": fields, "later": later, "errors": errors}
+    later_name = next((value for (_, name), value in planned.items() if name == "name"), None)
+    return {**each, "name": after.get("name") or before.get("name") or later_name, "fields": fields, "later": later, "errors": errors}
 
 
 def _planned(values: Mapping[str, Any]) -> dict[tuple[date, str], Any]:
@@ -174,8 +178,8 @@ def _planned(values: Mapping[str, Any]) -> dict[tuple[date, str], Any]:
 
 
 def _shown(name: str, value: Any, page: Page) -> str:
-    if name == "status" and value in people_texts.STATUSES:
-        return page.gettext(people_texts.STATUSES[value].text)
+    if name == "status" and value in people_texts.IMPORTED_STATUSES:
+        return page.gettext(people_texts.IMPORTED_STATUSES[value].text)
     return "" if value is None or value == "" else written(name, value, page)
 
 

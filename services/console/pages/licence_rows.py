@@ -141,7 +141,7 @@ def _over_limit(row: Row, page: Page, buying: Buying) -> Iterator[Attention]:
     title = page.ngettext(
         "%(name)s: %(num)s person is over the limit", "%(name)s: %(num)s people are over the limit", row.over, name=row.name
     )
-    text = page.gettext("Who is still over the limit at the deadline loses access. Buy licences or deactivate people before.")
+    text = page.gettext("People who are still over the limit at the deadline lose access. Buy licences or deactivate people before it.")
     if row.keeps_access:
         text = page.gettext("They keep access as long as nobody else can administer the product. Buy licences or deactivate people.")
     url, label = _buy(row, page, buying)

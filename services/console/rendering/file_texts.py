@@ -101,6 +101,8 @@ REWORDED: Final[Mapping[str, str]] = {
 OTHER: Final = N_("The reader of the file says: %(text)s")
 _KNOWN: Final = KnownTexts(TEXTS, REWORDED)
 _CELLS: Final = re.compile(rf"(?:^|; )({'|'.join(FIELDS)}): ")
+SEPARATORS: Final[Mapping[str, str]] = {"comma": N_("comma"), "semicolon": N_("semicolon"), "tab": N_("tab")}
+_READ: Final = re.compile(r"(.+): ([\w-]+), separated by (.+?), ([0-9]+) rows(?:; not used: (.+?)(?: and ([0-9]+) more)?)?", re.DOTALL)
 _WHOSE: Final = re.compile(r"(.+), line ([0-9]+): nobody can say whose row this is \((.+)\)\. Correct it first\.", re.DOTALL)
 
 
@@ -110,6 +112,21 @@ def file_text(text: str, gettext: Gettext) -> str:
         values = {"file": found[1], "line": found[2], "why": row_text(found[3], gettext)}
         return gettext(N_("%(file)s, line %(line)s: nobody can say whose row this is (%(why)s). Correct it first.")) % values
     return _KNOWN.find(text, gettext) or gettext(OTHER) % {"text": text}
+
+
+def read_text(text: str, gettext: Gettext) -> str:
+    """Return how a file was read, for example `people.csv: windows-1252, separator: semicolon, rows: 7`."""
+    found = _READ.fullmatch(text)
+    if found is None:
+        return gettext(OTHER) % {"text": text}
+    file, encoding, separator, rows, unused, more = found.groups()
+    values = {"file": file, "encoding": encoding, "separator": gettext(SEPARATORS.get(separator, separator)), "rows": rows}
+    parts = [gettext(N_("%(file)s: %(encoding)s, separator: %(separator)s, rows: %(rows)s")) % values]
+    if more:
+        parts.append(gettext(N_("columns that are not used: %(unused)s and %(more)s more")) % {"unused": unused, "more": more})
+    elif unused:
+        parts.append(gettext(N_("columns that are not used: %(unused)s")) % {"unused": unused})
+    return "; ".join(parts)
 
 
 def row_text(reason: str, gettext: Gettext) -> str:

@@ -27,6 +27,7 @@ STATUSES: Final = {
     "inactive": Shown(N_("Inactive")),
     "left": Shown(N_("Left")),
 }
+IMPORTED_STATUSES: Final = STATUSES | {"expected": Shown(N_("Not employed yet"))}  # as an import states them
 STATES: Final = {
     "active": Shown(N_("has a seat"), "good", "check"),
     "flagged": Shown(N_("over the limit"), "bad", "warning"),

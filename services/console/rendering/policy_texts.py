@@ -152,7 +152,8 @@ class PolicyTexts:
             return Policy("warn_at", title, self.gettext("No warning before"), text)
         share = value.endswith("%")
         used = math.ceil(self._count * int(value[:-1]) / 100) if share else max(0, self._count - int(value))
-        values = self._numbers | {"share": value, "left": value, "used": self._formats.number(used)}
+        written = self._formats.percent(value[:-1]) if share else ""
+        values = self._numbers | {"share": written, "left": value, "used": self._formats.number(used)}
         shown = (
             self.gettext("When %(share)s of the licences are in use", **values)
             if share

@@ -112,7 +112,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "subscription-exists": N_("This company has a subscription already."),
     "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "connection-being-removed": N_("A former connection of this name is still being removed. Try again in a moment."),
-    "import-running": N_("An import is not finished. Wait until it has ended, and try again."),
+    "import-running": N_(
+        "An import is not finished: it is running, or waits until somebody applies or deletes it. Otherwise it ends an hour after its last "
+        "upload."
+    ),
     "billing-details-missing": N_("The company has no billing details yet. Enter them first."),
     "export-currency": N_("Some documents of these days are in another currency than a booking batch can have. Export them as CSV."),
     "export-too-large": N_("There are too many documents for one export. Export fewer days at a time."),
