@@ -76,9 +76,9 @@ REWORDED: Final[Mapping[str, str]] = {
     "%(file)s is encoded as UTF-8, not as %(encoding)s. Leave --encoding out.": N_(
         "%(file)s is encoded as UTF-8, not as %(encoding)s. Let the encoding be found out."
     ),
-    "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding utf-16-le. Otherwise "
+    "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, add --encoding %(encoding)s. Otherwise "
     "remove them.": N_(
-        "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, choose the encoding utf-16-le. "
+        "%(file)s, line %(line)s, contains zero bytes. If the file is UTF-16 without a byte order mark, choose the encoding %(encoding)s. "
         "Otherwise remove them."
     ),
     "--encoding: one of %(encodings)s expected (got %(given)s)": N_("Encoding: one of %(encodings)s expected (got %(given)s)"),
