@@ -157,7 +157,7 @@ class Verifier:
         """Return the keys. Wait for users only without any key, for an unknown key id, or if `run` does not run."""
         if self._given is not None:
             return self._given()
-        if self._wanted(key_id):
+        if self._wanted(key_id) or (self._lock.locked() and not self._knows(key_id)):  # what is being fetched may have the key
             async with self._lock:  # many requests at once fetch the keys once
                 if self._wanted(key_id):
                     await self._fetch()
@@ -167,8 +167,10 @@ class Verifier:
 
     def _wanted(self, key_id: str | None) -> bool:
         age = self._clock.monotonic() - self._fetched_at
-        known = self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
-        return age > STALE_SECONDS or (not known and age > REFETCH_SECONDS_MIN)
+        return age > STALE_SECONDS or (not self._knows(key_id) and age > REFETCH_SECONDS_MIN)
+
+    def _knows(self, key_id: str | None) -> bool:
+        return self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
 
     async def _fetch(self) -> None:
         """Fetch the keys. Those that were fetched once stay in use while users cannot be reached."""

@@ -240,6 +240,7 @@ class Users(httpx.AsyncBaseTransport):
         self.keys, self.asked, self.unchanged, self.tokens, self.down = [KEY], 0, 0, 0, False
         self.statuses: list[int] = []
         self.requests: list[httpx.Request] = []
+        self.until: asyncio.Event | None = None  # the keys are answered when it is set
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.down:
@@ -250,6 +251,8 @@ class Users(httpx.AsyncBaseTransport):
             return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 600})
         if request.url.path == "/.well-known/jwks.json":
             self.asked += 1
+            if self.until is not None:
+                await self.until.wait()
             etag = f'"{"-".join(str(key.kid) for key in self.keys)}"'
             if request.headers.get("if-none-match") == etag:
                 self.unchanged += 1
@@ -272,6 +275,25 @@ async def test_keys_are_fetched_once_and_again_for_an_unknown_key_but_not_at_wil
     clock.seconds += 1.1
     assert (await verifier.verify(token(key=OTHER))).subject == "ann"
     assert users.asked == 2
+
+
+@pytest.mark.parametrize("before", [[], [OTHER]], ids=["no key is known", "another key is known"])
+async def test_a_request_that_comes_while_the_keys_are_fetched_waits_for_them(before: list[OKPKey]) -> None:
+    """In a process that has just started, and after a rotation: the fetch that the first request began has the key of the second, too."""
+    users, clock, answers = Users(), FixedClock(NOON), asyncio.Event()
+    verifier = Verifier("http://users", clock=clock, transport=users)
+    if before:
+        users.keys = before
+        await verifier.verify(token(key=OTHER))
+        clock.seconds += 1.1
+    users.keys, users.until = [KEY], answers
+    first = asyncio.create_task(verifier.verify(token()))
+    await wait_until(lambda: users.asked == bool(before) + 1, what="the fetch")
+    second = asyncio.create_task(verifier.verify(token(sub="bob")))
+    await asyncio.sleep(0)
+    answers.set()
+    assert [(await first).subject, (await second).subject] == ["ann", "bob"]
+    assert users.asked == bool(before) + 1
 
 
 async def test_while_users_is_away_the_known_keys_stay_in_use_and_without_any_the_error_is_transient() -> None:
