@@ -12,6 +12,7 @@ import structlog
 from services.console.rest.problems import Refusal, Unavailable
 from services.console.rest.services import Services, url_part
 from shared.clock import Clock
+from shared.errors import Transient
 from shared.web.auth import OPERATOR_KIND, Principal, Verifier
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,10 @@ class Sessions:
         return await self._keep(key, "", str(given["access_token"]), float(given["expires_in"]), opened=False)
 
     async def _keep(self, key: bytes, tenant: str, token: str, seconds: float, *, opened: bool) -> Reader:
-        principal = await self._verifier.verify(token)
+        try:
+            principal = await self._verifier.verify(token)
+        except Transient as error:  # users gave the token, but not the keys
+            raise Unavailable("users") from error
         me = (await self._services.get(token, "users", "/v1/me")).need()
         seconds -= RENEW_BEFORE_SECONDS
         reader = _reader(principal, token, me, self._clock.now() + timedelta(seconds=seconds) if opened else None)
