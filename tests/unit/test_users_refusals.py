@@ -15,9 +15,11 @@ from services.users.api.requests import (
     RolePatch,
     TenantPatch,
 )
+from services.users.api.statements import read_as
 from services.users.store.pools import CountsRow
 from services.users.use_cases.licences import Licences, warning
 from shared.buying import Buying
+from shared.schemas.hr_v1 import PersonHired, PersonTimeline
 
 
 def test_A6_a_refusal_of_an_expansion_names_the_monthly_budget() -> None:
@@ -60,3 +62,16 @@ def test_a_name_with_characters_that_mislead_readers_is_refused_by_its_field(mod
             assert fault["loc"] == (field,), ascii(hidden)
             assert "expected a text without control characters and invisible characters" in fault["msg"]
         assert model.model_validate(given | {field: "علي‌رضا"})
+
+
+@pytest.mark.parametrize("field", ["name", "login", "job_title", "department"])
+def test_a_statement_with_characters_that_mislead_readers_is_refused_by_its_field(field: str) -> None:
+    """Imports and HR events by REST: what the command line refuses in a file must not come in beside it."""
+    refused = "a text without control characters and invisible characters"
+    for text, expected in (("Ann\u202egnp.exe", [refused]), ("An\u200bn", [refused]), ("علي‌رضا", [])):
+        report = {"external_id": "1", "employment": [], "attributes": [{"since": "2026-03-01"}, {"since": "2026-03-02", field: text}]}
+        hired = {"external_id": "1", "effective_date": "2026-03-01", field: text}
+        statements = ((read_as(PersonTimeline, report, "person"), f"attributes.1.{field}"), (read_as(PersonHired, hired, "event"), field))
+        for found, name in statements:
+            problems = found if isinstance(found, list) else []
+            assert [(each.field, each.expected) for each in problems] == [(name, each) for each in expected], ascii(text)

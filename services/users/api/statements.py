@@ -11,10 +11,13 @@ from services.users.api.responses import FieldProblem
 from services.users.domain.timelines import problem_in
 from shared.schemas.base import Payload
 from shared.schemas.faults import field_of, first_faults, once_per_field
+from shared.schemas.hr_v1 import PersonTimeline
+from shared.text import has_hidden
 from shared.web.input_limits import cut, faults
 
 FIELDS_MAX = 100  # of one item
 ITEMS_AT_ONCE = 50  # the event loop does other work after so many
+_SHOWN = ("name", "login", "job_title", "department")  # the texts of a person that readers see
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Payload)
@@ -33,7 +36,16 @@ def read_as(model: type[P], content: dict[str, Any], name: str) -> P | list[Fiel
     if problem := problem_in(statement):
         field, _, expected = problem.partition(": ")
         return [FieldProblem(field=field, expected=expected)]
-    return statement
+    return _misleading(statement) or statement
+
+
+def _misleading(statement: Payload) -> list[FieldProblem]:
+    """Return the texts that may mislead readers, as REST refuses them everywhere; those of the topics keep their meaning."""
+    stated: list[tuple[str, Payload]] = [("", statement)]
+    if isinstance(statement, PersonTimeline):
+        stated = [(f"attributes.{number}.", entry) for number, entry in enumerate(statement.attributes)]
+    fields = [f"{place}{name}" for place, part in stated for name in _SHOWN if has_hidden(getattr(part, name, None) or "")]
+    return [FieldProblem(field=field, expected="a text without control characters and invisible characters") for field in fields]
 
 
 async def read_each(items: Sequence[dict[str, Any]], read: Callable[[dict[str, Any]], T]) -> list[T]:
