@@ -90,7 +90,7 @@ class Verifier:
         self._transport = transport
         self._keys: KeySet | None = None
         self._document, self._etag = b"", ""
-        self._fetched_at = float("-inf")  # of the last attempt
+        self._fetched_at = float("-inf")  # when the last attempt ended
         self._lock = asyncio.Lock()
         self._verified: dict[bytes, Verified] = {}
         self._verified_with: KeySet | None = None
@@ -157,7 +157,7 @@ class Verifier:
         """Return the keys. Wait for users only without any key, for an unknown key id, or if `run` does not run."""
         if self._given is not None:
             return self._given()
-        if self._wanted(key_id) or (self._lock.locked() and not self._knows(key_id)):  # what is being fetched may have the key
+        if self._wanted(key_id):
             async with self._lock:  # many requests at once fetch the keys once
                 if self._wanted(key_id):
                     await self._fetch()
@@ -167,14 +167,11 @@ class Verifier:
 
     def _wanted(self, key_id: str | None) -> bool:
         age = self._clock.monotonic() - self._fetched_at
-        return age > STALE_SECONDS or (not self._knows(key_id) and age > REFETCH_SECONDS_MIN)
-
-    def _knows(self, key_id: str | None) -> bool:
-        return self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
+        known = self._keys is not None and any(key.kid == key_id for key in self._keys.keys)
+        return age > STALE_SECONDS or (not known and age > REFETCH_SECONDS_MIN)
 
     async def _fetch(self) -> None:
         """Fetch the keys. Those that were fetched once stay in use while users cannot be reached."""
-        self._fetched_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_SECONDS):
                 headers = {"if-none-match": self._etag} if self._etag else {}
@@ -184,6 +181,8 @@ class Verifier:
             KEYS_FETCHED_AT.set(self._clock.now().timestamp())
         except (httpx.HTTPError, TimeoutError, ValueError, TypeError, KeyError, AttributeError, JoseError) as error:
             log.warning("keys_not_fetched", url=self._url, error=repr(error))
+        # Not when it began: a request that comes meanwhile waits for this fetch, and none of those that wait fetches once more after it.
+        self._fetched_at = self._clock.monotonic()
 
     def _take(self, response: httpx.Response) -> None:
         """Take over the published keys. For anything else it raises ValueError, TypeError, KeyError, AttributeError or JoseError."""

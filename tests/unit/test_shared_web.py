@@ -23,6 +23,7 @@ from shared.settings import CommonSettings
 from shared.web import IfMatch, Principal, ServiceClient, Verifier, access, authenticated, create_app, operator, refusals
 from shared.web import check_if_match as check
 from shared.web.app import HUNG_UP
+from shared.web.auth import FETCH_TIMEOUT_SECONDS
 from shared.web.input_limits import BODY_MAX
 from shared.web.problems import status_of
 from shared.web.rest import answer, decode_cursor, encode_cursor, etag
@@ -294,6 +295,23 @@ async def test_a_request_that_comes_while_the_keys_are_fetched_waits_for_them(be
     answers.set()
     assert [(await first).subject, (await second).subject] == ["ann", "bob"]
     assert users.asked == bool(before) + 1
+
+
+async def test_requests_without_a_key_wait_together_while_users_does_not_answer() -> None:
+    """Each of them would otherwise wait for the time limits of all before it."""
+    clock, asked = FixedClock(NOON), 0
+
+    async def no_answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        clock.seconds += FETCH_TIMEOUT_SECONDS
+        raise httpx.ReadTimeout("no answer")
+
+    verifier = Verifier("http://users", clock=clock, transport=httpx.MockTransport(no_answer))
+    found = await asyncio.gather(*(verifier.verify(token()) for _ in range(10)), return_exceptions=True)
+    assert [type(each) for each in found] == [Transient] * 10
+    assert asked == 1
 
 
 async def test_while_users_is_away_the_known_keys_stay_in_use_and_without_any_the_error_is_transient() -> None:
