@@ -447,6 +447,18 @@ def test_the_e_mail_about_a_scim_token_says_what_stops_and_how_to_renew_it() -> 
         assert "POST http://users/scim-connections/okta/tokens" in form
 
 
+def test_beside_a_test_clock_e_mails_mark_what_ends_in_real_time() -> None:
+    """A sign-in link and a token end at the times that they name, wherever the test clock is."""
+    rehearsed = replace(TENANT, clock="test")
+    link = render_alone("sign_in", rehearsed, **SIGN_IN["sign_in"])
+    given = notification(Kind.SCIM_ACCESS_ENDING, Stream.PEOPLE, user=None, module=None)
+    token, real = email(Stream.PEOPLE, given, tenant=rehearsed), email(Stream.PEOPLE, given)
+    for form in ("text", "html"):
+        assert "All times are those of the test clock" not in getattr(link, form)
+        assert "(Europe/Copenhagen) (real time). After that" in getattr(token, form)
+        assert "real time" not in getattr(real, form)
+
+
 def test_the_e_mail_about_the_last_owner_says_how_to_appoint_another() -> None:
     lost = email(Stream.OWNERS, notification(Kind.LAST_OWNER_LOST, Stream.OWNERS))
     assert lost.subject == "Acme Bikes: the last owner can no longer sign in"
