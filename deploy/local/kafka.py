@@ -218,8 +218,8 @@ async def _ask(options: Mapping[str, Any], ask: Callable[[Any], Awaitable[T]]) -
 
     client = AIOKafkaAdminClient(**options, request_timeout_ms=int(ANSWER_SECONDS_MAX * 1000))
     try:
+        await client.start()  # within the time limit of each of its requests; if it is cancelled, its connection stays open
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            await client.start()
             return await ask(client)
     except (KafkaError, OSError, TimeoutError):
         return None

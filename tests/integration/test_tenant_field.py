@@ -17,7 +17,7 @@ FIELD = "cost_centre"
 LINES = (
     ("services/users/migrations/versions/0001_first.py", "    support_contact text NOT NULL,", f"    {FIELD} text,"),
     ("services/users/store/tenants.py", "    support_contact: str", f"    {FIELD}: str | None"),
-    ("services/users/api/requests.py", "    support_contact: Name = ", f"    {FIELD}: Name | None = None"),
+    ("services/users/api/requests.py", "    support_contact: Annotated[Name, ", f"    {FIELD}: Name | None = None"),
     ("shared/schemas/users_v1.py", "    support_contact: Text", f"    {FIELD}: Text | None = None"),
     ("services/invoicing/migrations/versions/0001_first.py", "    name text, time_zone text,", f"    {FIELD} text,"),
     ("services/invoicing/store/tenants.py", "    support_contact: str", f"    {FIELD}: str | None"),
