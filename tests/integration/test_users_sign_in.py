@@ -709,6 +709,8 @@ async def test_a_login_that_moves_to_another_person_does_not_move_the_binding(si
     assert (await signing.sign_in("sub-new")).json()["user"] == bob
     (identity,) = (await signing.rest.get(f"{people}/{bob}/identities"))["identities"]
     assert (identity["issuer"], identity["subject"]) == (signing.issuer, "sub-new")
+    for method in ("GET", "DELETE"):
+        assert (await signing.rest.call(method, f"{people}/nobody/identities")).status_code == 404
     session = (await signing.sign_in("sub-new")).json()
     assert (await signing.rest.call("DELETE", f"{people}/{bob}/identities")).status_code == 204
     assert (await exchange(signing.bench, session["secret"])).status_code == 400, "the sessions end with the binding"

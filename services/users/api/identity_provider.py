@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId, cause_of
+from services.users.api.dependencies import Context, InContext, RolesManager, TenantId, UserId, cause_of, visible
 from services.users.api.sign_in_links import new_session_view
 from services.users.api.sign_in_requests import CompletedSignIn, IdentityProviderBody, StartSignIn, StartTest
 from services.users.api.sign_in_responses import (
@@ -19,6 +19,7 @@ from services.users.api.sign_in_responses import (
 from services.users.sign_in.guarded_http import RequestFailed, WrongAnswer
 from services.users.sign_in.identity_providers import TokenRefused
 from services.users.store import identity_providers as store
+from services.users.store import people as people_store
 from services.users.store.identity_providers import DRAFT, EFFECTIVE, ProviderRow
 from services.users.use_cases import identity_providers as use_cases
 from services.users.use_cases.identity_providers import Flow
@@ -229,18 +230,18 @@ def provider_failed(error: RequestFailed) -> Refused:
 _IDENTITIES = "/v1/tenants/{tenant}/people/{user}/identities"
 
 
-@router.get(_IDENTITIES, dependencies=_MANAGE, summary="List the accounts at identity providers with which a person signs in")
-async def list_identities(tenant: TenantId, user: UserId, context: InContext) -> IdentityList:
+@router.get(_IDENTITIES, summary="List the accounts at identity providers with which a person signs in")
+async def list_identities(tenant: TenantId, user: UserId, context: InContext, principal: RolesManager) -> IdentityList:
     async with context.database.unit_of_work(tenant) as uow:
+        visible(await people_store.get(uow.connection, tenant, user, None), principal)
         rows = await store.identities_of(uow.connection, tenant, user)
     return IdentityList(identities=[IdentityView(issuer=row.issuer, subject=row.subject, bound_at=row.bound_at) for row in rows])
 
 
-@router.delete(
-    _IDENTITIES, dependencies=_MANAGE, status_code=204, summary="Delete the accounts at identity providers with which a person signs in"
-)
-async def unbind(tenant: TenantId, user: UserId, context: InContext) -> Response:
+@router.delete(_IDENTITIES, status_code=204, summary="Delete the accounts at identity providers with which a person signs in")
+async def unbind(tenant: TenantId, user: UserId, context: InContext, principal: RolesManager) -> Response:
     """The sessions of the person end. The next sign-in binds the account with the person's login or e-mail address at that time."""
     async with context.database.unit_of_work(tenant) as uow:
+        visible(await people_store.get(uow.connection, tenant, user, None), principal)
         await use_cases.unbind(uow, tenant, user)
     return Response(status_code=204)
