@@ -149,10 +149,8 @@ class Bench:
         return await self.wire.events(topics.INVOICING_EVENTS, tenant, model)
 
     async def commands(self, tenant: str, model: type[P]) -> list[P]:
-        """Return each command once: a relay that is killed between sending and deleting sends it again with the same id."""
         await until_relayed(self.wiring.database, tenant)
-        found = {r.envelope.id: r.payload for r in await self.topic(topics.SEATS_COMMANDS, tenant)}
-        return [payload for payload in found.values() if isinstance(payload, model)]
+        return await self.wire.events(topics.SEATS_COMMANDS, tenant, model)
 
     async def send(self, payload: Payload, tenant: str, *, message_id: str | None = None, source: str = "seatpool/users") -> None:
         await self.wire.send(payload, tenant, source=source, message_id=message_id)

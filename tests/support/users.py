@@ -31,7 +31,7 @@ from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
 from tests.support.wait import wait_until
-from tests.support.wire import P, Sent, Wire, background, execute, until_relayed
+from tests.support.wire import P, Sent, Wire, background, execute, once, until_relayed
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECRET = "an-operator-secret"
@@ -133,7 +133,7 @@ class Bench:
 
     async def commands(self, tenant: str) -> list[Sent]:
         await until_relayed(self.users.database, tenant)
-        return await self.topic(topics.SEATS_COMMANDS, tenant)
+        return once(await self.topic(topics.SEATS_COMMANDS, tenant))
 
     async def needs(self, tenant: str) -> list[seats_v1.AssignSeats]:
         return [sent.payload for sent in await self.commands(tenant) if isinstance(sent.payload, seats_v1.AssignSeats)]
@@ -188,7 +188,7 @@ class Bench:
         """Stand in for the seats worker until cancelled: open tenants and pools, advance clocks, grant everything."""
         answered = 0
         while True:
-            commands = await self.topic(topics.SEATS_COMMANDS, tenant)  # as seats: what is there, not all that will be
+            commands = once(await self.topic(topics.SEATS_COMMANDS, tenant))  # as seats: what is there, not all that will be
             for command in commands[answered:]:
                 match command.payload:
                     case seats_v1.OpenTenant() as opened:

@@ -1,7 +1,7 @@
 """The common part of the harnesses of a service in this process: it reads and writes topics as the neighbours would, and runs parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,7 +82,7 @@ class Wire:
         return [sent for sent in self._read.get(topic.name, []) if tenant in (None, sent.envelope.tenant)]
 
     async def events(self, topic: Topic, tenant: str | None, model: type[P]) -> list[P]:
-        return [sent.payload for sent in await self.topic(topic, tenant) if isinstance(sent.payload, model)]
+        return [sent.payload for sent in once(await self.topic(topic, tenant)) if isinstance(sent.payload, model)]
 
     async def send(
         self,
@@ -122,6 +122,14 @@ class Wire:
         common = {"command": ids.new_id(), "position": place, "role": "answer", "rules": 1, "at": self.now()}
         event_id = str(DecisionId(place.partition, place.offset, n))
         await self.send(model(**common | fields), tenant, message_id=event_id, source="seatpool/seats")
+
+
+def once(messages: Iterable[Sent]) -> list[Sent]:
+    """Return each message once, as its readers take it: a relay that dies between sending and deleting sends it again with its id."""
+    first: dict[str, Sent] = {}
+    for sent in messages:
+        first.setdefault(sent.envelope.id, sent)
+    return list(first.values())
 
 
 async def execute(database: Database, statement: str, *parameters: Any) -> Sequence[Any]:
