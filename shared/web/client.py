@@ -33,6 +33,7 @@ class ServiceClient:
         self._http = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, transport=transport)
         self._token, self._token_until = "", float("-inf")
         self._lock = asyncio.Lock()
+        self._failures = 0
 
     async def get(self, url: str, **options: Any) -> httpx.Response:
         return await self.request("GET", url, **options)
@@ -73,22 +74,33 @@ class ServiceClient:
         return response
 
     async def _access_token(self) -> str:
-        async with self._lock:  # many calls at once ask for one token
+        """Return the token. Many calls at once ask for it once, and share a failure: none waits for the time limits of those before it."""
+        failures = self._failures
+        async with self._lock:
             if self._clock.monotonic() >= self._token_until:
-                form = {
-                    "grant_type": "client_credentials",
-                    "client_id": self._settings.client_id,
-                    "client_secret": self._settings.client_secret.get_secret_value(),
-                    "scope": OPERATOR,
-                }
-                response = await self._send("POST", f"{self._settings.users_url}/v1/token", data=form)
-                if response.is_error:
-                    # Mended in this service's settings or at users, and until then no reason to end what needs no other service.
-                    raise Transient(f"no access token for client {self._settings.client_id!r}: users answered {response.status_code}")
-                answer = response.json()
-                self._token = answer["access_token"]
-                self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_SECONDS
+                if self._failures != failures:
+                    raise Transient("no access token: users did not give one to a call before this one")
+                try:
+                    await self._renew()
+                except Transient:
+                    self._failures += 1
+                    raise
             return self._token
+
+    async def _renew(self) -> None:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.client_secret.get_secret_value(),
+            "scope": OPERATOR,
+        }
+        response = await self._send("POST", f"{self._settings.users_url}/v1/token", data=form)
+        if response.is_error:
+            # Mended in this service's settings or at users, and until then no reason to end what needs no other service.
+            raise Transient(f"no access token for client {self._settings.client_id!r}: users answered {response.status_code}")
+        answer = response.json()
+        self._token = answer["access_token"]
+        self._token_until = self._clock.monotonic() + answer["expires_in"] - RENEW_BEFORE_SECONDS
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -664,6 +664,27 @@ async def test_a_token_that_is_refused_is_replaced_once() -> None:
         assert (await client.get("http://seats/v1/a")).status_code == 401
 
 
+async def test_calls_that_need_a_token_wait_together_while_users_does_not_answer() -> None:
+    """Each of them would otherwise wait for the time limits of all before it. A later call asks again."""
+    asked, answers = 0, asyncio.Event()
+
+    async def no_answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        await answers.wait()
+        raise httpx.ReadTimeout("no answer")
+
+    async with ServiceClient(CommonSettings(users_url="http://users"), transport=httpx.MockTransport(no_answer)) as client:
+        calls = [asyncio.create_task(client.post("http://seats/v1/a")) for _ in range(10)]
+        await wait_until(lambda: asked == 1, what="the request for a token")
+        answers.set()
+        assert [type(each) for each in await asyncio.gather(*calls, return_exceptions=True)] == [Transient] * 10
+        assert asked == 1
+        with pytest.raises(Transient):
+            await client.post("http://seats/v1/a")
+        assert asked == 2
+
+
 async def test_a_service_that_gets_no_token_waits_for_one() -> None:
     """For example a wrong secret: the requests succeed when it is corrected, and nothing else ends."""
     refuses = httpx.MockTransport(lambda _: httpx.Response(401, json={"type": "urn:seatpool:problem:invalid-client"}))

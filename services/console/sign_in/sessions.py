@@ -73,6 +73,13 @@ class _Kept:
     until: float
 
 
+class _Exchange:
+    """Requests that exchange a session, one after the other, and how many of them got no answer."""
+
+    def __init__(self) -> None:
+        self.lock, self.failures = asyncio.Lock(), 0
+
+
 class Sessions:
     """The readers of this process, by the hash of their session's secret.
 
@@ -82,7 +89,7 @@ class Sessions:
     def __init__(self, services: Services, verifier: Verifier, clock: Clock) -> None:
         self._services, self._verifier, self._clock = services, verifier, clock
         self._kept: dict[tuple[bytes, str], _Kept] = {}
-        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._exchanges: WeakValueDictionary[bytes, _Exchange] = WeakValueDictionary()
 
     async def reader(self, secret: str) -> Reader | None:
         """Return the reader with this session; None if it is unknown or has ended. Raises Unavailable."""
@@ -91,9 +98,18 @@ class Sessions:
         key = _hash(secret)
         if (found := self._find(key, "")) is not None:
             return found
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:  # many requests of one page exchange the session once
-            return self._find(key, "") or await self._exchange(key, secret)
+        exchange = self._exchanges.setdefault(key, _Exchange())
+        failures = exchange.failures
+        async with exchange.lock:  # many requests of one page exchange the session once, and share a failure
+            if (found := self._find(key, "")) is not None:
+                return found
+            if exchange.failures != failures:
+                raise Unavailable("users")
+            try:
+                return await self._exchange(key, secret)
+            except Unavailable:
+                exchange.failures += 1
+                raise
 
     async def _exchange(self, key: bytes, secret: str) -> Reader | None:
         try:
