@@ -168,6 +168,14 @@ async def test_notes_about_a_person_are_in_the_language_of_the_reader(bench: Con
     assert "New." in page
 
 
+async def test_the_page_that_says_that_users_does_not_answer_does_not_ask_it_again(bench: ConsoleBench) -> None:
+    """Each question can take as long as the time limit, and the reader waits for both."""
+    bench.company.answers["POST users /v1/token"] = problem(503, "unavailable", "Later.")
+    page = await bench.signed_in().get(f"{OWN}/licences")
+    assert (page.status_code, "users" in words(page.text)) == (503, True)
+    assert [each.url.path for each in bench.company.requests] == ["/v1/token"]
+
+
 async def test_a_session_that_has_begun_is_kept_although_users_stops_answering(bench: ConsoleBench) -> None:
     bench.company.links["secret"] = [{"tenant": "acme", "tenant_name": "Alpenrose AG", "user": "ann", "login": "ann", "name": "Ann"}]
     browser = bench.browser()

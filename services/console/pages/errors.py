@@ -27,20 +27,23 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS: Final = 2  # of a service that does not say when to ask again
 
 
-async def _page(request: Request) -> Page:
-    """Return the page with its reader, if there is one, so that the error page has the navigation."""
+async def _page(request: Request, *, asks_users: bool = True) -> Page:
+    """Return the page with its reader, if there is one, so that the error page has the navigation. Users is not asked once more if it did
+    not answer: the reader would wait for both time limits."""
     wiring: Wiring = request.app.state.wiring
+    secret = request.cookies.get(cookies.SESSION.name(wiring.settings), "")
     reader: Reader | None = None
     with suppress(Exception):  # the page about an error is shown whatever else fails
-        reader = await wiring.sessions.reader(request.cookies.get(cookies.SESSION.name(wiring.settings), ""))
+        reader = await wiring.sessions.reader(secret) if asks_users else wiring.sessions.kept(secret)
     page = Page(request, wiring, reader, reader.tenant if reader else None)
-    with suppress(Exception):
-        await page.read_test_clock()
+    if asks_users:
+        with suppress(Exception):
+            await page.read_test_clock()
     return page
 
 
-async def _error(request: Request, status: int, **values: Any) -> Response:
-    page = await _page(request)
+async def _error(request: Request, status: int, *, asks_users: bool = True, **values: Any) -> Response:
+    page = await _page(request, asks_users=asks_users)
     return page.render("error.html", status, code=status, **{"problem": None, "service": None, "sent": False, "error_id": None} | values)
 
 
@@ -102,7 +105,8 @@ async def _computing(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)
-    return await _error(request, 503, service=error.service, sent=error.sent or getattr(request.state, "has_changed", False))
+    sent = error.sent or getattr(request.state, "has_changed", False)
+    return await _error(request, 503, asks_users=error.service != "users", service=error.service, sent=sent)
 
 
 async def _http(request: Request, error: Exception) -> Response:
