@@ -35,3 +35,17 @@ def test_one_of_two_approvals_is_by_a_person_who_did_not_request_the_quote(
 ) -> None:
     given = [Approval(first, datetime(2013, 11, 15, tzinfo=UTC), "q1", 800)]
     assert (second_refusal(requested_by, given, second) is None) is completes
+
+
+@pytest.mark.parametrize(
+    ("second", "begin"),
+    [
+        (ANN, "The person who requested a purchase cannot be its second approver."),
+        (ERP, "An API client cannot be its second approver."),
+        (Actor(kind="operator", id="7"), "An operator of the vendor cannot be its second approver."),
+    ],
+)
+def test_the_refusal_of_a_second_approver_says_who_it_is(second: Actor, begin: str) -> None:
+    refusal = second_refusal(ANN, [Approval(BOT, datetime(2013, 11, 15, tzinfo=UTC), "q1", 800)], second)
+    assert refusal is not None
+    assert refusal.detail.startswith(begin)

@@ -10,6 +10,7 @@ from shared.schemas.base import Actor
 from shared.schemas.invoicing_v1 import QuoteIssued
 
 PERSON: Final = "user"
+_OTHERS: Final = {"operator": "An operator of the vendor"}  # who they are in a refusal; all others are API clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,6 @@ def second_refusal(requested_by: Actor, given: Sequence[Approval], by: Actor) ->
         return Refusal("second-approver-needed", detail, names)
     if is_second_approver(by, requested_by) or any(is_second_approver(each.by, requested_by) for each in given):
         return None
-    who = "An API client" if by.kind != PERSON else "The person who requested a purchase"
+    who = _OTHERS.get(by.kind, "An API client") if by.kind != PERSON else "The person who requested a purchase"
     detail = f"{who} cannot be its second approver. A person with the right account:buy who did not request the purchase has to approve it."
     return Refusal("second-approver-needed", detail, names)
