@@ -5,10 +5,12 @@ A source states dated facts about a person, who has an external id there. All fa
 the order of `sequence`, then of their arrival on the topic.
 """
 
+import re
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, Strict, model_serializer
+from pydantic_core import PydanticCustomError
 
 from shared.schemas.base import ExternalId, Id, Items, OptionalEmail, Payload, Text
 
@@ -17,9 +19,24 @@ ENTRIES_MAX = 500
 VERSION_MAX = 2**63 - 1
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _day(value: object) -> object:
+    """Refuse what Pydantic takes for a date as well: seconds since 1970, so that `00000000`, an empty date of some HR systems, would be the
+    first day of 1970."""
+    if type(value) is date or (isinstance(value, str) and _DATE.fullmatch(value)):
+        return value
+    raise PydanticCustomError("date_parsing", "Input should be a date in the format YYYY-MM-DD")
+
+
+# The form is checked before, so the reading may be lax: a strict one takes no text that another validator has seen.
+Day = Annotated[date, Strict(False), BeforeValidator(_day)]
+
+
 class HrFact(Payload):
     external_id: ExternalId
-    effective_date: date  # local to the tenant: from the start of this day on the fact holds
+    effective_date: Day  # local to the tenant: from the start of this day on the fact holds
     sequence: int = Field(default=0, ge=0)  # orders facts of one person and day
     fact: Id | None = None  # its id in the timeline: stated again, it is the latest; default: the id of the message
 
@@ -33,7 +50,7 @@ class PersonHired(HrFact):
     job_title: Text = ""
     department: Text | None = None
     kind: str = "employee"  # employee | external | service: external and service people take no seat (M6)
-    valid_to: date | None = None
+    valid_to: Day | None = None
 
 
 class PersonChanged(HrFact):
@@ -45,7 +62,7 @@ class PersonChanged(HrFact):
     job_title: Text | None = None
     department: Text | None = None
     kind: str | None = None
-    valid_to: date | None = None
+    valid_to: Day | None = None
 
 
 class PersonLeft(HrFact):
@@ -53,8 +70,8 @@ class PersonLeft(HrFact):
 
 
 class EmploymentPeriod(Payload):
-    starts_on: date
-    ends_on: date | None = None  # the last day of employment; null: open
+    starts_on: Day
+    ends_on: Day | None = None  # the last day of employment; null: open
 
 
 class DatedAttributes(Payload):
@@ -62,14 +79,14 @@ class DatedAttributes(Payload):
     the person has no login, e-mail address, name, job title, department or last day of the login from then on, and the kind and
     `may_log_in` have their default."""
 
-    since: date
+    since: Day
     login: Text | None = None
     email: OptionalEmail | None = None
     name: Text | None = None
     job_title: Text | None = None
     department: Text | None = None
     kind: str | None = None  # employee (default) | external | service
-    valid_to: date | None = None
+    valid_to: Day | None = None
     may_log_in: bool | None = None  # default: true
     employee_number: Text | None = None  # by which an identity system knows the person of an HR system
 

@@ -75,3 +75,21 @@ def test_a_statement_with_characters_that_mislead_readers_is_refused_by_its_fiel
         for found, name in statements:
             problems = found if isinstance(found, list) else []
             assert [(each.field, each.expected) for each in problems] == [(name, each) for each in expected], ascii(text)
+
+
+@pytest.mark.parametrize("text", ["0", "00000000", "86400", "1772323200", "20260301", "2026-03-01T00:00:00", "2026-3-1", "2026-02-30", ""])
+def test_a_day_of_a_statement_that_is_no_date_is_refused_by_its_field(text: str) -> None:
+    """Numbers would be seconds since 1970: an open end that an HR system writes as zeros would end everybody."""
+    day, expected = "2026-03-01", "a date, for example 2026-03-01"
+    hired = {"external_id": "1", "effective_date": day, "valid_to": None}
+    report = {"external_id": "1", "employment": [{"starts_on": day, "ends_on": None}], "attributes": [{"since": day}]}
+    assert isinstance(read_as(PersonHired, hired, "event"), PersonHired)
+    assert isinstance(read_as(PersonTimeline, report, "person"), PersonTimeline)
+    for statement, field in (
+        (read_as(PersonHired, hired | {"effective_date": text}, "event"), "effective_date"),
+        (read_as(PersonHired, hired | {"valid_to": text}, "event"), "valid_to"),
+        (read_as(PersonTimeline, report | {"employment": [{"starts_on": day, "ends_on": text}]}, "person"), "employment.0.ends_on"),
+        (read_as(PersonTimeline, report | {"attributes": [{"since": day}, {"since": text}]}, "person"), "attributes.1.since"),
+    ):
+        assert isinstance(statement, list)
+        assert [(each.field, each.expected) for each in statement] == [(field, expected)], text
