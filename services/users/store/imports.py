@@ -232,6 +232,16 @@ _UNCHANGED_WITHOUT_PROFILE: Final = (
     .where(_STAGED_OF_IMPORT, _S.kind == "unchanged", _P.employed, _P.kind == "employee", _P.profile.is_(None))
     .group_by(_P.department)
 )
+# People who are not employed today, and whose record changes on a later day.
+_UNCHANGED_STARTERS: Final = (
+    select(_P.user_id)
+    .select_from(
+        STAGED.join(TIMELINES, (_R.tenant_id == _S.tenant_id) & (_R.source == _SOURCE) & (_R.external_id == _S.external_id)).join(
+            PEOPLE, (_P.tenant_id == _R.tenant_id) & (_P.user_id == _R.user_id)
+        )
+    )
+    .where(_STAGED_OF_IMPORT, _S.kind == "unchanged", ~_P.employed, _P.reconsider_on.is_not(None))
+)
 _CHANGES: Final = (
     select(*columns_of(StagedPerson, STAGED))
     .where(_STAGED_OF_IMPORT, _S.kind == _KINDS, _S.position > _AFTER)
@@ -413,6 +423,12 @@ async def unchanged_without_profile(connection: AsyncConnection, tenant_id: str,
     """Return how many of the unchanged people are employees without a profile, by department."""
     given = {"tenant": tenant_id, "of_import": row.import_id, "of_source": row.source}
     return [(department, people) for department, people in await connection.execute(_UNCHANGED_WITHOUT_PROFILE, given)]
+
+
+async def unchanged_starters(connection: AsyncConnection, tenant_id: str, row: ImportRow) -> list[str]:
+    """Return the unchanged people who are not employed today, and may be on a later day."""
+    given = {"tenant": tenant_id, "of_import": row.import_id, "of_source": row.source}
+    return list((await connection.execute(_UNCHANGED_STARTERS, given)).scalars())
 
 
 async def size(connection: AsyncConnection, tenant_id: str, import_id: str) -> int:

@@ -20,6 +20,7 @@ from services.users.domain.timelines import Outcome, Report, Reported, Statement
 from services.users.store import held_statements as held_store
 from services.users.store import hr_sources, pools
 from services.users.store import imports as store
+from services.users.store import people as people_store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
 from services.users.use_cases import erased_timelines, guard, known_people, matching
 from services.users.use_cases.preview_person import cost_of, expansions_in, status_after
@@ -343,6 +344,13 @@ async def _without_profile(tenant: Tenant, uow: UnitOfWork, row: ImportRow, foun
     for department, people in await store.unchanged_without_profile(uow.connection, tenant.tenant, row):
         if department not in tenant.settings.departments:
             numbers[department or ""] += people
+    starters = await store.unchanged_starters(uow.connection, tenant.tenant, row)
+    for begin in range(0, len(starters), AT_ONCE):
+        found_people = await people_store.get_many(uow.connection, tenant.tenant, starters[begin : begin + AT_ONCE], tenant.today)
+        known = await known_people.of_users(tenant, uow, list(found_people.values()))
+        of_each = (rules.department_without_profile(each, known.stated(user), tenant) for user, each in found_people.items())
+        numbers.update(department for department in of_each if department is not None)
+        await asyncio.sleep(0)
     most = sorted(numbers.items(), key=lambda each: (-each[1], each[0]))
     departments = [{"department": department or None, "people": people} for department, people in most[:NAMED_MAX]]
     return {"people": numbers.total(), "departments": departments}
