@@ -5,6 +5,8 @@ from cli.rest import Rest, addresses, kafka_settings
 from cli.topics import create_on_broker
 from shared.schemas.topics import HR_EVENTS, HR_TOPIC_NAME, Topic, hr_topic
 
+SOURCES_SHOWN = 20
+
 
 def bind(source: str, topic: str | None) -> None:
     name = source.removeprefix("hr/") if topic is None else topic
@@ -18,8 +20,15 @@ def bind(source: str, topic: str | None) -> None:
 
 async def _bind(source: str, topic: Topic) -> bool:
     kafka = kafka_settings()
-    made = await create_on_broker(kafka, (topic,))
     async with Rest(addresses()) as rest:
+        listed = [str(each["source"]) for each in await rest.pages("users", "/v1/operator/sources")]
+        if source not in listed:  # before a topic is created that nobody may use
+            names = ", ".join(listed[:SOURCES_SHOWN]) + (", …" if len(listed) > SOURCES_SHOWN else "")
+            raise CliError(
+                f"{source} is not on the allow-list of sources ({names or 'it is empty'})",
+                "Correct the name, or add the source first: PUT /v1/operator/sources/{source} (docs/operating.md).",
+            )
+        made = await create_on_broker(kafka, (topic,))
         await rest.put("users", f"/v1/operator/hr-topics/{topic.name.rpartition('.')[2]}", {"source": source})
     return bool(made)
 

@@ -98,9 +98,14 @@ async def test_a_binding_that_would_mix_two_topics_or_two_sources_is_refused(ben
     for _ in range(2):  # the same again changes nothing
         await rest.put(f"/v1/operator/hr-topics/{name}", {"source": source})
     assert await refused(rest, "PUT", other, source) == (409, "source-bound")
-    assert await refused(rest, "PUT", name, "hr/other") == (409, "topic-bound")
+    second = f"hr/second/{tenant}"
+    await rest.put(f"/v1/operator/sources/{second}", {"tenants": [tenant]})
+    assert await refused(rest, "PUT", name, second) == (409, "topic-bound")
+    unknown = await rest.call("PUT", f"/v1/operator/hr-topics/{other}", {"source": "hr/nosuch"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "body.source")
+    assert second in unknown.json()["errors"][0]["expected"], "with the sources that may be meant"
     sources = {each["source"]: each["topic"] for each in [item for page in await rest.pages("/v1/operator/sources") for item in page]}
-    assert (sources[source], "hr/other" in sources) == (f"hr.events.v1.{name}", False)
+    assert (sources[source], sources[second], "hr/nosuch" in sources) == (f"hr.events.v1.{name}", "hr.events.v1", False)
 
 
 @pytest.mark.asyncio(loop_scope="function")

@@ -163,8 +163,12 @@ def test_a_topic_is_created_before_a_source_is_bound_to_it(
     monkeypatch.setenv("SEATPOOL_KAFKA_BOOTSTRAP", deployment.url.removeprefix("http://"))
     path, topic = f"/v1/operator/hr-topics/{name}", f"hr.events.v1.{name}"
     deployment.answers["PUT", path] = lambda body: (200, {"topic": topic, "source": body["source"]})
+    deployment.answers["GET", "/v1/operator/sources"] = lambda _: (200, {"items": [{"source": "hr/acme"}], "next": None})
     assert seatpool("hr", "bind", *arguments).exit_code == 0
-    assert deployment.asked == [("broker", topic, None), ("PUT", path, {"source": "hr/acme"})]
+    assert deployment.asked[1:] == [("broker", topic, None), ("PUT", path, {"source": "hr/acme"})]
+    result = seatpool("hr", "bind", "hr/acmee")
+    assert (result.exit_code, deployment.asked[3][1].partition("?")[0], len(deployment.asked)) == (1, "/v1/operator/sources", 4)
+    assert "hr/acmee is not on the allow-list of sources (hr/acme)" in result.output
     first, second = {"source": "hr/abel", "topic": "hr.events.v1"}, {"source": "hr/acme", "topic": topic}
     pages = iter([{"items": [first], "next": "more"}, {"items": [second], "next": None}] * 2)
     deployment.answers["GET", "/v1/operator/sources"] = lambda _: (200, next(pages))

@@ -36,6 +36,7 @@ _TOPIC: Final = bindparam("of_topic", type_=Text)
 _ALL: Final = select(*columns_of(HrSource, HR_SOURCES)).order_by(_S.source)
 _TOPICS: Final = select(_S.topic).where(_S.topic.is_not(None)).order_by(_S.topic)
 _OF_TOPIC: Final = _ALL.where(_S.topic == _TOPIC)
+_IS_LISTED: Final = select(_S.source).where(_S.source == _SOURCE)
 _LOCK: Final = _ALL.where(_S.source == _SOURCE).with_for_update()
 _INSERT: Final = insert(HR_SOURCES)
 _ADD: Final = _INSERT.on_conflict_do_nothing(index_elements=["source"])
@@ -93,6 +94,11 @@ async def permission(connection: AsyncConnection, tenant_id: str, source: str, *
     statement = _PERMISSION_FOR_SHARE if for_share else _PERMISSION
     found = await one(connection, statement, Permission, tenant=tenant_id, of_source=source)
     return found or Permission(topic=None, allowed=False)
+
+
+async def is_listed(connection: AsyncConnection, source: str) -> bool:
+    """Return whether the source is on the allow-list, also without tenants."""
+    return (await connection.execute(_IS_LISTED, {"of_source": source})).scalar_one_or_none() is not None
 
 
 async def lock(connection: AsyncConnection, source: str) -> HrSource:

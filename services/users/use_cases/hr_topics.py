@@ -6,19 +6,24 @@ import asyncio
 from services.users.store import hr_sources as store
 from services.users.store.hr_sources import HrSource
 from shared.database import Database, UnitOfWork
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Invalid, NotFound
 from shared.messaging import Consumer
 from shared.schemas import topics
 from shared.schemas.topics import HR_EVENTS, Topic
 
 READ_SECONDS_MAX = 5.0  # how long to wait until the records in the topic are read
 READ_POLL_SECONDS = 0.1
+NAMED_MAX = 20  # sources that a refusal names
+TENANTS_READ_MAX = 10_000
 
 
 async def bind(database: Database, consumer: Consumer, source: str, name: str) -> None:
-    """Bind the source. Its row is locked meanwhile, so none of its facts arrives by REST. Raises Conflict, Transient."""
+    """Bind the source. Its row is locked meanwhile, so none of its facts arrives by REST. Raises Invalid for a source that is not on the
+    allow-list, Conflict, Transient."""
     topic = topics.hr_topic(name)
     async with database.unit_of_work(None) as uow:
+        if not await store.is_listed(uow.connection, source):
+            raise Invalid("body.source", source, await _listed(uow))
         found, holder = await store.lock(uow.connection, source), await store.of_topic(uow.connection, name)
         if found.topic == name:
             return
@@ -33,6 +38,12 @@ async def bind(database: Database, consumer: Consumer, source: str, name: str) -
             raise Conflict("topic-missing", detail)
         await _until_read(uow, consumer, found, HR_EVENTS)
         await store.bind(uow.connection, source, name)
+
+
+async def _listed(uow: UnitOfWork) -> str:
+    found, more = await store.page(uow.connection, "", NAMED_MAX, TENANTS_READ_MAX)
+    names = ", ".join(each.source for each in found) + (", …" if more else "")
+    return f"a source on the allow-list ({names or 'it is empty'}). Add the source first: PUT /v1/operator/sources/{{source}}"
 
 
 async def unbind(database: Database, consumer: Consumer, name: str) -> HrSource:
