@@ -10,6 +10,9 @@ _HIDDEN = ("Cc", "Cf", "Zl", "Zp")
 # Space, and format characters that belong to the writing of some languages: joiners of Persian, Indic and Mongolian words, signs before
 # numbers.
 _WRITTEN = frozenset("\t\n\r\u180e\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+# What a login may not have either: spaces that look like the usual one, and marks and letters without a shape of their own.
+_SPACES = ("Cc", "Cf", "Zl", "Zp", "Zs")
+_WITHOUT_SHAPE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _FILLERS = "\u115f\u1160\u3164\uffa0\u2800"  # letters and signs without a shape
 
 
@@ -33,3 +36,43 @@ def has_hidden(text: str) -> bool:
     """Tell whether a text contains what readers do not see and what may mislead them: control characters, and format characters such as
     those that turn the direction of writing. No name of a person, a department or a role may contain it."""
     return not text.isprintable() and any(unicodedata.category(each) in _HIDDEN and each not in _WRITTEN for each in text)
+
+
+def has_unclear(text: str) -> bool:
+    """Tell whether a login contains what makes it look like another one: what `has_hidden` finds, joiners, spaces other than the usual one,
+    and characters without a shape."""
+    if text.isascii():
+        return not text.isprintable()
+    return _WITHOUT_SHAPE.search(text) is not None or any(each != " " and unicodedata.category(each) in _SPACES for each in text)
+
+
+def without_unseen(text: str) -> str:
+    """Return the text as readers see it: without format characters and those without a shape."""
+    if text.isascii():
+        return text
+    return "".join(each for each in _WITHOUT_SHAPE.sub("", text) if unicodedata.category(each) != "Cf")
+
+
+HIDDEN_REFUSED = "a text without control characters and invisible characters"
+UNCLEAR_REFUSED = "a text without control characters, invisible characters and special spaces"
+
+
+def plain(text: str) -> str:
+    """Return a text of a request that people read. ValueError: it contains what misleads them."""
+    if has_hidden(text):
+        raise ValueError(f"expected {HIDDEN_REFUSED}")
+    return text
+
+
+def seen(text: str) -> str:
+    """Return a name of a request. ValueError: it contains what misleads readers, or nothing that they see; an empty one is right."""
+    if text and not can_be_seen(text):
+        raise ValueError("expected a name with a character that can be seen")
+    return plain(text)
+
+
+def clear(text: str) -> str:
+    """Return a login of a request. ValueError: it may look like another one."""
+    if has_unclear(text):
+        raise ValueError(f"expected {UNCLEAR_REFUSED}")
+    return text

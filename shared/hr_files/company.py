@@ -22,7 +22,7 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 from shared.hr_files.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
 from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
 from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table, shape
-from shared.text import CONTROL, has_hidden
+from shared.text import CONTROL, has_hidden, has_unclear
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
 ID_LENGTH_MAX = 200
@@ -233,6 +233,13 @@ def _read_text(text: str) -> str | None:
     return text or None
 
 
+def _read_login(text: str) -> str | None:
+    login = _read_text(text)
+    if login and has_unclear(login):
+        raise ValueError("a text without control characters, invisible characters and special spaces expected")
+    return login
+
+
 # What a spreadsheet writes where it could compute nothing, in English, German and Danish: #N/A, #NV, #I/T, #REF!, #BEZUG!, #DIV/0!, #NAVN?
 _UNCOMPUTED = re.compile(r"#(N/A|NV|I/T|[A-ZÆØÅ/0]{3,12}[!?])")
 _ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+?[0-9]+")
@@ -279,6 +286,7 @@ def _values(row: Row, names: Iterable[str], dialect: Dialect) -> dict[str, Any]:
     readers: Mapping[str, Any] = {
         PERSON: _read_id,
         "department_id": _read_id,
+        "login": _read_login,
         "email": _read_email,
         "kind": lambda text: _read_kind(text, dialect.kinds),
         "may_log_in": _read_flag,

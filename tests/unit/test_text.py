@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.text import has_hidden
+from shared.text import has_hidden, has_unclear
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,16 @@ def test_names_as_people_write_them_hide_nothing(text: str) -> None:
 )
 def test_control_characters_and_format_characters_are_hidden(code: int) -> None:
     assert has_hidden(f"Ann{chr(code)}Ash")
+
+
+@pytest.mark.parametrize("text", ["", "ann", "ann ash", "Müller@acme.example", "李雷", "علي", "ann+x@acme.example", "हिन्दी", "a\u0301nn"])
+def test_logins_as_people_write_them_are_clear(text: str) -> None:
+    assert not has_unclear(text)
+
+
+_UNCLEAR = "\0\t\n\x7f\xa0\xad\u034f\u115f\u180e\u2003\u200b\u200c\u200d\u202e\u202f\u2028\u205f\u2060\u2800\u3000\u3164\ufe0f\ufeff\uffa0"
+
+
+@pytest.mark.parametrize("code", [ord(each) for each in _UNCLEAR])
+def test_what_makes_a_login_look_like_another_one_is_unclear(code: int) -> None:
+    assert has_unclear(f"ann{chr(code)}ash")

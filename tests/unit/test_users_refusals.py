@@ -16,10 +16,13 @@ from services.users.api.requests import (
     TenantPatch,
 )
 from services.users.api.statements import read_as
+from services.users.domain.logins import login_key
+from services.users.scim.statements import problem_of
 from services.users.store.pools import CountsRow
 from services.users.use_cases.licences import Licences, warning
 from shared.buying import Buying
 from shared.schemas.hr_v1 import PersonHired, PersonTimeline
+from shared.text import UNCLEAR_REFUSED
 
 
 def test_A6_a_refusal_of_an_expansion_names_the_monthly_budget() -> None:
@@ -60,15 +63,32 @@ def test_a_name_with_characters_that_mislead_readers_is_refused_by_its_field(mod
                 model.model_validate(given | {field: hidden})
             (fault,) = refused.value.errors()
             assert fault["loc"] == (field,), ascii(hidden)
-            assert "expected a text without control characters and invisible characters" in fault["msg"]
-        assert model.model_validate(given | {field: "علي‌رضا"})
+            assert ("expected a text without control characters" in fault["msg"], "invisible characters" in fault["msg"]) == (True, True)
+        if field != "login":
+            assert model.model_validate(given | {field: "علي‌رضا"})
+
+
+@pytest.mark.parametrize("login", ["ann\u00a0ash", "ann\u200dash", "ann\u034fash", "ann\u3164", "ann\ufe0f"])
+def test_a_login_that_looks_like_another_one_is_refused_and_compared_as_it(login: str) -> None:
+    """The HR topics take it as it is: whose login it looks like is then in a conflict."""
+    expected = "a text without control characters, invisible characters and special spaces"
+    for model, body in ((NewPerson, {}), (PersonPatch, {}), (FirstOwner, {"name": "Ann", "email": "ann@acme.example"})):
+        with pytest.raises(ValidationError) as refused:
+            model.model_validate(body | {"login": login})
+        assert expected in refused.value.errors()[0]["msg"]
+    by_rest = read_as(PersonHired, {"external_id": "1", "effective_date": "2026-03-01", "login": login}, "event")
+    assert isinstance(by_rest, list)
+    assert [(each.field, each.expected) for each in by_rest] == [("login", expected)]
+    assert problem_of({"userName": login}, {}) == f"userName: {expected} expected"
+    assert login_key(login) in ("ann ash", "annash", "ann")
 
 
 @pytest.mark.parametrize("field", ["name", "login", "job_title", "department"])
 def test_a_statement_with_characters_that_mislead_readers_is_refused_by_its_field(field: str) -> None:
     """Imports and HR events by REST: what the command line refuses in a file must not come in beside it."""
-    refused = "a text without control characters and invisible characters"
-    for text, expected in (("Ann\u202egnp.exe", [refused]), ("An\u200bn", [refused]), ("علي‌رضا", [])):
+    names, logins = "a text without control characters and invisible characters", UNCLEAR_REFUSED
+    refused = logins if field == "login" else names
+    for text, expected in (("Ann\u202egnp.exe", [refused]), ("An\u200bn", [refused]), ("علي‌رضا", [logins] if field == "login" else [])):
         report = {"external_id": "1", "employment": [], "attributes": [{"since": "2026-03-01"}, {"since": "2026-03-02", field: text}]}
         hired = {"external_id": "1", "effective_date": "2026-03-01", field: text}
         statements = ((read_as(PersonTimeline, report, "person"), f"attributes.1.{field}"), (read_as(PersonHired, hired, "event"), field))

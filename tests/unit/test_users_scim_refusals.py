@@ -23,6 +23,7 @@ from services.users.scim.parts import in_parts
 from services.users.scim.service import SERVICE
 from services.users.scim.statements import problem_of
 from services.users.scim.users import sent
+from shared.text import UNCLEAR_REFUSED
 from tests.support.scim import ENTERPRISE, PATCH
 
 HIDDEN = "a text without control characters and invisible characters expected"
@@ -53,7 +54,7 @@ def _read(content: bytes, *, is_patch: bool) -> None:
         ({"displayName": "\u202e\u2800"}, "displayName: a name with a character that can be seen expected"),
         ({"name": {"givenName": "\u200b", "familyName": "\u3164"}}, "name: a name with a character that can be seen expected"),
         ({"displayName": "Ann\u202egnp.exe"}, f"displayName: {HIDDEN}"),
-        ({"userName": "an\u200bn"}, f"userName: {HIDDEN}"),
+        ({"userName": "an\u200bn"}, f"userName: {UNCLEAR_REFUSED} expected"),
         ({"title": "\u2066Boss\u2069"}, f"title: {HIDDEN}"),
         ({"name": {"givenName": "Ann", "familyName": "A\u200fsh"}}, f"name.familyName: {HIDDEN}"),
         ({ENTERPRISE: {"department": "Sales\ufeff"}}, f"{ENTERPRISE}:department: {HIDDEN}"),

@@ -73,6 +73,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("a day before %(day)s on which the person is employed"),
     N_("a day of the last employment of the person"),
     N_("a text without control characters and invisible characters"),
+    N_("a text without control characters, invisible characters and special spaces"),
     N_("a text without NUL that is not empty expected"),
     N_("a text without NUL expected"),
     N_("a day not before starts_on, %(start)s, expected (got %(given)s)"),

@@ -13,6 +13,7 @@ TEXTS: Final[Sequence[str]] = (
     # Of a cell.
     N_("at most %(most)s characters expected (got %(given)s)"),
     N_("a text without control characters and invisible characters expected"),
+    N_("a text without control characters, invisible characters and special spaces expected"),
     N_("an id expected (the cell is empty)"),
     N_("an id without quotes, line ends, control characters and invisible characters expected"),
     N_("a spreadsheet has rounded this number; format the column as text and export it again (got %(given)s)"),

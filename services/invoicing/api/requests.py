@@ -25,6 +25,7 @@ from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
 from shared.schemas.policies import LICENCES_MAX, UNSETTABLE, wrong_expand, wrong_policy
 from shared.schemas.seats_v1 import Policies
+from shared.text import plain, seen
 from shared.web.rest import Day
 
 
@@ -50,8 +51,10 @@ def _rate(value: object) -> object:
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Rate = Annotated[str, BeforeValidator(_rate, json_schema_input_type=str), StringConstraints(pattern=f"^{_RATE.pattern}$")]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=_PRINTABLE)]
-Text = Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, pattern=_PRINTABLE)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=_PRINTABLE), AfterValidator(seen)]
+Text = Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, pattern=_PRINTABLE), AfterValidator(plain)]
+Note = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE), AfterValidator(plain)]
+Message = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True), AfterValidator(plain)]  # of several lines
 Count = Annotated[int, Field(ge=1, le=LICENCES_MAX, strict=True)]
 
 
@@ -66,8 +69,8 @@ Notice = Annotated[
 
 
 def checked_printable(value: str | None) -> str | None:
-    """Return the text if documents can show it. ValueError: the fonts lack a character."""
-    wrong = first_unprintable(value) if value is not None else None
+    """Return the text if documents can show it. ValueError: the fonts lack a character, or one misleads readers."""
+    wrong = first_unprintable(plain(value)) if value is not None else None
     if wrong is not None:
         raise ValueError(f"expected only characters that documents can show, and {wrong} is none of them; for example Latin letters")
     return value
@@ -363,9 +366,7 @@ class SubscriptionBody(Body):
 class EndingBody(Body):
     """The end of a subscription with its period."""
 
-    reason: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
-        "", description="Why the subscription ends. The action log and the e-mail about it show the reason."
-    )
+    reason: Note = Field("", description="Why the subscription ends. The action log and the e-mail about it show the reason.")
 
 
 class EndBody(Body):
@@ -504,7 +505,7 @@ class ContactBody(Body):
 
     name: Line
     email: EmailStr
-    phone: Annotated[str, StringConstraints(max_length=50, strip_whitespace=True, pattern=_PRINTABLE)] = ""
+    phone: Annotated[str, StringConstraints(max_length=50, strip_whitespace=True, pattern=_PRINTABLE), AfterValidator(plain)] = ""
 
 
 class PurchaseRequestBody(Body):
@@ -512,7 +513,7 @@ class PurchaseRequestBody(Body):
 
     company: Line
     contact: ContactBody
-    message: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="Anything else to say.")
+    message: Message = Field("", description="Anything else to say.")
     items: Annotated[list[RequestedChange], AfterValidator(_each_once)] = Field(min_length=1, max_length=100)
 
 
@@ -523,7 +524,7 @@ class EstimateBody(Body):
     valid_until: Day | None = Field(
         None, lt=date(3000, 1, 1), description="The last day on which it can be approved; without it, 30 days from today."
     )
-    note: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] = Field("", description="What to say about it.")
+    note: Message = Field("", description="What to say about it.")
     discounts: list[DiscountBody] = Field(
         default_factory=list,
         max_length=10,
@@ -555,7 +556,7 @@ class PaymentBody(Body):
     )
     currency: Currency
     paid_on: Day = Field(ge=date(1970, 1, 1), description="The day of the payment, not later than today in the tenant's time zone.")
-    reference: Annotated[str, StringConstraints(max_length=200, strip_whitespace=True, pattern=_PRINTABLE)] = Field(
+    reference: Note = Field(
         "", description="How to find the payment again, for example the reference of the bank. It is stored in invoicing only."
     )
 

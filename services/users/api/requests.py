@@ -11,7 +11,7 @@ from services.users.domain.scim_connections import DAYS_DEFAULT, DAYS_MAX
 from services.users.domain.sources import PEOPLE_DEFAULT, PERCENT_DEFAULT, Duplicates, MatchBy
 from shared.schemas.base import ExternalId, Id, ModuleName, Text
 from shared.schemas.rights import TENANT_RIGHTS
-from shared.text import can_be_seen, has_hidden
+from shared.text import clear, plain, seen
 from shared.web.rest import Day, Moment
 
 PRIORITY_MAX = 1_000_000
@@ -69,21 +69,10 @@ TimeZone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-def _seen(value: str) -> str:
-    if value and not can_be_seen(value):
-        raise ValueError("expected a name with a character that can be seen")
-    return _plain(value)
-
-
-def _plain(value: str) -> str:
-    if has_hidden(value):
-        raise ValueError("expected a text without control characters and invisible characters")
-    return value
-
-
-SeenName = Annotated[Name, AfterValidator(_seen)]  # of a request; what was stored before may have others
-PersonName = Annotated[Text, AfterValidator(_seen)]
-PlainText = Annotated[Text, AfterValidator(_plain)]
+SeenName = Annotated[Name, AfterValidator(seen)]  # of a request; what was stored before may have others
+PersonName = Annotated[Text, AfterValidator(seen)]
+PlainText = Annotated[Text, AfterValidator(plain)]
+Login = Annotated[Text, Field(min_length=1), AfterValidator(clear)]
 Locale = Annotated[str, Field(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*$", max_length=35)]
 
 
@@ -112,7 +101,7 @@ class TenantFields(BaseModel):
 class FirstOwner(Body):
     name: SeenName
     email: EmailStr
-    login: Annotated[PlainText, Field(min_length=1)] | None = Field(None, description="Default: the e-mail address.")
+    login: Login | None = Field(None, description="Default: the e-mail address.")
 
 
 class NewTenant(Body, TenantFields):
@@ -138,7 +127,6 @@ class Allowed(Body):
     )
 
 
-Login = Annotated[PlainText, Field(min_length=1)]
 KindName = Literal["employee", "external", "service"]
 StatusName = Literal[
     "invited", "active", "over_limit", "waiting", "refused", "not_subscribed", "deactivated", "conflict", "inactive", "left", "all"
@@ -185,7 +173,9 @@ class NewPerson(Body):
     )
     name: PersonName = ""
     job_title: PlainText = ""
-    external_id: ExternalId | None = Field(None, description="Your own id of this person, any text; default: users creates one.")
+    external_id: Annotated[ExternalId, AfterValidator(plain)] | None = Field(
+        None, description="Your own id of this person, any text; default: users creates one."
+    )
     department: PlainText | None = None
     profile: Id | None = Field(None, description="The profile of this person, instead of that of the department.")
     kind: KindName = Field("employee", description="People of the kinds external and service take no seat.")
@@ -299,7 +289,7 @@ class DigestsBody(Body):
 
 
 class OperatorAccess(Body):
-    reason: Name = Field(description="Why the tenant is opened. The tenant's action log shows it.")
+    reason: SeenName = Field(description="Why the tenant is opened. The tenant's action log shows it.")
 
 
 class NewRole(Body):

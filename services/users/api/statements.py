@@ -12,12 +12,12 @@ from services.users.domain.timelines import problem_in
 from shared.schemas.base import Payload
 from shared.schemas.faults import field_of, first_faults, once_per_field
 from shared.schemas.hr_v1 import PersonTimeline
-from shared.text import has_hidden
+from shared.text import HIDDEN_REFUSED, UNCLEAR_REFUSED, has_hidden, has_unclear
 from shared.web.input_limits import cut, faults
 
 FIELDS_MAX = 100  # of one item
 ITEMS_AT_ONCE = 50  # the event loop does other work after so many
-_SHOWN = ("name", "login", "job_title", "department")  # the texts of a person that readers see
+_SHOWN = ("name", "job_title", "department")  # the texts of a person that readers see, beside the login
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Payload)
@@ -44,8 +44,13 @@ def _misleading(statement: Payload) -> list[FieldProblem]:
     stated: list[tuple[str, Payload]] = [("", statement)]
     if isinstance(statement, PersonTimeline):
         stated = [(f"attributes.{number}.", entry) for number, entry in enumerate(statement.attributes)]
-    fields = [f"{place}{name}" for place, part in stated for name in _SHOWN if has_hidden(getattr(part, name, None) or "")]
-    return [FieldProblem(field=field, expected="a text without control characters and invisible characters") for field in fields]
+    found: list[FieldProblem] = []
+    for place, part in stated:
+        shown = [(name, getattr(part, name, None) or "") for name in _SHOWN]
+        found += [FieldProblem(field=f"{place}{name}", expected=HIDDEN_REFUSED) for name, text in shown if has_hidden(text)]
+        if has_unclear(getattr(part, "login", None) or ""):
+            found.append(FieldProblem(field=f"{place}login", expected=UNCLEAR_REFUSED))
+    return found
 
 
 async def read_each(items: Sequence[dict[str, Any]], read: Callable[[dict[str, Any]], T]) -> list[T]:

@@ -5,18 +5,17 @@ import unicodedata
 from typing import Final
 
 from services.users.domain.facts import Record
+from shared.text import without_unseen
 
 KEY_BYTES_MAX: Final = 1000  # an index of PostgreSQL takes at most 2704 bytes
 
 
 def login_key(login: str) -> str:
-    """Return the same text for logins that differ only in case, in width, in invisible characters or in how Unicode writes a letter.
+    """Return the same text for logins that differ only in case, in width, in characters that nobody sees or in how Unicode writes a letter.
 
     Unicode writes some letters as up to eighteen. A key that an index may not take is a digest instead.
     """
-    if not login.isascii():
-        login = "".join(each for each in login if unicodedata.category(each) != "Cf")
-    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", login).casefold()).strip()
+    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", without_unseen(login)).casefold()).strip()
     content = key.encode()
     return key if len(content) <= KEY_BYTES_MAX else hashlib.blake2b(content).hexdigest()
 

@@ -12,7 +12,7 @@ from services.users.domain.timelines import Entry, Period, Report
 from services.users.scim.limits import ENTRIES_MAX
 from services.users.scim.models import USER
 from shared.schemas.base import OptionalEmail
-from shared.text import has_hidden, is_unseen_name
+from shared.text import HIDDEN_REFUSED, UNCLEAR_REFUSED, has_hidden, has_unclear, is_unseen_name
 
 TEXT_MAX: Final = 500
 # What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
@@ -92,7 +92,13 @@ def email_of(document: Mapping[str, Any]) -> str:
     """Return the primary address, or that for work, or the first."""
     emails = [each for each in document.get("emails") or [] if each.get("value")]
     emails.sort(key=lambda each: (not each.get("primary"), each.get("type") != "work"))
-    return str(emails[0]["value"]) if emails else ""
+    address = str(emails[0]["value"]) if emails else ""
+    if address == address.strip() and "<" not in address:
+        return address
+    try:
+        return _EMAIL.validate_python(address)  # Ann Ash <ann@acme.example>
+    except ValidationError:
+        return address
 
 
 def name_of(document: Mapping[str, Any]) -> str:
@@ -112,8 +118,12 @@ def problem_of(document: Mapping[str, Any], before: Mapping[str, Any]) -> str | 
         return f"{'displayName' if document.get('displayName') else 'name'}: a name with a character that can be seen expected"
     known = dict(_shown(before))
     for path, text in _shown(document):
-        if text != known.get(path) and has_hidden(str(text or "")):
-            return f"{path}: a text without control characters and invisible characters expected"
+        if text == known.get(path):
+            continue
+        if path == "userName" and has_unclear(str(text or "")):
+            return f"{path}: {UNCLEAR_REFUSED} expected"
+        if has_hidden(str(text or "")):
+            return f"{path}: {HIDDEN_REFUSED} expected"
     try:
         _EMAIL.validate_python(email_of(document))
     except ValidationError:
