@@ -8,7 +8,7 @@ of one process. Own code: a limiter counts requests in time, and what is needed 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ COSTLY_MAX = 4
 COSTLY_OF_VENDOR_MAX = 16
 RETRY_AFTER_SECONDS = 1
 
+_Kind = tuple[str, Counter[str | None], int]  # what is counted, the counts, and how many are answered at a time
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -51,9 +52,21 @@ class TenantLimits:
     def place(self, tenant: str | None, *, costly: bool) -> Iterator[None]:
         """Hold a place for a request; `tenant` is that of its token. Raises Refused, with 429, when too many are being answered."""
         kinds = [] if tenant is None else [("requests", self._requests, REQUESTS_MAX)]
-        if costly:
-            most = COSTLY_OF_VENDOR_MAX if tenant is None else COSTLY_MAX
-            kinds.append(("requests for large answers (exports, mappings, forecasts)", self._costly, most))
+        with self._places(tenant, [*kinds, *(self._costly_kinds(tenant) if costly else ())]):
+            yield
+
+    @contextmanager
+    def costly_place(self, tenant: str | None) -> Iterator[None]:
+        """Hold a place among the costly requests for one that holds a place already. Raises Refused as `place` does."""
+        with self._places(tenant, self._costly_kinds(tenant)):
+            yield
+
+    def _costly_kinds(self, tenant: str | None) -> list[_Kind]:
+        most = COSTLY_OF_VENDOR_MAX if tenant is None else COSTLY_MAX
+        return [("requests with large bodies or answers (exports, mappings, forecasts)", self._costly, most)]
+
+    @contextmanager
+    def _places(self, tenant: str | None, kinds: Sequence[_Kind]) -> Iterator[None]:
         for what, counts, most in kinds:
             if counts[tenant] >= most:
                 whose = "with tokens for all tenants" if tenant is None else "of one tenant"
@@ -75,6 +88,17 @@ def hold_place(request: Request, endpoint: Callable[..., Any], held: ExitStack) 
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None:
         return  # open to all
-    when: Callable[[Request], bool] | None = getattr(endpoint, "costly", None)
     limits: TenantLimits = request.app.state.tenant_limits
-    held.enter_context(limits.place(principal.tenant, costly=when is not None and when(request)))
+    held.enter_context(limits.place(principal.tenant, costly=_is_costly(request, endpoint)))
+
+
+def hold_costly_place(request: Request, endpoint: Callable[..., Any], held: ExitStack) -> None:
+    """Hold a place for a request that turns out to be costly, unless it counts as such already. Raises Refused."""
+    limits: TenantLimits = request.app.state.tenant_limits
+    if not _is_costly(request, endpoint):
+        held.enter_context(limits.costly_place(request.state.principal.tenant))
+
+
+def _is_costly(request: Request, endpoint: Callable[..., Any]) -> bool:
+    when: Callable[[Request], bool] | None = getattr(endpoint, "costly", None)
+    return when is not None and when(request)

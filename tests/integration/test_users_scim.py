@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from scim2_client import BaseSyncSCIMClient
 from scim2_client.engines.asgi import ASGISCIMClient
@@ -26,6 +27,7 @@ from services.users.scim.storage import Storage
 from services.users.store import people as people_store
 from services.users.store import scim_connections, scim_users
 from shared.database import UnitOfWork
+from shared.web.tenant_limits import COSTLY_MAX
 from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
 from tests.support.statements import counted_statements
@@ -406,6 +408,8 @@ async def test_members_of_a_group_are_added_and_removed_in_both_spellings_and_in
     assert "members" not in (await client.found('displayName eq "planners"', "Groups", excludedAttributes="members"))["Resources"][0]
     assert (await client.found(f'id eq "{group["id"]}" and members eq "{ids[5]}"', "Groups"))["totalResults"] == 1
     assert (await client.found(f'members.value eq "{ids[0]}"', "Groups"))["totalResults"] == 0
+    for selected, count in ((f'value eq "{ids[5]}"', 1), (f'value eq "{ids[0]}"', 0), (f'value eq "{ids[0]}" or value eq "{ids[5]}"', 1)):
+        assert (await client.found(f"Members[{selected}]", "Groups", excludedAttributes="members"))["totalResults"] == count, selected
     assert (await client.get(f"/Users/{ids[5]}"))["groups"][0]["display"] == "Planners"
     old, other = shown["meta"]["version"], {"op": "replace", "path": "members", "value": [{"value": ids[4]}]}
     assert (await client.call("PATCH", path, {"schemas": [PATCH], "Operations": [other]}, if_match=old)).is_success
@@ -501,6 +505,29 @@ async def test_users_are_listed_with_attributes_and_changed_by_many_operations_w
     listed = await client.get("/Users?count=3&startIndex=2&attributes=userName,emails.value")
     assert (listed["totalResults"], listed["startIndex"], listed["itemsPerPage"]) == (400, 2, 3)
     assert listed["Resources"][1] == {"schemas": [USER], "id": "r3", "userName": "u3", "emails": [{"value": "u3@acme.example"}]}
+
+
+async def test_large_requests_of_one_tenant_that_announce_no_size_are_told_to_wait_and_fail_no_others(scim: ScimBench) -> None:
+    """Ten PATCHes of 1,000 operations waited for the database until they failed. The size is known when the body is read."""
+    client = await scim.client()
+    users = [await client.create(f"large{number}") for number in range(10)]
+    operations = [{"op": "replace", "path": "displayName", "value": f"Name {number}"} for number in range(1000)]
+    content = orjson.dumps({"schemas": [PATCH], "Operations": operations})
+
+    async def in_parts() -> AsyncIterator[bytes]:
+        for begin in range(0, len(content), 8192):
+            yield content[begin : begin + 8192]
+
+    async def change(user: dict[str, Any]) -> httpx.Response:
+        headers = {"authorization": f"Bearer {client.token}", "content-type": "application/scim+json"}
+        return await scim.http.patch(f"/scim/v2/Users/{user['id']}", content=in_parts(), headers=headers)
+
+    answers = await asyncio.gather(*map(change, users))
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert sum(answer.status_code == 200 for answer in answers) >= COSTLY_MAX
+    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 429} == {"1"}
+    again = [await change(user) for user, answer in zip(users, answers, strict=True) if answer.status_code == 429]
+    assert {answer.json()["displayName"] for answer in again} == {"Name 999"}
 
 
 async def test_a_list_of_groups_with_too_many_members_for_one_answer_says_how_to_ask(scim: ScimBench) -> None:

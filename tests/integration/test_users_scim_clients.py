@@ -197,3 +197,74 @@ async def test_entra_validator_on_groups(scim: ScimBench) -> None:
     await ask(client, "DELETE", path, 204)
     await ask(client, "DELETE", path, 404)
     await ask(client, "GET", path, 404)
+
+
+def requests_of(name: str, user: str, manager: str, group: str) -> list[tuple[str, str, Any, int]]:
+    """Return requests as other clients spell them, each with the number of results, or the status of its answer."""
+    path, members = f"/Users/{user}", f"/Groups/{group}"
+
+    def patched(*operations: Mapping[str, Any]) -> dict[str, Any]:
+        return {"schemas": [PATCH], "Operations": list(operations)}
+
+    found: dict[str, list[tuple[str, str, Any, int]]] = {
+        "OneLogin": [
+            ("GET", "/Users?filter=userName+eq+%22ann%40acme.example%22", None, 1),
+            (
+                "PUT",
+                path,
+                {"schemas": [USER, ENTERPRISE], "userName": "ann@acme.example", "active": "true", ENTERPRISE: {"manager": ""}},
+                200,
+            ),
+            ("PATCH", members, patched({"op": "add", "path": "members", "value": [{"value": user}]}), 204),
+            ("PATCH", members, patched({"op": "remove", "path": f'members[value eq "{user}"]'}), 204),
+        ],
+        "JumpCloud": [
+            ("GET", '/Users?filter=userName eq "ann@acme.example"&startIndex=1&count=1', None, 1),
+            ("PUT", path, {"schemas": [USER], "userName": "ann@acme.example", "active": False, "id": user, "meta": {}}, 200),
+            ("PATCH", members, patched({"op": "replace", "path": "members", "value": [{"Value": user, "display": "Ann"}]}), 204),
+            ("PATCH", members, patched({"op": "replace", "value": {"displayName": "Makers", "id": group}}), 204),
+        ],
+        "Entra": [
+            ("GET", f'/Users?filter=id eq "{user}" and manager eq "{manager}"&attributes=id', None, 1),
+            ("GET", f'/Users?filter=id eq "{user}" and {ENTERPRISE}:manager eq "{manager}"&attributes=id', None, 1),
+            ("GET", f'/Users?filter=id eq "{manager}" and manager eq "{user}"&attributes=id', None, 0),
+            ("GET", f'/Groups?excludedAttributes=members&filter=id eq "{group}" and members eq "{manager}"', None, 1),
+            ("GET", f'/Groups?excludedAttributes=members&filter=id eq "{group}" and members[value eq "{manager}"]', None, 1),
+            ("GET", f'/Groups?excludedAttributes=members&filter=id eq "{group}" and members eq "{user}"', None, 0),
+        ],
+        "SailPoint": [
+            ("GET", "/serviceproviderconfig", None, 200),
+            ("GET", "/schemas", None, 200),
+            ("GET", "/resourcetypes", None, 200),
+            ("GET", "/Users?startIndex=&count=", None, 2),
+            ("GET", "/Users?Filter=userName%20eq%20%22nobody%22&StartIndex=1", None, 0),
+            ("GET", '/Groups?filter=displayName pr and not (displayName eq "x")', None, 1),
+            ("GET", '/Groups?filter=not (externalId eq "x") and members pr', None, 1),
+            ("GET", '/Groups?filter=displayName ew "KERS" and displayName ne "x"', None, 1),
+        ],
+        "Ping": [
+            ("GET", '/Users?filter=(userName eq "ann@acme.example")', None, 1),
+            ("GET", '/Users?filter=employeeNumber eq "007" or department eq "and manager eq 1"', None, 1),
+            ("PATCH", path, patched({"op": "replace", "value": {"name.familyName": "Ash", f"{ENTERPRISE}:department": "Makers"}}), 200),
+            ("PATCH", path, patched({"op": "replace", "path": "emails", "value": [{"value": " Ann Ash <ann@acme.example> "}]}), 200),
+            ("GET", f'/Users?filter={ENTERPRISE}:Department eq "makers" and name.familyName eq "ash"', None, 1),
+        ],
+    }
+    return found[name]
+
+
+@pytest.mark.parametrize("name", ["OneLogin", "JumpCloud", "Entra", "SailPoint", "Ping"])
+async def test_other_clients_are_understood_as_they_spell_their_requests(scim: ScimBench, name: str) -> None:
+    client = await scim.client()
+    manager = (await client.create("boss@acme.example"))["id"]
+    extension = {"employeeNumber": "007", "manager": {"value": manager}}
+    user = (await client.create("ann@acme.example", **{ENTERPRISE: extension}))["id"]
+    group = (await client.create_group("Makers", manager))["id"]
+    for method, path, body, expected in requests_of(name, user, manager, group):
+        if expected < 100:
+            assert (await ask(client, method, path, 200))["totalResults"] == expected, path
+        else:
+            await ask(client, method, path, expected, body)
+    if name == "Ping":
+        emails = await scim.execute("SELECT email FROM people WHERE tenant_id = $1 AND email <> ''", client.tenant)
+        assert [row[0] for row in emails] == ["ann@acme.example"], "the address without the name"

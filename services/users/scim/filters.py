@@ -1,5 +1,6 @@
 """Filters of users as conditions of SQL. What has no condition here is evaluated by the library, on a limited number of users."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +30,12 @@ from shared.web.input_limits import faults
 
 Bool = ColumnElement[bool]
 
+_QUOTED: Final = re.compile(r'("(?:[^"\\]|\\.)*+")')
+_OF_EXTENSION: Final = re.compile(
+    rf"(?<![\w:.\[])(?:{re.escape(ENTERPRISE)}:)?(employeeNumber|costCenter|organization|division|department|manager)(?:\.value)?(?=\s)",
+    re.IGNORECASE,
+)
+
 _HAS_RESOURCE: Final = S.resource_id.is_not(None)
 # What a connection sees of people about whom it has stated nothing. The attributes that are not here are missing then.
 _OF_PERSON: Final = {
@@ -42,6 +49,16 @@ _EMAIL_OF_PERSON: Final = case(
 )
 _INDEXED: Final = {"userName", "externalId", "emails", "emails.value", "id"}  # equal values are found by an index
 _NOT_STORED: Final = ("groups", "id", "meta", "schemas")
+
+
+def in_full(text: str) -> str:
+    """Return a filter with the full names of the attributes of the enterprise extension. RFC 7644 wants them, but clients also send the
+    short ones, and Entra looks for somebody's manager with `manager eq`."""
+    parts = _QUOTED.split(text)
+    parts[::2] = [
+        _OF_EXTENSION.sub(lambda found: f"{ENTERPRISE}:{found[1]}{'.value' * (found[1].lower() == 'manager')}", part) for part in parts[::2]
+    ]
+    return "".join(parts)
 
 
 class Untranslatable(Exception):

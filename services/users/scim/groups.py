@@ -18,8 +18,8 @@ from scim2_models import (
     ScimFilter,
     SearchRequest,
 )
-from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, ValuePath
-from sqlalchemy import ColumnElement, and_, or_
+from scim2_models.path import CompareOperator, Comparison, FilterNode, LogicalExpr, LogicalOperator, Not, Present, ValuePath
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, true
 
 from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.scim_connections import ScimConnection
@@ -34,10 +34,11 @@ from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.scim_groups import AT_ONCE_MAX
 from shared import ids
 from shared.database import UnitOfWork
-from shared.text import can_be_seen, has_hidden
+from shared.text import HIDDEN_REFUSED, can_be_seen, has_hidden
 
 MEMBERS_MAX: Final = 100_000
 MODEL: Final[Any] = PROVIDER.model_for("Group")
+_COMPARED: Final = (CompareOperator.eq, CompareOperator.ne, CompareOperator.co, CompareOperator.sw, CompareOperator.ew)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ def _sent(resource: Resource[Any], before: str = "") -> tuple[str, str | None]:
     if not can_be_seen(name or "") or len(name) > TEXT_MAX:
         raise InvalidValueException(detail=f"displayName: a text of 1 to {TEXT_MAX} characters, of which one can be seen, expected")
     if name != before and has_hidden(name):
-        raise InvalidValueException(detail="displayName: a text without control characters and invisible characters expected")
+        raise InvalidValueException(detail=f"displayName: {HIDDEN_REFUSED} expected")
     if external_id is not None and len(external_id) > TEXT_MAX:
         raise InvalidValueException(detail=f"externalId: a text of at most {TEXT_MAX} characters expected")
     return name, external_id
@@ -190,11 +191,16 @@ def member_ids(members: Iterable[Any] | None) -> list[str]:
     """Return the ids in a list of members. Raises InvalidValueException."""
     found: dict[str, None] = {}
     for each in [] if members is None else members if isinstance(members, list) else [members]:
-        value = each.get("value") if isinstance(each, dict) else getattr(each, "value", each)
+        value = _value_in(each) if isinstance(each, dict) else getattr(each, "value", each)
         if not isinstance(value, str) or not value or len(value) > TEXT_MAX:
             raise InvalidValueException(detail="members: each has the id of a user as `value`")
         found[value] = None
     return list(found)
+
+
+def _value_in(member: dict[str, Any]) -> Any:
+    """Return the `value` of a member. Names are compared without regard to case; there may be 100,000 members that are written as usual."""
+    return member["value"] if "value" in member else next((each for name, each in member.items() if name.lower() == "value"), None)
 
 
 def _split(operation: PatchOperation[Any]) -> tuple[PatchOperation[Any] | None, MemberChange | None]:
@@ -256,7 +262,20 @@ def _condition_of(scim_filter: ScimFilter[Any], node: FilterNode) -> ColumnEleme
         case LogicalExpr():
             terms = [_condition_of(scim_filter, term) for term in node.terms]
             return and_(*terms) if node.op is LogicalOperator.and_ else or_(*terms)
-        case Comparison() if isinstance(node.value, str) and node.op in (CompareOperator.eq, CompareOperator.co, CompareOperator.sw):
+        case ValuePath() if node.sub_attr is None and node.attr_path.attr.lower() == "members":
+            return or_(*(store.has_member(member) for member in _ids_of(node.val_filter)))
+        case Not():
+            return not_(func.coalesce(_condition_of(scim_filter, node.expr), false()))  # a group may have no external id
+        case Present():
+            binding = scim_filter.resolve(node.attr_path)
+            match binding.urn.rpartition(":")[2] if binding is not None else "":
+                case "displayName" | "id" | "meta" | "meta.created" | "meta.lastModified":
+                    return true()
+                case "externalId":
+                    return func.coalesce(G.external_id, "") != ""
+                case "members" | "members.value":
+                    return G.members > 0
+        case Comparison() if isinstance(node.value, str) and node.op in _COMPARED:
             binding = scim_filter.resolve_comparison(node.attr_path)
             name = binding.urn.rpartition(":")[2] if binding is not None else ""
             if binding is not None and name in ("members.value", "members") and node.op is CompareOperator.eq:
@@ -270,12 +289,15 @@ def _condition_of(scim_filter: ScimFilter[Any], node: FilterNode) -> ColumnEleme
                 column, value = columns[name], binding.comparable(node.value)
                 found: dict[CompareOperator, ColumnElement[bool]] = {
                     CompareOperator.eq: column == value,
+                    CompareOperator.ne: column.is_distinct_from(value),
                     CompareOperator.co: column.contains(value, autoescape=True),
                     CompareOperator.sw: column.startswith(value, autoescape=True),
+                    CompareOperator.ew: column.endswith(value, autoescape=True),
                 }
                 return found[node.op]
     raise InvalidFilterException(
-        detail="Groups are filtered by displayName, externalId or id (eq, co, sw) or members (eq), combined with and, or."
+        detail="Groups are filtered by displayName, externalId or id (eq, ne, co, sw, ew, pr) or members (eq, pr), combined with and, or, "
+        "not."
     )
 
 

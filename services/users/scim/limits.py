@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import Request
 from scim2_models import InvalidFilterException, InvalidPathException, InvalidValueException, PayloadTooLargeException
+from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 
 PREFIX: Final = "/scim/v2"
 OPERATIONS_MAX: Final = 1_000  # of the PATCH of a request, or of all of them in a bulk request
@@ -13,10 +14,12 @@ FILTER_CHARACTERS_MAX: Final = 4_000
 PATHS_CHARACTERS_MAX: Final = 100_000  # of all operations
 ATTRIBUTES_MAX: Final = 100
 ENTRIES_MAX: Final = 50  # of an attribute with several values
-_ENDPOINTS: Final = {"users": "Users", "groups": "Groups"}
+_NAMES: Final = ("Users", "Groups", "Bulk", "Schemas", "ResourceTypes", "ServiceProviderConfig")
+_ENDPOINTS: Final = {name.lower(): name for name in _NAMES}
+_PARAMETERS: Final = {name.lower(): name for name in SEARCH_REQUEST_PARAMETERS}
 _WITH_ENTRIES: Final = frozenset({"emails", "phonenumbers", "addresses"})
 # What a request with more of it asks for is large, and few such requests of one tenant are answered at a time.
-COSTLY_BODY_BYTES: Final = 64 * 1024
+COSTLY_BODY_BYTES: Final = 16 * 1024
 COSTLY_FILTER_CHARACTERS: Final = 500
 
 
@@ -81,6 +84,13 @@ def check_search(payload: Any) -> None:
                 raise InvalidValueException(detail=f"{name}: at most {ATTRIBUTES_MAX} attributes expected (got {names}).")
 
 
+def query_of(request: Request) -> dict[str, str]:
+    """Return the query. The names of parameters are compared without regard to case, as those of attributes are: a filter that was ignored
+    would find everybody. An empty number asks for nothing."""
+    given = {_PARAMETERS.get(name.lower(), name): value for name, value in request.query_params.multi_items()}
+    return {name: value for name, value in given.items() if value.strip() or name not in ("startIndex", "count")}
+
+
 def canonical(path: str) -> str:
     """Return the path of a resource as it is written here. The library also knows /users and /Users/, and must not get for them what is
     refused for /Users."""
@@ -92,8 +102,22 @@ def is_costly(request: Request) -> bool:
     """Return whether a request takes much work, as far as can be seen before its body is read."""
     path, announced = canonical(request.url.path), request.headers.get("content-length", "0")
     return (
-        path.startswith(("/Groups", "/Bulk"))
+        path.startswith("/Bulk")
         or path.endswith("/.search")
-        or len(request.query_params.get("filter", "")) > COSTLY_FILTER_CHARACTERS
+        or (path.startswith("/Groups") and _reads_members(request))
+        or len(query_of(request).get("filter", "")) > COSTLY_FILTER_CHARACTERS
         or (announced.isdecimal() and int(announced) > COSTLY_BODY_BYTES)
     )
+
+
+def is_large(body: bytes) -> bool:
+    """Return whether a request takes much work because of its body, which a client need not announce."""
+    return len(body) > COSTLY_BODY_BYTES
+
+
+def _reads_members(request: Request) -> bool:
+    """Return whether a request about groups looks at all their members. Clients send many small changes of members at a time."""
+    query = query_of(request)
+    if request.method == "DELETE" or "attributes" in query:
+        return request.method == "DELETE" or "members" in query["attributes"].lower()
+    return request.method not in ("PATCH", "POST", "PUT") and "members" not in query.get("excludedAttributes", "").lower()

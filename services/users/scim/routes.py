@@ -18,7 +18,7 @@ from services.users.domain.scim_connections import OnFull
 from services.users.scim.anchors import Anchors
 from services.users.scim.callers import Caller
 from services.users.scim.groups import member_ids
-from services.users.scim.limits import PREFIX, canonical, check_entries, check_operations, is_costly
+from services.users.scim.limits import PREFIX, canonical, check_entries, check_operations, is_costly, is_large, query_of
 from services.users.scim.on_full import Refusing
 from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
@@ -31,7 +31,7 @@ from shared.web import Principal
 from shared.web.input_limits import BODY_MAX, faults, parse_body, read_body
 from shared.web.problems import RETRY_AFTER_SECONDS, status_of
 from shared.web.route import HELD, Answer, CheckedRoute, ReadRequest
-from shared.web.tenant_limits import costly_when, hold_place
+from shared.web.tenant_limits import costly_when, hold_costly_place, hold_place
 
 STOPPED_SECONDS: Final = 300  # after which a client may repeat a request that the guard stopped
 GROUP_BODY_MAX: Final = 8 * 1024 * 1024  # a group with 100,000 members
@@ -64,7 +64,8 @@ class ScimRoute(CheckedRoute):
     """The class of the routes of SCIM."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, which checks the token, the limits of the tenant and the parameters before the body is read."""
+        """Return the handler, which checks the token, the limits of the tenant and the parameters before the body is read, and the
+        limits again when it is read: a client need not announce its size."""
         super().get_route_handler()
         answer: Answer = super(CheckedRoute, self).get_route_handler()
         self.body_max = GROUP_BODY_MAX if self.path.startswith(f"{PREFIX}/Groups") else BODY_MAX
@@ -98,6 +99,8 @@ class ScimRoute(CheckedRoute):
         """Read and parse the body."""
         SERVICE.ensure_json(request.headers.get("content-type"))
         content = await read_body(request, self.body_max)
+        if is_large(content):
+            hold_costly_place(request, self.endpoint, request.scope[HELD])
         return ReadRequest(request, content, _parsed(content) if content else None)
 
 
@@ -113,7 +116,7 @@ def _parsed(content: bytes) -> Any:
 
 def _check_parameters(request: Request) -> None:
     """Raise InvalidValueException for what cannot be stored. Unknown parameters are ignored: Entra adds some to every address."""
-    known = {name: value for name, value in request.query_params.multi_items() if name in SEARCH_REQUEST_PARAMETERS}
+    known = {name: value for name, value in query_of(request).items() if name in SEARCH_REQUEST_PARAMETERS}
     found = faults(dict(request.path_params), "path") + faults(known, "query")
     if found:
         raise InvalidValueException(detail=f"{found[0]['field']}: expected {found[0]['expected']}")
@@ -148,7 +151,7 @@ async def serve(request: Request, context: InContext) -> Response:
         method=request.method,
         base_url=f"{str(request.base_url).rstrip('/')}{PREFIX}",
         path=path,
-        query=dict(request.query_params),
+        query=query_of(request),
         headers=request.headers,
         body=content,
     )

@@ -32,6 +32,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
+from services.users.scim.filters import in_full
 from services.users.scim.groups import document, version_of
 from services.users.scim.limits import check_search
 from services.users.scim.models import GROUP, PROVIDER, USER
@@ -67,6 +68,9 @@ class Service(ScimService):
         check_search(payload)
         if isinstance(payload, Mapping):
             payload = {name: value for name, value in payload.items() if name.casefold() not in ("sortby", "sortorder")}
+            named = next((name for name in payload if name.casefold() == "filter"), "")
+            if resource_types[0].id == "User" and isinstance(payload.get(named), str):
+                payload[named] = in_full(payload[named])
         return super().read_search(resource_types, payload)
 
     def read_response_parameters(self, resource_type: ResourceType, query: Mapping[str, str]) -> ResponseParameters[Any]:
