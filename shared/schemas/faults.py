@@ -73,7 +73,7 @@ _BY_TYPE: Final[Mapping[str, str]] = {
 }
 # Other texts of pydantic, which have a number or the allowed values in them.
 _REWORDED: Final[Sequence[tuple[re.Pattern[str], str]]] = (
-    (re.compile(r"(?:Value error|Assertion failed), (.+)", re.DOTALL), r"\1"),
+    (re.compile(r"(?:Value error|Assertion failed), (?:expected )?(.+)", re.DOTALL), r"\1"),
     (re.compile(r"String should have at (most|least) (\d+) (characters?)"), r"a text of at \1 \2 \3"),
     (re.compile(r"String should match pattern '(.+)'", re.DOTALL), r"a text that matches the pattern \1"),
     (re.compile(r"\w+ should have at (most|least) (\d+) (items?) after validation.*"), r"at \1 \2 \3"),

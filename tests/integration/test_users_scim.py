@@ -863,6 +863,8 @@ async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped
     assert await block(more[5]) == 200
     scim.clock.at = NOON
     assert (await rest.get(path))["would_end"] == 0, "the request was let through after all"
+    nothing = await rest.call("POST", f"{path}/confirm", {"confirm": 1})
+    assert (nothing.status_code, "There is nothing to confirm." in nothing.json()["detail"]) == (404, True)
 
 
 async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: ScimBench) -> None:

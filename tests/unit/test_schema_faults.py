@@ -16,6 +16,12 @@ def _even(value: int) -> int:
     return value
 
 
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("expected an odd number")
+    return value
+
+
 class Sample(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -29,6 +35,7 @@ class Sample(BaseModel):
     part: "Sample | None" = None
     choice: Literal["a", "b"] = "a"
     even: Annotated[int, AfterValidator(_even)] = 2
+    odd: Annotated[int, AfterValidator(_odd)] = 1
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,7 @@ class Sample(BaseModel):
         ({"part": 1}, "an object"),
         ({"choice": "c"}, "'a' or 'b'"),
         ({"even": 3}, "an even number"),
+        ({"odd": 2}, "an odd number"),
         ({"other": 1}, "no field with this name"),
     ],
 )

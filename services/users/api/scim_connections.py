@@ -261,7 +261,7 @@ async def list_stopped(
     return Page(items=items, next=encode_cursor(items[-1].connection) if len(items) == limit else None)
 
 
-@router.post("/{connection}/confirm", status_code=204, responses=refusals(409), summary="Confirm requests that the guard stopped")
+@router.post("/{connection}/confirm", status_code=204, responses=refusals(404, 409), summary="Confirm requests that the guard stopped")
 async def confirm_stopped(tenant: TenantId, connection: Name, body: ConfirmStopped, context: InContext, principal: Manager) -> Response:
     """The identity provider repeats its requests, and they are then applied. `confirm` must be the number of people who would lose
     access (`would_end` of the connection)."""

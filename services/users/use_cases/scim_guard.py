@@ -10,7 +10,7 @@ from services.users.store import scim_stopped as store
 from services.users.use_cases import guard, held_statements
 from services.users.use_cases.people import Received
 from shared.database import UnitOfWork
-from shared.errors import SeatpoolError
+from shared.errors import NotFound, SeatpoolError
 
 REMEMBERED: Final = timedelta(days=1)  # a client that has not repeated its request for so long has given up
 
@@ -52,9 +52,13 @@ async def stop(tenant: Tenant, uow: UnitOfWork, stopped: Stopped) -> None:
 
 
 async def confirm(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, number: int) -> None:
-    """Let the requests that were stopped through, when they are repeated. Raises Conflict if they concern another number of people."""
+    """Let the requests that were stopped through, when they are repeated. Raises Conflict if they concern another number of people, and
+    NotFound if there are none."""
     waiting = await store.count(uow.connection, tenant.tenant, connection.connection, since(tenant))
-    if number != waiting or not waiting:
+    if not waiting:
+        remedy = "The client has given them up, or they were confirmed or made again. There is nothing to confirm."
+        raise NotFound("request of this connection that the guard stopped", remedy)
+    if number != waiting:
         raise guard.needs_confirmation(waiting, await guard.limit_of(tenant, uow, connection.source))
     await store.confirm(uow.connection, tenant.tenant, connection.connection, since(tenant))
     await guard.begin_again(tenant, uow, connection.source)
