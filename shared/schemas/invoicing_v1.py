@@ -451,6 +451,10 @@ class QuoteApproved(InvoicingEvent):
     billing_details: Id | None = None  # the version the invoice is made out to
     first_approver: Actor | None = None  # if the purchase needed a second one, who is the actor
     undecided: Items[Id] = ()  # orders that seats had not decided yet: they leave the credit on which this purchase counts
+    # If the purchase counts on a credit: the last decision of seats that counts, and the number as of a change of the subscription. The
+    # credits of the open day are booked then, so that no later change of their module takes them away. Empty: at the purchase's decision.
+    after: str = ""
+    number: int = 0
 
 
 class QuoteWithdrawn(InvoicingEvent):

@@ -76,6 +76,8 @@ def history(seed: int, more: tuple[str, ...] = (), **given: Any) -> InvoicingHar
                 pass
             case "midnight":
                 buy_at_midnight(harness, module, random.randint(1, 5))
+            case "late":
+                buy_late(harness, random, module)
             case "expand":
                 harness.expand(module, random.randint(1, 4))
             case "reduce" if harness.licences[module] > 1:
@@ -147,6 +149,33 @@ def buy_at_midnight(harness: InvoicingHarness, module: str, add: int) -> None:
     harness.go(days=1)
     harness.add = decide  # type: ignore[method-assign]
     harness.add(f"o{quote.quote}", {module: add})
+
+
+def buy_late(harness: InvoicingHarness, random: Random, module: str) -> None:
+    """Reduce the other module and order licences; before seats decides, that module expands and is reduced, and the day may end. The price
+    is the approved one."""
+    period, others = harness.found.period, [name for name in harness.licences if name != module]
+    assert period is not None
+    for other in others:
+        if (gone := random.randint(0, 3)) < harness.licences[other]:
+            harness.reduce(other, gone)
+    quote, expects = harness.quote(Item(module, add=random.randint(1, 5)))
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]
+    assert harness.approve(quote, expects) is None
+    for other in random.choices(others, k=random.randint(0, 4)) if others else ():
+        by = random.randint(1, 4)
+        if random.random() < 0.5:
+            harness.expand(other, by)
+        elif by < harness.licences[other]:
+            harness.reduce(other, by)
+    if random.random() < 0.3 and (period.end - local_day(harness.at, harness.zone)).days > 1:
+        harness.go(days=1)
+    harness.add = decide  # type: ignore[method-assign]
+    harness.add(order := f"o{quote.quote}", {line.module: line.quantity for line in quote.lines})
+    documents = [each for each in harness.invoices if order in each.orders]
+    if quote.charge == "now":
+        assert sum(signed_minor(each, each.net_minor) for each in documents) <= quote.net_minor, (quote, documents)
 
 
 @dataclass
@@ -356,6 +385,17 @@ def test_the_charges_of_each_module_and_period_sum_to_the_naive_amount_rounded_o
     check_runs(harness.facts, Random(seed))
     if found.period is None:
         check_end(harness, found)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_B9_an_approved_purchase_costs_no_more_than_its_quote_said_whatever_changes_before_seats_decides(seed: int) -> None:
+    """A credit on which the quote counts is left for it by an expansion of the credit's own module, too."""
+    harness = history(seed, ("late",) * 14 + ("reduce",) * 7 + ("terms",))
+    found = harness.found
+    expected = {key: round_half_up(amount) for key, amount in naive(harness).items()}
+    assert {key: amount for key, amount in charged(harness, found).items() if amount} == {k: v for k, v in expected.items() if v}
+    check_documents(found)
+    check_runs(harness.facts, Random(seed))
 
 
 @pytest.mark.parametrize("seed", range(10, 16))

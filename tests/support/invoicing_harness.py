@@ -319,8 +319,10 @@ class InvoicingHarness:
                 "order": order,
                 "approved_on": quote.priced_for,
                 "billing_details": self.version,
-                "undecided": self.undecided if quote.credit_net_minor else (),
             }
+            if quote.credit_net_minor:
+                self.changes += 1
+                fields |= {"undecided": self.undecided, "after": self.found.last_decision, "number": self.changes}
             self.say(QuoteApproved(at=self.at, actor=ANN, **fields))
             self.add(order, {line.module: line.quantity for line in quote.lines})
         return refusal

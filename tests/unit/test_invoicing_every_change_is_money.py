@@ -248,6 +248,24 @@ def test_T8_a_purchase_leaves_the_credit_on_which_one_counts_that_was_approved_b
     assert [each.net_minor for each in harness.invoices] == [1935, 581], "as approved"
 
 
+@pytest.mark.parametrize("credit_when", ["now", "next_invoice"])
+def test_B9_an_expansion_of_the_module_of_a_credit_leaves_it_for_the_purchase_that_counts_on_it(credit_when: str) -> None:
+    """Two of five licences are given back, and a licence of documents is bought. Before seats decides, the pool expands again."""
+    harness = march(licences={"time": 5, "documents": 1}, credit_when=credit_when)
+    harness.reduce("time", 2)
+    quote, expects = harness.quote(Item("documents", add=1))
+    assert (quote.net_minor, quote.credit_net_minor) == (0, 1935)  # 30 of 31 days
+    decide = harness.add
+    harness.add = lambda order, bought: None  # type: ignore[method-assign]  # seats is slow
+    assert harness.approve(quote, expects) is None
+    harness.expand("time", 2)
+    decide(f"o{quote.quote}", {"documents": 1})
+    assert amounts(harness.invoices) == [], "0.00 as approved: a charge that a credit of its day covers in full needs no document"
+    harness.go(days=1)
+    assert amounts(harness.invoices) == [("invoice", 1935, 484, 2419)], "the expansion, less what is left of the credit"
+    assert sorted(line[:3] for line in lines(harness.invoices[0])) == [("credit", "time", 0), ("proration", "time", 2)]
+
+
 def test_a_credit_of_another_tax_rate_is_not_used_up() -> None:
     harness = march(licences={"time": 5}, credit_when="next_invoice")
     harness.reduce("time", 4)

@@ -187,6 +187,8 @@ class _Reading:
                         self.account.discounts = tuple(kept)
                     case ContractChanged():
                         self._change_terms(each)
+                    case QuoteApproved():
+                        self._book_credits(each.order, event_id, each.at, each.approved_on)
             if (ended := history.ended.get(event_id)) is not None:
                 self._end(event_id, ended)
 
@@ -413,7 +415,7 @@ class _Reading:
                 self._change(event_id, at, line.module, line.quantity, rate, price=price, day=account.period.start)
             return
         if quote.charge == NOW:
-            self._book_credits(event_id, at, approval.approved_on)
+            self._book_credits(decision_key(event_id), event_id, at, approval.approved_on)
         charges = []
         for line in quote.lines:
             self._count(line.module, line.quantity)
@@ -515,11 +517,11 @@ class _Reading:
                 found[tax] = found.get(tax, 0) + quote.credit_net_minor
         return found
 
-    def _book_credits(self, event_id: str, at: datetime, day: date) -> None:
-        """Book what the open day owes to the tenant, so that a charge of this moment can use it."""
+    def _book_credits(self, key: str, event_id: str, at: datetime, day: date) -> None:
+        """Book what the open day owes to the tenant, so that a charge of this moment, or one that was approved now, can use it."""
         for module in sorted(self.account.ledgers):
             if self.account.ledgers[module].open_minor() < 0:
-                booked = self._book(f"{decision_key(event_id)}-credit", event_id, at, day, module)
+                booked = self._book(f"{key}-credit", event_id, at, day, module)
                 self.account.of_day += waiting_for(booked)
 
     def _book(self, key: str, event_id: str, at: datetime, day: date, module: str) -> list[ChargeBooked]:

@@ -43,7 +43,7 @@ from shared.schemas.seats_v1 import (
 
 Fact = tuple[str, Payload]  # the message's id and body
 Decision = PoolOpened | LicencesAdded | PoolExpanded | LicencesReduced | PoolReduced | PoolRestored | PoolClosed | PeriodStarted
-Between = DayCharged | ContractChanged | DiscountGranted | DiscountWithdrawn
+Between = DayCharged | ContractChanged | DiscountGranted | DiscountWithdrawn | QuoteApproved
 DECISIONS: Final = get_args(Decision)  # every decision that changes the licences of a pool
 
 
@@ -85,6 +85,8 @@ class History:
 
     def note_approval(self, event: QuoteApproved) -> None:
         self.approvals[event.order] = event
+        if event.after:
+            self.between.setdefault(event.after, []).append(event)
         for order in event.undecided:
             self.beside.setdefault(order, []).append(event)
 

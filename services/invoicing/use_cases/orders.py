@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from services.invoicing import store
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.approvals import Approval, requester_of, second_refusal
-from services.invoicing.domain.quote import approvable
+from services.invoicing.domain.quote import Situation, approvable
 from services.invoicing.settings import Settings
 from services.invoicing.store.purchase_settings import ALWAYS
 from services.invoicing.store.quotes import ACTIVATED, APPROVED, REFUSED, StoredQuote
@@ -54,7 +55,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         await wait_for_second(uow, tenant_id, found, Approval(actor, at, quote_id, quote.gross_minor), situation.contract.time_zone)
         return None
     await grant_offered(uow, tenant_id, situation.offered, actor, settings=settings, clock=clock)
-    undecided = await store.orders.pending(uow.connection, tenant_id) if quote.credit_net_minor else []
+    counts_on: dict[str, Any] = await _credit_of(uow, tenant_id, situation) if quote.credit_net_minor else {}
     event = QuoteApproved(
         at=at,
         actor=actor,
@@ -63,7 +64,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         approved_on=quote.priced_for,
         billing_details=situation.details.version,
         first_approver=given[0].by if given else None,
-        undecided=tuple(order for order, _ in undecided),
+        **counts_on,
     )
     await store.orders.add(uow.connection, tenant_id, event)
     await store.quotes.move(uow.connection, tenant_id, quote_id, APPROVED, at, actor, order=event.order)
@@ -77,6 +78,15 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
     else:
         await open_new_pool(uow, tenant_id, event.order, quote, at)
     return event.order
+
+
+async def _credit_of(uow: UnitOfWork, tenant_id: str, situation: Situation) -> dict[str, Any]:
+    """Return what an approval says about the credit on which it counts: at which moment it is fixed, and for whom a part is left."""
+    return {
+        "undecided": tuple(order for order, _ in await store.orders.pending(uow.connection, tenant_id)),
+        "after": situation.account.last_decision,
+        "number": await store.subscriptions.set_contract(uow.connection, tenant_id, situation.contract),
+    }
 
 
 async def outcome_of_approval(uow: UnitOfWork, tenant_id: str, found: StoredQuote, actor: Actor, at: datetime) -> str | None:
