@@ -486,13 +486,15 @@ class _Reading:
         assert account.period is not None
         booked = [charge for module in sorted(account.ledgers) for charge in self._book(key, event_id, event.at, event.day, module)]
         waiting = [*account.of_day, *waiting_for(booked)]
-        account.of_day, account.open_day, self.decided = [], None, {}
+        account.open_day, self.decided = None, {}
         contract, end = self.contract, account.period.end
         charged, credited = due_when(contract.charge_when, event.day, end), due_when(contract.credit_when, event.day, end)
         now = [each for each in waiting if (credited if each.left_minor < 0 else charged) == NOW]
         account.waiting += [each for each in waiting if each not in now]
         promised = self._promised(event.undecided)
-        now, kept = take_credits(now, promised)
+        account.of_day = now  # only credits that a purchase can use are left for one
+        usable, account.of_day = account.usable(), []
+        now, kept = take_credits(now, promised, usable)
         # Nobody gets money back that no invoice has asked for: credits wait as far as charges of their module and tax wait.
         now, with_charges = take_credits(now, by_key=sums_by_key((each.key, each.left_minor) for each in account.waiting))
         account.waiting += with_charges
