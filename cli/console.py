@@ -36,6 +36,11 @@ def fail(message: str, hint: str = "") -> NoReturn:
     raise typer.Exit(1)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return `1 tenant`, `2 tenants`. `many`: a plural without s."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def show_rows(rows: Sequence[T], as_json: bool, columns: Sequence[str], cells: Callable[[T], Sequence[str]], *, fixed: str = "") -> None:
     """Print rows as JSON for programs, or as a table with these columns. Cells are shown as they are: a name can look like markup. The
     column `fixed` is not folded."""

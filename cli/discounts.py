@@ -10,7 +10,7 @@ from rich.table import Table
 from cli.console import out, run
 from cli.payments import amount_of
 from cli.rest import Rest, addresses
-from shared.money import format_amount
+from shared.money import format_amount, format_percent
 
 
 def grant(tenant: str, body: Mapping[str, Any], amount: str | None, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def _say(found: Mapping[str, Any], text: str, as_json: bool) -> None:
 
 def _terms(found: Mapping[str, Any]) -> str:
     amount = "" if found["percent"] else format_amount(found["amount_minor"], found["currency"], "en")
-    what = f"{found['percent']} %" if found["percent"] else f"{amount} for each period"
+    what = format_percent(found["percent"], "en") if found["percent"] else f"{amount} for each period"
     until = f" until {found['until_day']} (not included)" if found["until_day"] else ""
     return f"{what} on {found['module'] or 'the whole subscription'} from {found['from_day']}{until}"
 

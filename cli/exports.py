@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from cli.console import err, out, run
+from cli.console import counted, err, out, run
 from cli.rest import Rest, addresses
 
 EXPORT_TIMEOUT_SECONDS = 300.0  # until the next piece of a file
@@ -30,7 +30,8 @@ def verify(tenant: str | None, as_json: bool) -> int:
             table.add_row(name, each["invoice"], each["number"], each["what"])
         out.print(table)
     if not as_json:
-        out.print(f"{documents} documents and {pdfs} PDFs of {len(found)} tenants were compared; {different} differ.", markup=False)
+        compared = f"{counted(documents, 'document')} and {counted(pdfs, 'PDF')} of {counted(len(found), 'tenant')} were compared"
+        out.print(f"{compared}; {different} {'differs' if different == 1 else 'differ'}.", markup=False)
     return 1 if different else 0
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import typer
 
-from cli.console import CliError, out, run, show_rows
+from cli.console import CliError, counted, out, run, show_rows
 from cli.payments import amount_of
 from cli.rest import Rest, addresses
 from shared import ids
-from shared.money import format_amount, minor_of
+from shared.money import format_amount, format_percent, minor_of
 
 _DISCOUNT = re.compile(r"(?:([a-z0-9-]+)=)?([0-9]+(?:\.[0-9]+)?)(%)?(?:x([0-9]{1,3}))?")
 
@@ -72,8 +72,14 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
             out.print(text, markup=False)
     for each in found["discounts"]:
         amount = "" if each["percent"] else format_amount(each["amount_minor"], found["currency"] or "EUR", "en")
-        what = f"{each['percent']} %" if each["percent"] else f"{amount} for each period"
-        ends = f", for {each['periods']} periods" if each["periods"] else f", until before {each['until_day']}" if each["until_day"] else ""
+        what = format_percent(each["percent"], "en") if each["percent"] else f"{amount} for each period"
+        ends = (
+            f", for {counted(each['periods'], 'period')}"
+            if each["periods"]
+            else f", until before {each['until_day']}"
+            if each["until_day"]
+            else ""
+        )
         out.print(f"Discount: {what} on {each['module'] or 'the whole subscription'}{ends}", markup=False)
     if found["valid_until"]:
         out.print(f"The estimate can be approved until {found['valid_until']}.", markup=False)

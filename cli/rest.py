@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ CONNECT_SECONDS = 3.0
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a word of RFC 8693
 SESSION_TYPE = "urn:seatpool:token-type:session"
 TRANSIENT_STATUS = {502, 503, 504}
+_TENANT = re.compile(r"^/v1/tenants/([^/]+)")
 RETRY_AFTER_SECONDS_MAX = 10  # a 429 that names a longer time is for its reader, not for another attempt
 
 
@@ -241,6 +243,8 @@ def refusal(service: str, response: httpx.Response) -> CliError:
     if not isinstance(problem, dict):
         problem = {}
     text = str(problem.get("detail") or problem.get("title") or _harmless(response.text[:200]) or response.reason_phrase)
+    if (tenant := _TENANT.search(response.url.path)) is not None:
+        text = text.replace("found no tenant.", f"found no tenant {_harmless(tenant[1])}.")
     text = text.partition(" For each of them, `errors` ")[0]  # they follow
     errors = problem.get("errors") or []
     found = [(str(e.get("field")), str(e.get("expected") or e.get("detail"))) for e in errors if isinstance(e, dict)]

@@ -6,7 +6,7 @@ import orjson
 import typer
 from rich.table import Table
 
-from cli.console import CliError, out, run
+from cli.console import CliError, counted, out, run
 from cli.rest import Rest, addresses
 from cli.settings import CliSettings
 from shared.settings import load
@@ -43,8 +43,11 @@ def remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None, as_j
     if as_json:
         typer.echo(orjson.dumps(found).decode())
         return
-    out.print(f"{source} reports {found['people']} people and has {found['groups']} groups.", markup=False)
-    out.print(f"{found['would_end']} people lose access, and {found['would_begin']} people are no longer blocked.")
+    out.print(f"{source} reports {counted(found['people'], 'person', 'people')} and has {counted(found['groups'], 'group')}.", markup=False)
+    ends, begins = found["would_end"], found["would_begin"]
+    lose, are = "loses" if ends == 1 else "lose", "is" if begins == 1 else "are"
+    people = [counted(each, "person", "people") for each in (ends, begins)]
+    out.print(f"{people[0]} {lose} access, and {people[1]} {are} no longer blocked.")
     if not dry_run:
         out.print(f"The connection {source} was removed. Its people are changed in the background.", markup=False)
     elif found["needs_confirmation"]:

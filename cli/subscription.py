@@ -1,13 +1,14 @@
 """`seatpool subscription …`: changes of a running subscription."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import typer
 from rich.table import Table
 
-from cli.console import fail, out, run, shown
+from cli.console import counted, fail, out, run, shown
+from cli.licences import names_flagged, shown_people
 from cli.rest import Rest, addresses
 from shared.money import format_amount
 
@@ -100,9 +101,8 @@ def _confirm(quote: dict[str, Any]) -> None:
     """Show what the quote costs, and ask whether it is approved."""
     (line,) = quote["lines"]
     when = "now" if quote["charge"] == "now" else "with the next invoice"
-    out.print(
-        f"{line['quantity']} licences of {line['module']}: {quote['gross']} {when} (for {line['days']} of {line['days_of_period']} days)."
-    )
+    days = f"for {line['days']} of {counted(line['days_of_period'], 'day')}"
+    out.print(f"{counted(line['quantity'], 'licence')} of {line['module']}: {quote['gross']} {when} ({days}).")
     if quote["next_period"] is not None:
         before, after = (format_amount(quote["next_period"][side]["net_minor"], quote["currency"], "en") for side in ("before", "after"))
         out.print(f"The next period of the whole subscription costs {after} net instead of {before}.")
@@ -121,13 +121,13 @@ async def _change_plan(tenant: str, body: dict[str, str], yes: bool) -> dict[str
     async with Rest(addresses()) as rest:
         offer: dict[str, Any] = await rest.post("invoicing", f"/v1/tenants/{tenant}/subscription/plan-changes", body)
         if not yes:
-            _show_offer(offer)
+            _show_offer(offer, await names_flagged(rest, tenant, offer))
             typer.confirm("Approve the change?", abort=True)
         approved: dict[str, Any] = await rest.post("invoicing", offer["approve_url"], {})
         return approved
 
 
-def _show_offer(offer: dict[str, Any]) -> None:
+def _show_offer(offer: dict[str, Any], names: Mapping[str, str]) -> None:
     """Show what a change of plan or term costs, what closes, who would be flagged, and how many reservations end."""
     price = offer["price"]
 
@@ -142,14 +142,15 @@ def _show_offer(offer: dict[str, Any]) -> None:
     for module in offer["closes"]:
         out.print(f"{module} closes: the plan does not sell it.")
     for item in offer["reduces"]:
-        out.print(f"{item['module']} will have {item['total']} licences instead of {item['before']}.")
+        out.print(f"{item['module']} will have {counted(item['total'], 'licence')} instead of {item['before']}.")
     for change in offer["changes"]:
         if "." in change["field"]:
             out.print(f"{change['field']}: {shown(change['new'])} instead of {shown(change['old'])}.")
     for each in offer["would_cancel"] or ():
         out.print(f"Reservations of {each['module']} for invited people that end first: {each['count']}.")
     for each in offer["would_flag"] or ():
-        out.print(f"{each['count']} people of {each['module']} would be over the limit: {', '.join(each['users'][:10])}")
+        people = counted(each["count"], "person", "people")
+        out.print(f"{people} of {each['module']} would be over the limit: {shown_people(each, names)}", markup=False)
 
 
 def withdraw_plan(tenant: str, change: str) -> None:

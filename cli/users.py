@@ -1,12 +1,12 @@
 """`seatpool users …`: what an operator asks of the users service."""
 
-from cli.console import out, run
+from cli.console import counted, out, run
 from cli.rest import Rest, addresses
 
 
 def republish(tenant: str | None) -> None:
     tenants = run(_republish(tenant))
-    out.print(f"users publishes {tenants} {'tenant' if tenants == 1 else 'tenants'} and their people again.")
+    out.print(f"users publishes {counted(tenants, 'tenant')} and {'its' if tenants == 1 else 'their'} people again.")
 
 
 async def _republish(tenant: str | None) -> int:

@@ -93,10 +93,10 @@ def format_count(count: int, locale: str) -> str:
 
 
 def format_percent(rate_percent: str, locale: str) -> str:
-    """`25%`, `8,1 %`."""
+    """`25%`, `8,1 %`: with all the decimal places that a rate can have."""
     where = locale_of(locale)
     pattern = parse_pattern(str(where.percent_formats[None].pattern))
-    pattern.frac_prec = (0, 3)
+    pattern.frac_prec = (0, 4)
     return str(pattern.apply(Decimal(rate_percent) / 100, where))
 
 

@@ -95,9 +95,12 @@ def end_subscription(
     tenant: OfTenant,
     reason: Annotated[str, typer.Option(help="Why it ends. The action log and the e-mail to the customer show it.")] = "",
     now: Annotated[bool, typer.Option("--now", help="End it at once instead of with the period. It cannot be taken back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: AsJson = False,
 ) -> None:
     """End the subscription at the end of its period.
+
+    Before it asks for your approval, the command shows the day, how many seats end, and the last invoice or the credit.
 
     Until then everything works, licences can be bought, and `seatpool subscription keep` takes the ending back. At the end, all
     seats end, and nothing is renewed. One last invoice or credit note contains what is not charged or credited yet.
@@ -106,12 +109,12 @@ def end_subscription(
 
     ```
     seatpool subscription end --tenant acme
-    seatpool subscription end --tenant acme --now --reason "no payment since January"
+    seatpool subscription end --tenant acme --now --reason "no payment since January" --yes
     ```
     """
     from cli.ending import end
 
-    end(tenant, reason, now, json)
+    end(tenant, reason, now, yes, json)
 
 
 @subscription.command("keep")

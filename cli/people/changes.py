@@ -7,9 +7,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import out, run
+from cli.console import counted, out, run
 from cli.hr.screen import progress
-from cli.people.find import change, find, people_path
+from cli.people.find import change, find, named, people_path
 from cli.people.shown import heir_of, show_hand_over, show_person
 from cli.rest import Rest, addresses
 from shared import ids
@@ -78,7 +78,7 @@ def reactivate_refused(tenant: str, *, include_revoked: bool, as_json: bool) -> 
     if as_json:
         out.print_json(data=done)
         return
-    out.print(f"The seats of {done['done']} people are requested again, in the order in which they were refused.")
+    out.print(f"The seats of {counted(done['done'], 'person', 'people')} are requested again, in the order in which they were refused.")
     out.print(f"Who is still refused: seatpool people list --tenant {tenant} --status refused", markup=False)
 
 
@@ -109,7 +109,7 @@ def replace(tenant: str, given: str, by: str, afterwards: str, as_json: bool) ->
     if as_json:
         out.print_json(data=done)
         return
-    show_person(done["replacement"], False, f"{_name(done['replacement'])} gets the seats of {_name(done['replaced'])}.")
+    show_person(done["replacement"], False, f"{named(done['replacement'])} gets the seats of {named(done['replaced'])}.")
 
 
 def hand_over(tenant: str, given: str, heir: str | None, *, nobody: bool, as_json: bool) -> None:
@@ -135,7 +135,7 @@ def erase(tenant: str, given: str, *, yes: bool, as_json: bool) -> None:
     """Erase the data of a person who has left."""
     person = _found(tenant, given)
     if not yes:
-        typer.confirm(f"Erase name, login, e-mail address and external ids of {_name(person)}? This cannot be undone", abort=True, err=True)
+        typer.confirm(f"Erase name, login, e-mail address and external ids of {named(person)}? This cannot be undone", abort=True, err=True)
     show_person(_send(tenant, person["user"], "POST", "/erase"), as_json, "The data are erased in all services.")
 
 
@@ -193,7 +193,3 @@ def _found(tenant: str, given: str) -> dict[str, Any]:
             return await find(rest, tenant, given)
 
     return run(fetch())
-
-
-def _name(person: dict[str, Any]) -> str:
-    return str(person["name"] or person["login"] or person["user"])

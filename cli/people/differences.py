@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import out, run
+from cli.console import counted, out, run
 from cli.rest import PAGE_ITEMS, Rest, addresses
 
 _SUMMED = ("examined", "employed", "requiring", "differing", "hidden")
@@ -49,7 +49,8 @@ def _show_counts(found: Mapping[str, Any]) -> None:
     )
     out.print(table)
     hidden = f", {found['hidden']} of them outside your departments" if found["hidden"] else ""
-    out.print(f"{found['differing']} of {found['examined']} people differ{hidden}.")
+    differ = "differs" if found["differing"] == 1 else "differ"
+    out.print(f"{found['differing']} of {counted(found['examined'], 'person', 'people')} {differ}{hidden}.")
 
 
 async def _fetch(tenant: str, kinds: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Find a person by what an administrator knows: the id, the login, the e-mail address or the external id."""
 
+import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -14,6 +16,24 @@ _KNOWN_BY = ("user", "login", "email", "external_id")
 
 def people_path(tenant: str) -> str:
     return f"/v1/tenants/{tenant}/people"
+
+
+def named(person: Mapping[str, Any]) -> str:
+    """Return the name with the login, or what is known of the two."""
+    name, login = person["name"], person["login"]
+    return f"{name} ({login})" if name and login else str(name or login or person["user"])
+
+
+async def names_of(rest: Rest, tenant: str, users: Sequence[str]) -> list[str]:
+    """Return the name of each person, or the id of one whom the reader does not see."""
+
+    async def name_of(user: str) -> str:
+        try:
+            return named(await rest.get("users", f"{people_path(tenant)}/{user}"))
+        except CliError:
+            return user
+
+    return await asyncio.gather(*map(name_of, users))
 
 
 async def find(rest: Rest, tenant: str, given: str) -> dict[str, Any]:

@@ -482,6 +482,17 @@ class ReductionItem(Payload):
     total: int = Field(ge=0)
 
 
+class ReductionPrice(Payload):
+    """What a reduction saves: the price of the next period, and the credit for the rest of this one (a positive amount)."""
+
+    currency: Currency
+    next_period_before: Amounts | None  # None: the price list lacks one of the modules
+    next_period_after: Amounts | None
+    credit_net_minor: int
+    unbilled_net_minor: int  # the part for charges that are on no invoice yet: it is deducted from them
+    credit: str  # when the rest is credited: now | next_invoice
+
+
 class ReductionOrdered(InvoicingEvent):
     """Somebody approved that modules have fewer licences: `now`, or from the next period on (`period_end`)."""
 
@@ -490,6 +501,7 @@ class ReductionOrdered(InvoicingEvent):
     takes_effect: str  # now | period_end
     items: Items[ReductionItem]
     approved_on: date
+    price: ReductionPrice | None = None  # None: an earlier release ordered it
 
 
 class ModuleAdded(InvoicingEvent):

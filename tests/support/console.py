@@ -446,6 +446,7 @@ class Company:
             "next_period_before": amounts,
             "next_period_after": {**amounts, "net_minor": 205_200 + (total - before) * 1200},
             "credit_net_minor": 0,
+            "unbilled_net_minor": 0,
             "would_flag": [{"module": name, "users": users, "count": over}] if over and total else [],
             "would_cancel": [{"module": name, "users": invited, "count": ends}] if ends and total else [],
         }

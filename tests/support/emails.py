@@ -130,6 +130,19 @@ DATA: dict[Kind, dict[str, Any]] = {
     Kind.RESTORED_NEXT: {"quantity": 280},
     Kind.CLOSED: {"reason": "pool_closed"},
     Kind.RENEWED: {"before": 290, "quantity": 280, "starts_at": DEADLINE},
+    Kind.REDUCTION_ORDERED: {
+        "takes_effect": "now",
+        "items": [{"module": "time", "before": 5, "total": 2}],
+        "price": {
+            "currency": "EUR",
+            "next_period_before": {"net_minor": 6000, "tax_minor": 1500, "gross_minor": 7500},
+            "next_period_after": {"net_minor": 2400, "tax_minor": 600, "gross_minor": 3000},
+            "credit_net_minor": 3484,
+            "unbilled_net_minor": 2323,
+            "credit": "now",
+        },
+        "actor": {"kind": "user", "id": "u1"},
+    },
     Kind.REDUCTION_SCHEDULED: {"quantity": 270, "would_flag": ["u1"], "would_flag_count": 1, "would_cancel_count": 2},
     Kind.PRICE_CHANGE: {
         "takes_effect_on": "2013-12-01",

@@ -145,7 +145,7 @@ def test_A9_A11_a_request_is_made_estimated_and_approved(deployment: Deployment)
     given = ("--discount", "10%", "--discount", "time=12.5%x3", "--discount", "600x2", "--dry-run")
     priced = seatpool("requests", "estimate", "r1", *of_acme, *given).output
     assert "costs €129.60 net instead of €120.00" in " ".join(priced.split())
-    assert "Discount: 10 % on the whole subscription, for 3 periods" in priced
+    assert "Discount: 10% on the whole subscription, for 3 periods" in priced
     assert deployment.asked[-1][2]["discounts"] == [
         {"percent": "10"},
         {"percent": "12.5", "module": "time", "periods": 3},

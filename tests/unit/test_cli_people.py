@@ -185,7 +185,11 @@ def acme(deployment: Deployment) -> Deployment:
         (("invite", "ann", "--days", "14"), ("POST", "/invite", {"days": 14, "reserve": True}), "Invited until 2026-03-09"),
         (("resend", "ann", "--no-reserve"), ("POST", "/invite", {"days": 7, "reserve": False}), "Invited until 2026-03-09"),
         (("reactivate", "ann", "--module", "time"), ("POST", "/reactivate", {"modules": ["time"]}), "requested again"),
-        (("replace", "ann", "--by", "bob"), ("POST", "/replace", {"to": BOB["user"], "afterwards": "left"}), "Bob gets the seats of Ann"),
+        (
+            ("replace", "ann", "--by", "bob"),
+            ("POST", "/replace", {"to": BOB["user"], "afterwards": "left"}),
+            "Bob (bob) gets the seats of Ann Lund (ann)",
+        ),
         (("hand-over", "ann"), ("GET", "/owned-items", ""), "owns 3 projects; heir: Bob\n"),
         (("hand-over", "ann", "--heir", "bob"), ("PUT", "/heir", {"heir": BOB["user"]}), "owns 3 projects"),
         (("hand-over", "ann", "--nobody"), ("PUT", "/heir", {"heir": None}), "owns 3 projects"),

@@ -374,24 +374,26 @@ async def test_E9_the_dialog_of_a_reduction_counts_reservations_of_people_whom_t
 
 
 @pytest.mark.parametrize(
-    ("credit", "text"),
+    ("credit", "unbilled", "text"),
     [
-        (
-            "now",
-            "The credit note is issued at the end of the day. What no invoice has charged yet is credited on the next invoice instead.",
-        ),
-        ("next_invoice", "The credit is on the next invoice. There is no credit note for what no invoice has charged yet."),
+        ("now", 0, "by credit note at the end of the day CHF 46.45"),
+        ("now", 1_645, "by credit note at the end of the day CHF 30.00 deducted from charges that are on no invoice yet CHF 16.45"),
+        ("next_invoice", 0, "on the next invoice CHF 46.45"),
+        ("next_invoice", 4_645, "deducted from charges that are on no invoice yet CHF 46.45"),
     ],
 )
-async def test_M8_a_reduction_at_once_says_on_which_document_its_credit_is(bench: ConsoleBench, credit: str, text: str) -> None:
+async def test_M8_a_reduction_at_once_says_on_which_document_its_credit_is(
+    bench: ConsoleBench, credit: str, unbilled: int, text: str
+) -> None:
     browser = bench.signed_in()
     await browser.get(f"{LICENCES}/lab/next-period")
     without = words(await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20"))
     (reduction,) = bench.company.reductions.values()
-    at_once = reduction | {"takes_effect": "now", "credit_net_minor": 4_645, "credit": credit}
+    at_once = reduction | {"takes_effect": "now", "credit_net_minor": 4_645, "unbilled_net_minor": unbilled, "credit": credit}
     bench.company.answers["POST invoicing /v1/tenants/acme/reductions"] = reply(at_once, 201)
     shown = words(await browser.post(f"{LICENCES}/lab/next-period", number="25", seen="20"))
     assert f"Credit for the rest of the period CHF 46.45 {text}" in shown
+    assert ("on no invoice yet" in shown) == bool(unbilled)
     assert "next invoice" not in without
 
 

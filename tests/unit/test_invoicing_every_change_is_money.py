@@ -142,11 +142,13 @@ def test_M14_licences_that_no_invoice_has_charged_yet_are_credited_on_the_invoic
     assert isinstance(four, Reduction)
     assert isinstance(six, Reduction)
     assert (four.credit, six.credit) == ("next_invoice", "now")
+    assert four.unbilled_net_minor == four.credit_net_minor
     harness.reduce("time", 6)
     harness.go(to=datetime(2027, 3, 1, tzinfo=UTC))
     charged, credited = (charge.net_minor for charge in harness.found.charges)
     first, credit, renewal = harness.invoices
     assert -credited == six.credit_net_minor > charged > 0
+    assert credit.net_minor == six.credit_net_minor - six.unbilled_net_minor
     assert (credit.kind, credit.net_minor, credit.corrects) == ("credit_note", -credited - charged, (first.invoice,))
     assert [line.net_minor for line in renewal.lines] == [3 * 10_000, 0]
 

@@ -571,6 +571,24 @@ def test_an_e_mail_about_other_conditions_names_each_and_no_price() -> None:
     assert all("The new price list of your plan no longer allows" in " ".join(form.split()) for form in (changed.text, changed.html))
 
 
+def test_T19_M8_an_e_mail_about_a_reduction_says_what_it_saves_and_when() -> None:
+    found = email(Stream.BILLING, notification(Kind.REDUCED, Stream.BILLING), notification(Kind.REDUCTION_ORDERED, Stream.BILLING))
+    for form in (found.text, re.sub(r"<[^>]+>", "", found.html)):
+        told = " ".join(form.split())
+        assert "you get back €34.84 net. Of this, €11.61 is on a credit note" in told
+        assert "€23.23 is deducted from charges that are on no invoice yet." in told
+        assert "The next period costs €24.00 net (€30.00 with tax) instead of €60.00 net." in told
+    by_leaver = email(Stream.BILLING, notification(Kind.REDUCED, Stream.BILLING)).text
+    assert "You get back what you were charged for them for the rest of the period" in " ".join(by_leaver.split())
+
+
+def test_T19_what_a_refused_reduction_would_have_saved_is_not_told() -> None:
+    ordered = notification(Kind.REDUCTION_ORDERED, Stream.BILLING)
+    refused = notification(Kind.REDUCTION_REFUSED, Stream.BILLING, module="time")
+    assert still_valid([ordered, refused]) == [refused]
+    assert still_valid([ordered]) == [ordered]
+
+
 def test_an_e_mail_about_a_scheduled_plan_says_how_to_withdraw_it() -> None:
     found = email(Stream.BILLING, notification(Kind.PLAN_SCHEDULED, Stream.BILLING))
     assert all("POST http://invoicing/plan-changes/c1/withdraw" in form for form in (found.text, found.html))
@@ -655,7 +673,7 @@ def test_a_request_is_told_to_the_customer_and_to_the_vendor_in_different_texts(
         assert [[text in form for text in (customer, vendor)] for form in forms] == [[True, False], [False, True]]
     estimate = replace(notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS), audience=Audience.REQUEST_CONTACT)
     text = " ".join(email(Stream.REQUESTS, estimate).text.split())
-    assert "The estimate includes this discount: 10 % on the whole subscription." in text
+    assert "The estimate includes this discount: 10% on the whole subscription." in text
     assert "to you, as its contact." in text
 
 

@@ -94,10 +94,17 @@ class Account:
         """Return when a credit of these parts of each module is credited. What undoes charges that wait for the next invoice waits with
         them."""
         assert self.period is not None
-        given = sums_by_key(((module, part.rate.tax), part.net_minor) for module, of_module in parts.items() for part in of_module)
+        given = sums_by_key(_amounts_of(parts))
         charged = sums_by_key((each.key, each.left_minor) for each in self.waiting)
         waits = bool(given) and all(-minor <= max(0, charged.get(key, 0)) for key, minor in given.items())
         return NEXT_INVOICE if waits else due_when(policy, day, self.period.end)
+
+    def unbilled_minor(self, parts: Mapping[str, Iterable[Part]]) -> int:
+        """Return how much of a credit of these parts undoes charges that no invoice has asked for yet, as a positive amount."""
+        charged = [(each.key, each.left_minor) for each in self.waiting]
+        charged += _amounts_of({module: copy(self.ledgers[module]).book() for module in parts if module in self.ledgers})
+        sums = sums_by_key(charged)
+        return sum(min(-minor, max(0, sums.get(key, 0))) for key, minor in sums_by_key(_amounts_of(parts)).items() if minor < 0)
 
     def credits_minor(self, tax: Tax) -> int:
         """Return the credits of a tax that a charge of this moment can use up, as a positive amount."""
@@ -112,6 +119,10 @@ class Account:
             parts = copy(ledger).book() if ledger.open_minor() < 0 else []
             known += [((module, part.rate.tax), part.net_minor) for part in parts if part.net_minor < 0]
         return {key: -minor for key, minor in sums_by_key(known).items()}
+
+
+def _amounts_of(parts: Mapping[str, Iterable[Part]]) -> list[tuple[Key, int]]:
+    return [((module, part.rate.tax), part.net_minor) for module, of_module in parts.items() for part in of_module]
 
 
 def account(facts: Iterable[Fact]) -> Account:

@@ -32,13 +32,15 @@ class SubscribedModule:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """A reduction that can be ordered. The credit is a positive amount; `credit` says when it is given."""
+    """A reduction that can be ordered. The credit is a positive amount; `credit` says when it is given. The part that undoes charges which
+    no invoice has asked for yet is deducted from them."""
 
     items: Sequence[ReductionItem]
     takes_effect: str
     before: Amounts | None  # the price of the next period
     after: Amounts | None
     credit_net_minor: int
+    unbilled_net_minor: int
     credit: str
 
 
@@ -68,6 +70,7 @@ def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], 
         before=_next_period(situation, period, numbers),
         after=_next_period(situation, period, numbers | reduced),
         credit_net_minor=-sum(part.net_minor for of_module in parts.values() for part in of_module),
+        unbilled_net_minor=account.unbilled_minor(parts),
         credit=account.credited_when(contract.credit_when, day, parts),
     )
 

@@ -27,7 +27,7 @@ from shared.database import Database, UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.schemas.base import Actor, Change
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import ReductionItem, ReductionOrdered
+from shared.schemas.invoicing_v1 import ReductionItem, ReductionOrdered, ReductionPrice
 from shared.schemas.seats_v1 import ClosePool, Expected, LicenceCount, Reason, ReduceLicences, ReductionRefused, ScheduleReduction
 
 CLOSE, SCHEDULE = "close_pool", "schedule_reduction"
@@ -129,6 +129,7 @@ def _terms(currency: str, found: Reduction) -> dict[str, Any]:
         "next_period_before": found.before.model_dump() if found.before else None,
         "next_period_after": found.after.model_dump() if found.after else None,
         "credit_net_minor": found.credit_net_minor,
+        "unbilled_net_minor": found.unbilled_net_minor,
         "credit": found.credit,
     }
 
@@ -180,6 +181,7 @@ async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, act
         items=tuple(items),
         approved_on=day,
         changes=tuple(Change(field=f"{item.module}.{field}", old=item.before, new=item.total) for item in items),
+        price=ReductionPrice.model_validate({name: again[name] for name in ReductionPrice.model_fields}),
     )
     await publish_fact(uow, tenant_id, event, subject=reduction)
     if takes_effect == NOW:  # else seats could expand the pool by the licences that are given up

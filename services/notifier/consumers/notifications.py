@@ -178,6 +178,7 @@ NOTIFIED: Mapping[Topic, tuple[type[Payload], ...]] = {
     INVOICING_EVENTS: (
         invoicing_v1.OrderCompleted,
         invoicing_v1.OrderRefused,
+        invoicing_v1.ReductionOrdered,
         invoicing_v1.SecondApprovalNeeded,
         invoicing_v1.QuoteExpired,
         invoicing_v1.QuoteWithdrawn,
@@ -253,7 +254,6 @@ IGNORED: Mapping[Topic, tuple[type[Payload], ...]] = {
         invoicing_v1.SubscriptionActivated,
         invoicing_v1.QuoteApproved,
         invoicing_v1.DayCharged,
-        invoicing_v1.ReductionOrdered,
         invoicing_v1.ModuleAdded,  # they are notified of `order_completed`
         invoicing_v1.ChargeBooked,
         invoicing_v1.OverdueActionChanged,

@@ -90,6 +90,7 @@ class Kind(StrEnum):
     RESTORED_NEXT = "next_number_restored"  # as well, of the next period
     CLOSED = "module_closed"  # and the subscription goes on
     RENEWED = "renewed"  # a period began with another number
+    REDUCTION_ORDERED = "reduction_ordered"  # by whom, and what it saves
     REDUCTION_SCHEDULED = "reduction_scheduled"
     REDUCTION_REFUSED = "reduction_refused"
     RENEWAL_FORECAST = "renewal_forecast"
@@ -264,6 +265,12 @@ def still_valid(notifications: Sequence[Notification]) -> list[Notification]:
         outdated |= {notification.key for notification in of_seat[:valid_from]}
         last_of = {notification.kind: notification.key for notification in of_seat}
         outdated |= {notification.key for notification in of_seat if notification.key != last_of[notification.kind]}
+    refused = [notification for notification in notifications if notification.kind is Kind.REDUCTION_REFUSED]
+    outdated |= {
+        each.key
+        for each in notifications
+        if each.kind is Kind.REDUCTION_ORDERED and {item["module"] for item in each.data["items"]} & {other.module for other in refused}
+    }
     # A later number of the next period takes the place of one that would concern nobody: many leavers of one digest are one sentence. So
     # does the number with which that period has begun.
     numbers = [notification for notification in notifications if notification.kind in (*_OF_NEXT_PERIOD, Kind.RENEWED)]
@@ -486,6 +493,7 @@ _OF_DISCOUNT = {"discount", "currency", "next_before", "next_after"}
 _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
     invoicing_v1.OrderCompleted: (Kind.PURCHASED, {"order", "quote", "lines"}),
     invoicing_v1.OrderRefused: (Kind.ORDER_REFUSED, {"order", "quote"}),
+    invoicing_v1.ReductionOrdered: (Kind.REDUCTION_ORDERED, {"takes_effect", "items", "price"}),
     invoicing_v1.SecondApprovalNeeded: (
         Kind.APPROVAL_NEEDED,
         {
@@ -542,6 +550,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, event_id: str) -> list[Noti
             kind, fields = Kind.BILLING_DETAILS, {"version"}
         case invoicing_v1.QuoteWithdrawn(waited=False):
             return []  # nobody waited for it
+        case invoicing_v1.ReductionOrdered(price=None):
+            return []  # an earlier release ordered it
         case invoicing_v1.SecondApprovalNeeded(replaces=str(), reminds=False):
             return []  # the same purchase with the amount of another day
         case invoicing_v1.SubscriptionEnding(at_once=True):

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +34,7 @@ from services.notifier.domain.notifications import (
 from services.notifier.store.catalogue import QuoteRow
 from services.notifier.store.recipients import TenantRow
 from shared.buying import Buying
-from shared.money import format_amount, locale_of
+from shared.money import format_amount, format_percent, locale_of
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason
 from shared.text import one_line
@@ -221,6 +220,7 @@ class Words:
         )
         environment.install_gettext_translations(self._translations, newstyle=True)  # type: ignore[attr-defined]
         environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself, "duration": is_duration}
+        environment.tests["share"] = is_share
         environment.tests["vendor"] = is_vendor
         environment.filters |= {
             "instant": self.instant,
@@ -229,8 +229,8 @@ class Words:
             "day_before": lambda value: self.day(date.fromisoformat(value) - timedelta(days=1)),
             "duration": self.duration,
             "number": lambda value: format_decimal(value, locale=self._locale),
-            "decimal": lambda text: format_decimal(Decimal(text), locale=self._locale, decimal_quantization=False),
             "country": lambda code: self._locale.territories.get(code, code),
+            "percent": lambda rate: format_percent(rate, str(self._locale)),
             "money": lambda minor, currency: format_amount(minor, currency, str(self._locale)),
             "table": table,
         }
@@ -296,6 +296,11 @@ _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 def is_duration(value: object) -> bool:
     return isinstance(value, str) and duration_ms(value) is not None
+
+
+def is_share(value: object) -> bool:
+    """Tell whether a value is a percentage, as `warn_at` can be."""
+    return isinstance(value, str) and value.endswith("%") and value[:-1].isdecimal()
 
 
 def english(locale: str) -> str:

@@ -38,10 +38,12 @@ class ReductionView(BaseModel):
     )
     next_period_after: Amounts | None
     credit_net_minor: int = Field(description="What is credited for the rest of the period, if the reduction takes effect now.")
-    credit: str = Field(
-        description="now (a credit note at the end of the day) or next_invoice. What no invoice has charged yet is credited on the next "
-        "invoice in both cases."
+    unbilled_net_minor: int = Field(
+        0,
+        description="The part of `credit_net_minor` for charges that are on no invoice yet. It is deducted from them, and is on no credit "
+        "note.",
     )
+    credit: str = Field(description="When the rest is credited: now (a credit note at the end of the day) or next_invoice.")
     would_flag: tuple[WouldFlag, ...] | None = Field(
         description="The people who would be flagged if nothing else changed: deactivate those who no longer need access. "
         "null: seats could not answer."
