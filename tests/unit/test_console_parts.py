@@ -142,6 +142,17 @@ async def test_the_time_of_a_test_clock_is_right_on_every_page_also_on_that_of_a
         assert "Test clock: it is 5 Mar 2026, 10:00 for this company." in " ".join((await browser.get(url)).text.split())
 
 
+async def test_while_users_does_not_answer_no_page_says_a_wrong_time_of_a_test_clock(bench: ConsoleBench) -> None:
+    """Its deadlines would be wrong as well."""
+    bench.clock.at += timedelta(minutes=3)
+    browser = bench.signed_in(clock="test")
+    assert (await browser.get(f"{OWN}/licences")).status_code == 200
+    bench.company.down = {"users"}
+    page = await browser.get(f"{OWN}/licences")
+    assert (page.status_code, "Test clock: it is" in page.text) == (503, False)
+    assert "The page needs the service users, which does not answer now." in words(page.text)
+
+
 async def test_a_deadline_that_has_passed_is_not_said_to_be_near(bench: ConsoleBench) -> None:
     bench.company.access.connections["okta"]["tokens"][0]["expires_at"] = "2026-03-04T09:00:00.000Z"
     page = words((await bench.signed_in().get(f"{OWN}/access/scim/okta")).text)

@@ -78,6 +78,7 @@ class Page:
         self._form: Form | None = None
         self._answered = Answered()
         self.now = wiring.clock.now()
+        self.is_test_time = False
 
     # The reader.
 
@@ -133,10 +134,11 @@ class Page:
         return max(0, (date.fromisoformat(day) - self.formats.today).days)
 
     async def read_test_clock(self) -> None:
-        """Take over the time of a tenant with a test clock, which is not what the reader's session knew at its start."""
+        """Take over the time of a tenant with a test clock, which is not what the reader's session knew at its start. Raises Unavailable:
+        without it, the page would say wrong things of times."""
         if self._reader is not None and self._reader.clock == "test":
-            me = await self.get("users", "/v1/me")
-            self.now = as_moment(me.value["tenant"]["now"]) if me.ok else self.now
+            me = (await self.get("users", "/v1/me")).need()
+            self.now, self.is_test_time = as_moment(me["tenant"]["now"]), True
 
     async def renew(self) -> None:
         """Have a token that is valid for a while. For an answer that takes longer than one. Raises SignInNeeded and Unavailable."""
