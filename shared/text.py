@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Control characters (a terminal's escape sequences begin with one), line ends, and what turns the direction of the text after it.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -14,6 +15,37 @@ _WRITTEN = frozenset("\t\n\r\u180e\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u06
 _SPACES = ("Cc", "Cf", "Zl", "Zp", "Zs")
 _WITHOUT_SHAPE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _FILLERS = "\u115f\u1160\u3164\uffa0\u2800"  # letters and signs without a shape
+
+
+_MARKS = re.compile('([,"])')
+
+
+def join_list(values: Iterable[str]) -> str:
+    """Return values as one text, separated by commas. One that has a comma or a quotation mark itself is written in quotation marks."""
+    return ",".join('"' + value.replace('"', '""') + '"' if _MARKS.search(value) else value for value in values)
+
+
+def split_list(text: str) -> list[str]:
+    """Return the values of a text of `join_list`, and of one that people write, with spaces around its commas."""
+    return [unquoted(each) for each in parts_of_list(text)]
+
+
+def parts_of_list(text: str) -> list[str]:
+    """Return the parts of a text between the commas that are not in quotation marks, as they are written."""
+    found, quoted = [""], False
+    for part in _MARKS.split(text):
+        quoted ^= part == '"'
+        if part == "," and not quoted:
+            found.append("")
+        else:
+            found[-1] += part
+    return found
+
+
+def unquoted(text: str) -> str:
+    """Return the text without spaces and, if it is in quotation marks, without these."""
+    text = text.strip()
+    return text[1:-1].replace('""', '"').strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def one_line(text: str) -> str:

@@ -71,7 +71,7 @@ def discard_dead_letter(
         bool, typer.Option("--genuine", help="Discard it although the owner of its topic wrote it (`seatpool dlq show`).")
     ] = False,
 ) -> None:
-    """Discard a dead letter. It is kept with the status discarded, and can no longer be retried.
+    """Discard a dead letter, or a command that seats rejected. It is kept with the status discarded, and can no longer be retried.
 
     The service then processes the messages that wait behind it, in order.
 

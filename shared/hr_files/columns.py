@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.text import parts_of_list, unquoted
+
 JOIN = "+"  # name=First name+Last name
 JOINABLE = "name"
 KINDS = ("employee", "external", "service")
@@ -74,10 +76,12 @@ def _pairs(given: str, table: str, line: str, form: str, *, takes_file: bool) ->
     if takes_file and given.lower().endswith(".toml"):
         return _of_toml(Path(given), table, line)
     pairs: dict[str, Any] = {}
-    for part in given.split(","):
-        name, separator, value = (each.strip() for each in part.partition("="))
+    for part in parts_of_list(given):
+        name, separator, value = (unquoted(each) for each in part.partition("="))
         if not separator or not name or not value:
-            raise FilesUnusable(f"--{table}: {form} expected, separated by commas (got {part!r}). Use a TOML file for other names.")
+            raise FilesUnusable(
+                f"--{table}: {form} expected, separated by commas (got {part!r}). Put a name with a comma in quotation marks."
+            )
         if name in pairs:
             raise FilesUnusable(f"--{table}: {name} is named twice")
         pairs[name] = value

@@ -455,6 +455,7 @@ class QuoteApproved(InvoicingEvent):
     # credits of the open day are booked then, so that no later change of their module takes them away. Empty: at the purchase's decision.
     after: str = ""
     number: int = 0
+    bought: Items[SubscriptionModule] = ()  # the licences that the quote adds
 
 
 class QuoteWithdrawn(InvoicingEvent):

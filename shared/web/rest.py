@@ -81,13 +81,14 @@ def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def check_if_match(given: str | None, version: int | str) -> None:
-    """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read."""
+def check_if_match(given: str | None, version: int | str, *parts: int | str) -> None:
+    """For edits: refuses (428) without If-Match, and (412) when somebody else changed it since it was read. `parts`: versions of parts of
+    the resource that have all that the edit changes; any of them fits as well."""
     if given is None:
         raise Refused(
             "precondition-required", "The header If-Match is missing. Read the resource, and send its ETag in If-Match with your change."
         )
-    if given.strip() != "*" and etag(version) not in map(str.strip, given.split(",")):
+    if given.strip() != "*" and {etag(version), *map(etag, parts)}.isdisjoint(map(str.strip, given.split(","))):
         raise Refused(
             "precondition-failed",
             "The resource was changed after you read it. Read it again, and send your change with its new ETag in If-Match.",

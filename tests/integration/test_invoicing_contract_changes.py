@@ -71,6 +71,18 @@ async def test_A2_two_people_who_change_the_policies_do_not_overwrite_each_other
     assert (shown["charge_when"], shown["zero_invoices"], shown["modules"]["time"]["grace"]) == ("next_invoice", False, "P14D")
     assert (await bench.call("PATCH", path, {"zero_invoices": True}, if_match=late["current"], **own_change)).is_success
     assert (await bench.call("PATCH", path, {"zero_invoices": False}, **own_change)).is_success, "without If-Match"
+    parts = (await bench.call("GET", path)).json()
+    of_time, own = parts["module_etags"]["time"], parts["own_etag"]
+    assert (await bench.call("PATCH", path, {"zero_invoices": True}, if_match=own, **own_change)).is_success
+    other = {"modules": {"documents": {"grace": "P3D"}}}
+    assert (await bench.call("PATCH", path, other, if_match=parts["module_etags"]["documents"], **own_change)).is_success
+    assert (await bench.call("PATCH", path, {"modules": {"time": {"grace": "P2D"}}}, if_match=of_time, **own_change)).is_success
+    for body, tag in (
+        ({"zero_invoices": False}, own),
+        ({"modules": {"time": {"grace": "P1D"}}}, of_time),
+        (other | {"zero_invoices": False}, (await bench.call("GET", path)).json()["own_etag"]),
+    ):
+        await bench.refused("PATCH", path, body, 412, if_match=tag, **own_change)
     none = await bench.refused("GET", f"/v1/tenants/{await bench.make_tenant(NOVEMBER)}/subscription/policies", status=404)
     assert none["type"] == "not-found"
 

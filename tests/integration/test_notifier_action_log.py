@@ -266,7 +266,7 @@ async def _is_logged(notifier: Notifier, state: dict[str, str]) -> bool:
     return bool([action["to"] for action in await actions_of(notifier, user="p1")][-1]["state"] == state["state"])
 
 
-async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_retried(notifier: Notifier) -> None:
+async def test_rejected_commands_are_listed_until_they_are_discarded_and_cannot_be_retried(notifier: Notifier) -> None:
     """They have every field of a dead letter: the page of the console shows both."""
     async with notifier.running(sending=False) as wiring:
         rejection = notifier.decision(reason="invalid_count", field="items.0.quantity", value="-3", expected="1 or more")
@@ -277,7 +277,11 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_re
             again = await client.post(f"/v1/operator/dead-letters/{row['id']}/retry")
             unknown = await client.post(f"/v1/operator/dead-letters/{row['id'] + 1}/retry")
             shown = await client.get(f"/v1/operator/dead-letters/{row['id']}")
-            discarded = await client.post(f"/v1/operator/dead-letters/{row['id']}/discard", json={"reason": "test"})
+            path = "/v1/operator/dead-letters"
+            discarded = [await client.post(f"{path}/{row['id'] + more}/discard", json={"reason": "sent again"}) for more in (0, 0, 1)]
+            listed = {
+                status: (await client.get(path, params={"status": status})).json()["items"] for status in ("open", "discarded", "all")
+            }
     position = rejection["position"]
     assert (row["group"], row["topic"], row["partition"], row["offset"]) == (
         "seats",
@@ -286,7 +290,13 @@ async def test_rejected_commands_are_listed_with_their_position_and_cannot_be_re
         position.offset,
     )
     assert (row["reason"], row["detail"]) == ("invalid_count", "items.0.quantity is '-3', expected 1 or more")
-    assert (again.status_code, unknown.status_code, discarded.status_code) == (409, 404, 409)
+    assert (again.status_code, unknown.status_code) == (409, 404)
+    assert [each.status_code for each in discarded] == [200, 409, 404]
+    assert {status: [each["id"] for each in found] for status, found in listed.items()} == {
+        "open": [], "discarded": [row["id"]], "all": [row["id"]],
+    }  # fmt: skip
+    assert discarded[0].json() == listed["discarded"][0]
+    assert (listed["all"][0]["status"], listed["all"][0]["discard_reason"]) == ("discarded", "sent again")
     assert shown.json()["detail"] == row["detail"]
     assert {*letter(1)} <= {*shown.json()}, "every field with which the page of the console is tested"
     assert "send a new one" in again.json()["detail"]

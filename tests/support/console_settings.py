@@ -92,11 +92,15 @@ class SettingsRest:
         return reply(self.clock, 202)
 
     def _policies(self) -> dict[str, Any]:
-        return self.charging | {"price_notice": "P30D", "modules": self.policies}
+        of_modules = {module: self._etag(policies) for module, policies in self.policies.items()}
+        own = self.charging | {"price_notice": "P30D"}
+        return own | {"modules": self.policies, "own_etag": self._etag(own), "module_etags": of_modules}
 
     def _change_policies(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
-        if request.headers.get("if-match", "*") not in ("*", self._etag(self._policies())):
+        present = self._policies()
+        parts = [present["module_etags"][module] for module in body.get("modules", {})] or [present["own_etag"]]
+        if request.headers["if-match"] not in parts:
             return refusal(412, "precondition-failed", "Somebody else has changed it.")
         self.sent.append(body)
         for module, given in body.get("modules", {}).items():

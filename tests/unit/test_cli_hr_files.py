@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cli.demo.happenings import Kind, changes_after, hired_on, history, reported_on
 from shared.hr_files import company, tables
-from shared.hr_files.columns import FilesUnusable, read_column_map
+from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
 from shared.hr_files.company import FIELDS, PEOPLE_SHOWN, Company, Dialect, Entry, Period, read_company
 from shared.hr_files.dates import DateOrder, EndDates
 from shared.hr_files.tables import check_encoding
@@ -454,6 +454,13 @@ def test_a_wrong_file_with_a_column_map_is_refused(tmp_path: Path, text: str, wo
     with pytest.raises(FilesUnusable) as caught:
         columns(str(path))
     assert words in str(caught.value)
+
+
+def test_a_column_map_holds_names_with_commas_in_quotation_marks() -> None:
+    assert columns('employee_id="Nr, intern", "name"="Nach, name"+x,login=Login') == {
+        "employee_id": ("Nr, intern",), "name": ('"Nach, name"+x',), "login": ("Login",),
+    }  # fmt: skip
+    assert read_kinds('"Worker, contingent"=external,Staff=employee') == {"worker, contingent": "external", "staff": "employee"}
 
 
 def test_a_column_map_in_a_file_holds_names_with_commas(tmp_path: Path) -> None:

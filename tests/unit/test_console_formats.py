@@ -49,7 +49,7 @@ def test_days_are_written_as_the_country_writes_them() -> None:
     assert written == {
         "en_GB": ("31 Mar", "1–31 Mar 2026"),
         "en_US": ("Mar 31", "Mar 1\u2009–\u200931, 2026"),
-        "de": ("31. März", "1.–31. März 2026"),
+        "de": ("31. März", "01.–31.03.2026"),
     }
 
 

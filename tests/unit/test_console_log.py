@@ -16,6 +16,7 @@ from services.invoicing.api.purchase_requests import State
 from services.notifier.domain import action_log
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.registry import REGISTRY
+from shared.text import join_list
 from tests.support.console import ConsoleBench, console
 from tests.support.console_access import change, entry
 
@@ -58,7 +59,7 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     flagged = "2 Mar 2026, 10:00 Zora Schmid is over the limit in Lab . State : no seat → over the limit All licences were in use, and the"
     assert flagged in text
     assert "A person left. HR system acme" in text, "somebody who was erased, or whom the reader does not see"
-    assert "The role auditor was defined. Rights : see licences, plan and invoices, read the action log Ann Müller" in text
+    assert "The role auditor was defined. Rights : see licences, plan and invoices; read the action log Ann Müller" in text
     assert "The test clock was advanced. Time : 1 Mar 2026, 09:00 → 8 Mar 2026, 09:00 Seatpool" in text
     assert "The vendor opened this company to read it. Vera Vogt ticket 4711 An operator of the vendor" in text
     budget = "Monthly budget : CHF 1’250.00 Second approver : one person → two people, above the monthly budget"
@@ -77,7 +78,7 @@ def test_the_policies_of_a_new_pool_and_the_fields_of_an_access_setting_are_name
     reads = Words(german, Formats("de", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), lambda text: text.strip("PD") + " Tage", {})
     policies = "over_limit=flag, grace=P7D, terminate_reduces_pool=False"
     after = {"policies": policies, "trust_email": False, "on_full": "refuse"}
-    assert changes({"from": {}, "to": after, "details": {}}, reads) == [
+    assert changes({"type": "policies_changed", "from": {}, "to": after, "details": {}}, reads) == [
         (
             "Regeln",
             "",
@@ -92,13 +93,13 @@ def test_T20_a_change_of_policies_lists_only_the_policies_that_changed_in_words(
     reads = Words(str, Formats("en-GB", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), lambda text: text.strip("PD") + " days", {})
     before = {"policies": "over_limit=flag, grace=P7D, reduce_at=now, flag_cap=5, terminate_reduces_pool=False"}
     after = {"policies": "over_limit=flag, grace=P14D, reduce_at=now, terminate_reduces_pool=True, warn_at=90%"}
-    assert changes({"from": before, "to": after, "details": {}}, reads) == [
+    assert changes({"type": "policies_changed", "from": before, "to": after, "details": {}}, reads) == [
         (FIELDS["grace"], "7 days", "14 days"),
         (FIELDS["flag_cap"], "5", ""),
         (FIELDS[LEAVER], "no", "yes"),
         (FIELDS["warn_at"], "", "90%"),
     ]
-    assert changes({"from": before, "to": before, "details": {}}, reads) == []
+    assert changes({"type": "policies_changed", "from": before, "to": before, "details": {}}, reads) == []
 
 
 def test_T20_a_change_of_a_list_names_only_what_was_added_and_removed() -> None:
@@ -106,7 +107,7 @@ def test_T20_a_change_of_a_list_names_only_what_was_added_and_removed() -> None:
     reads = Words(str, Formats("en-GB", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), str, named)
     before = {"rights": "account:read, users:read", "roles": "owner", "departments": "Sales"}
     after = {"rights": "account:read, log:read", "roles": "owner, reader", "departments": None}
-    assert changes({"from": before, "to": after, "details": {}}, reads) == [
+    assert changes({"type": "policies_changed", "from": before, "to": after, "details": {}}, reads) == [
         ("Rights", "", "added: read the action log; removed: see people"),
         ("Roles", "", "added: reader"),
         ("Departments", "Sales", ""),
@@ -119,6 +120,10 @@ async def test_documents_and_quotes_are_named_with_their_kind_and_number(bench: 
         entry("quote_issued", module="lab", details={"quote": "q1", "quantity": 2}),
         entry("quote_issued", module="projects", details={"quote": "q1", "quantity": 4}),
         entry("quote_approved", details={"quote": "of-another-page"}),
+        entry(
+            "quote_approved", details={"quote": "q9", "bought": [{"module": "lab", "licences": 3}, {"module": "projects", "licences": 1}]}
+        ),
+        entry("second_approval_needed", details={"quote": "q9", "lines": [{"module": "lab", "quantity": 3, "net_minor": 1}]}),
         entry("order_completed", module="lab", details={"order": "o1", "quantity": 2}),
         entry("invoice_issued", details={"number": "R-7", "kind": "invoice"}),
         entry("invoice_issued", details={"number": "R-8", "kind": "credit_note"}),
@@ -126,6 +131,8 @@ async def test_documents_and_quotes_are_named_with_their_kind_and_number(bench: 
     text = words(await bench.signed_in().get(LOG))
     for said in (
         "A quote was approved: Lab +2, Projects +4 .",
+        "A quote was approved: Lab +3, Projects +1 .",
+        "A purchase waits for a second approval: Lab +3 .",
         "A quote for Lab was requested: + 2 .",
         "A quote was approved. Ann",
         "The order of Lab was completed: + 2 .",
@@ -133,6 +140,40 @@ async def test_documents_and_quotes_are_named_with_their_kind_and_number(bench: 
         "The credit note R-8 was issued.",
     ):
         assert said in text, said
+
+
+async def test_codes_of_tax_countries_languages_and_plans_are_in_words_in_both_languages(bench: ConsoleBench) -> None:
+    tax = {"country": "IE", "tax_category": "S", "tax_rate_percent": "8.1", "rate_country": "CH", "tax_rule": "seller_rate"}
+    bench.company.access.entries = [
+        entry("billing_details_changed", **change(dict.fromkeys((*tax, "city", "email")), tax | {"city": None, "email": None})),
+        entry("tenant_changed", **change({"locale": "de-CH"}, {"locale": "en-IE"})),
+        entry("overdue_action_changed", **change({"overdue_action": "none"}, {"overdue_action": "no_purchases"})),
+        entry("contract_changed", **change({"plan": "standard", "price_notice": "P30D"}, {"plan": "small", "price_notice": "P60D"})),
+        entry("discount_granted", details={"currency": "CHF"}, **change({}, {"discount.percent": "12.5", "discount.module": "lab"})),
+        entry("day_charged", details={"day": "2026-03-04"}),
+    ]
+    text, german = words(await bench.signed_in().get(LOG)), words(await bench.signed_in().get(LOG, accept_language="de"))
+    for said in (
+        "Changed : City, E-mail address Country : Ireland Tax category : with tax Tax rate : 8.1% Country of the tax rate : Switzerland",
+        "Tax rule : the vendor's rate, because there is no VAT ID",
+        "Language and country : German (Switzerland) → English (Ireland)",
+        "If invoices are overdue : reminders only → after the last reminder nothing can be bought until the invoices are paid",
+        "Plan : Standard → Small Notice of other prices : 30 days → 60 days",
+        "Discount : 12.5% Discount on : Lab",
+        "What changed on 4 Mar 2026 was charged.",
+    ):
+        assert said in text, said
+    assert "Geändert : Ort, E-Mail-Adresse Land : Irland" in german
+    for code in ("seller_rate", "Tax", "IE", "CH", "no_purchases", "P30D", "standard", "Ireland", "2026-03"):
+        assert f" {code} " not in german, code
+
+
+def test_a_department_with_a_comma_stays_one_department_in_the_log() -> None:
+    reads = Words(str, Formats("en-GB", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), str, {})
+    before, after = join_list(["Sales", "Research, development"]), join_list(["Sales", 'The "A, B" team'])
+    assert changes({"type": "person_changed", "from": {"departments": before}, "to": {"departments": after}, "details": {}}, reads) == [
+        ("Departments", "", 'added: The "A, B" team; removed: Research, development')
+    ]
 
 
 async def test_a_new_request_to_the_vendor_was_made_and_did_not_change(bench: ConsoleBench) -> None:
@@ -149,11 +190,14 @@ async def test_a_new_request_to_the_vendor_was_made_and_did_not_change(bench: Co
 def test_each_state_of_a_request_to_the_vendor_has_words_in_the_log(state: str) -> None:
     german = languages.translations()["de"].gettext
     reads = Words(german, Formats("de", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), str, {})
-    ((_, _, shown),) = changes({"from": {}, "to": {"request.state": state}, "details": {}}, reads)
+    ((_, _, shown),) = changes({"type": "policies_changed", "from": {}, "to": {"request.state": state}, "details": {}}, reads)
     assert shown != state
     assert shown == german(CODES["state"][state])
     of_state = {"type": "purchase_request_changed", "details": {}, "to": {"request.state": state}}
-    assert sentence(of_state, str, "", "") != SENTENCES["purchase_request_changed"]
+    assert (
+        sentence(of_state, Words(str, Formats("en-GB", "Europe/Berlin", datetime(2026, 3, 2, tzinfo=UTC)), str, {}), "", "")
+        != SENTENCES["purchase_request_changed"]
+    )
 
 
 async def test_people_who_were_erased_are_called_a_person(bench: ConsoleBench) -> None:

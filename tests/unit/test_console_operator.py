@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from services.console.pages.billing import TEXTS
 from services.console.pages.dead_letters import readable
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate
 from services.console.rendering import languages
@@ -164,6 +166,27 @@ async def test_a_set_up_keeps_the_billing_details_that_only_the_customer_has_ent
     await browser.get(url)
     await browser.post(url, **(asked | {"street": "2 Street", "vat_id": ""}))
     assert rest.sent[0] == ("PUT", "billing-details", known | {"street": "2 Street", "vat_id": None})
+
+
+async def test_a_set_up_does_not_overwrite_billing_details_that_somebody_else_has_changed_meanwhile(bench: ConsoleBench) -> None:
+    browser, rest = operator(bench), bench.company.operator
+    sell(bench)
+    url, path = "/operator/tenants/birch/set-up", "invoicing /v1/tenants/birch/billing-details"
+    first = re.search(r'name="etag" value="([^"]+)"', (await browser.get(url)).text)
+    assert first is not None
+    assert unescape(first[1]) == '"0"', "there are none yet"
+    theirs = dict.fromkeys((*TEXTS, "copy_to_administrators")) | {name: BOUGHT[name] for name in ("company", "street", "country", "email")}
+    bench.company.answers[f"GET {path}"] = reply(theirs | {"city": "Basel"}, etag='"v7"')
+    bench.company.answers[f"PUT {path}"] = problem(412, "precondition-failed", "It was changed.")
+    stale = await browser.post(url, **(BOUGHT | {"etag": '"0"'}))
+    assert (stale.status_code, "If you save it, it replaces them. City Basel Red mark" in words(stale)) == (422, True)
+    assert rest.sent == [], "no subscription is started"
+    assert 'name="etag" value="&#34;v7&#34;"' in stale.text
+    del bench.company.answers[f"PUT {path}"]
+    done = await browser.post(url, **(BOUGHT | {"etag": '"v7"'}))
+    assert "The subscription was started." in words(done)
+    sent = [each.headers["if-match"] for each in bench.company.requests if each.method == "PUT" and "billing" in each.url.path]
+    assert sent == ['"0"', '"v7"']
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.name)

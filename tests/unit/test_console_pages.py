@@ -922,8 +922,10 @@ async def test_a_file_that_is_sent_after_the_session_ended_leads_to_the_sign_in(
     await browser.get("/tenants/acme/people/import")
     for file in (b"x" * 100_000, b"x"):
         bench.company.sessions.clear()
-        page = await browser.post("/tenants/acme/people/import", files={"file": ("people.csv", file)}, source="hr/acme")
-        assert (page.status_code, page.url.path, page.url.params["next"]) == (200, "/sign-in", "/tenants/acme/people/import")
+        entered: dict[str, Any] = {"source": "hr/acme", "columns": 'name="Last, first"', "dates": "dmy"}
+        page = await browser.post("/tenants/acme/people/import", files={"file": ("people.csv", file)}, **entered)
+        kept = "/tenants/acme/people/import?source=hr%2Facme&columns=name%3D%22Last%2C+first%22&dates=dmy"
+        assert (page.status_code, page.url.path, page.url.params["next"]) == (200, "/sign-in", kept)
         assert "a file cannot be kept" in words(page)
         assert "too long" not in words(page)
         bench.wiring.sessions.forget(browser.http.cookies["seatpool_session"])

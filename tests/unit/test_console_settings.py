@@ -92,7 +92,7 @@ async def test_only_the_policies_that_differ_are_sent_and_stale_values_are_not_s
     assert "The policies of Lab were changed." in words(done)
     assert bench.company.settings.sent == [{"modules": {"lab": {"grace": "P2D", "flag_cap": None, "warn_at": "80%"}}}]
     stale = await browser.post(url, **form)
-    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (409, True)
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
     assert len(bench.company.settings.sent) == 1
     unchanged = await browser.get(url)
     assert "Nothing was changed." in words(await browser.post(url, **fields(unchanged)))

@@ -80,11 +80,22 @@ async def test_policies_that_somebody_else_has_changed_keep_the_input_and_are_sa
     form = fields(await browser.get(url))
     bench.company.settings.policies["lab"] |= {"flag_cap": 7}
     stale = await browser.post(url, **form | {"warn": "share", "warn_number": "80"})
-    assert (stale.status_code, fields(stale)["warn_number"]) == (409, "80")
+    assert (stale.status_code, fields(stale)["warn_number"]) == (422, "80")
     assert "People over the limit at once 7" in words(stale).partition("Stored now")[2]
     done = await browser.post(url, **fields(stale))
     assert "The policies of Lab were changed." in words(done)
     assert bench.company.settings.sent == [{"modules": {"lab": {"flag_cap": 5, "warn_at": "80%"}}}]
+
+
+async def test_two_forms_about_different_parts_of_the_policies_do_not_make_each_other_stale(bench: ConsoleBench) -> None:
+    browser, charging, lab = bench.signed_in(), f"{OWN}/settings/charging", f"{OWN}/settings/policies/lab"
+    of_charging, of_lab = fields(await browser.get(charging)), fields(await browser.get(lab))
+    assert (await browser.post(f"{OWN}/settings/policies/projects", **fields(await browser.get(f"{OWN}/settings/policies/projects")) | {
+        "warn": "share", "warn_number": "70"})).status_code == 200  # fmt: skip
+    assert "The settings were changed." in words(await browser.post(charging, **of_charging | {"charge_when": "now"}))
+    assert "The policies of Lab were changed." in words(await browser.post(lab, **of_lab | {"warn": "share", "warn_number": "80"}))
+    stale = await browser.post(charging, **of_charging | {"charge_when": "threshold"})
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.text import has_hidden, has_unclear
+from shared.text import has_hidden, has_unclear, join_list, split_list
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,13 @@ _UNCLEAR = "\0\t\n\x7f\xa0\xad\u034f\u115f\u180e\u2003\u200b\u200c\u200d\u202e\u
 @pytest.mark.parametrize("code", [ord(each) for each in _UNCLEAR])
 def test_what_makes_a_login_look_like_another_one_is_unclear(code: int) -> None:
     assert has_unclear(f"ann{chr(code)}ash")
+
+
+@pytest.mark.parametrize("values", [["a"], ["a", "b"], ["Research, development", "Sales"], ['The "A" team', 'x,"y",z'], ['"', ","]])
+def test_a_list_in_one_text_comes_back_as_it_was(values: list[str]) -> None:
+    assert split_list(join_list(values)) == values
+
+
+def test_lists_of_ids_are_written_and_read_as_ever() -> None:
+    assert join_list(["lab", "time"]) == "lab,time"
+    assert split_list("account:read, users:read") == ["account:read", "users:read"]

@@ -25,6 +25,7 @@ BOUNDED = {
     "ListedPlanView.later": "an operator defines few lists ahead",
     "SubscriptionView.modules": MODULES,
     "PoliciesView.modules": MODULES,
+    "PoliciesView.module_etags": MODULES,
     "SubscriptionView.coming_prices": "the lists that were announced and differ, of one plan",
     "ComingPricesView.prices": MODULES,
     "QuoteView.lines": MODULES,

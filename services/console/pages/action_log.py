@@ -13,8 +13,10 @@ from services.console.pages.forms import day_of
 from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering import log_sentences, people_texts
+from services.console.rendering.field_labels import LABELS
 from services.console.rendering.policy_texts import PolicyTexts
 from services.console.rest.services import Part
 from shared.schemas.base import format_instant
@@ -152,18 +154,22 @@ def _begin(page: Page, day: date) -> str:
 async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query(max_length=2000)] = "") -> Response:
     """Show a page of the log, newest entry first."""
     asked = await _asked(page, chosen)
-    actions, modules = await page.together(
+    actions, modules, plans, profiles = await page.together(
         page.get("notifier", "actions", **asked.query, cursor=cursor, limit=SHOWN) if asked.is_clear else page.nothing(),
-        page.get("invoicing", "/v1/modules", limit=200),
+        page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
+        page.get("invoicing", "/v1/plans", limit=LISTED_MAX),
+        page.get("users", "profiles", limit=LISTED_MAX) if page.may(USERS_READ) else page.nothing(),
     )
     names = module_names(modules)
+    named = {each["plan"]: each["name"] for each in plans.value["items"]} if plans.ok else {}
+    named |= {each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else {}
     return page.render(
         "log.html",
         200 if asked.is_clear else 422,
         chosen=chosen,
         asked=asked,
         actions=actions.need() if asked.is_clear else None,
-        entries=await _entries(page, actions, names) if asked.is_clear else [],
+        entries=await _entries(page, actions, names, named) if asked.is_clear else [],
         modules=names,
         cursor=cursor,
         kinds=log_sentences.KINDS,
@@ -171,19 +177,19 @@ async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query
     )
 
 
-async def _entries(page: Page, actions: Part, modules: Mapping[str, str]) -> list[dict[str, Any]]:
+async def _entries(page: Page, actions: Part, modules: Mapping[str, str], others: Mapping[str, str]) -> list[dict[str, Any]]:
     items = log_sentences.with_lines(actions.need()["items"], modules)
     users = [each["user"] for each in items if each["user"]] + [each["actor"]["id"] for each in items if each["actor"]["kind"] == "user"]
     names = await names_of(page, users, NAMED_MAX)
     a_person = page.gettext("A person")
-    named = {**modules, **{code: page.gettext(text) for code, text in {**ROLES, **RIGHTS}.items()}}
+    named = {**others, **modules, **{code: page.gettext(text) for code, text in {**ROLES, **RIGHTS}.items()}}
     texts = PolicyTexts(page.gettext, page.ngettext, page.formats, 0, {})
-    words = log_sentences.Words(page.gettext, page.formats, texts.duration, named)
+    words = log_sentences.Words(page.gettext, page.formats, texts.duration, named, LABELS)
     return [
         entry
         | {
             "sentence": log_sentences.sentence(
-                entry, page.gettext, names.get(entry["user"] or "", a_person), modules.get(entry["module"] or "", entry["module"] or "–")
+                entry, words, names.get(entry["user"] or "", a_person), modules.get(entry["module"] or "", entry["module"] or "–")
             ),
             "changes": log_sentences.changes(entry, words),
             "why": people_texts.REASONS.get(entry["reason"]) if entry["type"] in log_sentences.OF_SEATS else None,

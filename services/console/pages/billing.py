@@ -57,7 +57,7 @@ def _form(part: Part) -> Form:
     return Form.of(**{**values, COPY: "yes" if values[COPY] else None}, etag=part.etag or NO_ETAG)
 
 
-def _present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str, str]]:
+def present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str, str]]:
     """Return the label and the present value of each field."""
     found = known or {}
     texts = {name: str(found.get(name) or "–") for name in TEXTS}
@@ -89,7 +89,7 @@ async def change_details(page: Buying) -> Response:
             form.refuse(refusal.problem)
             if refusal.problem.is_stale:
                 part = await _details(page)
-                form.go_on_from(_form(part), "etag", _present(page, part.value))
+                form.go_on_from(_form(part), "etag", present(page, part.value))
     if not form.ok:
         return _shown(page, form, 422)
     return page.redirect(page.url("settings#billing"), page.gettext("The billing details were changed. They hold for the next document."))

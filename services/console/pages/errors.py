@@ -1,8 +1,9 @@
 """What a page says when it cannot be shown: 404, 403, 500, a service that is down, and the way through the sign-in."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -24,6 +25,7 @@ from shared.web.input_limits import cut
 from shared.web.problems import status_of
 
 log = structlog.get_logger(__name__)
+KEPT_MAX: Final = 1500  # characters of an address
 RETRY_SECONDS: Final = 2  # of a service that does not say when to ask again
 
 
@@ -131,29 +133,35 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
         return page.finished(Response(status_code=204, headers={"hx-redirect": f"/sign-in?next={_back_to(request)}"}))
     if request.method != "POST":
         return page.redirect(f"/sign-in?next={_back_to(request)}")
-    why = "file-lost" if isinstance(error, FileUnread) else await _keep_form(page)
-    back = "/resume" if why == "form" else quote(page_at(request.app.state.pages, address_of(request)), safe="/")
-    return page.redirect(f"/sign-in?next={back}&why={why}")
+    if isinstance(error, FileUnread):
+        why, kept = "file-lost", error.fields
+    else:
+        why, kept = await _keep_form(page)
+    back = "/resume" if why == "form" else page_at(request.app.state.pages, address_of(request))
+    entered = urlencode({name: value for name, value in kept.items() if value and not name.startswith("_")})
+    if entered and len(entered) <= KEPT_MAX:
+        back = f"{back}?{entered}"
+    return page.redirect(f"/sign-in?next={quote(back, safe='/')}&why={why}")
 
 
-async def _keep_form(page: Page) -> str:
+async def _keep_form(page: Page) -> tuple[str, Mapping[str, str]]:
     """Keep the input in the browser, so that it can be sent again. It is not believed: its token is checked after the sign-in.
 
-    Return what became of it.
+    Return what became of it, and the fields of a form whose file cannot be kept: its page takes them from its address.
     """
     request = SentRequest(page.request)
     form = await parse_form(request)
     if form.files:
         await request.close()
-        return "file-lost"
+        return "file-lost", {name: form[name] for name in form.own_fields()}
     if any("secret" in name for name in form.own_fields()):
-        return "form-lost"  # a secret is in no page but the one where somebody types it
+        return "form-lost", {}  # a secret is in no page but the one where somebody types it
     content = {"path": address_of(page.request), "fields": form.own_fields(), "token": form[TOKEN]}
     sealed = page.wiring.seals.seal(content, FORM)
     if sealed is None:
-        return "form-lost"
+        return "form-lost", {}
     page.set_cookie(cookies.FORM, sealed)
-    return "form"
+    return "form", {}
 
 
 def _back_to(request: Request) -> str:

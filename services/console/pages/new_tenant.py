@@ -17,7 +17,7 @@ from services.console.pages.settings import language_name
 from services.console.pages.tenant_templates import TEMPLATES, TenantTemplate, template_named
 from services.console.rendering import languages
 from services.console.rest.problems import Refusal
-from services.console.rest.services import url_part
+from services.console.rest.services import Part, url_part
 from shared.schemas.base import format_instant
 from shared.schemas.policies import LICENCES_MAX
 
@@ -100,10 +100,15 @@ async def ask_subscription(page: OperatorPage, tenant: str, template: Short = ""
     found, billed = await page.together(page.get("users", path), page.get("invoicing", f"{path}/billing-details"))
     country = languages.country_of(found.need()["time_zone"])
     known = {"company": found.value["name"], "email": found.value["contact_email"], "country": country}
-    known |= {} if billed.missing else {name: billed.need().get(name) for name in BILLING}
     style, day = template_named(template), page.now.date().isoformat()
-    form = Form.of(template=style.name, offer=offer, period_start=day, profile="yes", **known)
+    form = Form.of(template=style.name, offer=offer, period_start=day, profile="yes", **known | _billed(billed))
     return await _show_subscription(page, tenant, form)
+
+
+def _billed(part: Part) -> dict[str, Any]:
+    """Return the fields of the form that are about the billing details, with the ETag of these."""
+    values = {} if part.missing else {name: part.need().get(name) for name in BILLING}
+    return values | {"etag": part.etag or billing.NO_ETAG}
 
 
 async def _show_subscription(page: Page, tenant: str, form: Form, status: int = 200) -> Response:
@@ -181,6 +186,9 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
         if form["profile"]:
             await _add_profile(page, path, [each["module"] for each in modules])
     except Refusal as refusal:
+        if refusal.problem.is_stale:
+            now = await page.get("invoicing", f"{path}/billing-details")
+            form.go_on_from(Form.of(**_billed(now)), "etag", {name: billing.present(page, now.value)[name] for name in BILLING})
         form.refuse(refusal.problem, {f"modules.{place}.licences": f"licences-{each['module']}" for place, each in enumerate(modules)})
         return await _show_subscription(page, tenant, form, 422)
     return page.redirect("/operator/tenants", page.gettext("The subscription was started. The modules open in a moment."))
@@ -197,13 +205,16 @@ async def _add_profile(page: Page, path: str, modules: list[str]) -> None:
 
 
 async def _set_billing_details(page: Page, path: str) -> None:
-    """Set what the form asks for, and keep what only the customer enters. Nothing is sent if nothing differs."""
+    """Set what the form asks for, and keep what only the customer enters, if nobody else has changed it since it was shown. Nothing is sent
+    if nothing differs."""
     part = await page.get("invoicing", f"{path}/billing-details")
     known = {} if part.missing else {name: part.need()[name] for name in (*billing.TEXTS, "copy_to_administrators")}
     texts = {name: page.form[name] for name in BILLING if page.form[name] or known}
     body = known | {name: text or (None if name in billing.MAY_BE_NULL else "") for name, text in texts.items()}
     if body != known:
-        await page.send("PUT", "invoicing", f"{path}/billing-details", body)
+        await page.send("PUT", "invoicing", f"{path}/billing-details", body, etag=page.form["etag"] or billing.NO_ETAG)
+        saved = await page.get("invoicing", f"{path}/billing-details")
+        page.form.go_on_from(Form.of(**_billed(saved)), "etag", {})  # what follows may be refused, and the form be sent again
 
 
 def _licences(page: Page, template: TenantTemplate) -> list[dict[str, Any]]:

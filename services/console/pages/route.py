@@ -1,14 +1,18 @@
 """The class of every page's route: what the browser sends is limited and checked before a page looks at it."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from services.console.pages.addresses import parts_of
 from services.console.pages.cookies import SESSION
+from services.console.pages.forms import FIELDS_MAX
 from shared.errors import Refused
 from shared.web.input_limits import faults, read_body
 
@@ -33,7 +37,11 @@ class SignInNeeded(Exception):
 
 
 class FileUnread(SignInNeeded):
-    """The same, and the file that was sent with a form was not read: only readers may send as much."""
+    """The same, and the file that was sent with a form was not read: only readers may send as much. `fields`: those before the file."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__()
+        self.fields = fields
 
 
 class Forged(Exception):
@@ -64,7 +72,7 @@ class PageRoute(APIRoute):
             _check_origin(request)
             _check_charset(request)
             if takes_file and not await _has_session(request):
-                raise FileUnread
+                raise FileUnread(await _fields_before_file(request))
             sent = SentRequest(request, await read_body(request, FILE_BYTES_MAX if takes_file else FORM_BYTES_MAX))
             try:
                 return await answer(sent)
@@ -100,6 +108,26 @@ def _check_charset(request: Request) -> None:
     send on."""
     if _CHARSET.findall(request.headers.get("content-type", "").lower()) not in ([], ["utf-8"]):
         raise Refused("invalid", "A form has to be in UTF-8.")
+
+
+async def _fields_before_file(request: Request) -> Mapping[str, str]:
+    """Return the fields in the first bytes of a form with a file. What does not come whole is left out."""
+
+    async def beginning() -> AsyncGenerator[bytes]:
+        left = FORM_BYTES_MAX
+        async for part in request.stream():
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                return
+
+    with suppress(MultiPartException, ClientDisconnect, KeyError):
+        form = await MultiPartParser(request.headers, beginning(), max_files=1, max_fields=FIELDS_MAX).parse()
+        try:
+            return {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        finally:
+            await form.close()
+    return {}
 
 
 async def _has_session(request: Request) -> bool:

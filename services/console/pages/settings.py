@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from babel import Locale, UnknownLocaleError
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form, mark_of
+from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
-from services.console.pages.page import NotAllowed, NotThere, Page, needs
+from services.console.pages.page import NEW, NotAllowed, NotThere, Page, needs
 from services.console.pages.plan import need_running
 from services.console.pages.route import PageRoute
 from services.console.rendering import languages, policy_texts
 from services.console.rendering.field_texts import label_of
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
 from services.console.rendering.purchase_texts import PurchaseTexts
+from services.console.rendering.tax_texts import TAX_RULES
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
 from shared.schemas.policies import LICENCES_MAX
@@ -56,6 +56,7 @@ async def show_settings(page: Anybody) -> Response:
         language_name=language_name(page, tenant.value["locale"]) if tenant.ok else "",
         country_name=dict(languages.names_of_countries(page.language)).get(billing.value["country"], "") if billing.ok else "",
         texts=policy_texts,
+        tax_rules=TAX_RULES,
     )
 
 
@@ -78,23 +79,27 @@ def _pools(page: Page, subscription: Part, modules: Part) -> list[dict[str, Any]
 
 def language_name(page: Page, locale: str) -> str:
     """Return a language, with a country if it has one, in the reader's language."""
-    try:
-        return str(Locale.parse(locale.replace("-", "_")).get_display_name(page.language) or locale)
-    except (UnknownLocaleError, ValueError):
-        return locale
+    return languages.name_of(locale, page.language)
 
 
 # ------------------------------------------------------------------------------------------------------------- policies
 
 
 async def _pool(page: Page, module: str) -> tuple[Mapping[str, Any], str]:
-    """Return a module of the subscription, and its name. Raises NotThere."""
-    subscription, modules = await page.together(page.get("invoicing", "subscription"), page.get("invoicing", "/v1/modules", limit=200))
+    """Return a module of the subscription with its policies and their ETag, and its name. Changes of policies that seats has not decided
+    yet are counted. Raises NotThere."""
+    subscription, policies, modules = await page.together(
+        page.get("invoicing", "subscription"),
+        page.get("invoicing", "subscription/policies"),
+        page.get("invoicing", "/v1/modules", limit=200),
+    )
     need_running(subscription.need())
     found = next((each for each in subscription.value["modules"] if each["module"] == module), None)
-    if found is None:
+    present = policies.need()
+    if found is None or module not in present["modules"]:
         raise NotThere
-    return found, module_names(modules).get(module, module)
+    pool = {**found, "policies": present["modules"][module], "etag": present["module_etags"][module]}
+    return pool, module_names(modules).get(module, module)
 
 
 def _policy_page(page: Page, pool: Mapping[str, Any], name: str, form: Form, status: int = 200) -> Response:
@@ -116,11 +121,12 @@ def _policy_page(page: Page, pool: Mapping[str, Any], name: str, form: Form, sta
     )
 
 
-def _policy_form(policies: Mapping[str, Any]) -> Form:
+def _policy_form(pool: Mapping[str, Any]) -> Form:
+    policies = pool["policies"]
     number, unit = split_duration(policies.get("grace", "P7D"))
     warn = policies.get("warn_at")
     return Form.of(
-        seen=mark_of(policies),
+        etag=pool["etag"],
         over_limit=policies.get("over_limit", "flag"),
         grace=number,
         grace_unit=unit,
@@ -138,25 +144,27 @@ def _policy_form(policies: Mapping[str, Any]) -> Form:
 async def ask_policies(page: Managing, module: str) -> Response:
     """Ask for other policies of a module."""
     pool, name = await _pool(page, module)
-    return _policy_page(page, pool, name, _policy_form(pool["policies"]))
+    return _policy_page(page, pool, name, _policy_form(pool))
 
 
 @router.post("/policies/{module}")
 async def change_policies(page: Managing, module: str) -> Response:
     """Change the policies that differ from the present ones."""
     (pool, name), form = await _pool(page, module), page.form
-    present = {field: text for field, text in _present_policies(page, pool).items() if field in form}
-    if form.is_outdated(_policy_form(pool["policies"]), present):
-        return _policy_page(page, pool, name, form, 409)
     wanted = _wanted_policies(page, form)
     changed = {key: value for key, value in wanted.items() if value != pool["policies"].get(key)}
-    if form.ok and not changed:
+    if form.ok and not changed and form["etag"] == pool["etag"]:
         return page.redirect(page.url("settings#policies"), page.gettext("Nothing was changed."), "info")
     if form.ok:
         try:
-            await page.send("PATCH", "invoicing", "subscription/policies", {"modules": {module: changed}}, wait_seconds=3)
+            body = {"modules": {module: changed or wanted}}
+            await page.send("PATCH", "invoicing", "subscription/policies", body, wait_seconds=3, etag=form["etag"] or NEW)
         except Refusal as refusal:
             form.refuse(refusal.problem, {f"modules.{module}.terminate_reduces_pool": "leaver", f"modules.{module}.warn_at": "warn_number"})
+            if refusal.problem.is_stale:
+                pool, name = await _pool(page, module)
+                present = _present_policies(page, pool).items()
+                form.go_on_from(_policy_form(pool), "etag", {field: text for field, text in present if field in form})
     if not form.ok:
         return _policy_page(page, pool, name, form, 422)
     return page.redirect(page.url("settings#policies"), page.gettext("The policies of %(name)s were changed.", name=name))
@@ -214,7 +222,7 @@ async def _charging(page: Page) -> Part:
 
 def _charging_form(part: Part) -> Form:
     found = {name: part.value[name] for name in OF_SUBSCRIPTION}
-    return Form.of(**found, zero_invoices="yes" if part.value["zero_invoices"] else None, etag=part.etag)
+    return Form.of(**found, zero_invoices="yes" if part.value["zero_invoices"] else None, etag=part.value["own_etag"])
 
 
 def _present_charging(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:

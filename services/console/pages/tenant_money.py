@@ -11,7 +11,7 @@ from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs_operator
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
-from services.console.rendering.navigation import N_
+from services.console.rendering.policy_texts import OVERDUE_ACTIONS
 from services.console.rest.problems import Refusal
 from services.console.rest.services import Part, url_part
 
@@ -22,11 +22,6 @@ Chosen = Annotated[str, Query(max_length=500)]
 SHOWN: Final = 50
 REASON_MAX: Final = 200
 REFERENCE_MAX: Final = 200
-OVERDUE_ACTIONS: Final = {
-    "none": N_("reminders only"),
-    "operator_decides": N_("after the last reminder you get an e-mail and decide"),
-    "no_purchases": N_("after the last reminder nothing can be bought until the invoices are paid"),
-}
 
 
 def rest(tenant: str, below: str) -> str:

@@ -90,13 +90,13 @@ REWORDED: Final[Mapping[str, str]] = {
         "Columns: %(file)s has no column %(column)s (for the field %(field)s)"
     ),
     "--columns: %(name)s is named twice": N_("Columns: %(name)s is named twice"),
-    "--columns: field=Column expected, separated by commas (got %(given)s). Use a TOML file for other names.": N_(
-        "Columns: field=Column expected, separated by commas (got %(given)s)"
+    "--columns: field=Column expected, separated by commas (got %(given)s). Put a name with a comma in quotation marks.": N_(
+        "Columns: field=Column expected, separated by commas (got %(given)s). Put a name with a comma in quotation marks."
     ),
     "--kinds: %(value)s: one of %(kinds)s expected (got %(given)s)": N_("Kinds: %(value)s: one of %(kinds)s expected (got %(given)s)"),
     "--kinds: %(name)s is named twice": N_("Kinds: %(name)s is named twice"),
-    "--kinds: Value=kind expected, separated by commas (got %(given)s). Use a TOML file for other names.": N_(
-        "Kinds: Value=kind expected, separated by commas (got %(given)s)"
+    "--kinds: Value=kind expected, separated by commas (got %(given)s). Put a name with a comma in quotation marks.": N_(
+        "Kinds: Value=kind expected, separated by commas (got %(given)s). Put a name with a comma in quotation marks."
     ),
 }
 OTHER: Final = N_("The reader of the file says: %(text)s")

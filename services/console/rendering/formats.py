@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_interval, format_skeleton, format_time, format_timedelta, get_datetime_format
+from babel.dates import format_date, format_interval, format_skeleton, format_time, format_timedelta, get_date_format, get_datetime_format
 
 from shared.money import format_amount, format_count, format_number, format_percent
 from shared.money import locale_of as known_locale
@@ -30,6 +30,10 @@ class Formats:
     now: datetime
     real_now: datetime | None = None
     real_words: str = ""
+
+    @property
+    def language(self) -> str:
+        return self.locale.partition("_")[0]
 
     @property
     def today(self) -> date:
@@ -64,8 +68,9 @@ class Formats:
         return str(format_skeleton("MMMd", self._day(day), locale=self.locale))
 
     def days(self, first: date | str, last: date | str) -> str:
-        """Return `1–31 Mar 2026`."""
-        return str(format_interval(self._day(first), self._day(last), "yMMMd", locale=self.locale))
+        """Return `1–31 Mar 2026`, with the month as `day` writes it: `01.–31.03.2026` in German."""
+        has_name = "MMM" in str(get_date_format("medium", locale=self.locale).pattern)
+        return str(format_interval(self._day(first), self._day(last), "yMMMd" if has_name else "yMd", locale=self.locale))
 
     def moment(self, at: datetime | str) -> str:
         """Return `1 Mar 2026, 09:00`, or `1 Mar 2026, 09:00 UTC` on a page without a tenant."""

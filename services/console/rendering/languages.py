@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from unicodedata import normalize
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
 from shared.countries import NORTHERN_IRELAND, countries
@@ -27,6 +27,14 @@ def translations() -> Mapping[str, NullTranslations]:
 def names() -> Mapping[str, str]:
     """Return the name of each language in that language, by its code."""
     return {code: (Locale.parse(code).get_display_name(code) or code).capitalize() for code in translations()}
+
+
+def name_of(locale: str, code: str) -> str:
+    """Return a language, with a country if it has one, in the language `code`: `de-CH` is Swiss High German."""
+    try:
+        return str(Locale.parse(locale.replace("-", "_")).get_display_name(code) or locale)
+    except (UnknownLocaleError, ValueError):
+        return locale
 
 
 def direction(code: str) -> str:

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from markupsafe import Markup
 
+from services.console.rendering import languages
 from services.console.rendering.formats import Formats
 from services.console.rendering.navigation import N_
 from services.console.rendering.people_texts import KINDS as KINDS_OF_PEOPLE
-from services.console.rendering.policy_texts import CHARGE_WHEN, CREDIT_WHEN, OVER_LIMIT, REDUCE_AT, REDUCE_BELOW_USE
+from services.console.rendering.policy_texts import CHARGE_WHEN, CREDIT_WHEN, OVER_LIMIT, OVERDUE_ACTIONS, REDUCE_AT, REDUCE_BELOW_USE
+from services.console.rendering.tax_texts import TAX_CATEGORIES, TAX_RULES
+from shared.text import split_list
 from shared.web.auth import is_vendor
 
 Gettext = Callable[[str], str]
@@ -192,6 +195,7 @@ _COUNTED: Final = {  # with the number of licences
     "quote_issued": N_("A quote for %(module)s was requested: +%(quantity)s."),
     "order_completed": N_("The order of %(module)s was completed: +%(quantity)s."),
     "quote_approved": N_("A quote was approved: %(lines)s."),
+    "second_approval_needed": N_("A purchase waits for a second approval: %(lines)s."),
 }
 OF_SEATS: Final = KINDS["seats"][1]  # the reasons of these entries are decisions; those of the others only repeat the sentence
 FIELDS: Final = {
@@ -260,10 +264,20 @@ FIELDS: Final = {
     "on_full": N_("A new person, and no licence is free"),
     "deactivation": N_("The identity provider deactivates a person"),
     "tax_category": N_("Tax category"),
-    "tax_rate_percent": N_("Tax rate in percent"),
+    "tax_rate_percent": N_("Tax rate"),
     "tax_reason": N_("Why no tax is charged"),
     "tax_rule": N_("Tax rule"),
     "rate_country": N_("Country of the tax rate"),
+    "price_notice": N_("Notice of other prices"),
+    "secrets": N_("Secrets"),
+    "user_types": N_("Kinds of people by their userType"),
+    "confirmed_email": N_("E-mail address for signing in"),
+    "discount.module": N_("Discount on"),
+    "discount.percent": N_("Discount"),
+    "discount.amount_minor": N_("Discount for each period"),
+    "discount.from_day": N_("Discount from"),
+    "discount.until_day": N_("First day without the discount"),
+    "discount.text": N_("Reason of the discount"),
 }
 STATES: Final = {
     "none": N_("no seat"),
@@ -309,56 +323,21 @@ CODES: Final[Mapping[str, Mapping[str, str]]] = {  # words for the values of a f
     "clock": {"test": N_("test clock"), "real": N_("real time")},
     "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
     "deactivation": {"suspends": N_("The login is blocked"), "leaves": N_("The person has left")},
+    "overdue_action": OVERDUE_ACTIONS,
+    "tax_rule": TAX_RULES,
+    "tax_category": TAX_CATEGORIES,
 }
 SERVICES: Final = ("users", "seats", "invoicing", "notifier")
 _LISTS: Final = ("role", "roles", "rights", "modules", "departments")
-_NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months")
+_NAMED: Final = ("profile", "plan", "discount.module")  # ids, of which the reader knows the names
+_COUNTRIES: Final = ("country", "rate_country")
+_DURATIONS: Final = ("grace", "price_notice")
+_PERCENTAGES: Final = ("percent", "tax_rate_percent")
+_PERCENTAGE: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months", "quantity", "days")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(_DAY.pattern + r"T[0-9:.]+Z")
 UNKNOWN: Final = N_("An entry of the type %(type)s.")
-
-
-class _Values(dict[str, Any]):
-    def __missing__(self, name: str) -> str:
-        return "–"
-
-
-def sentence(entry: Mapping[str, Any], gettext: Gettext, person: str, module: str) -> Markup:
-    """Return what happened. Names come from outside: each is escaped, and isolated from the direction of the text around it."""
-    details = {name: value for name, value in entry["details"].items() if isinstance(value, str | int)}
-    values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
-    values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
-    text = _exact(entry) or SENTENCES.get(entry["type"], UNKNOWN)
-    return Markup(gettext(text)) % values  # noqa: S704 - the catalogue's text; the values are escaped
-
-
-def _exact(entry: Mapping[str, Any]) -> str | None:
-    """Return the sentence that says more than the type of the entry, if its details are known."""
-    details = entry["details"]
-    match entry["type"]:
-        case "purchase_request_changed":
-            return _REQUESTS.get(str(entry["to"].get("request.state")))
-        case "invoice_issued":
-            return _DOCUMENTS.get(str(details.get("kind")))
-        case "quote_approved":
-            return _COUNTED["quote_approved"] if details.get("lines") else None
-        case type_:
-            return _COUNTED.get(type_) if details.get("quantity") else None
-
-
-def with_lines(entries: Sequence[dict[str, Any]], modules: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the entries; the approval of a quote has what was bought, if the request of the quote is among them."""
-    lines: dict[str, list[str]] = {}
-    for each in entries:
-        if each["type"] == "quote_issued" and each["details"].get("quantity"):
-            bought = f"{modules.get(each['module'], each['module'])} +{each['details']['quantity']}"
-            lines.setdefault(each["details"]["quote"], []).append(bought)
-    return [
-        each | {"details": each["details"] | {"lines": ", ".join(lines[each["details"]["quote"]])}}
-        if each["type"] == "quote_approved" and each["details"].get("quote") in lines
-        else each
-        for each in entries
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +348,57 @@ class Words:
     formats: Formats
     duration: Gettext
     named: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the fields of a form, whose values the log does not have
+
+
+class _Values(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "–"
+
+
+def sentence(entry: Mapping[str, Any], words: Words, person: str, module: str) -> Markup:
+    """Return what happened. Names come from outside: each is escaped, and isolated from the direction of the text around it."""
+    details = {name: _value(name, value, None, words) for name, value in entry["details"].items() if isinstance(value, str | int)}
+    values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
+    values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
+    text = _exact(entry) or SENTENCES.get(entry["type"], UNKNOWN)
+    return Markup(words.gettext(text)) % values  # noqa: S704 - the catalogue's text; the values are escaped
+
+
+def _exact(entry: Mapping[str, Any]) -> str | None:
+    """Return the sentence that says more than the type of the entry, if its details are known."""
+    details = entry["details"]
+    match entry["type"]:
+        case "purchase_request_changed":
+            return _REQUESTS.get(str(entry["to"].get("request.state")))
+        case "invoice_issued":
+            return _DOCUMENTS.get(str(details.get("kind")))
+        case "quote_approved" | "second_approval_needed" as type_:
+            return _COUNTED[type_] if isinstance(details.get("lines"), str) else None
+        case type_:
+            return _COUNTED.get(type_) if details.get("quantity") else None
+
+
+def with_lines(entries: Sequence[dict[str, Any]], modules: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the entries; those about the approval of a quote have what is bought in words. Approvals of the first installations do not say
+    it: they have it if the request of the quote is among the entries."""
+    requested: dict[str, list[tuple[str, int]]] = {}
+    for each in entries:
+        if each["type"] == "quote_issued" and each["details"].get("quantity"):
+            requested.setdefault(each["details"]["quote"], []).append((each["module"], each["details"]["quantity"]))
+    found = []
+    for each in entries:
+        details = each["details"]
+        if each["type"] == "quote_approved":
+            said = [(line["module"], line["licences"]) for line in details.get("bought", ())]
+            bought = said or requested.get(details.get("quote"), [])
+        elif each["type"] == "second_approval_needed":
+            bought = [(line["module"], line["quantity"]) for line in details.get("lines", ())]
+        else:
+            bought = []
+        lines = ", ".join(f"{modules.get(module, module)} +{number}" for module, number in bought)
+        found.append(each | {"details": details | {"lines": lines}} if lines else each)
+    return found
 
 
 def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]]:
@@ -376,7 +406,11 @@ def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]
     before, after = _each_policy(entry["from"], entry["to"])
     currency = entry["details"].get("currency")
     found = []
-    for name in dict.fromkeys((*before, *after)):
+    names = list(dict.fromkeys((*before, *after)))
+    if entry["type"] == "billing_details_changed":  # the log has no values of an address
+        unsaid = [words.gettext(words.labels[name]) for name in names if before[name] is after[name] is None and name in words.labels]
+        found += [(words.gettext(N_("Changed")), "", ", ".join(unsaid))] if unsaid else []
+    for name in names:
         old, new = before.get(name), after.get(name)
         if old != new:
             in_words = _difference(name, old, new, words) or (_value(name, old, currency, words), _value(name, new, currency, words))
@@ -388,9 +422,9 @@ def _difference(name: str, before: Any, after: Any, words: Words) -> tuple[str, 
     """Return what was added to a list and what was removed from it; None for what is no list, or is new or gone as a whole."""
     if name.rpartition(".")[2] not in _LISTS or not before or not after:
         return None
-    old, new = ([each.strip() for each in str(value).split(",")] for value in (before, after))
+    old, new = (split_list(str(value)) for value in (before, after))
     parts = [
-        words.gettext(text) % {"names": _value(name, ", ".join(changed), None, words)}
+        words.gettext(text) % {"names": _listed(changed, words)}
         for text, changed in (
             (N_("added: %(names)s"), [each for each in new if each not in old]),
             (N_("removed: %(names)s"), [each for each in old if each not in new]),
@@ -449,6 +483,12 @@ def _policies(text: str, words: Words) -> str:
     return "; ".join(f"{_field(name, words)}: {_value(name, value, None, words)}" for name, value in _policies_of(text).items())
 
 
+def _listed(ids: Sequence[str], words: Words) -> str:
+    """Return the names of a list. Where one of them has a comma, semicolons separate them."""
+    names = [words.named.get(each, each) for each in ids]
+    return ("; " if any("," in each for each in names) else ", ").join(names)
+
+
 def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
     last, text = name.rpartition(".")[2], str(value)
     if value is None or value == "":
@@ -460,12 +500,20 @@ def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
     if last == "policies" and "=" in text:
         return _policies(text, words)
     if last in _LISTS:
-        return ", ".join(words.named.get(each.strip(), each.strip()) for each in text.split(","))
+        return _listed(split_list(text), words)
+    if last in _NAMED or name in _NAMED:
+        return words.named.get(text, text)
+    if last in _COUNTRIES:
+        return dict(languages.names_of_countries(words.formats.language)).get(text, text)
+    if last == "locale":
+        return languages.name_of(text, words.formats.language)
+    if last in _PERCENTAGES and _PERCENTAGE.fullmatch(text):
+        return words.formats.percent(text)
     if text.isdecimal() and currency and (last == "price" or last.endswith("_minor")):
         return words.formats.money(int(text), currency)
     if text.isdecimal() and last in _NUMBERS:
         return words.formats.number(int(text))
-    if last == "grace":
+    if last in _DURATIONS:
         return words.duration(text)
     if _DAY.fullmatch(text):
         return words.formats.day(text)

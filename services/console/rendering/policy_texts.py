@@ -33,6 +33,11 @@ CHARGE_WHEN: Final = {
     "now": N_("At once, with an invoice of its own."),
     "next_invoice": N_("With the next invoice."),
 }
+OVERDUE_ACTIONS: Final = {
+    "none": N_("reminders only"),
+    "operator_decides": N_("after the last reminder you get an e-mail and decide"),
+    "no_purchases": N_("after the last reminder nothing can be bought until the invoices are paid"),
+}
 CREDIT_WHEN: Final = {
     "threshold": N_("With a credit note at once if the next invoice is more than 30 days away, otherwise with it."),
     "next_invoice": N_("With the next invoice."),

@@ -1,8 +1,6 @@
 """Changes of a running subscription: its policies and its plan."""
 
-import hashlib
 from functools import partial
-from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -44,7 +42,6 @@ from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscription", tags=["account"])
-MARK_CHARACTERS: Final = 32
 READ = [Depends(access("account:read"))]
 
 
@@ -73,21 +70,26 @@ async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeVi
     return found if found.status not in ("offered", "pending") else None
 
 
-async def _policies(uow: UnitOfWork, tenant: str) -> tuple[PoliciesView, str]:
-    """Return the policies, and the mark by which two states of them differ. Raises NotFound."""
+async def _policies(uow: UnitOfWork, tenant: str) -> PoliciesView:
+    """Return the policies. Raises NotFound."""
     found = await store.subscriptions.find(uow.connection, tenant)
     if found is None:
         raise NotFound("subscription")
-    shown = PoliciesView.of(found.contract, await decided_policies(uow, tenant))
-    return shown, hashlib.sha256(shown.model_dump_json().encode()).hexdigest()[:MARK_CHARACTERS]
+    return PoliciesView.of(found.contract, await decided_policies(uow, tenant))
+
+
+def _changed_alone(body: PoliciesBody) -> list[str | None]:
+    """Return the only part of the policies that a change is about: a pool, or None for the subscription's own; nothing for several."""
+    parts: list[str | None] = [*body.modules, *([None] if body.model_fields_set - {"modules"} else [])]
+    return parts if len(parts) == 1 else []
 
 
 @router.get("/policies", response_model=PoliciesView, summary="Get the policies of the subscription and its pools", dependencies=READ)
 async def get_policies(wiring: Wired, tenant: TenantId) -> Response:
     """Changes that seats has not answered yet are counted."""
     async with wiring.database.unit_of_work(tenant) as uow:
-        shown, mark = await _policies(uow, tenant)
-    return answer(shown, headers={"etag": etag(mark)})
+        shown = await _policies(uow, tenant)
+    return answer(shown.with_etags(), headers={"etag": etag(shown.mark())})
 
 
 @router.patch(
@@ -102,7 +104,8 @@ async def patch_policies(
 ) -> Response:
     """Policies that you leave out keep their values. A changed policy applies to later decisions only: flags keep their deadlines, people
     who wait continue to wait, and nothing is bought for them. If you send `If-Match`, it is checked: it is the ETag of
-    `GET …/subscription/policies`.
+    `GET …/subscription/policies`. A change of one pool alone may send the ETag of this pool from `module_etags`, and a change of the
+    subscription's own policies alone `own_etag`; both fit although others have changed the rest.
 
     Policies about money also need the right account:buy: `over_limit` = `expand`, `expand_cap`, `reduce_at`, `reduce_below_use`,
     `terminate_reduces_pool`, `charge_when` and `credit_when`."""
@@ -114,7 +117,8 @@ async def patch_policies(
     async with wiring.database.unit_of_work(tenant) as uow:
         if if_match is not None:
             await lock_tenant(uow, tenant, wiring.clock)
-            check_if_match(if_match, (await _policies(uow, tenant))[1])
+            present = await _policies(uow, tenant)
+            check_if_match(if_match, present.mark(), *map(present.mark_of, _changed_alone(body)))
         if expands and not principal.may(OPERATOR):
             await check_direct_buying(uow, tenant, wiring.clock)  # an expansion buys without an estimate
         made = await change_policies(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)

@@ -31,7 +31,7 @@ from shared.errors import Conflict, NotFound, Poison
 from shared.schemas import invoicing_v1, seats_v1
 from shared.schemas.base import Actor, Change, format_instant
 from shared.schemas.envelope import Envelope
-from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteIssued, QuoteLine, QuoteWithdrawn
+from shared.schemas.invoicing_v1 import OrderCompleted, QuoteApproved, QuoteIssued, QuoteLine, QuoteWithdrawn, SubscriptionModule
 
 
 async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: Actor, *, settings: Settings, clock: Clock) -> str | None:
@@ -64,6 +64,7 @@ async def approve_quote(uow: UnitOfWork, tenant_id: str, quote_id: str, actor: A
         approved_on=quote.priced_for,
         billing_details=situation.details.version,
         first_approver=given[0].by if given else None,
+        bought=tuple(SubscriptionModule(module=line.module, licences=line.quantity) for line in quote.lines),
         **counts_on,
     )
     await store.orders.add(uow.connection, tenant_id, event)

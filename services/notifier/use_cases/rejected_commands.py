@@ -1,11 +1,13 @@
 """The operator's list of dead letters, together with the commands that seats rejected or could not decide.
 
 A rejected command is no dead letter: it stays in the log, answered, and its position is what a person needs. It cannot be processed again;
-its sender has to send a new one.
+its sender has to send a new one. It is open until an operator discards it, with a reason: nobody else knows that the cause is removed.
 """
 
 import builtins
 from typing import Any, NoReturn
+
+import structlog
 
 from services.notifier.store import rejected_commands as store
 from services.notifier.store.rejected_commands import NumberedRejection, RejectedCommand
@@ -13,10 +15,12 @@ from shared.database import UnitOfWork
 from shared.errors import Conflict, NotFound
 from shared.messaging import DeadLetters
 from shared.messaging.dead_letters.rows import DeadLetter, Status
-from shared.messaging.dead_letters.service import listed
+from shared.messaging.dead_letters.service import already_closed, listed
 from shared.schemas import seats_v1
 from shared.schemas.envelope import Envelope
 from shared.schemas.topics import SEATS_COMMANDS
+
+log = structlog.get_logger(__name__)
 
 FIRST_ID = 10**15  # ids from here on are rejected commands; below 2^53, so that every JSON reader keeps them whole
 GROUP = "seats"
@@ -54,9 +58,12 @@ class DeadLettersWithRejected(DeadLetters):
     ) -> builtins.list[dict[str, Any]]:
         """Dead letters first, then rejected commands, each oldest first."""
         items = await super().list(tenant, status, after=after, limit=limit) if after < FIRST_ID else []
-        if len(items) < limit and status in (Status.OPEN, None):
+        if len(items) < limit and status in (Status.OPEN, Status.DISCARDED, None):
+            discarded = None if status is None else status == Status.DISCARDED
             async with self._database.unit_of_work(None) as uow:
-                rejected = await store.rejected_commands(uow.connection, tenant, max(after - FIRST_ID, 0), limit - len(items))
+                rejected = await store.rejected_commands(
+                    uow.connection, tenant, max(after - FIRST_ID, 0), limit - len(items), discarded=discarded
+                )
             items += [_shown(row) for row in rejected]
         return items
 
@@ -64,8 +71,8 @@ class DeadLettersWithRejected(DeadLetters):
         if letter_id <= FIRST_ID:
             return await super().show(letter_id)
         return _shown(await self._rejected(letter_id)) | {
-            "note": "Seats has already answered this command, so it can be neither retried nor discarded. "
-            "Correct the command at its sender and send a new one.",
+            "note": "Seats has already answered this command, so it cannot be retried. Correct the command at its sender and send a new "
+            "one. Then discard this one.",
             "genuine": False,
             "waiting_behind": 0,
             "headers": [],  # the log keeps the command
@@ -78,17 +85,26 @@ class DeadLettersWithRejected(DeadLetters):
         return await (super().retry(letter_id) if letter_id <= FIRST_ID else self._refuse(letter_id))
 
     async def discard(self, letter_id: int, *, reason: str, by: str, genuine: bool = False) -> dict[str, Any]:
-        """Refused for a rejected command: nothing waits behind it."""
+        """A rejected command leaves the list of what is open. Nothing waits behind it."""
         if letter_id <= FIRST_ID:
             return await super().discard(letter_id, reason=reason, by=by, genuine=genuine)
-        return await self._refuse(letter_id)
+        seq = letter_id - FIRST_ID
+        async with self._database.unit_of_work(None) as uow:
+            found = await store.rejected_command(uow.connection, seq, lock=True)
+            if found is None:
+                raise NotFound("dead letter")
+            if found.discarded_at is not None:
+                raise already_closed(letter_id, Status.DISCARDED)
+            await store.discard(uow.connection, seq, reason=reason, by=by)
+            log.warning("rejected_command_discarded", id=letter_id, tenant=found.tenant_id, by=by, why=reason)
+        return _shown(await self._rejected(letter_id))
 
     async def _rejected(self, letter_id: int) -> NumberedRejection:
         async with self._database.unit_of_work(None) as uow:
-            found = await store.rejected_commands(uow.connection, None, letter_id - FIRST_ID - 1, 1)
-        if not found or found[0].seq != letter_id - FIRST_ID:
+            found = await store.rejected_command(uow.connection, letter_id - FIRST_ID)
+        if found is None:
             raise NotFound("dead letter")
-        return found[0]
+        return found
 
     async def _refuse(self, letter_id: int) -> NoReturn:
         found = await self._rejected(letter_id)
@@ -116,12 +132,12 @@ def _shown(row: NumberedRejection) -> dict[str, Any]:
         reason=row.reason,
         detail=row.detail,
         blocks=False,
-        status=Status.OPEN,
+        status=Status.DISCARDED if row.discarded_at else Status.OPEN,
         attempts=0,
         created_at=row.created_at,
         done_at=None,
-        discarded_at=None,
-        discarded_by=None,
-        discard_reason=None,
+        discarded_at=row.discarded_at,
+        discarded_by=row.discarded_by,
+        discard_reason=row.discard_reason,
     )
     return listed(letter) | {"command": row.command}

@@ -17,6 +17,7 @@ from services.users.domain.status import Standing, Status, is_here, reason_of, s
 from shared.schemas.base import Actor, Change, as_id
 from shared.schemas.seats_v1 import AssignSeats, DatedRelease
 from shared.schemas.users_v1 import PersonAdded, PersonChanged, PersonLeft, PersonRepublished, PersonState, SignInUnconfirmed
+from shared.text import join_list
 
 PRIVILEGES: Final = frozenset({"account:buy", "users:manage", "settings:manage", "roles:manage"})
 NOBODY: Final = Standing(Status.EXPECTED, may_log_in=False, profile=None, required=NO_MODULES)
@@ -216,7 +217,7 @@ def _visible(person: Person) -> dict[str, Any]:
         "modules": ",".join(standing.required.modules),
         "roles": ",".join(person.account.all_roles) or None,
         "rights": ",".join(standing.rights) or None,
-        "departments": None if person.departments is None else ",".join(sorted(person.departments)),
+        "departments": None if person.departments is None else join_list(sorted(person.departments)),
         "may_sign_in": standing.may_sign_in if standing.rights else None,
         "digests": None if person.account.digests else False,
         "confirmed_email": person.confirmed_email,

@@ -104,9 +104,7 @@ class DeadLetters:
                         "parked-behind", f"Message {letter_id} waits behind dead letter {first}. Retry or discard {first} first."
                     )
                 case Status.DONE | Status.DISCARDED:
-                    raise Conflict(
-                        "not-parked", f"Dead letter {letter_id} already has the status {letter.status}, so you cannot retry or discard it."
-                    )
+                    raise already_closed(letter_id, letter.status)
             yield uow, letter
 
     async def _is_genuine(self, letter: DeadLetter, record: Record) -> bool:
@@ -123,6 +121,11 @@ class DeadLetters:
             "key_base64": _base64(record.key),
             "value_base64": _base64(record.value),
         }
+
+
+def already_closed(letter_id: int, status: str) -> Conflict:
+    """Return the refusal of a dead letter that was processed or discarded before."""
+    return Conflict("not-parked", f"Dead letter {letter_id} already has the status {status}, so you cannot retry or discard it.")
 
 
 def _base64(value: bytes | None) -> str | None:

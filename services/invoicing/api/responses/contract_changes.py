@@ -1,8 +1,9 @@
 """The bodies of responses about changes of a contract."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel, Field
@@ -16,6 +17,10 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionStarted,
 )
 from shared.schemas.seats_v1 import Policies, WouldCancel, WouldFlag
+from shared.web import etag
+
+MARK_CHARACTERS: Final = 32
+_OWN: Final = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
 class ContractChangeView(BaseModel):
@@ -47,11 +52,31 @@ class PoliciesView(BaseModel):
     zero_invoices: bool
     price_notice: str = Field(description="The days between the announcement of another price list and the renewal that takes it.")
     modules: dict[str, dict[str, Any]] = Field(description="The policies of each pool. A policy that has no value is left out.")
+    own_etag: str = Field("", description="The ETag of the policies of the subscription alone, without those of the pools.")
+    module_etags: dict[str, str] = Field(default_factory=dict, description="The ETag of the policies of each pool.")
 
     @classmethod
     def of(cls, contract: SubscriptionStarted, pools: Mapping[str, Policies]) -> "PoliciesView":
-        own = {name: getattr(contract, name) for name in ("charge_when", "credit_when", "zero_invoices", "price_notice")}
+        own = {name: getattr(contract, name) for name in _OWN}
         return cls(**own, modules={module: pools[module].model_dump(mode="json", exclude_none=True) for module in sorted(pools)})
+
+    def with_etags(self) -> "PoliciesView":
+        """Return the same with the ETags of its parts."""
+        of_modules = {module: etag(self.mark_of(module)) for module in self.modules}
+        return self.model_copy(update={"own_etag": etag(self.mark_of(None)), "module_etags": of_modules})
+
+    def mark(self) -> str:
+        """Return the mark by which two states of all policies differ."""
+        return _mark(self.model_dump(include={*_OWN, "modules"}))
+
+    def mark_of(self, module: str | None) -> str:
+        """Return the mark of the policies of a pool; None: of the subscription's own."""
+        own = self.model_dump(include=set(_OWN)) if module is None else self.modules.get(module, {})
+        return _mark({"module": module, "policies": own})
+
+
+def _mark(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:MARK_CHARACTERS]
 
 
 class PlanChangeView(BaseModel):

@@ -220,7 +220,10 @@ CREATE TABLE rejected_commands (
     reason text NOT NULL,
     detail text NOT NULL,
     at timestamptz NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    discarded_at timestamptz,
+    discarded_by text,
+    discard_reason text
 );
 """
 
