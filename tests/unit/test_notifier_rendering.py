@@ -19,7 +19,7 @@ from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import UnitPrice
 from shared.schemas.topics import INVOICING_EVENTS
 from tests.support import samples, translations
-from tests.support.emails import AT, DATA, EVERY, LINKS, NAMES, OF_PEOPLE, TENANT, email, notification, with_console
+from tests.support.emails import AT, BO, DATA, EVERY, LINKS, NAMES, OF_PEOPLE, TENANT, email, notification, with_console
 from tests.support.messaging import NOON
 from tests.support.seats_harness import SeatsHarness
 
@@ -738,3 +738,17 @@ def test_a_person_without_a_name_is_named_by_the_address_once() -> None:
     names = replace(NAMES, administrators=[Recipient("ada@acme.example", "", "u9")])
     text = email(Stream.OWN, notification(Kind.FLAGGED, Stream.OWN), names=names).text
     assert text.count("ada@acme.example") == 1
+
+
+@pytest.mark.parametrize("locale", ["en_GB", "de_DE", "da_DK"])
+def test_the_first_owner_is_invited_to_administer_and_told_to_ask_the_vendor(locale: str) -> None:
+    """Nobody of the company could help: the other administrators are invited by this person."""
+    tenant, invited = replace(TENANT, locale=locale), notification(Kind.INVITED, Stream.INVITATION, reserved=False)
+    alone = email(Stream.INVITATION, invited, tenant=tenant, names=replace(NAMES, administrators=[BO]))
+    one_of_many = email(Stream.INVITATION, invited, tenant=tenant)
+    words_of_owners = {"en_GB": "first owner", "de_DE": "erste Inhaber", "da_DK": "første ejer"}[locale]
+    assert words_of_owners in alone.text
+    assert alone.text.count("help@vendor.example") == 2, "whom to ask, beside the line of the support"
+    assert "office@acme.example" not in alone.text
+    assert words_of_owners not in one_of_many.text
+    assert "anna@acme.example" in one_of_many.text

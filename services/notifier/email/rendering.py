@@ -131,6 +131,7 @@ def render(
         "for_contact": notifications[0].audience is Audience.REQUEST_CONTACT,
         "counts": Counter(str(notification.kind) for notification in notifications),
         "administrators": [replace(each, name=one_line(each.name)) for each in names.administrators if each.email != recipient.email],
+        "is_administrator": any(each.email == recipient.email for each in names.administrators),
         "quotes": names.quotes,
         "changes": names.changes,
         "deactivated": [one_line(each) for each in names.deactivated],
