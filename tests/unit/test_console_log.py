@@ -59,7 +59,7 @@ async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench
     flagged = "2 Mar 2026, 10:00 Zora Schmid is over the limit in Lab . State : no seat → over the limit All licences were in use, and the"
     assert flagged in text
     assert "A person left. HR system acme" in text, "somebody who was erased, or whom the reader does not see"
-    assert "The role auditor was defined. Rights : see licences, plan and invoices; read the action log Ann Müller" in text
+    assert "The role Auditor was defined. Rights : see licences, plan and invoices; read the action log Ann Müller" in text
     assert "The test clock was advanced. Time : 1 Mar 2026, 09:00 → 8 Mar 2026, 09:00 Seatpool" in text
     assert "The vendor opened this company to read it. Vera Vogt ticket 4711 An operator of the vendor" in text
     budget = "Monthly budget : CHF 1’250.00 Second approver : one person → two people, above the monthly budget"
@@ -151,6 +151,7 @@ async def test_codes_of_tax_countries_languages_and_plans_are_in_words_in_both_l
         entry("contract_changed", **change({"plan": "standard", "price_notice": "P30D"}, {"plan": "small", "price_notice": "P60D"})),
         entry("discount_granted", details={"currency": "CHF"}, **change({}, {"discount.percent": "12.5", "discount.module": "lab"})),
         entry("day_charged", details={"day": "2026-03-04"}),
+        entry("api_client_changed", details={"name": "ERP"}, **change({"secrets": "s1"}, {"secrets": "s1, s2"})),
     ]
     text, german = words(await bench.signed_in().get(LOG)), words(await bench.signed_in().get(LOG, accept_language="de"))
     for said in (
@@ -161,6 +162,7 @@ async def test_codes_of_tax_countries_languages_and_plans_are_in_words_in_both_l
         "Plan : Standard → Small Notice of other prices : 30 days → 60 days",
         "Discount : 12.5% Discount on : Lab",
         "What changed on 4 Mar 2026 was charged.",
+        "The API client ERP changed. Secrets : 1 → 2",
     ):
         assert said in text, said
     assert "Geändert : Ort, E-Mail-Adresse Land : Irland" in german

@@ -154,14 +154,16 @@ def _begin(page: Page, day: date) -> str:
 async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query(max_length=2000)] = "") -> Response:
     """Show a page of the log, newest entry first."""
     asked = await _asked(page, chosen)
-    actions, modules, plans, profiles = await page.together(
+    actions, modules, plans, profiles, roles = await page.together(
         page.get("notifier", "actions", **asked.query, cursor=cursor, limit=SHOWN) if asked.is_clear else page.nothing(),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
         page.get("invoicing", "/v1/plans", limit=LISTED_MAX),
         page.get("users", "profiles", limit=LISTED_MAX) if page.may(USERS_READ) else page.nothing(),
+        page.get("users", "roles", limit=LISTED_MAX) if page.may(USERS_READ) else page.nothing(),
     )
     names = module_names(modules)
     named = {each["plan"]: each["name"] for each in plans.value["items"]} if plans.ok else {}
+    named |= {each["role"]: each["name"] for each in roles.value["items"]} if roles.ok else {}
     named |= {each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else {}
     return page.render(
         "log.html",

@@ -153,7 +153,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "subscription_kept": N_("The subscription goes on: its ending was taken back."),
             "trial_ending_soon": N_("A reminder that the trial ends soon was sent."),
             "contract_changed": N_("The contract changed."),
-            "terms_applied": N_("New terms of the contract took effect."),
+            "terms_applied": N_("The prices and billing details in force were applied."),
             "policies_changed": N_("The policies of the subscription changed."),
             "plan_change_scheduled": N_("Another plan or term was scheduled."),
             "plan_change_withdrawn": N_("The change of the plan was withdrawn."),
@@ -501,6 +501,8 @@ def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
         return _policies(text, words)
     if last in _LISTS:
         return _listed(split_list(text), words)
+    if last == "secrets":  # the log has their ids
+        return words.formats.number(len(split_list(text)))
     if last in _NAMED or name in _NAMED:
         return words.named.get(text, text)
     if last in _COUNTRIES:
