@@ -639,6 +639,9 @@ async def test_a_person_of_two_tenants_chooses_and_an_operator_comes_to_the_tena
     assert opened.url.path == LICENCES, "a page of the opened tenant, whatever the form says"
     assert "You read Alpenrose AG as an operator until 10:29 (Europe/Zurich)." in words(opened)
     assert "/buy" not in opened.text
+    refused = await browser.get(f"{LICENCES}/lab/buy")
+    assert (refused.status_code, "its administrators do everything else" in words(refused)) == (403, True)
+    assert "Ask an administrator of your company" not in words(refused)
     token = re.search(r'close">\s*<input type="hidden" name="_token" value="([^"]+)"', opened.text)
     assert token is not None
     closed = await browser.post("/operator/tenants/acme/close", _token=token[1])
