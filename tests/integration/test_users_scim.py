@@ -326,6 +326,19 @@ async def test_a_connection_finds_the_employed_people_of_other_sources_and_start
     assert (await client.found('externalId eq "x7"'))["Resources"][0]["id"] == found["id"]
 
 
+async def test_a_login_that_hr_still_states_of_a_renamed_user_is_refused_with_where_to_change_it(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await scim.hr(tenant, "1", 1, login="ann", department="Makers")
+    (ann,) = (await client.found('userName eq "ann"'))["Resources"]
+    await client.patch(f"/Users/{ann['id']}", {"op": "replace", "path": "userName", "value": "ann.ash"})
+    assert (await client.found('userName eq "ann"'))["totalResults"] == 0
+    refused = await client.call("POST", "/Users", {"schemas": [USER], "userName": "ann"})
+    assert (refused.status_code, "change it in that source" in refused.json()["detail"]) == (409, True)
+    await scim.hr(tenant, "1", 2, login="ann.ash", department="Makers")
+    assert (await client.create("ann"))["userName"] == "ann"
+
+
 async def test_active_false_blocks_whom_hr_employs_and_active_true_brings_nobody_back_whom_hr_has_ended(scim: ScimBench) -> None:
     client = await scim.client()
     person = {"login": "ole", "department": "Makers"}

@@ -338,7 +338,8 @@ class Users:
 
 def _in_use(user_name: str) -> UniquenessException:
     return UniquenessException(
-        detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user."
+        detail=f"The userName {user_name!r} is in use. Find its user with the filter userName eq, and change that user. If the filter "
+        "finds nobody, another source states this login of a user who has another userName here; change it in that source."
     )
 
 
