@@ -1,15 +1,20 @@
 """Free ports for the parts of the stack. After a restart they are the same, if they are still free."""
 
+import fcntl
 import json
+import os
 import random
 import socket
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 # Below the range that Linux (32768 up) and macOS (49152 up) take outgoing connections' ports from, so that none of those can sit on a
 # port between its choice and its use.
 LOWEST, HIGHEST = 20_000, 32_000
 TRIES_MAX = 200
+_OWN: set[int] = set()  # reserved by this process
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -22,11 +27,29 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
+@cache
+def _locks() -> int:
+    """Open the file of reservations, which stays open: as soon as it is closed, the locks of this process are gone."""
+    return os.open(Path(tempfile.gettempdir()) / f"seatpool-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _reserve(port: int) -> bool:
+    """Reserve the port until this process ends, unless another one has. A part listens only seconds after its port was chosen, and
+    meanwhile another stack may start. The lock is on the byte of that number in a file; the kernel removes it with the process."""
+    try:
+        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _OWN.add(port)
+    return True
+
+
 def pick(taken: frozenset[int] = frozenset()) -> int:
+    """Return a free port, which no other process of this user picks while this one runs."""
     source = random.SystemRandom()
     for _ in range(TRIES_MAX):
         port = source.randint(LOWEST, HIGHEST)
-        if port not in taken and is_free(port):
+        if port not in taken | _OWN and is_free(port) and _reserve(port):
             return port
     raise OSError(f"there is no free port between {LOWEST} and {HIGHEST}")
 
@@ -46,7 +69,7 @@ class Ports:
             port = wanted
         else:
             port = self._known.get(name, 0)
-            if not port or not is_free(port):
+            if not port or not is_free(port) or not _reserve(port):
                 port = pick(frozenset(self._known.values()))
         self._known[name] = port
         self._path.write_text(json.dumps(self._known, indent=2, sort_keys=True))

@@ -1,6 +1,8 @@
 """Ports are free ones, and the same again after a restart."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,31 @@ def test_parts_of_one_stack_get_different_ports(tmp_path: Path) -> None:
     taken = [found.get(f"part-{number}") for number in range(20)]
     assert len(set(taken)) == len(taken)
     assert all(ports.LOWEST <= port <= ports.HIGHEST for port in taken)
+
+
+def test_a_port_that_nobody_listens_on_yet_is_picked_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(ports.pick(), monkeypatch)
+    with pytest.raises(OSError, match="there is no free port"):
+        ports.pick()
+
+
+def test_a_port_that_nobody_listens_on_yet_is_not_picked_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two stacks that start at the same time: the first one listens some seconds after it has chosen."""
+    picks = "from deploy.local import ports; print(ports.pick(), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", picks], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        only(port, monkeypatch)
+        (tmp_path / "ports.json").write_text(f'{{"users": {port}}}')
+        assert ports.is_free(port)
+        with pytest.raises(OSError, match="there is no free port"):
+            ports.pick()
+        with pytest.raises(OSError, match="there is no free port"):
+            Ports(tmp_path / "ports.json").get("users")
+        other.communicate("\n")
+    assert Ports(tmp_path / "ports.json").get("users") == port, "it is given back when that process ends"
+
+
+def only(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "LOWEST", port)
+    monkeypatch.setattr(ports, "HIGHEST", port)
