@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests.support.wait import wait_until
 from tests.support.wire import execute
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
+RENEWAL = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Cases:
         found: dict[str, Any] = (await self.call("GET", f"/{user}")).json()
         return found
 
+    async def states(self, *users: str) -> list[tuple[str, list[str]]]:
+        """Return the status of each person, and the states of the modules."""
+        people = [await self.person(user) for user in users]
+        return [(each["status"], [module["state"] for module in each["modules"]]) for each in people]
+
     async def pool(self) -> tuple[int, int, int]:
         """Return the licences of the base module, and its active and held seats."""
         (pool,) = [each for each in await self.tenant.stage.pages("seats", "pools") if each["module"] == BASE]
@@ -59,6 +65,20 @@ class Cases:
             text: str = (await mailbox.get(f"/api/messages/{found['id']}")).json()["text"]
         return text
 
+    async def accept(self, name: str) -> str:
+        """Accept by the link of the e-mail, as that person does; return the page that says what the person gets."""
+        text = await self.mail(name, "you are invited")
+        found = re.search(r"(http\S+/invitation)\?token=([\w-]+)", text)
+        assert found is not None, text
+        async with httpx.AsyncClient(follow_redirects=True, headers={"accept-language": "en"}) as stranger:
+            page = await stranger.get(found[1], params={"token": found[2]})
+            form = re.search(r'name="_token" value="([^"]+)"', page.text)
+            assert form is not None, page.text
+            accepted = await stranger.post(found[1], data={"_token": form[1], "token": found[2]})
+            assert "You have accepted the invitation" in accepted.text
+            await self.tenant.stage.until_idle()
+            return (await stranger.get(found[1], params={"token": found[2]})).text
+
 
 async def test_A6_A17_a_person_is_invited_accepts_by_the_link_of_the_e_mail_and_is_replaced_without_a_change_of_the_pool(
     stack: RunningStack,
@@ -73,16 +93,7 @@ async def test_A6_A17_a_person_is_invited_accepts_by_the_link_of_the_e_mail_and_
         full = await cases.call("POST", "", cases.fields("ben", invitation={}))
         assert (full.status_code, full.json()["pools"]) == (409, [{"module": BASE, "licences": 1, "in_use": 1}])
 
-        text = await cases.mail("ann", "you are invited")
-        found = re.search(r"(http\S+/invitation)\?token=([\w-]+)", text)
-        assert found is not None, text
-        async with httpx.AsyncClient(follow_redirects=True) as stranger:
-            page = await stranger.get(found[1], params={"token": found[2]})
-            form = re.search(r'name="_token" value="([^"]+)"', page.text)
-            assert form is not None, page.text
-            accepted = await stranger.post(found[1], data={"_token": form[1], "token": found[2]})
-        assert "You have accepted the invitation" in accepted.text
-        await tenant.stage.until_idle()
+        assert "You have access now." in await cases.accept("ann")
         assert ((await cases.person(ann))["status"], await cases.pool()) == ("active", (1, 1, 0))
 
         ben = (await cases.call("POST", "", cases.fields("ben", may_log_in=False))).json()["user"]
@@ -157,3 +168,41 @@ async def test_M12_a_person_added_without_a_dry_run_expands_the_pool_which_is_to
         await stage.advance(OPENED + timedelta(days=1))
         (invoice,) = await stage.pages("invoicing", "invoices")
         assert [(line["module"], line["quantity"], line["net_minor"]) for line in invoice["lines"]] == [(BASE, 1, 1161)]
+
+
+async def test_T17_T18_M15_a_renewal_cancels_a_reservation_that_the_reduction_named_and_the_invitation_stays_valid(
+    stack: RunningStack,
+) -> None:
+    async with await open_rest(stack) as rest, await stack.http("users", scope="operator") as http:
+        tenant = await open_tenant(stack, rest, licences=2)
+        cases, stage = Cases(stack, tenant, http), tenant.stage
+        ann = (await cases.call("POST", "", cases.fields("ann"))).json()["user"]
+        ivo = (await cases.call("POST", "", cases.fields("ivo", invitation={"days": 60}))).json()["user"]
+        await stage.until_idle()
+        assert await cases.pool() == (2, 1, 1)
+
+        offer = await stage.create("invoicing", stage.path("reductions"), {"items": [{"module": BASE, "total": 1}]})
+        foretold: tuple[list[Any], list[Any]] = ([], [{"module": BASE, "users": [ivo], "count": 1}])
+        assert (offer["takes_effect"], offer["would_flag"], offer["would_cancel"]) == ("period_end", *foretold)
+        await stage.create("invoicing", offer["approve_url"], {})
+        await stage.until_idle()
+        done = await rest.get("invoicing", offer["status_url"])
+        assert (done["status"], done["would_flag"], done["would_cancel"]) == ("completed", *foretold)
+        (module,) = [
+            each for each in (await rest.get("invoicing", stage.path("licences"), forecast="true"))["modules"] if each["module"] == BASE
+        ]
+        assert (module["flagged_at_renewal"], module["cancelled_at_renewal"]) == (0, 1)
+        assert await cases.pool() == (2, 1, 1), "the licence is reserved until the renewal"
+
+        await stage.advance(RENEWAL)
+        assert await cases.pool() == (1, 1, 0)
+        assert await cases.states(ann, ivo) == [("active", ["active"]), ("invited", ["withdrawn"])]
+        log = (await rest.get("notifier", stage.path("actions"), user=ivo))["items"]
+        assert [entry["type"] for entry in log].count("hold_cancelled") == 1
+        text = await cases.mail("admin", "reservations for invited people were cancelled")
+        assert (cases.name("ivo") in text, cases.name("ann") in text, "Their invitations stay valid." in text) == (True, False, True)
+
+        page = await cases.accept("ivo")
+        assert "You have access, although all licences are in use." in page, "the over-limit policy decides: flag"
+        assert await cases.states(ann, ivo) == [("active", ["active"]), ("over_limit", ["flagged"])]
+        assert await cases.pool() == (1, 1, 0)
