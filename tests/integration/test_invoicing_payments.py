@@ -18,7 +18,8 @@ from services.invoicing.store import receivables
 from services.invoicing.use_cases.idle import check_idle
 from shared import ids
 from shared.clock import FixedClock
-from shared.schemas import invoicing_v1, seats_v1, topics
+from shared.schemas import invoicing_v1, seats_v1
+from shared.schemas.base import Payload
 from shared.schemas.invoicing_v1 import PaymentReminded
 from shared.settings import KafkaSettings
 from tests.support.invoicing import A_DAY, NOVEMBER, Bench, running_bench, settings_of
@@ -132,7 +133,7 @@ async def test_a_credit_note_is_set_off_and_its_rest_is_paid_out_or_kept(bench: 
     renewal = (await bench.ok("GET", f"{path}/invoices"))["items"][2]
     assert (renewal["gross_minor"], renewal["open_minor"], renewal["state"]) == (6_000, 3_000, "part_paid")
     # The stored numbers are the fold of the events.
-    events = [read.payload for read in await bench.topic(topics.INVOICING_EVENTS, tenant)]
+    events = await bench.events(tenant, Payload)
     folded = {name: each.open_minor for name, each in balance_of(events).documents.items()}
     async with bench.wiring.database.unit_of_work(tenant) as uow:
         stored = await receivables.page(uow.connection, tenant, 0, 100)

@@ -905,8 +905,8 @@ async def test_a_link_of_an_operator_whom_no_tenant_knows_belongs_to_no_tenant(b
     otto = (await rest.post("/v1/operators", {"email": email, "name": "Otto"}))["operator"]
 
     async def events() -> list[users_v1.OperatorLinkRequested]:
-        sent = await bench.topic(topics.USERS_EVENTS)
-        return [each.payload for each in sent if isinstance(each.payload, users_v1.OperatorLinkRequested) and each.payload.operator == otto]
+        sent = await bench.wire.events(topics.USERS_EVENTS, None, users_v1.OperatorLinkRequested)
+        return [each for each in sent if each.operator == otto]
 
     async def there() -> bool:
         return bool(await events())

@@ -76,7 +76,7 @@ async def asked(route: Route, authorization: str | None, *sent: bytes, media_typ
         if message["type"] == "http.response.start":
             answered.append(message["status"])
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await APPS[route.service](scope, receive, send)
     return answered[0], reads
 

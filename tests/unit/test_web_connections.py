@@ -25,6 +25,7 @@ from shared.web.app import HUNG_UP
 from tests.support.apps import KEY, all_apps, bearer
 
 SECONDS_MAX = 0.5
+PATIENCE_SECONDS = 10  # for what happens at once or after SECONDS_MAX: the machine may be busy, and the real limits are 30 s
 AUTHORIZED = f"authorization: {bearer('acme')}\r\ncontent-type: application/json\r\n"
 BODY = b'{"a": 1}'
 LARGE = 8 * 1024 * 1024  # more than the system keeps for a connection
@@ -61,7 +62,7 @@ class Connection:
                 self.writer.write(bytes([byte]))
                 await self.writer.drain()
             await asyncio.wait([got], timeout=0.05)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             try:
                 return await got
             except ConnectionResetError:  # a byte was on its way
@@ -133,7 +134,7 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
         return StreamingResponse(parts())
 
     serving = asyncio.create_task(runtime.serve(app, settings))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             with contextlib.suppress(ConnectionError):
                 await made.connect()
@@ -180,7 +181,7 @@ async def test_a_request_that_arrives_slowly_is_cut_off_after_its_time(service: 
     connection.writer.write(begin)
     began = asyncio.get_running_loop().time()
     answers = await connection.until_closed(trickle)
-    assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < SECONDS_MAX + 2
+    assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < PATIENCE_SECONDS
     assert answers.count(b"HTTP/1.1") == answers.count(b"HTTP/1.1 200 OK") == begin.count(b"POST") - 1 if begin.count(BODY) else not answers
     assert counted(500) == errors
 
@@ -190,7 +191,7 @@ async def test_a_caller_who_hangs_up_is_information(service: Service, no_errors:
     connection.writer.write(post() + BODY[:3])
     await connection.writer.drain()
     connection.writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while counted(HUNG_UP) == before:
             await asyncio.sleep(0.01)
     assert [line["log_level"] for line in no_errors if line.get("status") == HUNG_UP] == ["info"]
@@ -199,7 +200,7 @@ async def test_a_caller_who_hangs_up_is_information(service: Service, no_errors:
 @pytest.mark.usefixtures("no_errors")
 async def test_without_a_token_the_answer_comes_at_once_and_the_unsent_body_is_not_waited_for(service: Service) -> None:
     connection = await service.connect()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await connection.status(post("", 1000)) == 401
     assert await connection.until_closed(b" " * 100) == b""
 
@@ -281,7 +282,7 @@ async def test_a_service_is_served_with_the_real_limits(monkeypatch: pytest.Monk
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -289,7 +290,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def ended(caller: socket.socket) -> bool:
     """Whether the server has ended the connection, when everything that it sent is read."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         try:
             while await loop.sock_recv(caller, 2**20):
                 pass
@@ -303,7 +304,7 @@ async def test_a_caller_who_reads_nothing_of_an_answer_is_cut_off(service: Servi
     began = asyncio.get_running_loop().time()
     async with service.asking(path, times) as caller:
         await until(lambda: any(line["event"] == "answer_not_read" for line in no_errors))
-        assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < SECONDS_MAX + 2
+        assert SECONDS_MAX * 0.8 < asyncio.get_running_loop().time() - began < PATIENCE_SECONDS
         assert await ended(caller)
     await until(lambda: not service.streaming.is_set())
     assert await (await service.connect()).status(post(), BODY) == 200
@@ -353,6 +354,6 @@ async def test_a_process_has_a_limited_number_of_connections(service: Service) -
     assert await one_more.status(post(), BODY) == 503
     full[0].writer.close()
     assert await one_more.until_closed() == b"", "the caller is told to come again"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await (await service.connect()).status(post(), BODY) != 200:
             await asyncio.sleep(0.01)
