@@ -26,7 +26,7 @@ from shared.clock import SystemClock
 from tests.support import chromium as installed
 from tests.support.browsers import HEIGHT, RULES_OF_COLOURS, SIZES, THEMES, launched, window
 from tests.support.console import Browser
-from tests.support.console_pages import ADMINISTRATOR, NOBODY, OPERATOR, PAGES, TESTER
+from tests.support.console_pages import ADMINISTRATOR, NOBODY, ONLY_IN_MEMORY, OPERATOR, PAGES, TESTER
 from tests.support.stack_pages import furnish
 from tests.support.tenant import Silent, Tenant
 
@@ -183,12 +183,6 @@ def test_the_sample_company_ends_with_the_numbers_calculated_by_hand_and_its_lin
     path, page, _ = asyncio.run(sign_in(kept.after("the company's administrator: ")))
     assert (path, "Alpenrose Instruments" in page) == ("/tenants/alpenrose/licences", True)
     assert asyncio.run(sign_in(kept.after("the vendor's operator: ")))[0] == "/operator/tenants"
-
-
-# What the sample company does not have, and the company in memory has: states of pages that are opened anyway, a question to people whose
-# login was changed, and one about a source that reports as many new people as another source does not have.
-ONLY_IN_MEMORY = {"not-found", "invitation-accepted", "invitation-expired", "person-conflict", "settings-own"}
-ONLY_IN_MEMORY |= {"sign-in-confirm", "people-duplicates"}
 
 
 @pytest.mark.skipif(installed.PATH is None, reason="Chromium is not installed")

@@ -75,6 +75,8 @@ class Window:
 
     async def violations(self, *rules: str) -> list[str]:
         """Return what axe finds on the page as it is, by these rules or by all."""
+        if not await self.page.evaluate("typeof axe === 'object'"):
+            await self.page.evaluate(AXE.read_text())
         found: list[str] = await self.page.evaluate(_RUN_AXE, list(rules) or _RULES)
         return [f"{urlsplit(self.page.url).path}: {each}" for each in found]
 
@@ -92,7 +94,6 @@ async def launched() -> AsyncIterator[Browser]:
 async def window(chromium: Browser, origin: str, *, width: int = 1300, **options: Any) -> AsyncIterator[Window]:
     """Give a window with cookies of its own, and check at its end that nothing went wrong on its pages."""
     context = await chromium.new_context(viewport={"width": width, "height": HEIGHT}, **({"locale": "en-GB"} | options))
-    await context.add_init_script(path=AXE)  # before the page's own policy, which would not let it in
     made = Window(await context.new_page(), context, origin)
     made.watch()
     yield made
