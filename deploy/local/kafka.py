@@ -216,12 +216,14 @@ async def _ask(options: Mapping[str, Any], ask: Callable[[Any], Awaitable[T]]) -
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
+    from shared.kafka import start, stop
+
     client = AIOKafkaAdminClient(**options, request_timeout_ms=int(ANSWER_SECONDS_MAX * 1000))
     try:
-        await client.start()  # within the time limit of each of its requests; if it is cancelled, its connection stays open
+        await start(client)  # within the time limit of each of its requests
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             return await ask(client)
     except (KafkaError, OSError, TimeoutError):
         return None
     finally:
-        await client.close()
+        await stop(client)
