@@ -183,6 +183,30 @@ async def test_a_change_that_seats_rejects_is_refused_and_leaves_the_policies(be
     assert await bench.events(tenant, invoicing_v1.PoliciesChanged) == []
 
 
+async def test_B9_charge_when_does_not_change_while_an_approved_order_counts_on_a_credit(bench: Bench) -> None:
+    """The credit would wait for the next invoice together with an expansion of its module, and the order would cost more than approved."""
+    tenant = await subscribed(bench)
+    place = await bench.new_place(tenant)
+    pools = bench.pools[tenant]
+    pools.licences["time"] = pools.next_period["time"] = 8
+    fields = {"module": "time", "by": 2, "reduce_at": "now", "pools": pools.states("time")}
+    await bench.decide(seats_v1.PoolReduced, tenant, place, "other", "left", **fields)
+    await bench.until_settled(tenant)
+    bench.answering.clear()
+    items = [{"module": "documents", "add": 1}]
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/quotes", {"items": items}, tenant=tenant, **BUY)
+    assert quote["credit_net_minor"] > 0
+    await bench.ok("POST", f"/v1/tenants/{tenant}/quotes/{quote['quote']}/approve", {}, tenant=tenant, **BUY)
+    path = f"/v1/tenants/{tenant}/subscription/policies"
+    waits = await bench.refused("PATCH", path, {"charge_when": "next_invoice"}, tenant=tenant, **SET_AND_BUY)
+    assert (waits["type"], "counts on a credit" in waits["detail"]) == ("order-pending", True)
+    await changed(bench, tenant, charge_when="now", credit_when="next_invoice")
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    await changed(bench, tenant, charge_when="next_invoice")
+    assert await bench.events(tenant, InvoiceIssued) == [], "0.00, as approved"
+
+
 async def test_M12_a_policy_that_is_set_back_before_seats_has_answered_is_set_back(bench: Bench) -> None:
     tenant = await subscribed(bench)
     path = f"/v1/tenants/{tenant}/subscription/policies"

@@ -76,10 +76,20 @@ async def change_policies(uow: UnitOfWork, tenant_id: str, body: PoliciesBody, a
     pools = _changed(known, body.modules, plan)
     own = {name: value for name in OF_SUBSCRIPTION if (value := getattr(body, name)) not in (None, getattr(found.contract, name))}
     changes = tuple(Change(field=name, old=getattr(found.contract, name), new=value) for name, value in own.items())
+    if "charge_when" in own:
+        await _no_order_counts_on_a_credit(uow, tenant_id)
     change = await _change(uow, tenant_id, pools, changes, at, actor)
     if own:
         await change_terms(uow, tenant_id, settings, change, at, actor, changes, **own)
     return change
+
+
+async def _no_order_counts_on_a_credit(uow: UnitOfWork, tenant_id: str) -> None:
+    """Keep what was approved (B9): a credit waits with charges of its module that wait for the next invoice, so a purchase that counts on
+    it would cost more if the day's charges waited from now on. Raises Conflict."""
+    if any(quote.credit_net_minor for _, quote in await store.orders.pending(uow.connection, tenant_id)):
+        detail = "An approved order counts on a credit, and seats has not decided it yet. Change `charge_when` when the order is decided."
+        raise Conflict("order-pending", detail)
 
 
 async def unfit_policies(uow: UnitOfWork, tenant_id: str, plan: PlanDefined, modules: Collection[str]) -> list[PoolPolicies]:
