@@ -2,6 +2,7 @@
 
 import calendar
 import re
+from contextlib import suppress
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -32,8 +33,9 @@ _DECLARED = {
     DateOrder.YMD: re.compile(r"(?P<year>[0-9]{4})([./-])(?P<month>[0-9]{1,2})\2(?P<day>[0-9]{1,2})"),
 }
 _MIDNIGHT = re.compile(r"[T ](00:00(:00(\.0+)?)?|0?0:00(:00)?|12:00(:00)? ?AM)$")  # a spreadsheet adds it to a day
-_ZONE = re.compile(r"(?<=\d)(Z|[+-]\d{2}:?\d{2})$")  # Workday adds it to a day, others to midnight: the day is meant as it is written
-_WITH_ZONE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ][0-9:.]+)?(Z|[+-]\d{2}:?\d{2})")
+_ZONE = re.compile(r"(?<=\d) ?(Z|[+-]\d{2}:?\d{2})$")  # Workday adds it to a day, others to midnight: the day is meant as it is written
+_WITH_ZONE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ][0-9:.]+)? ?(Z|[+-]\d{2}:?\d{2})")
+_TIME = re.compile(r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)?( ?[AP]M)?$")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMED = {
     DateOrder.DMY: re.compile(r"(?P<day>[0-9]{1,2})[ .-]+(?P<month>[A-Za-z]{3,9})[ .,-]+(?P<year>[0-9]{4})"),
@@ -64,9 +66,12 @@ def parse_last_day(text: str, order: DateOrder, ends: EndDates) -> date | None:
 
 
 def parse_end(text: str, order: DateOrder) -> date | None:
-    """Return the day, or None where the cell is empty or its year is 2900 or later. Raises ValueError."""
+    """Return the day, or None where the cell is empty or its year is 2900 or later, at any time of the day. Raises ValueError."""
     if not text:
         return None
+    with suppress(ValueError):  # the text as it is written is read below
+        if _parse(_TIME.sub("", _ZONE.sub("", text)), order).year >= OPEN_YEAR_MIN:
+            return None
     end = _parse(text, order)
     return None if end.year >= OPEN_YEAR_MIN else end
 

@@ -1,12 +1,13 @@
 """Files as HR systems and spreadsheets export them are read with the options that a user would give."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
 from shared.hr_files.company import FIELDS, Company, Dialect, read_company
-from shared.hr_files.dates import DateOrder, EndDates, parse_day
+from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_last_day
 
 BEFORE = ("2019-05-01", "2025-12-31")  # when Bo was employed; Anna is, since 1 February 2020
 SINCE = ("2020-02-01", "None")
@@ -159,7 +160,39 @@ def test_a_row_that_differs_from_the_others_is_reported(tmp_path: Path, row: str
     assert [bad.reason for bad in found.bad_rows] == [f"the row has {columns} columns, and the header has 4"]
 
 
-@pytest.mark.parametrize("text", ["2020-02-01-08:00", "2020-02-01Z", "2020-02-01T00:00:00+01:00", "2020-02-01 00:00"])
+MIDNIGHTS = (
+    "2020-02-01 00:00:00",
+    "2020-02-01T00:00:00",
+    "2020-02-01 00:00:00.0000000",
+    "2020-02-01T00:00:00Z",
+    "2020-02-01 00:00:00 +0100",
+)
+OPEN_ENDS = [
+    ("9999-12-31T23:59:59", DateOrder.ISO), ("9999-12-31 00:00:00", DateOrder.ISO), ("9999-12-31T23:59:59.9999999", DateOrder.ISO),
+    ("9999-12-31T23:59:59Z", DateOrder.ISO), ("9999-12-31 23:59:59 +00:00", DateOrder.ISO), ("2999-12-31T12:00:00-08:00", DateOrder.ISO),
+    ("31.12.9999 23:59", DateOrder.DMY), ("31-12-9999", DateOrder.DMY), ("12/31/9999 11:59:59 PM", DateOrder.MDY),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "order"), OPEN_ENDS)
+@pytest.mark.parametrize("ends", EndDates)
+def test_an_end_in_the_year_2900_or_later_is_open_at_any_time_of_the_day(text: str, order: DateOrder, ends: EndDates) -> None:
+    assert parse_last_day(text, order, ends) is None
+
+
+def test_a_file_of_a_database_is_read_line_by_line_and_a_time_of_day_is_refused_with_its_line(tmp_path: Path) -> None:
+    rows = ("1,2020-02-01 00:00:00,9999-12-31 00:00:00", "2,2020-02-01T00:00:00,2026-11-20T00:00:00", "3,2020-02-01T09:30:00,",
+            "4,2020-02-01,2026-11-20T23:59:59")  # fmt: skip
+    found = company(tmp_path, "\n".join(("employee_id,start_date,end_date", *rows)) + "\n")
+    assert {each.external_id: each.periods[-1].last for each in found.people} == {"1": None, "2": date(2026, 11, 20)}
+    assert [(bad.line, bad.reason.partition(": ")[0]) for bad in found.bad_rows] == [(4, "start_date"), (5, "end_date")]
+    assert all(
+        f"expected (got '{day}')" in bad.reason
+        for bad, day in zip(found.bad_rows, ("2020-02-01T09:30:00", "2026-11-20T23:59:59"), strict=True)
+    )
+
+
+@pytest.mark.parametrize("text", ["2020-02-01-08:00", "2020-02-01Z", "2020-02-01T00:00:00+01:00", "2020-02-01 00:00", *MIDNIGHTS])
 def test_a_day_is_the_one_that_is_written_whatever_its_zone(text: str) -> None:
     assert parse_day(text, DateOrder.ISO).isoformat() == "2020-02-01"
 
