@@ -584,6 +584,41 @@ async def test_a_cycle_of_managers_is_refused_by_field(scim: ScimBench) -> None:
         assert "manager: a user who does not report to this user expected" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"displayName": "Ann\u202egnp.exe"},
+        {"userName": "an\u200bn"},
+        {"userName": "bob"},
+        {"title": "t" * 501},
+        {"emails": [{"value": "no address"}]},
+        {ENTERPRISE: {"manager": {"value": "{eve}"}}},
+    ],
+)
+async def test_a_change_that_blocks_a_user_blocks_although_another_value_is_not_allowed(scim: ScimBench, wrong: dict[str, Any]) -> None:
+    """A leaver must not keep the access because of a name. Without the block, the change is refused."""
+    client = await scim.client()
+    ann, _, eve = [await client.create(name) for name in ("ann", "bob", "eve")]
+    path, known = f"/Users/{ann['id']}", {"schemas": [USER, ENTERPRISE], "userName": "ann", "displayName": "Ann", "title": "Head"}
+    assert (await client.call("PUT", path, known | {"active": True})).status_code == 200
+    lead = {"op": "replace", "path": f"{ENTERPRISE}:manager", "value": ann["id"]}
+    assert (await client.call("PATCH", f"/Users/{eve['id']}", {"schemas": [PATCH], "Operations": [lead]})).status_code == 200
+    if ENTERPRISE in wrong:
+        wrong = {ENTERPRISE: {"manager": {"value": eve["id"]}}}
+    assert (await client.call("PUT", path, known | wrong | {"active": True})).status_code in (400, 409)
+    blocked = await client.call("PUT", path, known | wrong | {"active": False})
+    assert blocked.status_code == 200, blocked.text
+    shown = blocked.json()
+    assert {name: shown.get(name) for name in ("active", "userName", "displayName", "title")} == {
+        "active": False,
+        "userName": "ann",
+        "displayName": "Ann",
+        "title": "Head",
+    }
+    assert shown[SEATS]["status"] == "inactive"
+    assert (await client.call("PUT", path, known | wrong | {"active": False})).status_code in (400, 409), "nothing is left to block"
+
+
 async def holding_up(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
     """Return the answer, and the longest time of the processor in which nothing else in this process could be done."""
     answered, longest = asyncio.ensure_future(call), 0.0
