@@ -18,16 +18,18 @@ from cli.demo.happenings import changes_after
 from shared.countries import Country
 from shared.hr_files.company import Company
 from shared.schemas.base import Currency, Id, ModuleName
+from shared.schemas.faults import WrongFields, field_of, first_faults, once_per_field
 from shared.schemas.seats_v1 import Policies
 
 EVERY_OTHER = "*"
 SHARE_WITHOUT_A_PLAN = 95  # licences for that many of a hundred people
 DAYS_WITHOUT_A_PLAN = 28
+SHOWN_MAX = 200  # characters of a wrong value
 
 
 def _no_float(value: object) -> object:
     if isinstance(value, float):
-        raise ValueError('write money as text ("12.00"): a float cannot hold it')
+        raise ValueError('expected money as a text ("12.00"), because a float cannot hold it')
     return value
 
 
@@ -69,7 +71,7 @@ class TenantPlan(Table):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is not a time zone of the IANA database, such as Europe/Copenhagen") from error
+            raise ValueError("expected a time zone of the IANA database, such as Europe/Copenhagen") from error
         return value
 
 
@@ -108,7 +110,7 @@ class Dates(Table):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.until < self.hired_on:
-            raise ValueError(f"until {self.until} is before hired_on {self.hired_on}")
+            raise WrongFields({"until": self.until}, f"hired_on, {self.hired_on}, or a later day")
         return self
 
 
@@ -146,21 +148,26 @@ class Plan(Table):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not any(module.base for module in self.modules.values()):
-            raise ValueError("modules: one of them has to be a base module (base = true)")
-        known = set(self.modules)
+            raise WrongFields({"modules": ", ".join(self.modules)}, "modules with at least one base module (base = true) among them")
+        known, modules = set(self.modules), f"modules of the plan: {', '.join(sorted(self.modules))}"
         for name, profile in self.profiles.items():
             if unknown := set(profile.modules) - known:
-                raise ValueError(f"profiles.{name}.modules: {', '.join(sorted(unknown))} is not among the modules")
-        for purchase in self.purchases:
+                raise WrongFields({f"profiles.{name}.modules": ", ".join(sorted(unknown))}, modules)
+        for number, purchase in enumerate(self.purchases):
             if unknown := set(purchase.add) - known:
-                raise ValueError(f"purchases: {', '.join(sorted(unknown))} is not among the modules")
+                raise WrongFields({f"purchases.{number}.add": ", ".join(sorted(unknown))}, modules)
             if not self.dates.hired_on <= purchase.on <= self.dates.until:
-                raise ValueError(f"purchases: {purchase.on} is not between {self.dates.hired_on} and {self.dates.until}")
+                raise WrongFields({f"purchases.{number}.on": purchase.on}, f"a day from {self.dates.hired_on} to {self.dates.until}")
         if self.subscription.starts > self.dates.hired_on:
-            raise ValueError(f"subscription.starts {self.subscription.starts} is after dates.hired_on {self.dates.hired_on}")
-        named = [department for profile in self.profiles.values() for department in profile.departments]
-        if twice := {department for department in named if named.count(department) > 1}:
-            raise ValueError(f"profiles: {', '.join(sorted(twice))} is named by two of them")
+            raise WrongFields(
+                {"subscription.starts": self.subscription.starts}, f"dates.hired_on, {self.dates.hired_on}, or an earlier day"
+            )
+        named = set[str]()
+        for name, profile in self.profiles.items():
+            if twice := named & set(profile.departments):
+                expected = "departments that no other profile names"
+                raise WrongFields({f"profiles.{name}.departments": ", ".join(sorted(twice))}, expected)
+            named |= set(profile.departments)
         return self
 
     def instant(self, day: date) -> datetime:
@@ -196,13 +203,18 @@ def read_plan(path: Path, company: Company) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CliError(f"the plan {path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in details)
+        wrong = "; ".join(map(_fault_text, once_per_field(first_faults(error))))
         raise CliError(f"the plan {path} is not valid: {wrong}", "examples/adventure-works.toml shows every table.") from error
     named = {department for profile in plan.profiles.values() for department in profile.departments} - {EVERY_OTHER}
     if unknown := sorted(named - set(company.departments)):
         raise CliError(f"the plan {path} names departments that are not in the folder: {', '.join(unknown)}")
     return plan
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
+    """Return the field, its value and what is expected."""
+    given = "" if fault["type"] in ("missing", "extra_forbidden") else f" (got {str(fault['input'])[:SHOWN_MAX]!r})"
+    return f"{field_of(fault) or 'plan'}: expected {fault['expected']}{given}"
 
 
 def plan_without_file(company: Company) -> Plan:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.schemas.base import Id, Instant, Items, ModuleName, Payload
+from shared.schemas.faults import reworded
 from shared.schemas.position import Position
 
 # The range of integers that a decision repeats: JSON writers refuse larger ones, so a larger one would end every worker that reads it.
@@ -504,7 +505,7 @@ class CommandRejected(SeatsEvent):
         field, expected = self.field or "command", self.expected or "a command that makes sense"
         if self.value is None:
             return f"{field}: {expected}"
-        return f"{field} is {self.value!r}, expected {expected.removeprefix('Input should be ')}"
+        return f"{field} is {self.value!r}, expected {reworded(expected)}"
 
 
 class CommandFailed(SeatsEvent):

@@ -9,6 +9,7 @@ import re
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from itertools import accumulate, count
 from operator import sub
 from typing import Any, TypeVar
@@ -108,7 +109,7 @@ def shown(value: object) -> object:
     """A value as an answer shows it; of an object or a list the beginning."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value in _INT64):
         return value
-    return cut(value if isinstance(value, str) else _brief.repr(value))
+    return cut(str(value) if isinstance(value, str | date) else _brief.repr(value))
 
 
 # ------------------------------------------------------------------------------------------------------------------ requests

@@ -196,9 +196,9 @@ def _field(error: Mapping[str, Any]) -> str:
 
 
 def _shown(error: Mapping[str, Any]) -> object:
-    """Return the given value, shortened; None for a missing field, where it would be the whole body, for a secret, and for a field that
-    does not exist: its name is what is wrong, and it may be that of a secret, misspelt."""
-    if error["type"] in ("missing", "extra_forbidden") or SECRET_NAME.search(".".join(map(str, error["loc"]))):
+    """Return the given value, shortened; None for a missing field, where it would be the whole body, for the body itself, for a secret, and
+    for a field that does not exist: its name is what is wrong, and it may be that of a secret, misspelt."""
+    if error["type"] in ("missing", "extra_forbidden") or error["loc"] == ("body",) or SECRET_NAME.search(".".join(map(str, error["loc"]))):
         return None
     return shown(error.get("input"))
 

@@ -140,13 +140,13 @@ async def test_M12_policies_that_seats_or_the_plan_would_refuse_are_refused_by_f
     fixed = await subscribed(bench, {"time": 2}, plan="fixed")
     path = "/v1/tenants/{}/subscription/policies"
     wrong: list[tuple[str, dict[str, Any], str]] = [
-        (tenant, {}, "body"),
-        (tenant, {"modules": {}}, "body"),
-        (tenant, {"modules": {"time": {}}}, "body"),
-        (tenant, {"modules": {"time": {"grace": "P1M"}}}, "body.modules.time"),
-        (tenant, {"modules": {"time": {"grace": None}}}, "body.modules.time"),
-        (tenant, {"modules": {"time": {"warn_at": "0%"}}}, "body.modules.time"),
-        (tenant, {"modules": {"time": {"flag_cap": -1}}}, "body.modules.time"),
+        (tenant, {}, "body.modules"),
+        (tenant, {"modules": {}}, "body.modules"),
+        (tenant, {"modules": {"time": {}}}, "body.modules"),
+        (tenant, {"modules": {"time": {"grace": "P1M"}}}, "body.modules.time.grace"),
+        (tenant, {"modules": {"time": {"grace": None}}}, "body.modules.time.grace"),
+        (tenant, {"modules": {"time": {"warn_at": "0%"}}}, "body.modules.time.warn_at"),
+        (tenant, {"modules": {"time": {"flag_cap": -1}}}, "body.modules.time.flag_cap"),
         (tenant, {"modules": {"time": {"other": 1}}}, "body.modules.time.other"),
         (tenant, {"modules": {"time": {"over_limit": "expand"}}}, "body.modules.time.expand_cap"),
         (tenant, {"charge_when": "later"}, "body.charge_when"),
@@ -268,7 +268,7 @@ async def test_a_module_that_cannot_be_added_is_refused(bench: Bench) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"module": "absent", "licences": 1}, "body.module"),
         ({"module": "documents", "licences": 0}, "body.licences"),
-        ({"module": "documents", "licences": 1, "policies": {"grace": "P1M"}}, "body.policies"),
+        ({"module": "documents", "licences": 1, "policies": {"grace": "P1M"}}, "body.policies.grace"),
     ]
     for body, field in wrong:
         assert (await bench.refused("POST", path, body, 422, tenant=tenant, **BUY))["errors"][0]["field"] == field
@@ -355,7 +355,7 @@ async def test_a_change_of_plan_that_cannot_be_is_refused(bench: Bench) -> None:
     ]
     for body, type_ in refused:
         assert (await bench.refused("POST", path, body, tenant=tenant, **BUY))["type"] == type_, body
-    for body, field in (({}, "body"), ({"plan": "absent"}, "body.plan"), ({"term": "weekly"}, "body.term")):
+    for body, field in (({}, "body.plan"), ({"plan": "absent"}, "body.plan"), ({"term": "weekly"}, "body.term")):
         assert (await bench.refused("POST", path, body, 422, tenant=tenant, **BUY))["errors"][0]["field"] == field
     offers = [await plan_change(bench, tenant, plan="fixed") for _ in range(2)]
     assert (await approved(bench, tenant, offers[0]))["status"] == "scheduled"

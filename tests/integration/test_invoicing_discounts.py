@@ -95,9 +95,9 @@ async def test_discounts_that_make_no_sense_are_refused_by_field_and_only_the_op
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
     path = f"/v1/tenants/{tenant}/subscription/discounts"
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({}, "body"),
-        ({"percent": "10", "amount_minor": 100}, "body"),
-        ({"percent": "0"}, "body"),
+        ({}, "body.percent"),
+        ({"percent": "10", "amount_minor": 100}, "body.percent"),
+        ({"percent": "0"}, "body.percent"),
         ({"percent": "100.01"}, "body.percent"),
         ({"percent": "-1"}, "body.percent"),
         ({"percent": 10}, "body.percent"),
@@ -109,7 +109,7 @@ async def test_discounts_that_make_no_sense_are_refused_by_field_and_only_the_op
         ({"percent": "10", "from_day": "9999-12-31"}, "body.from_day"),
         ({"percent": "10", "from_day": "9998-12-31", "periods": 120}, "body.from_day"),
         ({"percent": "10", "until_day": "2013-11-15"}, "body.until_day"),
-        ({"percent": "10", "until_day": "2014-11-15", "periods": 2}, "body"),
+        ({"percent": "10", "until_day": "2014-11-15", "periods": 2}, "body.until_day"),
         ({"percent": "10", "periods": 0}, "body.periods"),
         ({"amount_minor": 100, "until_day": "2013-11-30"}, "body.until_day"),  # no period begins by then
     ]

@@ -686,7 +686,7 @@ async def test_A10_the_catalogue_is_the_vendor_s_and_readable(bench: Bench, path
 async def test_wrong_billing_details_name_the_field(bench: Bench, change: dict[str, Any], field: str) -> None:
     tenant = await bench.make_tenant(NOVEMBER)
     problem = await bench.refused("PUT", f"/v1/tenants/{tenant}/billing-details", DETAILS | change, 422)
-    assert any(field in f"{error['field']} {error['expected']}" for error in problem["errors"])
+    assert field in [error["field"].removeprefix("body.") for error in problem["errors"]]
 
 
 NORTHERN = {"company": "Lough", "street": "1 Quay", "postcode": "BT1 1AA", "city": "Belfast", "country": "GB", "vat_id": "XI980780684"}
@@ -840,8 +840,11 @@ async def test_the_catalogue_is_applied_as_a_whole_or_not_at_all(bench: Bench) -
     for wrong, field in (
         ({"absent": {"monthly": 1}}, "absent"),
         ({"filed": {"monthly": "1.234"}}, "filed.monthly"),
-        ({"filed": {}}, "filed"),
-        ({"filed": {"monthly": {"price": 1, "steps": [{"up_to": 5, "price": 3}, {"up_to": 5, "price": 2}]}}}, "filed.monthly.steps"),
+        ({"filed": {}}, "filed.monthly"),
+        (
+            {"filed": {"monthly": {"price": 1, "steps": [{"up_to": 5, "price": 3}, {"up_to": 5, "price": 2}]}}},
+            "filed.monthly.steps.1.up_to",
+        ),
     ):
         answer = await bench.refused("PUT", "/v1/catalog", {"plans": {"filed": plan | {"modules": wrong}}}, 422)
         assert answer["errors"][0]["field"] == f"body.plans.filed.modules.{field}"

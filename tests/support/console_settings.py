@@ -125,7 +125,7 @@ class SettingsRest:
         if request.headers["if-match"] != ('"0"' if self.billing is None else self._etag(self.billing)):
             return refusal(412, "precondition-failed", "Somebody else has changed it.")
         if body["vat_id"] == "wrong":
-            fault = {"field": "body", "value": None, "expected": "vat_id: 'wrong' is not a VAT ID of CH: invalid"}
+            fault = {"field": "body.vat_id", "value": "wrong", "expected": "'wrong' is not a VAT ID of CH: invalid"}
             return refusal(422, "invalid", "These fields are not valid: body.", errors=[fault])
         self.billing = billing() | body
         return reply(self.billing)

@@ -35,18 +35,34 @@ def test_the_samples_plan_maps_every_department(company: Company) -> None:
     [
         ('price = "15.00"', "price = 15.00", "a float cannot hold it"),
         ("licences = 115", "licences = 0", "modules.projects.licences"),
-        ("base = true ", "base = false ", "one of them has to be a base module"),
-        ('modules = ["projects", "lab"]', 'modules = ["projects", "labb"]', "labb is not among the modules"),
+        (
+            "base = true ",
+            "base = false ",
+            "modules: expected modules with at least one base module (base = true) among them (got 'projects, ",
+        ),
+        (
+            'modules = ["projects", "lab"]',
+            'modules = ["projects", "labb"]',
+            "profiles.makers.modules: expected modules of the plan: lab, planning, projects (got 'labb')",
+        ),
         (
             'departments = ["Engineering", "Quality"]',
             'departments = ["Enginering"]',
             "departments that are not in the folder: Enginering",
         ),
-        ('departments = ["Engineering", "Quality"]', 'departments = ["Engineering", "Logistics"]', "Logistics is named by two"),
-        ("add = { lab = 1 }", "add = { labs = 1 }", "labs is not among the modules"),
-        ("on = 2026-03-05", "on = 2026-02-05", "2026-02-05 is not between"),
-        ('time_zone = "Europe/Zurich"', 'time_zone = "Zurich"', "is not a time zone of the IANA database"),
-        ("until = 2026-03-27", "until = 2026-03-01", "is before hired_on"),
+        (
+            'departments = ["Engineering", "Quality"]',
+            'departments = ["Engineering", "Logistics"]',
+            "departments: expected departments that no other profile names (got 'Logistics')",
+        ),
+        ("add = { lab = 1 }", "add = { labs = 1 }", "add: expected modules of the plan: lab, planning, projects (got 'labs')"),
+        ("on = 2026-03-05", "on = 2026-02-05", "purchases.0.on: expected a day from 2026-"),
+        (
+            'time_zone = "Europe/Zurich"',
+            'time_zone = "Zurich"',
+            "tenant.time_zone: expected a time zone of the IANA database, such as Europe/Copenhagen (got 'Zurich')",
+        ),
+        ("until = 2026-03-27", "until = 2026-03-01", "dates.until: expected hired_on, 2026-"),
         ("[dates]", "[datse]", "datse"),
     ],
 )

@@ -51,11 +51,11 @@ def test_A2_the_command_line_shows_the_policies_that_hold(deployment: Deployment
 
 
 def test_a_policy_that_is_refused_is_shown_with_what_is_expected_and_without_words_for_programs(deployment: Deployment) -> None:
-    detail = "These fields are not valid: body.modules.time. For each of them, `errors` says what is expected."
-    errors = [{"field": "body.modules.time", "expected": "over_limit: expected one of flag, reject, expand, wait"}]
+    detail = "These fields are not valid: body.modules.time.over_limit. For each of them, `errors` says what is expected."
+    errors = [{"field": "body.modules.time.over_limit", "expected": "one of flag, reject, expand, wait"}]
     deployment.answers["PATCH", f"{PATH}/policies"] = lambda _: (422, {"detail": detail, "errors": errors})
     shown = " ".join(seatpool("subscription", "policies", "--tenant", "acme", "time.over_limit=sometimes").output.split())
-    assert "not valid: body.modules.time. (body.modules.time: over_limit: expected one of flag" in shown
+    assert "not valid: body.modules.time.over_limit. (body.modules.time.over_limit: one of flag" in shown
     assert "`errors`" not in shown
 
 

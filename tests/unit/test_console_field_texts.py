@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from pydantic_core import _pydantic_core
 
+from services.console.pages.forms import Form
 from services.console.rendering import field_texts, languages
 from services.console.rendering.problem_texts import TEXTS, text_of
 from services.console.rest.problems import FieldFault, Problem
+from services.invoicing.api.requests import BillingDetailsBody
 from services.invoicing.domain import formats
-from shared.schemas.faults import _BY_TYPE, expected_by
+from shared.schemas.faults import _BY_TYPE, expected_by, field_of, first_faults, once_per_field, reworded
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -20,7 +23,7 @@ SOURCES = [
     ROOT / "services/invoicing/use_cases", ROOT / "services/invoicing/domain", ROOT / "shared/schemas/policies.py",
     ROOT / "shared/schemas/base.py", ROOT / "shared/web/rest.py", ROOT / "shared/countries.py",
 ]  # fmt: skip
-RAISED = ("Invalid", "FieldProblem", "ValueError", "Wrong", "WrongDays", "WrongPolicy")
+RAISED = ("Invalid", "FieldProblem", "ValueError", "Wrong", "WrongDays", "WrongFields", "WrongPolicy")
 FORMATTED: Mapping[str, Sequence[str]] = {  # what a text is put together from
     "meaning": list(formats._XRECHNUNG_BUYER.values()),
     "EXAMPLE": ["a decimal number such as 12.00"],
@@ -94,6 +97,8 @@ def _expected(tree: ast.Module) -> Iterator[str]:
             continue
         for node in ast.walk(function):
             match node:
+                case ast.Call(func=ast.Name(id="ValueError"), args=[text]):
+                    yield from (reworded(f"Value error, {each}") for each in texts_of(text, function, FORMATTED))
                 case ast.Call(func=ast.Name(id=name), args=[*_, last]) if name in RAISED and not _is_of_address(node):
                     yield from texts_of(last, function, FORMATTED)
                 case ast.Call(func=ast.Name(id="FieldProblem"), keywords=[_, ast.keyword(value=value)]):
@@ -101,7 +106,7 @@ def _expected(tree: ast.Module) -> Iterator[str]:
                 case ast.Return(value=ast.Tuple(elts=[_, _, last])) if function.name == "wrong_for_plan":
                     yield from texts_of(last, function, FORMATTED)
                 case ast.Return(value=ast.JoinedStr() | ast.Constant(value=str()) as text) if "problem" in function.name:
-                    yield from (each.partition(": ")[2] for each in texts_of(text, function, FORMATTED))
+                    yield from (each.partition(": ")[2].removeprefix("expected ") for each in texts_of(text, function, FORMATTED))
 
 
 def _is_of_address(call: ast.Call) -> bool:
@@ -125,9 +130,22 @@ def _untranslated(texts: set[str]) -> list[str]:
 
 
 def test_what_a_service_expects_of_a_field_is_translated() -> None:
-    texts = {text for file in _files() for text in _expected(ast.parse(file.read_text())) if text not in ("x", "x: expected x")}
+    texts = _all_expected()
     assert len(texts) > 100, "the test has found the texts"
     assert _untranslated(texts) == []
+
+
+def _all_expected() -> set[str]:
+    return {text for file in _files() for text in _expected(ast.parse(file.read_text()))} - {"x"}
+
+
+def test_no_text_says_twice_that_something_is_expected() -> None:
+    """A refusal says `Expected: …`, or `expected …`, before each of these texts."""
+    assert sorted(text for text in _all_expected() if re.search(r"\bexpected\b", text)) == []
+
+
+def test_no_text_names_its_field_because_the_fault_does() -> None:
+    assert [text for text in _all_expected() if re.match(r"[a-z_.]+: ", text)] == []
 
 
 def test_a_refusal_that_a_page_can_meet_is_translated() -> None:
@@ -158,7 +176,7 @@ def test_what_a_model_expects_of_a_field_is_translated() -> None:
             "Geben Sie eine E-Mail-Adresse ein, zum Beispiel ann@example.com.",
         ),
         (
-            "vat_id: 'x' is not a VAT ID of DE: The number has an invalid length.",
+            "'x' is not a VAT ID of DE: The number has an invalid length.",
             "'x' ist keine USt-IdNr. dieses Landes (DE). Prüfen Sie die Buchstaben und Ziffern.",
         ),
         (
@@ -177,3 +195,17 @@ def test_a_refusal_of_fields_that_a_page_does_not_have_says_in_german_what_is_ex
     problem = Problem("invalid", 422, "English", errors=(FieldFault("body.people.0.vat_id", "", "a text of at most 30 characters"),))
     text = "Einige Werte wurden nicht angenommen. USt-IdNr.: Geben Sie höchstens 30 Zeichen ein."
     assert text_of(field_texts.translated(problem, gettext), gettext) == text
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"), [("en", "'DE1' is not a VAT ID of DE."), ("de", "'DE1' ist keine USt-IdNr. dieses Landes (DE).")]
+)
+def test_what_does_not_fit_another_field_is_shown_beside_the_field_to_change(language: str, shown: str) -> None:
+    given = {"company": "Acme", "street": "1 Main Street", "city": "Berlin", "country": "DE", "email": "ann@acme.example", "vat_id": "DE1"}
+    with pytest.raises(ValidationError) as refused:
+        BillingDetailsBody.model_validate(given)
+    faults = [FieldFault(f"body.{field_of(each)}", each["input"], each["expected"]) for each in once_per_field(first_faults(refused.value))]
+    form = Form.of(**given)
+    form.refuse(field_texts.translated(Problem("invalid", 422, "", errors=faults), languages.translations()[language].gettext))
+    assert (list(form.errors), form.problem) == (["vat_id"], None)
+    assert form.errors["vat_id"].startswith(shown)

@@ -1,20 +1,32 @@
 """Values that a request could mean in two ways are refused, and the refusal names the field."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from services.invoicing.api.catalogue_bodies import CatalogueBody
-from services.invoicing.api.requests import DiscountBody, PaymentBody, PlanBody, SubscriptionBody
+from services.invoicing.api.requests import (
+    BillingDetailsBody,
+    DiscountBody,
+    EstimateBody,
+    PaymentBody,
+    PlanBody,
+    PlanChangeBody,
+    PoliciesBody,
+    PurchaseSettingsBody,
+    QuoteBody,
+    SubscriptionBody,
+)
 from services.invoicing.domain.calendar import Term
 from services.invoicing.use_cases.discounts import discounts_of
 from services.invoicing.use_cases.subscriptions import _check_modules
+from services.users.api.sign_in_requests import CompletedSignIn
 from shared.catalogue_file import UnreadableCatalogue, parse_catalogue
 from shared.errors import Invalid
 from shared.money import is_currency, minor_of
-from shared.schemas.faults import expected_by, field_of
+from shared.schemas.faults import field_of, first_faults, once_per_field
 from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 from tests.support.invoicing_harness import ANN
 
@@ -30,7 +42,7 @@ def catalogue(*, plan: dict[str, Any] | None = None, **sold: Any) -> dict[str, A
 def refused(model: type[BaseModel], body: Any) -> dict[str, str]:
     with pytest.raises(ValidationError) as refusal:
         model.model_validate(body)
-    return {field_of(fault): expected_by(fault).removeprefix("expected ") for fault in refusal.value.errors()}
+    return {field_of(fault): fault["expected"] for fault in once_per_field(first_faults(refusal.value))}
 
 
 @pytest.mark.parametrize("price", ["1_000", "1e3", "١٢", "1٢.50", "+1", " 1", "-1", "Infinity", "", True])
@@ -118,3 +130,58 @@ def test_a_discount_of_a_module_that_nobody_can_have_is_refused_without_an_empty
     with pytest.raises(Invalid) as refusal:
         discounts_of([body], "body.discounts.{place}", [], term=Term.MONTHLY, **days)
     assert refusal.value.expected == "a module of the subscription: none"
+
+
+DETAILS = {"company": "Acme", "street": "1 Main Street", "city": "Berlin", "country": "DE", "email": "invoices@acme.example"}
+SUBSCRIPTION = {"plan": "p", "term": "monthly", "period_start": "2026-03-01"}
+PLAN = {"name": "P", "currency": "EUR", "prices": PRICES}
+ONE = {"module": "time", "licences": 1}
+STEPS = [{"up_to": 5, "amount_minor": 3}, {"up_to": 5, "amount_minor": 2}]
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "faults"),
+    [
+        (PlanBody, PLAN | {"limits": [{"module": "time", "minimum": 5, "maximum": 3}]}, {"limits.0.maximum": 3}),
+        (PlanBody, PLAN | {"limits": [{"module": "time"}, {"module": "lab"}]}, {"limits.1.module": "lab"}),
+        (PlanBody, PLAN | {"limits": [{"module": "time"}, {"module": "time"}]}, {"limits.1.module": "time"}),
+        (PlanBody, PLAN | {"prices": PRICES * 2}, {"prices.1.module": "time", "prices.1.term": "monthly"}),
+        (PlanBody, PLAN | {"prices": [PRICES[0] | {"steps": STEPS}]}, {"prices.0.steps.1.up_to": 5}),
+        (CatalogueBody, catalogue(monthly=None), {f"plans.p.modules.a.{term}": None for term in ("monthly", "annual")}),
+        (CatalogueBody, catalogue(minimum="5", maximum="3"), {"plans.p.modules.a.maximum": 3}),
+        (BillingDetailsBody, DETAILS | {"vat_id": "DE1"}, {"vat_id": "DE1"}),
+        (
+            BillingDetailsBody,
+            DETAILS | {"document_format": "xrechnung_cii", "buyer_reference": "04011000-1234512345-35"},
+            {"buyer_reference": "04011000-1234512345-35"},
+        ),
+        (SubscriptionBody, SUBSCRIPTION | {"modules": [ONE, ONE]}, {"modules.1.module": "time"}),
+        (SubscriptionBody, SUBSCRIPTION | {"modules": [ONE | {"policies": {"grace": "P1M"}}]}, {"modules.0.policies.grace": "P1M"}),
+        (
+            SubscriptionBody,
+            SUBSCRIPTION | {"modules": [ONE | {"policies": {"over_limit": "expand"}}]},
+            {"modules.0.policies.expand_cap": None},
+        ),
+        (DiscountBody, {}, {"percent": None, "amount_minor": None}),
+        (DiscountBody, {"percent": "5", "amount_minor": 1}, {"percent": "5", "amount_minor": 1}),
+        (DiscountBody, {"percent": "0"}, {"percent": "0"}),
+        (DiscountBody, {"percent": "5", "until_day": "2026-03-01", "periods": 2}, {"until_day": date(2026, 3, 1), "periods": 2}),
+        (PoliciesBody, {}, {"modules": {}}),
+        (PoliciesBody, {"modules": {"time": {"over_limit": "sometimes"}}}, {"modules.time.over_limit": "sometimes"}),
+        (PoliciesBody, {"modules": {"time": {"grace": None}}}, {"modules.time.grace": None}),
+        (PlanChangeBody, {}, {"plan": None, "term": None}),
+        (QuoteBody, {"items": [{"module": "time"}]}, {"items.0.add": None, "items.0.total": None}),
+        (QuoteBody, {"items": [{"module": "time", "add": 1, "total": 2}]}, {"items.0.add": 1, "items.0.total": 2}),
+        (PurchaseSettingsBody, {"second_approver": "above_budget"}, {"monthly_budget_minor": None}),
+        (EstimateBody, {"items": [{"module": "time"}]}, {"items.0.add": 0, "items.0.reduce": 0}),
+        (EstimateBody, {"items": [{"module": "time", "reduce": 1, "unit_price_minor": 7}]}, {"items.0.unit_price_minor": 7}),
+        (EstimateBody, {"items": [{"module": "time", "add": 1}] * 2}, {"items.1.module": "time"}),
+        (CompletedSignIn, {"flow": "f", "state": "s", "code": "secret", "error": "e"}, {"code": None, "error": None}),
+    ],
+)
+def test_a_check_of_several_fields_names_those_to_change_with_their_values(
+    model: type[BaseModel], body: dict[str, Any], faults: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        model.model_validate(body)
+    assert {field_of(fault): fault["input"] for fault in first_faults(refusal.value)} == faults

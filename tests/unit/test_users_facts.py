@@ -129,11 +129,11 @@ def test_a_hire_without_login_and_address_is_a_person_without_them_and_a_change_
 
 def test_a_fact_that_breaks_a_rule_names_the_field() -> None:
     strange = PersonHired(external_id="1", effective_date=D, login="ann", email="ann@acme.example", kind="robot")
-    assert (problem_of(strange) or "").startswith("kind: one of employee, external, service")
+    assert (problem_of(strange) or "").startswith("kind: expected one of employee, external, service")
     assert problem_of(PersonLeft(external_id="1", effective_date=D)) is None
     unseen = PersonChanged(external_id="1", effective_date=D, name="\u202e")
-    assert problem_of(unseen) == "name: a name with a character that can be seen expected"
-    assert (problem_of(PersonLeft(external_id="1", effective_date=D, sequence=2**63)) or "").startswith("sequence: at most")
+    assert problem_of(unseen) == "name: expected a name with a character that can be seen"
+    assert (problem_of(PersonLeft(external_id="1", effective_date=D, sequence=2**63)) or "").startswith("sequence: expected at most")
 
 
 @given(zone=st.sampled_from(sorted(available_timezones())), day=st.dates(date(1970, 1, 2), date(2037, 12, 30)))

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.console.rendering.field_labels import LABELS
 from services.console.rendering.known_texts import Gettext, KnownTexts
-from services.console.rest.problems import FieldFault, Problem
+from services.console.rest.problems import Problem
 from shared.translations import N_
 
 # As the services say them. `tests/unit/test_console_field_texts.py` reads their sources, and fails if one is missing.
@@ -45,10 +45,9 @@ TEXTS: Final[Sequence[str]] = (
     N_("a number as JSON defines it"),
     N_("a date without a time in the format YYYY-MM-DD, such as 2026-01-31"),
     N_("a time in the format of RFC 3339 with its offset, such as 2026-01-31T09:00:00Z"),
-    N_("an instant of the years 1 to 9999 in UTC expected"),
+    N_("an instant of the years 1 to 9999 in UTC"),
     N_("a time of the years 1970 to 2999"),
     N_("a name with a character that can be seen"),
-    N_("a name with a character that can be seen expected"),
     N_("a time zone of the IANA database, such as Europe/Copenhagen"),
     N_("a country of ISO 3166-1 as two capital letters, such as DE or GR, or XI for Northern Ireland"),
     N_("a currency that is in use, as its code of ISO 4217: three capital letters, for example EUR"),
@@ -74,12 +73,12 @@ TEXTS: Final[Sequence[str]] = (
     N_("a day of the last employment of the person"),
     N_("a text without control characters and invisible characters"),
     N_("a text without control characters, invisible characters and special spaces"),
-    N_("a text without NUL that is not empty expected"),
-    N_("a text without NUL expected"),
-    N_("a day not before starts_on, %(start)s, expected (got %(given)s)"),
-    N_("one of %(values)s expected (got %(given)s)"),
-    N_("at most %(most)s expected (got %(given)s)"),
-    N_("must not be empty"),
+    N_("a text without NUL that is not empty"),
+    N_("a text without NUL"),
+    N_("a day not before starts_on, %(start)s (got %(given)s)"),
+    N_("one of %(values)s (got %(given)s)"),
+    N_("at most %(most)s (got %(given)s)"),
+    N_("a text that is not empty"),
     # Purchases.
     N_("a plan, a term, or both"),
     N_("exactly one of add and total"),
@@ -196,20 +195,11 @@ REWORDED: Final[Mapping[str, str]] = {
 OTHER: Final = N_("This value is not possible. Expected: %(expected)s")
 _KNOWN: Final = KnownTexts(TEXTS, REWORDED)
 _QUOTED: Final = re.compile(r"(?:'[^']*'(?:, | or |$))+")
-_NAMED: Final = re.compile(r"(?:([a-z_]+): )?(?:expected )?")
 
 
 def translated(problem: Problem, gettext: Gettext) -> Problem:
     """Return the refusal with what is expected in the reader's language."""
-    return replace(problem, errors=tuple(_fault(each, gettext) for each in problem.errors))
-
-
-def _fault(fault: FieldFault, gettext: Gettext) -> FieldFault:
-    """A model that compares several fields names the one that it means in its text: `vat_id: expected …`."""
-    found = _NAMED.match(fault.expected)
-    field = f"{fault.field}.{found[1]}" if found and found[1] else fault.field
-    expected = fault.expected[found.end() :] if found else fault.expected
-    return replace(fault, field=field, expected=expected_text(expected, gettext))
+    return replace(problem, errors=tuple(replace(each, expected=expected_text(each.expected, gettext)) for each in problem.errors))
 
 
 def expected_text(expected: str, gettext: Gettext) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StringC
 from services.invoicing.api.requests import STEPS_MAX, Body, Currency, Line, Pricing, ascending, check_limits
 from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from shared.schemas.base import Id, ModuleName
+from shared.schemas.faults import WrongFields
 from shared.schemas.policies import LICENCES_MAX
 from shared.web.rest import Day
 
@@ -86,7 +87,7 @@ class SoldModule(Body):
     @model_validator(mode="after")
     def _consistent(self) -> "SoldModule":
         if self.monthly is None and self.annual is None:
-            raise ValueError("expected a price: monthly, annual, or both")
+            raise WrongFields({"monthly": None, "annual": None}, "a price: monthly, annual, or both")
         check_limits(self.minimum, self.maximum)
         return self
 

@@ -1,6 +1,7 @@
 """The bodies of requests. Every error names the field, its value and what is allowed."""
 
 import re
+from collections.abc import Hashable, Iterable
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -23,6 +24,7 @@ from services.invoicing.domain.prices import PRICE_MINOR_MAX
 from shared.countries import NORTHERN_IRELAND, Country
 from shared.money import is_currency
 from shared.schemas.base import Id, ModuleName
+from shared.schemas.faults import WrongFields
 from shared.schemas.policies import LICENCES_MAX, UNSETTABLE, wrong_expand, wrong_policy
 from shared.schemas.seats_v1 import Policies
 from shared.text import plain, seen
@@ -106,9 +108,20 @@ S = TypeVar("S", bound=_Step)
 
 def ascending(steps: list[S]) -> list[S]:
     """Refuse steps that are not in ascending order."""
-    if any(later.up_to <= step.up_to for step, later in pairwise(steps)):
-        raise ValueError("expected steps in ascending order of up_to")
+    for number, (step, later) in enumerate(pairwise(steps), start=1):
+        if later.up_to <= step.up_to:
+            raise WrongFields({f"{number}.up_to": later.up_to}, "steps in ascending order of up_to")
     return steps
+
+
+def _repeated(values: Iterable[Hashable]) -> int | None:
+    """Return the place of the first value that is there before."""
+    earlier = set[Hashable]()
+    for place, value in enumerate(values):
+        if value in earlier:
+            return place
+        earlier.add(value)
+    return None
 
 
 class StepBody(Body):
@@ -141,9 +154,9 @@ class PriceBody(Body):
 
 
 def check_limits(minimum: int, maximum: int | None) -> None:
-    """Raise ValueError if no number of licences fits both."""
+    """Raise WrongFields if no number of licences fits both."""
     if maximum is not None and maximum < minimum:
-        raise ValueError("maximum: expected a number that is not below minimum")
+        raise WrongFields({"maximum": maximum}, "a number that is not below minimum")
 
 
 class LimitsBody(Body):
@@ -182,12 +195,16 @@ class PlanBody(Body):
 
     @model_validator(mode="after")
     def _once(self) -> "PlanBody":
-        modules = [limits.module for limits in self.limits]
-        if len(set(modules)) < len(modules) or not set(modules) <= {price.module for price in self.prices}:
-            raise ValueError("limits: expected each module at most once, and only modules with a price")
-        keys = [(price.module, price.term) for price in self.prices]
-        if len(set(keys)) < len(keys):
-            raise ValueError("prices: expected at most one price for each module and term")
+        priced = {price.module for price in self.prices}
+        wrong = next((place for place, limits in enumerate(self.limits) if limits.module not in priced), None)
+        wrong = wrong if wrong is not None else _repeated(limits.module for limits in self.limits)
+        if wrong is not None:
+            fields = {f"limits.{wrong}.module": self.limits[wrong].module}
+            raise WrongFields(fields, "each module at most once, and only modules with a price")
+        if (wrong := _repeated((price.module, price.term) for price in self.prices)) is not None:
+            price = self.prices[wrong]
+            fields = {f"prices.{wrong}.module": price.module, f"prices.{wrong}.term": price.term}
+            raise WrongFields(fields, "at most one price for each module and term")
         return self
 
 
@@ -240,14 +257,15 @@ class BillingDetailsBody(Body):
     @model_validator(mode="after")
     def _consistent(self) -> "BillingDetailsBody":
         if self.document_format in XRECHNUNG and _LEITWEG_ID.match(self.buyer_reference) and not leitweg.is_valid(self.buyer_reference):
-            raise ValueError(f"buyer_reference: the check digits of the Leitweg-ID {self.buyer_reference} are wrong")
+            expected = f"the check digits of the Leitweg-ID {self.buyer_reference} are wrong"
+            raise WrongFields({"buyer_reference": self.buyer_reference}, expected)
         if self.vat_id is not None:
             self.vat_id = checked_vat_id(self.vat_id, self.country)
         return self
 
 
 def checked_vat_id(number: str, country: str) -> str:
-    """Return the VAT ID in compact form, with its prefix for the EU and the United Kingdom. ValueError: it is wrong.
+    """Return the VAT ID in compact form, with its prefix for the EU and the United Kingdom. WrongFields: it is wrong.
 
     A number of Northern Ireland keeps its prefix XI. A number of a country that python-stdnum has no rule for stays as it is: no rule is no
     reason to refuse a customer.
@@ -263,14 +281,14 @@ def checked_vat_id(number: str, country: str) -> str:
         rule = get_cc_module(country, "vat")
         return str(rule.validate(number)) if rule is not None else " ".join(number.split())
     except NumberError as error:
-        raise ValueError(f"vat_id: {number!r} is not a VAT ID of {country}: {error}") from error
+        raise WrongFields({"vat_id": number}, f"{number!r} is not a VAT ID of {country}: {error}") from error
 
 
 def _policies(given: Policies) -> Policies:
     """Refuse a subscription whose pools seats would refuse, and one that could grow without a limit."""
     wrong = wrong_policy(given) or wrong_expand(given.over_limit, given.expand_cap)
     if wrong is not None:
-        raise ValueError(f"{wrong.field}: expected {wrong.expected}")
+        raise WrongFields({wrong.field: getattr(given, wrong.field)}, wrong.expected)
     return given if "warn_at" in given.model_fields_set else given.model_copy(update={"warn_at": WARN_AT})
 
 
@@ -312,11 +330,11 @@ class DiscountBody(Body):
     @model_validator(mode="after")
     def _one_of(self) -> "DiscountBody":
         if (self.percent is None) == (self.amount_minor is None):
-            raise ValueError("expected either percent or amount_minor")
+            raise WrongFields({"percent": self.percent, "amount_minor": self.amount_minor}, "either percent or amount_minor")
         if self.percent == "0":
-            raise ValueError("percent: expected more than 0")
+            raise WrongFields({"percent": self.percent}, "more than 0")
         if self.until_day is not None and self.periods is not None:
-            raise ValueError("expected until_day or periods, not both")
+            raise WrongFields({"until_day": self.until_day, "periods": self.periods}, "until_day or periods, not both")
         return self
 
 
@@ -357,9 +375,8 @@ class SubscriptionBody(Body):
 
     @model_validator(mode="after")
     def _once(self) -> "SubscriptionBody":
-        names = [module.module for module in self.modules]
-        if len(set(names)) < len(names):
-            raise ValueError("modules: expected each module only once")
+        if (place := _repeated(module.module for module in self.modules)) is not None:
+            raise WrongFields({f"modules.{place}.module": self.modules[place].module}, "each module only once")
         return self
 
 
@@ -379,10 +396,10 @@ def _changed(given: Policies) -> Policies:
     """Refuse what seats would refuse. null removes a policy that a pool need not have."""
     wrong = wrong_policy(given)
     if wrong is not None:
-        raise ValueError(f"{wrong.field}: expected {wrong.expected}")
+        raise WrongFields({wrong.field: getattr(given, wrong.field)}, wrong.expected)
     kept = sorted(name for name in given.model_fields_set - set(UNSETTABLE) if getattr(given, name) is None)
     if kept:
-        raise ValueError(f"{kept[0]}: expected a value. Only these policies can be removed with null: {', '.join(UNSETTABLE)}")
+        raise WrongFields({kept[0]: None}, f"a value. Only these policies can be removed with null: {', '.join(UNSETTABLE)}")
     return given
 
 
@@ -402,7 +419,7 @@ class PoliciesBody(Body):
     @model_validator(mode="after")
     def _something(self) -> "PoliciesBody":
         if not any(each.model_fields_set for each in self.modules.values()) and not self.model_fields_set - {"modules"}:
-            raise ValueError("expected at least one policy")
+            raise WrongFields({"modules": {}}, "at least one policy")
         return self
 
 
@@ -420,7 +437,7 @@ class PlanChangeBody(Body):
     @model_validator(mode="after")
     def _something(self) -> "PlanChangeBody":
         if self.plan is None and self.term is None:
-            raise ValueError("expected a plan, a term, or both")
+            raise WrongFields({"plan": None, "term": None}, "a plan, a term, or both")
         return self
 
 
@@ -434,7 +451,7 @@ class QuoteItem(Body):
     @model_validator(mode="after")
     def _one_of(self) -> "QuoteItem":
         if (self.add is None) == (self.total is None):
-            raise ValueError("expected exactly one of add and total")
+            raise WrongFields({"add": self.add, "total": self.total}, "exactly one of add and total")
         return self
 
 
@@ -459,7 +476,7 @@ class PurchaseSettingsBody(Body):
     @model_validator(mode="after")
     def _with_budget(self) -> "PurchaseSettingsBody":
         if self.second_approver == "above_budget" and self.monthly_budget_minor is None:
-            raise ValueError("monthly_budget_minor: expected an amount, because second_approver is above_budget")
+            raise WrongFields({"monthly_budget_minor": None}, "an amount, because second_approver is above_budget")
         return self
 
 
@@ -477,7 +494,7 @@ class RequestedChange(Body):
     @model_validator(mode="after")
     def _one_of(self) -> "RequestedChange":
         if bool(self.add) == bool(self.reduce):
-            raise ValueError("expected exactly one of add and reduce, at least 1")
+            raise WrongFields({"add": self.add, "reduce": self.reduce}, "exactly one of add and reduce, at least 1")
         return self
 
 
@@ -489,14 +506,13 @@ class EstimatedChange(RequestedChange):
     @model_validator(mode="after")
     def _priced(self) -> "EstimatedChange":
         if self.unit_price_minor is not None and not self.add:
-            raise ValueError("unit_price_minor: expected only for licences to add")
+            raise WrongFields({"unit_price_minor": self.unit_price_minor}, "only for licences to add")
         return self
 
 
 def _each_once(items: list[Any]) -> list[Any]:
-    names = [item.module for item in items]
-    if len(set(names)) < len(names):
-        raise ValueError("expected each module only once")
+    if (place := _repeated(item.module for item in items)) is not None:
+        raise WrongFields({f"{place}.module": items[place].module}, "each module only once")
     return items
 
 

@@ -66,7 +66,8 @@ async def separate_person(
     body = body or SeparatePerson()
     source, external_id = body.source, body.external_id
     if (source is None) != (external_id is None):
-        raise Invalid("body", body.model_dump(), "`source` and `external_id`, or none of them")
+        missing = "body.source" if source is None else "body.external_id"
+        raise Invalid(missing, None, "`source` and `external_id`, or none of them")
     async with context.database.unit_of_work(tenant) as uow:
 
         async def separate() -> Response:

@@ -7,6 +7,7 @@ from pydantic import EmailStr, Field, SecretStr, StrictBool, model_validator
 from services.users.api.requests import Body
 from services.users.sign_in.tokens import TTL_SECONDS_MAX
 from shared.schemas.base import Id, OptionalEmail, Text
+from shared.schemas.faults import WrongFields
 
 
 class SignInConfirmation(Body):
@@ -102,7 +103,7 @@ class CompletedSignIn(Body):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if (self.code is None) == (self.error is None):
-            raise ValueError("expected either `code` or `error`")
+            raise WrongFields({"code": None, "error": None}, "either `code` or `error`")  # without the values: a code is a secret
         return self
 
 

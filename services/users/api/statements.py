@@ -35,7 +35,7 @@ def read_as(model: type[P], content: dict[str, Any], name: str) -> P | list[Fiel
         return [FieldProblem(field=cut(field_of(e)) or name, expected=e["expected"]) for e in once_per_field(first_faults(error))]
     if problem := problem_in(statement):
         field, _, expected = problem.partition(": ")
-        return [FieldProblem(field=field, expected=expected)]
+        return [FieldProblem(field=field, expected=expected.removeprefix("expected "))]
     return _misleading(statement) or statement
 
 

@@ -73,17 +73,17 @@ def _record_fields(model: type[HrFact]) -> tuple[str, ...]:
 def problem_of(payload: HrFact) -> str | None:
     """Return the rule that a readable fact breaks, with the name of the field; None if it breaks none."""
     if payload.sequence > SEQUENCE_MAX:
-        return f"sequence: at most {SEQUENCE_MAX} expected (got {payload.sequence})"
+        return f"sequence: expected at most {SEQUENCE_MAX} (got {payload.sequence})"
     if not payload.external_id.strip():
-        return "external_id: must not be empty"
+        return "external_id: expected a text that is not empty"
     for name in ("external_id", *_record_fields(type(payload))):
         if "\0" in str(getattr(payload, name)):
-            return f"{name}: a text without NUL expected"
+            return f"{name}: expected a text without NUL"
     if is_unseen_name(getattr(payload, "name", None) or ""):
-        return "name: a name with a character that can be seen expected"
+        return "name: expected a name with a character that can be seen"
     kind = getattr(payload, "kind", None)
     if kind is not None and kind not in tuple(Kind):
-        return f"kind: one of {', '.join(Kind)} expected (got {kind!r})"
+        return f"kind: expected one of {', '.join(Kind)} (got {kind!r})"
     return None
 
 

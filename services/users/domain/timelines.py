@@ -16,7 +16,7 @@ from shared.text import is_unseen_name
 
 OPEN_FROM: Final = date(2900, 1, 1)  # HR systems write an open end as a day in a distant year
 _DEFAULTS: Final[Mapping[str, Any]] = {name: getattr(Record(employed=False), name) for name in RECORD_FIELDS}
-_ID_EXPECTED: Final = "external_id: a text without NUL that is not empty expected"
+_ID_EXPECTED: Final = "external_id: expected a text without NUL that is not empty"
 _DATES: Final = frozenset({"valid_to"})
 
 
@@ -157,15 +157,15 @@ def _problem_in_report(payload: PersonTimeline) -> str | None:
         return _ID_EXPECTED
     for number, period in enumerate(payload.employment):
         if period.ends_on is not None and period.ends_on < period.starts_on:
-            return f"employment.{number}.ends_on: a day not before starts_on, {period.starts_on}, expected (got {period.ends_on})"
+            return f"employment.{number}.ends_on: expected a day not before starts_on, {period.starts_on} (got {period.ends_on})"
     for number, entry in enumerate(payload.attributes):
         for name in entry.model_fields_set:
             if "\0" in str(getattr(entry, name)):
-                return f"attributes.{number}.{name}: a text without NUL expected"
+                return f"attributes.{number}.{name}: expected a text without NUL"
         if is_unseen_name(entry.name or ""):
-            return f"attributes.{number}.name: a name with a character that can be seen expected"
+            return f"attributes.{number}.name: expected a name with a character that can be seen"
         if entry.kind and entry.kind not in tuple(Kind):
-            return f"attributes.{number}.kind: one of {', '.join(Kind)} expected (got {entry.kind!r})"
+            return f"attributes.{number}.kind: expected one of {', '.join(Kind)} (got {entry.kind!r})"
     return None
 
 
