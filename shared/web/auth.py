@@ -270,7 +270,7 @@ def access(right: str, *, with_viewset: bool | None = None, or_oneself: bool = F
         if or_oneself and principal.kind == PERSON and principal.tenant is not None and principal.subject == request.path_params["user"]:
             return principal
         if not principal.may(right):
-            detail = f"This request needs the right {right}, which your access token does not have. Request a token with this right."
+            detail = f"This request needs the right {right}, which your access token does not have. {_remedy(principal)}"
             raise Forbidden("no-right", detail, right=right)
         if principal.departments is not None and not allowed:
             raise Forbidden(
@@ -284,12 +284,26 @@ def access(right: str, *, with_viewset: bool | None = None, or_oneself: bool = F
     return dependency
 
 
+def _remedy(principal: Principal, right: str = "") -> str:
+    """Return what somebody whose token lacks a right can do."""
+    if principal.kind == OPERATOR_KIND and right == OPERATOR:
+        return "The token with which an operator opens one tenant only reads it. Use the token of your sign-in as an operator."
+    if principal.kind == OPERATOR_KIND:
+        return (
+            "The token with which an operator opens one tenant only reads it. For its discounts, its payments and the end of its "
+            "subscription, use the token of your sign-in as an operator. For everything else, ask an administrator of the tenant."
+        )
+    if principal.kind == PERSON:
+        return "Only the vendor can do this." if right == OPERATOR else "Ask an owner of your company for a role with this right."
+    return "Request such a token." if right == OPERATOR else "Request a token with this right."
+
+
 def operator() -> AccessCheck:
     """For the vendor's own routes: needs the right `operator` (of a token for all tenants)."""
 
     async def dependency(request: Request, principal: Annotated[Principal, Security(authenticated, scopes=[OPERATOR])]) -> Principal:
         if not principal.may(OPERATOR) or principal.tenant is not None:
-            detail = f"This request needs an access token for all tenants with the right {OPERATOR}. Request such a token."
+            detail = f"This request needs an access token for all tenants with the right {OPERATOR}. {_remedy(principal, OPERATOR)}"
             raise Forbidden("no-right", detail, right=OPERATOR)
         return principal
 

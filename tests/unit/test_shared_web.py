@@ -5,7 +5,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 import httpx
@@ -15,10 +15,11 @@ import structlog
 from fastapi import Depends, FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from shared.clock import FixedClock
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
+from shared.schemas.faults import WrongFields
 from shared.settings import CommonSettings
 from shared.web import IfMatch, Principal, ServiceClient, Verifier, access, authenticated, create_app, operator, refusals
 from shared.web import check_if_match as check
@@ -48,6 +49,14 @@ def token(*, key: Any = KEY, algorithm: str = "Ed25519", drop: str | None = None
 class Item(BaseModel):
     module: str
     add: int = Field(ge=1)
+    until: date | None = None
+    secret: str | None = None
+
+    @model_validator(mode="after")
+    def _with_a_day(self) -> "Item":
+        if self.secret is not None and self.until is not None:
+            raise WrongFields({"until": self.until, "secret": self.secret}, "until or secret, not both")
+        return self
 
 
 class Order(BaseModel):
@@ -157,6 +166,20 @@ async def test_T23_T24_without_the_right_it_is_forbidden(client: httpx.AsyncClie
     client.headers["authorization"] = f"Bearer {token(rights=['users:read'])}"
     problem = assert_problem(await client.get("/v1/tenants/acme/things"), 403, "no-right")
     assert problem["right"] == "account:read"
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_tenant", "of_vendor"),
+    [
+        ("operator", "For everything else, ask an administrator of the tenant.", "Use the token of your sign-in as an operator."),
+        ("user", "Ask an owner of your company for a role with this right.", "Only the vendor can do this."),
+        ("client", "Request a token with this right.", "Request such a token."),
+    ],
+)
+async def test_who_lacks_a_right_reads_what_they_can_do(client: httpx.AsyncClient, kind: str, of_tenant: str, of_vendor: str) -> None:
+    client.headers["authorization"] = f"Bearer {token(rights=['users:read'], kind=kind)}"
+    for path, remedy in (("/v1/tenants/acme/things", of_tenant), ("/v1/operator/things", of_vendor)):
+        assert assert_problem(await client.get(path), 403, "no-right")["detail"].endswith(remedy)
 
 
 async def test_the_operator_of_all_tenants_has_every_right(client: httpx.AsyncClient) -> None:
@@ -474,6 +497,24 @@ async def test_an_answer_to_wrong_input_names_each_field_with_its_value_and_what
         ("body.items.1.add", "many"),
     ]
     assert problem["errors"][0]["expected"] == "a number greater than or equal to 1"
+
+
+async def test_an_answer_to_fields_that_do_not_fit_names_them_with_their_values_and_not_the_body(client: httpx.AsyncClient) -> None:
+    body = {"items": [{"module": "time", "add": 1}, {"module": "time", "add": 1, "until": "2026-03-31", "secret": "hunter2"}]}
+    response = await client.post("/v1/tenants/acme/orders", json=body)
+    problem = assert_problem(response, 422, "invalid")
+    expected = "until or secret, not both"
+    assert problem["errors"] == [
+        {"field": "body.items.1.until", "value": "2026-03-31", "expected": expected},
+        {"field": "body.items.1.secret", "value": None, "expected": expected},
+    ]
+    assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize("body", [["hunter2"], "hunter2"])
+async def test_a_body_of_another_kind_is_refused_without_showing_it(client: httpx.AsyncClient, body: object) -> None:
+    response = await client.post("/v1/tenants/acme/orders", json=body)
+    assert [(e["field"], e["value"]) for e in assert_problem(response, 422, "invalid")["errors"]] == [("body", None)]
 
 
 async def test_the_value_of_a_field_that_does_not_exist_is_not_repeated_because_it_may_be_a_misspelt_secret(
