@@ -739,6 +739,9 @@ async def test_email_counts_only_if_the_provider_has_verified_it_or_its_director
     refused_claims: dict[str, dict[str, Any]] = {
         "unverified": {"email": email, "email_verified": False},
         "unverified-text": {"email": email, "email_verified": "false"},
+        "null": {"email": email, "email_verified": None},
+        "no-answer": {"email": email, "email_verified": "no"},
+        "zero": {"email": email, "email_verified": 0},
         "entra": {"email": email},
         "unknown": {"email": "nobody@acme.example", "email_verified": True},
         "odd": {"preferred_username": 7, "email": ["x"]},

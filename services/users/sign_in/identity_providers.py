@@ -208,6 +208,13 @@ class IdentityProviders:
         return KeySet(keys)
 
 
+def email_verified(claims: Mapping[str, Any]) -> bool | None:
+    """Return whether the provider has verified the e-mail address; None: it does not say. Some providers send the value as text; any other
+    value is not true."""
+    value = claims.get("email_verified")
+    return None if value is None else value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
 def _listed(found: object) -> list[Any]:
     return found if isinstance(found, list) else []
 

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from services.users.domain.logins import login_key
 from services.users.domain.person import Cause, Tenant
 from services.users.domain.status import is_here
-from services.users.sign_in.identity_providers import Client, TokenRefused
+from services.users.sign_in.identity_providers import Client, TokenRefused, email_verified
 from services.users.sign_in.opaque import hash_of, new_secret
 from services.users.store import identity_providers as store
 from services.users.store import people as people_store
@@ -240,7 +240,7 @@ async def exchange(tenant: Tenant, uow: UnitOfWork, provider: ProviderRow, claim
 
 
 async def _person(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str, Any], now: datetime) -> str:
-    if _is_false(claims.get("email_verified")):
+    if email_verified(claims) is False:
         raise identity_refused("the identity provider says that the e-mail address is not verified")
     subject = str(claims["sub"])
     user = await store.bound_user(uow.connection, provider.tenant_id, provider.issuer, subject)
@@ -264,7 +264,7 @@ async def _matching(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str,
         if not isinstance(value, str) or not value.strip() or len(value) > 500:
             continue
         if claim == EMAIL:
-            if "email_verified" not in claims and not provider.trust_email:
+            if email_verified(claims) is None and not provider.trust_email:
                 continue
             found = await people_lookups.with_email(uow.connection, provider.tenant_id, value, 2)
         else:
@@ -274,10 +274,6 @@ async def _matching(uow: UnitOfWork, provider: ProviderRow, claims: Mapping[str,
         if found:
             return found[0]
     raise identity_refused(f"no employed person matches the account ({', '.join(provider.match_claims)})")
-
-
-def _is_false(value: object) -> bool:
-    return value is False or (isinstance(value, str) and value.strip().lower() == "false")
 
 
 def identity_refused(why: str) -> Forbidden:

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from services.users.domain.logins import login_key
+from services.users.sign_in.identity_providers import email_verified
 from services.users.store import operators as store
 from services.users.store import sessions as sessions_store
 from services.users.store.operators import VENDOR, OperatorRow
@@ -40,8 +41,8 @@ async def of_claims(uow: UnitOfWork, claims: Mapping[str, Any], *, trust_email: 
     identity = f"{claims['iss']} {claims['sub']}"
     if (known := await store.of_identity(uow.connection, identity)) is not None:
         return known
-    email, verified = claims.get("email"), claims.get("email_verified")
-    is_verified = verified is True or str(verified).lower() == "true" or (verified is None and trust_email)
+    email, verified = claims.get("email"), email_verified(claims)
+    is_verified = trust_email if verified is None else verified
     found = await store.with_email(uow.connection, email) if isinstance(email, str) and is_verified else None
     if found is None or not await store.bind(uow.connection, found.operator_id, identity):
         raise Forbidden(
