@@ -350,6 +350,11 @@ async def test_active_false_blocks_whom_hr_employs_and_active_true_brings_nobody
         return await client.patch(path, {"op": "replace", "path": "active", "value": active})
 
     assert (await patched(False))[SEATS]["status"] == "inactive"
+    rest, people = await scim.rest(), f"/v1/tenants/{client.tenant}/people"
+    ((listed,),) = await rest.pages(f"{people}?status=inactive")
+    refused = await rest.call("POST", f"{people}/{listed['user']}/reactivate")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:nothing-to-reactivate")
+    assert "because scim/okta blocks the login. Activate the person in scim/okta" in refused.json()["detail"]
     await scim.hr(client.tenant, "1", 2, **person)
     assert (await client.get(path))[SEATS]["status"] == "inactive", "HR reports again unchanged"
     assert (await patched(True))[SEATS]["status"] == "active"

@@ -151,12 +151,26 @@ def test_of_500_people_exactly_those_who_differ_are_listed_with_the_reason() -> 
     assert texts[of(HR, "11").user].text == "Person 11 requires time; seats refused it."
 
 
+def test_whom_only_a_blocking_source_knows_is_activated_there_and_not_by_an_administrator() -> None:
+    company = Company()
+    company.report(OKTA, {"o1": okta(1, login_allowed=False)})
+    (page,) = Compared(company).compare()
+    (person,) = page.found
+    assert [(each.kind.value, each.reason) for each in person.differences] == [("not_in_hr", "unknown"), ("no_seat", "login_blocked")]
+    found = person.differences[1]
+    assert found.text == "p1@acme.example is employed and requires no modules, because okta blocks the login."
+    assert found.change == "Activate the person in okta: an administrator cannot end this block here."
+
+
 def test_pages_of_differences_hold_each_person_once_and_their_counts_add_up() -> None:
     compared = a_company_where_five_differ()
     pages = compared.compare(limit=2)
     users = [each.user for page in pages for each in page.found]
     assert (len(users), len(set(users)), users) == (5, 5, sorted(users))
     assert all(len(page.found) <= 2 for page in pages)
+    assert [use_case.summary(page).partition(",")[0] for page in pages] == [
+        f"Of the {page.counts.examined} people of this page" for page in pages
+    ]
     assert sum(page.counts.examined for page in pages) == PEOPLE
     assert sum(page.counts.by_source[OKTA] for page in pages) == 498
     assert sum(page.counts.with_seat or 0 for page in pages) == 497

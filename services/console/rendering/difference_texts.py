@@ -48,6 +48,7 @@ ADVICE: Final = {
     ("conflict", ""): N_("Link the two entries if they are one person, separate them if they are two, or change one login."),
     ("no_seat", "kind"): N_("Only employees take seats. Change the kind if the person needs one."),
     ("no_seat", "may_not_log_in"): N_("The login is blocked. Activate the person to request the seats."),
+    ("no_seat", "login_blocked"): N_("The source of the person, such as your identity provider, blocks the login. Allow it there."),
     ("no_seat", "no_login"): N_("The person has no login. With a login, the seats are requested."),
     ("no_seat", "login_ended"): N_("The login has ended. Set a later day, or none."),
     ("no_seat", "invited"): N_("The invitation is not accepted yet. The seats are requested when it is."),

@@ -86,7 +86,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "person-not-left": N_("Only the data of people who have left can be erased. Set the last working day first."),
     "person-has-left": N_("The person has left already. If that was a mistake, take the leaving back first."),
     "nothing-to-take-back": N_("The leaving was not set here. If the HR system has stated it, correct it there, or hire the person again."),
-    "nothing-to-reactivate": N_("There is nothing to activate: the person may log in already and requires no module."),
+    "nothing-to-reactivate": N_(
+        "Activating this person changes nothing: either the person requires no module, or something else blocks the login, such as your "
+        "identity provider. The page To decide says what."
+    ),
     "not-invitable": N_("This person cannot be invited now: only people who wait for access are invited."),
     "replacement-refused": N_(
         "The person was not replaced: the other person must have no seat in these modules yet, and must require them."

@@ -216,12 +216,7 @@ class _Compared:
             return None
         would = self._requires_as(self.examined.stated, replace(self.person, conflict=None))
         text = f"{self.name} takes no seat, because {_CONFLICTS[ConflictReason(conflict.reason)]}."
-        decide = (
-            "Confirm the people of the source (`POST …/possible-duplicates/confirm`), or link this person to another one."
-            if conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
-            else "Link the two people if they are one human, separate them if they are two, or change one login."
-        )
-        change = f"{decide} A person who is not linked then {_requires(would)}."
+        change = f"{_decide(conflict.reason)} A person who is not linked then {_requires(would)}."
         return Difference(DifferenceKind.CONFLICT, conflict.reason, text, change, would, would)
 
     def of_values(self) -> Iterable[Difference]:
@@ -262,7 +257,7 @@ class _Compared:
             yield Difference(DifferenceKind.NO_SEAT, found.value, text, change, tuple(modules), self.required)
 
     def _requires_nothing(self) -> Difference:
-        reason, why, change = self._why_nothing()
+        reason, why, change = why_nothing(self.person, self.said, self.tenant)
         text = f"{self.name} is employed and requires no modules, because {why}."
         would: tuple[str, ...] | None = None
         if reason == "no_login" and self.person.record is not None:
@@ -273,29 +268,41 @@ class _Compared:
     def _required_by(self, record: Record) -> tuple[str, ...]:
         return standing(record, self.person.account, self.tenant.settings, self.tenant.today).required.modules
 
-    def _why_nothing(self) -> tuple[str, str, str]:
-        """Return the reason, the reason in words, and what would change it."""
-        person, record = self.person, self.person.record
-        assert record is not None
-        account = person.account
-        if record.kind != Kind.EMPLOYEE:
-            return "kind", f"the kind is {record.kind}", "Only employees take seats. With the kind employee, the profile decides."
-        if not account.may_log_in or not record.login_allowed:
-            return "may_not_log_in", "the login is blocked", "Reactivate the person (`POST …/people/{user}/reactivate`)."
-        if not record.login:
-            return "no_login", "the person has no login", ""
-        if record.valid_to is not None and record.valid_to < self.tenant.today:
-            return "login_ended", f"the login ended on {record.valid_to}", "Set a later `valid_to`, or none."
-        if account.invitation != Invitation.NONE and account.hold_until is None:
-            return "invited", "the invitation is not accepted and reserves no licences", "The person requires modules after accepting it."
-        if person.standing.not_subscribed:
-            modules = _names(person.standing.not_subscribed)
-            return "not_subscribed", f"{modules} of the profile is not subscribed", "The person requires them when their pools are open."
-        if person.standing.profile is None or any(note.type == "unknown_department" for note in person.standing.notes):
-            where = "no department" if record.department is None else f"the department {record.department!r}, which has no profile"
-            change = "Give the person a department that has a profile" if record.department is None else "Map the department to a profile"
-            return "no_profile", f"the person has {where}", f"{change}, or give the person a profile."
-        return "no_modules", f"the profile {person.standing.profile} has no modules", "Add modules to the profile, or choose another one."
+
+def why_nothing(person: Person, said: Sequence[Said], tenant: Tenant) -> tuple[str, str, str]:
+    """Return why an employed person requires no modules: the reason, the reason in words, and what would change it."""
+    account, record = person.account, person.record
+    assert record is not None
+    if person.conflict is not None and person.standing.status is Status.CONFLICT:
+        return person.conflict.reason, _CONFLICTS[ConflictReason(person.conflict.reason)], _decide(person.conflict.reason)
+    if record.kind != Kind.EMPLOYEE:
+        return "kind", f"the kind is {record.kind}", "Only employees take seats. With the kind employee, the profile decides."
+    if not record.login_allowed:
+        by = [label(each.source) for each in said if each.says is Says.BLOCKED] or ["a source"]
+        words = f"{_names(by)} {'blocks' if len(by) == 1 else 'block'} the login"
+        return "login_blocked", words, f"Activate the person in {_names(by)}: an administrator cannot end this block here."
+    if not account.may_log_in:
+        return "may_not_log_in", "the login is blocked", "Reactivate the person (`POST …/people/{user}/reactivate`)."
+    if not record.login:
+        return "no_login", "the person has no login", "Give the person a login."
+    if record.valid_to is not None and record.valid_to < tenant.today:
+        return "login_ended", f"the login ended on {record.valid_to}", "Set a later `valid_to`, or none."
+    if account.invitation != Invitation.NONE and account.hold_until is None:
+        return "invited", "the invitation is not accepted and reserves no licences", "The person requires modules after accepting it."
+    if person.standing.not_subscribed:
+        modules = _names(person.standing.not_subscribed)
+        return "not_subscribed", f"{modules} of the profile is not subscribed", "The person requires them when their pools are open."
+    if person.standing.profile is None or any(note.type == "unknown_department" for note in person.standing.notes):
+        where = "no department" if record.department is None else f"the department {record.department!r}, which has no profile"
+        change = "Give the person a department that has a profile" if record.department is None else "Map the department to a profile"
+        return "no_profile", f"the person has {where}", f"{change}, or give the person a profile."
+    return "no_modules", f"the profile {person.standing.profile} has no modules", "Add modules to the profile, or choose another one."
+
+
+def _decide(conflict: str) -> str:
+    if conflict == ConflictReason.POSSIBLE_DUPLICATE:
+        return "Confirm the people of the source (`POST …/possible-duplicates/confirm`), or link this person to another one."
+    return "Link the two people if they are one human, separate them if they are two, or change one login."
 
 
 def _recorded_otherwise(examined: Examined) -> list[Difference]:

@@ -52,6 +52,7 @@ class Comparison:
     counts: Counts = field(default_factory=Counts)
     found: list[Differing] = field(default_factory=list)
     next: str | None = None  # the last person examined, if there are more
+    first: bool = True  # the page begins with the first person
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ async def compare(
     sees: Callable[[str, str | None], bool],
 ) -> Comparison:
     """Compare the people after `after`, until `limit` of them differ or enough are examined. `sees` tells whom the reader sees."""
-    result = Comparison()
+    result = Comparison(first=not after)
     while True:
         step = await _load(database, for_read, tenant_id, after)
         is_last = len(step.users) < AT_ONCE
@@ -161,4 +162,5 @@ def summary(result: Comparison) -> str:
     sources.append("seats did not answer" if counts.with_seat is None else f"seats {counts.with_seat}")
     people = "1 person differs" if counts.differing == 1 else f"{counts.differing} people differ"
     hidden = f" ({counts.hidden} of them outside your departments)" if counts.hidden else ""
-    return f"{', '.join(sources)}; {people}{hidden}."
+    page = "" if result.first and result.next is None else f"Of the {counts.examined} people of this page, "
+    return f"{page}{', '.join(sources)}; {people}{hidden}."

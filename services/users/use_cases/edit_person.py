@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from services.users.domain import person as rules
+from services.users.domain.differences import said_about, why_nothing
 from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.known_people import KnownPeople
@@ -119,7 +120,8 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, before: Person, modules: t
     if modules is not None and (not_required := sorted(set(modules) - set(required))):
         raise Invalid("body.modules", not_required, "modules that the person requires: " + (", ".join(required) or "none"))
     if after.standing.required == NO_MODULES and after == before:
-        raise Conflict("nothing-to-reactivate", "There is nothing to reactivate: the person may already log in and requires no module.")
+        _, why, change = why_nothing(after, said_about(edit.known, after.user, tenant), tenant)
+        raise Conflict("nothing-to-reactivate", f"There is nothing to reactivate: the person requires no modules, because {why}. {change}")
     wanted = tuple(sorted(set(modules))) if modules is not None else required
     cause = replace(cause, reason=Reason.REACTIVATED.value)
     back = takes_leaving_back(before_edit, edit.stated, tenant.today)  # of somebody who left today
