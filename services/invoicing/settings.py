@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, TypeAdapter, field_validator
 
 from services.invoicing.api.electronic_addresses import checked_bic, checked_electronic_address, checked_iban
 from services.invoicing.api.requests import Rate, checked_printable
@@ -74,9 +74,10 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     )
     datev_revenue_accounts: str = Field(
         "S=4400,Z=4120,E=4120,AE=4336,O=4338",
-        pattern=r"^(S|Z|E|AE|O)=[0-9]{4,8}(,(S|Z|E|AE|O)=[0-9]{4,8})*$",
+        pattern=r"^(S|Z|E|AE|O)(/[0-9.]{1,7})?=[0-9]{4,8}(,(S|Z|E|AE|O)(/[0-9.]{1,7})?=[0-9]{4,8})*$",
         description="Revenue account of each tax category in DATEV booking batches: automatic accounts, which work out the tax. The "
-        "default is of the chart of accounts SKR 04, for the standard rate of Germany.",
+        "default is of the chart of accounts SKR 04, for the standard rate of Germany. An account for one rate stands beside them: "
+        "`S=4400,S/7=4300,…`. Name one for each other rate that you charge (OSS).",
     )
 
     @field_validator(*PRINTED)
@@ -88,8 +89,11 @@ class Settings(CommonSettings, KafkaSettings, DatabaseSettings):
     @classmethod
     def _complete(cls, value: str) -> str:
         found = [each.split("=")[0] for each in value.split(",")]
-        if sorted(found) != sorted(TAX_CATEGORIES):
+        if sorted(each for each in found if "/" not in each) != sorted(TAX_CATEGORIES):
             raise ValueError(f"expected each of {', '.join(TAX_CATEGORIES)} once")
+        rates = [each.partition("/")[2] for each in found if "/" in each]
+        if len({*found}) < len(found) or any(TypeAdapter(Rate).validate_python(rate) != rate for rate in rates):
+            raise ValueError("expected each rate once, as invoices have it, such as S/7 or S/8.1")
         return value
 
     @property

@@ -118,3 +118,14 @@ def test_taxes_of_two_rates_are_two_rows() -> None:
     both = replace(documents()[0], invoice=found.model_copy(update={"taxes": (*found.taxes, other)}))
     assert [row["open"] for row in rows_of(csv_head() + csv_rows(both))] == ["1.00", "0.00"], "what is open is named once"
     assert [booking[7] for booking in datev([both])[2:]] == ["4400", "4338"]
+
+
+def test_a_rate_with_an_account_of_its_own_is_booked_there() -> None:
+    """An automatic account works out the tax with its own rate, so a rate of another country must not be booked on it."""
+    accounts = replace(ACCOUNTS, revenue={**ACCOUNTS.revenue, "S/25": "4320"})
+    found = documents()[0]
+    (tax,) = found.invoice.taxes
+    other = tax.model_copy(update={"rate_percent": "25"})
+    both = replace(found, invoice=found.invoice.model_copy(update={"taxes": (tax, other)}))
+    booked = csv.reader(io.StringIO(datev_rows(both, accounts).decode(DATEV_ENCODING)), delimiter=";")
+    assert [row[7] for row in booked] == ["4400", "4320"]

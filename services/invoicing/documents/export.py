@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.invoicing.domain.account import CREDIT_NOTE
 from shared.money import to_decimal
-from shared.schemas.invoicing_v1 import InvoiceIssued
+from shared.schemas.invoicing_v1 import InvoiceIssued, TaxLine
 from shared.spreadsheets import cell
 
 CSV_COLUMNS: Final = (
@@ -71,12 +71,16 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class DatevAccounts:
-    """How the vendor's accountant books: the numbers at DATEV, the debtor account, and a revenue account for each tax category."""
+    """How the vendor's accountant books: the numbers at DATEV, the debtor account, and a revenue account for each tax category (`S`), and
+    for rates that have one of their own (`S/7`)."""
 
     consultant: int
     client: int
     debtor: str
     revenue: dict[str, str]
+
+    def revenue_of(self, tax: TaxLine) -> str:
+        return self.revenue.get(f"{tax.category}/{tax.rate_percent}", self.revenue[tax.category])
 
 
 def csv_head() -> bytes:
@@ -144,7 +148,7 @@ def datev_rows(found: Exported, accounts: DatevAccounts) -> bytes:
         side = ("S", "H")[(invoice.kind == CREDIT_NOTE) != (gross < 0)]
         amount = f"{to_decimal(abs(gross), invoice.currency):f}".replace(".", ",")
         row: list[Any] = [_Number(amount), side, invoice.currency, None, None, "", _Number(accounts.debtor)]
-        row += [_Number(accounts.revenue[tax.category]), "", _Number(f"{invoice.issued_on:%d%m}"), invoice.number]
+        row += [_Number(accounts.revenue_of(tax)), "", _Number(f"{invoice.issued_on:%d%m}"), invoice.number]
         row += [f"{invoice.due_on:%d%m%y}", None, found.company[:60]]
         rows += _datev_row(row)
     return rows
