@@ -249,6 +249,7 @@ ALONE = (
 NAMES = Names(
     people={"u1": "Bo Berg"},
     modules={"time": "Time Registration"},
+    plans={"basic": "Basic"},
     administrators=[Recipient("anna@acme.example", "Anna")],
     buying=Buying(True, "Standard"),
     changes={"v2": (FieldChange("email", "old@acme.example", "new@acme.example"), FieldChange("vat_id", None, "DK12345674"))},

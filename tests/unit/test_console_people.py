@@ -147,7 +147,7 @@ async def test_with_a_test_clock_the_time_at_which_an_e_mail_was_really_sent_sta
     page = await bench.signed_in(clock="test").get(f"{PEOPLE}/u1")
     tested = words(page)
     assert "sent 2 Mar 2026, 10:00 sent 28 Nov 2026, 14:00 (real time)" in tested
-    assert "Other times are marked as real time." in page.text
+    assert "Times that do not follow the test clock are marked as real time." in page.text
     real = words(await bench.signed_in().get(f"{PEOPLE}/u1"))
     assert "sent 28 Nov 2026, 14:00" in real
     assert "real time" not in real

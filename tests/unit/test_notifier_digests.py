@@ -116,3 +116,13 @@ async def test_A12_while_invoicing_is_down_the_e_mails_about_money_wait_and_no_o
 @pytest.mark.parametrize("kind", [Kind.PLAN_SCHEDULED, Kind.RENEWAL_FORECAST, Kind.REDUCTION_SCHEDULED, Kind.CONFLICT_FOUND])
 def test_an_e_mail_names_the_people_over_the_limit_and_not_their_ids(kind: Kind) -> None:
     assert "u1" in people_in([notification(kind, Stream.BILLING, user=None)])
+
+
+def test_an_e_mail_about_a_purchase_names_who_requested_and_who_approved_it() -> None:
+    """The event can come from somebody else: the vendor's system lets a purchase expire and issues it again."""
+    system = {"kind": "system", "id": "invoicing"}
+    requested, approved = {"kind": "user", "id": "u1"}, {"kind": "user", "id": "u2"}
+    expired = notification(Kind.QUOTE_EXPIRED, Stream.BILLING, user=None, requested_by=requested, actor=system)
+    waiting = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, user=None, requested_by=requested, approved_by=approved, actor=system)
+    assert "u1" in people_in([expired])
+    assert {"u1", "u2"} <= people_in([waiting])

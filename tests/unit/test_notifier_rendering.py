@@ -677,8 +677,23 @@ def test_a_request_is_told_to_the_customer_and_to_the_vendor_in_different_texts(
     assert "to you, as its contact." in text
 
 
+@pytest.mark.parametrize("kind", [Kind.PLAN_SCHEDULED, Kind.PLAN_WITHDRAWN, Kind.PLAN_DROPPED], ids=str)
+def test_an_e_mail_about_a_change_of_plan_has_the_name_of_the_plan(kind: Kind) -> None:
+    text = " ".join(email(Stream.BILLING, notification(kind, Stream.BILLING)).text.split())
+    assert "plan Basic (monthly)" in text
+    assert "plan basic" not in text
+
+
+def test_what_one_page_of_the_console_does_has_one_link() -> None:
+    for stream, kind, page in (
+        (Stream.BILLING, Kind.APPROVAL_NEEDED, "orders/quotes/q1"),
+        (Stream.PEOPLE, Kind.CONFLICT_FOUND, "people?status=conflict"),
+    ):
+        assert email(stream, notification(kind, stream), links=with_console("https://v.example")).text.count(page) == 1
+
+
 def test_the_e_mail_about_a_second_approval_says_who_can_give_it() -> None:
-    for approved_by, who in (("anna", "but not the one who requested it (anna)"), ("u1", "who has already approved it (Bo Berg)")):
+    for approved_by, who in (("anna", "except anna, who requested it"), ("u1", "except Bo Berg, who has already approved it")):
         needed = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, approved_by={"kind": "user", "id": approved_by})
         assert who in email(Stream.BILLING, needed).text
     reminder = notification(Kind.APPROVAL_NEEDED, Stream.BILLING, replaces="q0", last_day="2013-11-30")
@@ -710,7 +725,7 @@ def test_with_a_console_no_e_mail_asks_a_customer_for_a_rest_call() -> None:
         found = email(stream, told, links=with_console("https://console.example"))
         assert not re.search(r"\b(GET|POST|PUT|DELETE) http", found.text), (stream, kind)
     quote = email(Stream.BILLING, notification(Kind.APPROVAL_NEEDED, Stream.BILLING), links=with_console("https://console.example"))
-    assert "To approve it: https://console.example/tenants/acme/orders/quotes/q1" in quote.text
+    assert "To approve it or to withdraw it: https://console.example/tenants/acme/orders/quotes/q1" in quote.text
 
 
 def test_a_subject_names_what_happened_several_times_once() -> None:
@@ -746,7 +761,7 @@ def test_the_first_owner_is_invited_to_administer_and_told_to_ask_the_vendor(loc
     tenant, invited = replace(TENANT, locale=locale), notification(Kind.INVITED, Stream.INVITATION, reserved=False)
     alone = email(Stream.INVITATION, invited, tenant=tenant, names=replace(NAMES, administrators=[BO]))
     one_of_many = email(Stream.INVITATION, invited, tenant=tenant)
-    words_of_owners = {"en_GB": "first owner", "de_DE": "erste Inhaber", "da_DK": "første ejer"}[locale]
+    words_of_owners = {"en_GB": "first owner", "de_DE": "erste Inhaber", "da_DK": "første person med rollen Owner"}[locale]
     assert words_of_owners in alone.text
     assert alone.text.count("help@vendor.example") == 2, "whom to ask, beside the line of the support"
     assert "office@acme.example" not in alone.text

@@ -141,7 +141,9 @@ def _over_limit(row: Row, page: Page, buying: Buying) -> Iterator[Attention]:
     title = page.ngettext(
         "%(name)s: %(num)s person is over the limit", "%(name)s: %(num)s people are over the limit", row.over, name=row.name
     )
-    text = page.gettext("People who are still over the limit at the deadline lose access. Buy licences or deactivate people before it.")
+    text = page.gettext(
+        "People who are still over the limit at the deadline lose access. Buy licences or deactivate people before the deadline."
+    )
     if row.keeps_access:
         text = page.gettext("They keep access as long as nobody else can administer the product. Buy licences or deactivate people.")
     url, label = _buy(row, page, buying)
@@ -193,8 +195,8 @@ def _at_renewal(row: Row, renewal: str, page: Page) -> tuple[str, str]:
             "%(name)s: the renewal ends %(num)s reservation", "%(name)s: the renewal ends %(num)s reservations", cancelled, name=row.name
         )
         text = page.gettext(
-            "From %(day)s there are %(next)s licences. The newest reservations of invited people end then. Deactivate people before, or "
-            "raise the number.",
+            "From %(day)s there are %(next)s licences. The newest reservations of invited people end then. Deactivate people before "
+            "that day, or increase the number.",
             day=day,
             next=following,
         )
@@ -206,7 +208,7 @@ def _at_renewal(row: Row, renewal: str, page: Page) -> tuple[str, str]:
         name=row.name,
     )
     text = page.gettext(
-        "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before, or raise the number.",
+        "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before that day, or increase the number.",
         day=day,
         next=following,
         active=page.formats.number(row.next_period + row.flagged_at_renewal),

@@ -116,8 +116,8 @@ TEXTS: Final[Mapping[str, str]] = {
     "tenant-opening": N_("The company is still being opened. Try again in a moment."),
     "connection-being-removed": N_("A former connection of this name is still being removed. Try again in a moment."),
     "import-running": N_(
-        "An import is not finished: it is running, or waits until somebody applies or deletes it. Otherwise it ends an hour after its last "
-        "upload."
+        "An import is not finished: it is running, or waits until somebody applies or deletes it. If nobody does, it ends an hour after "
+        "its last upload."
     ),
     "billing-details-missing": N_("The company has no billing details yet. Enter them first."),
     "export-currency": N_("Some documents of these days are in another currency than a booking batch can have. Export them as CSV."),

@@ -220,7 +220,8 @@ def people_in(notifications: Sequence[Notification]) -> set[str]:
     for named in (item for each in notifications for name in ("would_flag", "may_be") for item in each.data.get(name, ())):
         users |= {named} if isinstance(named, str) else set(named["users"])  # the people of one module, or of each module
     users |= {each.data["heir"] for each in notifications if each.data.get("heir")}
-    return users | {each.data["actor"]["id"] for each in notifications if "actor" in each.data}
+    actors = ("actor", "requested_by", "approved_by")
+    return users | {each.data[name]["id"] for each in notifications for name in actors if name in each.data}
 
 
 async def names_for(connection: AsyncConnection, tenant_id: str, notifications: Sequence[Notification]) -> Names:
@@ -228,12 +229,14 @@ async def names_for(connection: AsyncConnection, tenant_id: str, notifications: 
     users = people_in(notifications)
     quotes = {each.data["quote"] for each in notifications if each.data.get("quote")}
     pools = {row.module: row.base for row in await catalogue.open_pools(connection, tenant_id)}
+    plans = await catalogue.plans(connection)
     return Names(
         people=await recipients.names(connection, tenant_id, users),
         modules=await catalogue.module_names(connection),
+        plans={row.plan: row.name for row in plans},
         administrators=[recipient_of(row) for row in await recipients.administrators(connection, tenant_id)],
         quotes=await catalogue.quotes(connection, tenant_id, quotes),
-        buying=await _buying(connection, tenant_id, list(pools)),
+        buying=await _buying(connection, tenant_id, list(pools), plans),
         deactivated=await recipients.deactivated(connection, tenant_id)
         if any(each.kind is Kind.PURCHASED for each in notifications)
         else (),
@@ -242,13 +245,12 @@ async def names_for(connection: AsyncConnection, tenant_id: str, notifications: 
     )
 
 
-async def _buying(connection: AsyncConnection, tenant_id: str, modules: Sequence[str]) -> Buying:
+async def _buying(connection: AsyncConnection, tenant_id: str, modules: Sequence[str], plans: Sequence[catalogue.PlanRow]) -> Buying:
     subscription = await catalogue.subscription(connection, tenant_id)
     if subscription is None:
         return Buying()
     own = await catalogue.plan(connection, subscription.plan, subscription.plan_version)
-    plans = [_plan(row) for row in await catalogue.plans(connection)]
-    return buying_of(None if own is None else _plan(own), subscription.term, plans, modules)
+    return buying_of(None if own is None else _plan(own), subscription.term, [_plan(row) for row in plans], modules)
 
 
 def _plan(row: catalogue.PlanRow) -> Plan:

@@ -76,6 +76,7 @@ class Names:
 
     people: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
+    plans: Mapping[str, str] = field(default_factory=dict)
     administrators: Sequence[Recipient] = ()
     quotes: Mapping[str, QuoteRow] = field(default_factory=dict)
     buying: Buying = field(default_factory=Buying)
@@ -145,6 +146,7 @@ def render(
         "token": MARKER,
         "person": lambda user: words.gettext(HIDDEN) if names.people.get(user) == HIDDEN else one_line(names.people.get(user) or user),
         "module": lambda module: one_line(names.modules.get(module) or module),
+        "plan_name": lambda plan: one_line(names.plans.get(plan) or plan),
     }
     return _rendered(words, TEMPLATE[stream], tenant, context)
 
