@@ -359,13 +359,15 @@ def _line(situation: Situation, period: Period, item: Item) -> QuoteLine | Refus
     if quantity == 0 and item.total is not None:
         return Refusal(
             "total-not-above-present",
-            f"The subscription already has {pool.licences} licences of {item.module}, so a total of {item.total} would add none.",
+            f"The subscription already has {pool.licences} licences of {item.module}, so a total of {item.total} would add none. "
+            "Send a higher total, or what to `add`.",
             {"module": item.module, "licences": pool.licences, "total": item.total},
         )
     assert quantity > 0, "add is at least 1"
     if pool.licences + quantity > LICENCES_MAX:
         return Refusal(
-            "too-many-licences", f"{item.module} would have {pool.licences + quantity} licences; at most {LICENCES_MAX} are allowed."
+            "too-many-licences",
+            f"{item.module} would have {pool.licences + quantity} licences; at most {LICENCES_MAX} are allowed. Buy fewer.",
         )
     prices = prices_of(plan, contract.term)
     if item.module not in prices:

@@ -165,7 +165,9 @@ async def keep_credit(uow: UnitOfWork, tenant_id: str, credit_note: str, actor: 
     if found is None:
         raise NotFound("credit note")
     if found.kind != CREDIT_NOTE:
-        raise Conflict("not-a-credit-note", f"{found.number} is an invoice. Only the rest of a credit note can be kept.")
+        raise Conflict(
+            "not-a-credit-note", f"{found.number} is an invoice. Only the rest of a credit note can be kept. Send the id of a credit note."
+        )
     if found.kept:
         return
     if found.open_minor == 0:

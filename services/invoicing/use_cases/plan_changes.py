@@ -165,7 +165,10 @@ async def _nothing_open(uow: UnitOfWork, tenant_id: str, contract: SubscriptionS
     if await store.reductions.any_pending(uow.connection, tenant_id):
         raise Conflict("order-pending", "seats has not decided a reduction yet. Try again when the reduction is decided.")
     if await is_plan_open(uow, tenant_id):
-        raise Conflict("order-pending", "seats has not given up yet what the present plan does not allow. Try again when it has.")
+        raise Conflict(
+            "order-pending",
+            "seats has not yet removed what the present plan does not allow. Try again in a minute. If this lasts, contact support.",
+        )
     if await store.contract_changes.pending(uow.connection, tenant_id, POLICIES):
         raise Conflict("order-pending", "seats has not answered a change of policies yet. Try again when the change is completed.")
 

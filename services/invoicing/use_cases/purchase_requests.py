@@ -240,7 +240,8 @@ async def reduction_of_request(uow: UnitOfWork, tenant_id: str, situation: Situa
                 number = f"{before} licence{'s' if before != 1 else ''}"
                 raise Conflict(
                     "reduction-refused",
-                    f"The subscription will have {number} of {item.module}, so it cannot have {item.reduce} fewer.",
+                    f"The subscription will have {number} of {item.module}, so it cannot have {item.reduce} fewer. A "
+                    f"new estimate can take away at most {before}.",
                     module=item.module,
                     present=before,
                 )

@@ -27,6 +27,10 @@ from shared.schemas.envelope import Envelope
 from shared.schemas.invoicing_v1 import Discount, PlanDefined, SubscriptionActivated, SubscriptionModule, SubscriptionStarted
 
 TRIAL_DAYS_MAX: Final = 366
+_EXISTS: Final = (
+    "The tenant already has a subscription, and can have only one. Buy licences (POST …/quotes) or change the plan "
+    "(PUT …/subscription/plan), or start another subscription when this one has ended."
+)
 
 
 async def start_subscription(
@@ -40,7 +44,7 @@ async def start_subscription(
     assert tenant.time_zone is not None
     former = await store.subscriptions.find(uow.connection, tenant_id)
     if former is not None and former.status != "ended":
-        raise Conflict("subscription-exists", "The tenant already has a subscription, and can have only one.")
+        raise Conflict("subscription-exists", _EXISTS)
     if former is not None:
         await _nothing_left(uow, tenant_id)
     details = await store.billing_details.in_force(uow.connection, tenant_id)

@@ -44,7 +44,10 @@ async def _active(uow: UnitOfWork, tenant_id: str) -> Subscription:
         if ending is not None:
             raise ended(ending.ends_on)
     if found.status != "active":
-        raise Conflict("subscription-pending", "The subscription is not active yet, so there is no next invoice. Try again later.")
+        raise Conflict(
+            "subscription-pending",
+            "The subscription is not active yet, so there is no next invoice. Try again when its status is `active`.",
+        )
     return found
 
 

@@ -119,7 +119,11 @@ async def new_token(tenant: Tenant, uow: UnitOfWork, user: str) -> tuple[str, da
         raise NotFound("person")
     until = person.account.invited_until
     if until is None or not domain.is_open(person.account, tenant.now):
-        raise Conflict("invitation-closed", "The person has no open invitation: it was accepted, or it has expired.")
+        raise Conflict(
+            "invitation-closed",
+            "The person has no open invitation: it was accepted, or it has expired. If it has expired, invite the person again "
+            "(`POST …/people/{user}/invite`).",
+        )
     token = secrets.token_urlsafe(32)
     await tokens.add(uow.connection, InvitationTokenRow(tenant.tenant, user, _hash(token), tenant.now))
     return token, until

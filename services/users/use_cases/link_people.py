@@ -112,7 +112,9 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
     if known.users.get(key) != user:
         raise NotFound("external id of this person")
     if len(known.timelines[user]) == 1:
-        raise Conflict("only-source", "Nothing else is stated about the person. Name an external id that another person was linked by.")
+        raise Conflict(
+            "only-source", "Nothing else is stated about the person. Name an external id with which another person was linked to this one."
+        )
     created_at = await timelines_store.created_at(uow.connection, tenant.tenant, key)
     # A person who was linked before has the former id again, unless it is that of the person who stays.
     new = own if own != user and not known.timelines.get(own) else ids.new_id()

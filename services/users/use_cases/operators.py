@@ -22,7 +22,10 @@ async def add(uow: UnitOfWork, email: str, name: str, by: str, now: datetime) ->
     """Add an operator, who signs in by link or with the vendor's identity provider. Raises Conflict."""
     operator = OperatorRow(ids.new_id(), email, login_key(email), name, by, now)
     if not await store.add(uow.connection, operator):
-        raise Conflict("operator-exists", f"An operator with the e-mail address {email} already exists.")
+        raise Conflict(
+            "operator-exists",
+            f"An operator with the e-mail address {email} already exists. Choose another address, or remove that operator first.",
+        )
     log.info("operator_added", operator=operator.operator_id, by=by)
     return operator
 
