@@ -228,6 +228,21 @@ async def test_a_decision_about_a_command_that_did_not_exist_yet_stops_no_replay
     assert tenants
 
 
+async def test_a_decision_about_a_command_that_came_during_the_comparison_is_not_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    replay, _ = prepared(lambda _: None, monkeypatch)
+    kept = replay._log
+    assert isinstance(kept, Kept)
+    asked = [len(kept.logs.commands) // 2]  # the first answer is older than the last commands
+
+    async def end_of(topic: str, partition: int) -> int:
+        return asked.pop() if asked else len(kept.logs.commands)
+
+    monkeypatch.setattr(kept, "end_of", end_of)
+    report = Report()
+    await replay._verify(PARTITION, None, report)
+    assert (report.clean, report.foreign) == (True, [])
+
+
 async def test_a_log_of_any_length_is_verified_with_a_few_of_its_decisions_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were published twice very long ago alone are not compared, and counted."""
     monkeypatch.setattr(module, "SEEN_MAX", 5)

@@ -187,8 +187,11 @@ class Replay:
             return lambda record: report.note_foreign(f"{partition}/{record.offset}: {why}") if report is not None else None
 
         async def of_commands() -> AsyncIterator[Found]:
+            nonlocal end
             above_the_end = foreign("it names a command that does not exist")
             async for found in self._log.decisions(partition, 0, foreign("it is no decision of this partition, or disagrees with itself")):
+                if found[1][0] >= end:
+                    end = await self._log.end_of(self._log.commands, partition)  # workers decide while this reads
                 if found[1][0] >= end:
                     above_the_end(found[3])
                 elif last is None or found[1][0] <= last:
