@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from authlib.oauth2.auth import ClientAuth
@@ -20,7 +20,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jws, jwt
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed, WrongAnswer
 from shared.clock import Clock
@@ -42,15 +42,24 @@ class TokenRefused(Exception):
     """The ID token is not valid for this tenant. The text says why; it holds no value of the token but its algorithm."""
 
 
+def _address(value: str) -> str:
+    if not urlsplit(value).hostname:  # raises ValueError where the address cannot be read
+        raise ValueError("an address of a server expected")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class Metadata(BaseModel):
     """The part of the discovery document that is used (OpenID Connect Discovery 1.0, section 3)."""
 
     model_config = ConfigDict(frozen=True)
 
     issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
+    authorization_endpoint: Address
+    token_endpoint: Address
+    jwks_uri: Address
     token_endpoint_auth_methods_supported: list[str] | None = None
 
     def endpoints(self) -> tuple[str, ...]:
