@@ -38,7 +38,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full-sizes", action="store_true", help="run tests with many people with as many as the issues ask for, which takes longer"
     )
-    parser.addoption("--screenshots", action="store_true", help="photograph every page of the console into build/screenshots")
 
 
 @pytest.fixture

@@ -1,24 +1,20 @@
 """Fixtures of the tests in a browser: Chromium, and the console with the REST of the other services in memory."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pytest
 import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser
 
 from services.console.pages import make_app
 from tests.support import chromium as installed
-from tests.support.browsers import HEIGHT, SIZES, THEMES, Window, launched
+from tests.support.browsers import launched
 from tests.support.console import ConsoleBench, console
 from tests.support.console_pages import furnish
 from tests.support.wait import wait_until
 
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 collect_ignore_glob = [] if installed.PATH else ["test_*.py"]
 
 
@@ -26,24 +22,6 @@ collect_ignore_glob = [] if installed.PATH else ["test_*.py"]
 async def chromium() -> AsyncIterator[Browser]:
     async with launched() as browser:
         yield browser
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """Photographs pages in both themes, on a wide screen and on a phone, for those who look at them after a change."""
-
-    is_on: bool
-
-    async def take(self, opened: Window, name: str) -> None:
-        for width, theme in itertools.product(SIZES, THEMES) if self.is_on else ():
-            await opened.page.set_viewport_size({"width": width, "height": HEIGHT})
-            await opened.page.emulate_media(color_scheme=theme)
-            await opened.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png", full_page=True)
-
-
-@pytest.fixture
-def camera(request: pytest.FixtureRequest) -> Camera:
-    return Camera(bool(request.config.getoption("--screenshots")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Every page in Chromium, in all languages, on a wide screen and on a phone: accessible, and without errors.
 
-With `--screenshots` (`make test ARGS="--screenshots tests/browser"`) there are pictures in both themes in `build/screenshots`. Look at them
-after a change.
+The pictures of the pages are in `build/screenshots`. Look at them after a change. tests/e2e/test_demo.py makes most of them.
 """
 
 import itertools
@@ -10,7 +9,7 @@ import pytest
 from playwright.async_api import Browser
 
 from services.console.rendering import languages
-from tests.browser.conftest import Camera, Served
+from tests.browser.conftest import Served
 from tests.support.browsers import HEIGHT, RULES_OF_COLOURS, SIZES, window
 from tests.support.console import ConsoleBench, problem
 from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, NOBODY, ONLY_IN_MEMORY, OPERATOR, PAGES, PEOPLE_MANAGER, RENAMED, TESTER
@@ -35,9 +34,7 @@ def session_of(bench: ConsoleBench, reader: str) -> str:
     return company.begin_session(clock="test" if reader == TESTER else "real")
 
 
-async def test_every_page_is_accessible_on_a_phone_and_fits_both_screens_in_all_languages(
-    chromium: Browser, served: Served, camera: Camera
-) -> None:
+async def test_every_page_is_accessible_on_a_phone_and_fits_both_screens_in_all_languages(chromium: Browser, served: Served) -> None:
     """Nothing is wider than the screen or than its frame, and no text is squeezed into a column of a few letters. On a wide screen and in
     the dark theme, tests/e2e/test_demo.py shows that the pages are accessible; here only those that the sample company does not have."""
     found: list[str] = []
@@ -57,8 +54,8 @@ async def test_every_page_is_accessible_on_a_phone_and_fits_both_screens_in_all_
                 found += await opened.violations()
                 await opened.page.emulate_media(color_scheme="dark")
                 found += await opened.violations(*RULES_OF_COLOURS)
-            await camera.take(opened, shown.name)
-            await opened.page.emulate_media(color_scheme="light")
+                await opened.photograph(shown.name)
+                await opened.page.emulate_media(color_scheme="light")
     assert not found, "\n".join(found)
 
 
@@ -80,7 +77,7 @@ async def test_every_page_works_without_scripts_and_has_one_heading_a_title_and_
             assert await page.locator("main button:not([type=button])").count() == await page.locator(SENDS).count(), path
 
 
-async def test_a_form_that_was_kept_is_shown_in_words_and_is_accessible(chromium: Browser, served: Served, camera: Camera) -> None:
+async def test_a_form_that_was_kept_is_shown_in_words_and_is_accessible(chromium: Browser, served: Served) -> None:
     company, sessions = served.bench.company, served.bench.wiring.sessions
     async with window(chromium, served.origin, reduced_motion="reduce") as opened:
         secret = session_of(served.bench, ADMINISTRATOR)
@@ -95,7 +92,7 @@ async def test_a_form_that_was_kept_is_shown_in_words_and_is_accessible(chromium
         await opened.open("/resume")
         assert await opened.page.locator("dl.facts").inner_text() == "Department\nResearch\nProfile\nStaff"
         assert await opened.violations() == []
-        await camera.take(opened, "resume")
+        await opened.photograph("resume")
 
 
 async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back(chromium: Browser, served: Served) -> None:

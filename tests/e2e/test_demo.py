@@ -215,6 +215,7 @@ async def test_every_page_shows_the_sample_company_in_both_themes_on_a_phone_and
                 await opened.page.emulate_media(color_scheme=theme)
                 found += await opened.violations(*(RULES_OF_COLOURS if theme == "dark" else ()))
             found += await opened.misfits(min(SIZES))
+            await opened.photograph(page.name)
             await opened.page.set_viewport_size({"width": max(SIZES), "height": HEIGHT})
             await opened.page.emulate_media(color_scheme="light")
     assert not found, "\n".join(found)

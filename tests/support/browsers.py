@@ -1,5 +1,6 @@
 """A browser that watches what its pages do: errors of the console and requests to other origins fail the test."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, async_p
 
 from tests.support import chromium as installed
 
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 AXE = Path(__file__).parents[1] / "browser" / "axe" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules})).violations.map(
@@ -79,6 +81,13 @@ class Window:
             await self.page.evaluate(AXE.read_text())
         found: list[str] = await self.page.evaluate(_RUN_AXE, list(rules) or _RULES)
         return [f"{urlsplit(self.page.url).path}: {each}" for each in found]
+
+    async def photograph(self, name: str) -> None:
+        """Keep pictures of the page in both themes, on a wide screen and on a phone, for those who look at them after a change."""
+        for width, theme in itertools.product(SIZES, THEMES):
+            await self.page.set_viewport_size({"width": width, "height": HEIGHT})
+            await self.page.emulate_media(color_scheme=theme)
+            await self.page.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{width}.png", full_page=True)
 
 
 @asynccontextmanager
