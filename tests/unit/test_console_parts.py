@@ -153,6 +153,25 @@ async def test_while_users_does_not_answer_no_page_says_a_wrong_time_of_a_test_c
     assert "The page needs the service users, which does not answer now." in words(page.text)
 
 
+@pytest.mark.parametrize("reader", [ADMINISTRATOR, OPERATOR])
+async def test_one_question_that_a_service_does_not_answer_makes_no_page_fail(bench: ConsoleBench, reader: str) -> None:
+    """It costs its part of the page, or the page says which service does not answer."""
+    furnish(bench.company)
+    browser = bench.signed_in() if reader == ADMINISTRATOR else bench.signed_in("vera", tenant=None, rights=(OPERATOR,))
+    ports = {8001: "users", 8002: "seats", 8003: "invoicing", 8004: "notifier"}
+    failed, answered = [], problem(503, "unavailable", "not now")
+    for page in (each for each in PAGES if each.reader == reader):
+        path = page.path(IN_MEMORY)
+        bench.company.requests.clear()
+        await browser.get(path)
+        asked = {f"{each.method} {ports[each.url.port or 0]} {each.url.path}" for each in bench.company.requests}
+        for question in sorted(asked - {"POST users /v1/token"}):
+            bench.company.answers = {question: answered}
+            failed += [(path, question)] if (await browser.get(path)).status_code not in (200, 404, 503) else []
+        bench.company.answers = {}
+    assert failed == []
+
+
 async def test_a_deadline_that_has_passed_is_not_said_to_be_near(bench: ConsoleBench) -> None:
     bench.company.access.connections["okta"]["tokens"][0]["expires_at"] = "2026-03-04T09:00:00.000Z"
     page = words((await bench.signed_in().get(f"{OWN}/access/scim/okta")).text)

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from shared.schemas.rights import TENANT_RIGHTS
+from shared.schemas.rights import ROLES_MANAGE, TENANT_RIGHTS
 from tests.support.console import Browser, console
 
 LINK = re.compile(r'(?:href|hx-get)="(/[^"#]*)')
@@ -20,6 +20,7 @@ async def crawl(browser: Browser) -> set[str]:
         page = await browser.get(url)
         seen.add(url.split("?")[0])
         assert page.status_code != 403, f"{source} leads to {url}, which is refused"
+        assert page.status_code < 500, f"{source} leads to {url}, which fails"
         assert "Your roles do not allow this" not in page.text, url
         links = {unescape(each) for each in LINK.findall(page.text)}
         waiting |= {each: url for each in links if each.split("?")[0] not in seen and not each.startswith("/static/")}
@@ -44,6 +45,14 @@ async def test_T24_no_link_leads_a_reader_with_few_rights_to_what_is_refused(rig
         found = await crawl(bench.signed_in("kim", rights=tuple(rights.split()), clock="test"))
         assert found >= LEADS[rights]
     assert {*LEADS} >= {*TENANT_RIGHTS}
+
+
+async def test_E9_no_link_leads_a_reader_with_a_viewset_to_what_is_refused() -> None:
+    rights = tuple(each for each in TENANT_RIGHTS if each != ROLES_MANAGE)  # an owner has no viewset
+    async with console() as bench:
+        found = await crawl(bench.signed_in("kim", rights=rights, departments=["Research"]))
+        assert {"licences", "people", "people/checks", "people/u1", "log", "profiles"} <= found
+        assert "people/import" not in found, "it is about all departments"
 
 
 async def test_a_person_is_added_and_a_file_imported_by_a_reader_who_may_not_see_people() -> None:
