@@ -254,6 +254,18 @@ async def test_a_filter_that_means_nobody_several_people_or_no_day_is_refused_be
     assert (await browser.get(f"{LOG}?person=Kim+Namesake&person_id=u1")).status_code == 422, "another text means another person"
 
 
+async def test_T20_the_link_of_a_program_leads_to_its_own_entries_not_to_those_of_a_person_with_a_similar_name(bench: ConsoleBench) -> None:
+    bench.company.people.people["u2"]["name"] = "Alicia Ci"
+    bench.company.access.entries = [entry("person_left", "u1") | {"actor": {"kind": "client", "id": "ci"}}]
+    browser = bench.signed_in()
+    (link,) = re.findall(r'href="(/tenants/acme/log\?by=[^"]*)"', (await browser.get(LOG)).text)
+    bench.company.requests.clear()
+    page = await browser.get(link.replace("&amp;", "&"))
+    asked = [each.url.params["actor"] for each in bench.company.requests if each.url.path.endswith("/actions")]
+    assert asked == ["ci"]
+    assert '<input type="hidden" name="by_id" value="ci">' in page.text, "it stays when another filter changes"
+
+
 async def test_the_log_goes_on_by_cursor_with_its_filters_and_says_when_it_is_empty(bench: ConsoleBench) -> None:
     bench.company.access.entries = [entry("person_left", "u1") for _ in range(31)]
     browser = bench.signed_in()

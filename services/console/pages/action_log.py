@@ -36,7 +36,7 @@ EVERYBODY: Final = "all"
 @dataclass(frozen=True, slots=True)
 class Wanted(Filters):
     """The filters, as in the address of the page. `person` and `by` are ids or parts of names; with `person_id` and `by_id` they are the
-    name of that person, which others may have too."""
+    name of that person, which others may have too, or the id of a program, which may be a part of a person's name."""
 
     since: str = ""
     until: str = ""
@@ -87,7 +87,7 @@ async def _person(page: Page, text: str, meant: str, *, is_person: bool) -> Foun
     automatic = page.gettext("automatic")
     if not text or (not is_person and text.casefold() in (RULES, automatic.casefold())):
         return Found(RULES if text else "", automatic if text else "")
-    if not page.may(USERS_READ):
+    if not page.may(USERS_READ) or (not is_person and meant == text):
         return Found(text, text)
     names = await names_of(page, [each for each in (meant, text) if each])
     if meant and names.get(meant) == text:
