@@ -251,6 +251,8 @@ async def test_a_dead_letter_shows_its_bytes_and_is_retried_or_discarded_with_a_
     answered = await browser.get("/operator/dead-letters/notifier/1000000000000001")
     assert "Seats has answered this command already." in words(answered)
     assert "/retry" not in answered.text
+    discarded = await browser.post("/operator/dead-letters/notifier/1000000000000001/discard", reason="a test")
+    assert "Then discard this one." not in words(discarded)
     assert (await browser.get("/operator/dead-letters/seats/1")).status_code == 404
 
 
