@@ -164,6 +164,27 @@ async def test_only_a_page_that_somebody_sees_is_connected_and_hears_of_what_cha
         company.modules["planning"].refused = 1
 
 
+async def test_numbers_that_are_no_longer_live_say_so_and_those_of_a_session_that_has_ended_lead_to_the_sign_in(
+    chromium: Browser, served: Served
+) -> None:
+    async with window(chromium, served.origin) as opened:
+        page, live = opened.page, "**/licences/live*"
+        secret = session_of(served.bench, ADMINISTRATOR)
+        await opened.use_session(secret)
+        for path in (live, "**/licences/numbers*"):
+            await page.route(path, lambda route: route.abort())
+        await opened.open("/tenants/acme/licences")
+        await page.wait_for_selector("#numbers > .stale")
+        await page.unroute("**/licences/numbers*")
+        await page.unroute(live)
+        await page.wait_for_function("() => !document.querySelector('#numbers > .stale')")
+        await page.route(live, lambda route: route.abort())
+        served.bench.company.sessions.pop(secret)
+        served.bench.wiring.sessions.forget(secret)
+        await page.wait_for_url("**/sign-in?next=/tenants/acme/licences")
+        opened.wrong.clear()  # the browser reports the requests that failed
+
+
 async def test_a_dialog_has_the_focus_where_it_is_needed_and_gives_it_back_also_to_a_part_that_was_replaced(
     chromium: Browser, served: Served
 ) -> None:

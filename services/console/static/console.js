@@ -140,8 +140,14 @@
       });
       stream.addEventListener("open", function () {
         wait = 2000;
+        if (document.querySelector("[data-live] > .stale")) {
+          htmx.trigger(document.body, "live-changed");
+        }
       });
-      stream.addEventListener("error", reconnect);
+      stream.addEventListener("error", function () {
+        htmx.trigger(document.body, "live-changed"); // shows new numbers, says that they may be old, or leads to the sign-in
+        reconnect();
+      });
     }
   }
   // The new connection names what the page shows by then, and hears at once if that is not the newest.
