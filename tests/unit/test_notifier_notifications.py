@@ -305,7 +305,8 @@ def test_every_type_that_is_answered_like_an_assignment_makes_notifications() ->
     ("field", "value", "expected", "detail"),
     [
         ("licences", "0", "1 to 10000000", "licences is '0', expected 1 to 10000000"),
-        ("revision", "0", "Input should be greater than or equal to 1", "revision is '0', expected greater than or equal to 1"),
+        ("revision", "0", "Input should be greater than or equal to 1", "revision is '0', expected a number greater than or equal to 1"),
+        ("at", "x", "Value error, an instant of UTC expected", "at is 'x', expected an instant of UTC"),
         ("envelope", None, "ce_specversion is None, expected '1.0'", "envelope: ce_specversion is None, expected '1.0'"),
         ("user", None, "Field required", "user: Field required"),
     ],

@@ -263,14 +263,17 @@ def test_a_fact_after_a_report_is_added_to_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"external_id": " "}, "external_id: a text"),
-        ({"external_id": "a\0"}, "external_id: a text"),
-        ({"employment": (EmploymentPeriod(starts_on=TODAY, ends_on=TODAY - timedelta(days=1)),)}, "employment.0.ends_on: a day not before"),
-        ({"attributes": (DatedAttributes(since=TODAY, kind="robot"),)}, "attributes.0.kind: one of employee"),
-        ({"attributes": (DatedAttributes(since=TODAY, name="a\0"),)}, "attributes.0.name: a text without NUL"),
+        ({"external_id": " "}, "external_id: expected a text"),
+        ({"external_id": "a\0"}, "external_id: expected a text"),
+        (
+            {"employment": (EmploymentPeriod(starts_on=TODAY, ends_on=TODAY - timedelta(days=1)),)},
+            "employment.0.ends_on: expected a day not before",
+        ),
+        ({"attributes": (DatedAttributes(since=TODAY, kind="robot"),)}, "attributes.0.kind: expected one of employee"),
+        ({"attributes": (DatedAttributes(since=TODAY, name="a\0"),)}, "attributes.0.name: expected a text without NUL"),
         (
             {"attributes": (DatedAttributes(since=TODAY, name="\u202e\u200b"),)},
-            "attributes.0.name: a name with a character that can be seen",
+            "attributes.0.name: expected a name with a character that can be seen",
         ),
         ({"attributes": (DatedAttributes(since=TODAY, name=" "),)}, None),
         ({"external_id": "A 17/3 ü"}, None),
