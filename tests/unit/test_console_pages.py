@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import orjson
@@ -820,6 +821,22 @@ async def test_a_page_hears_of_a_change_within_two_seconds_also_of_one_before_it
         async with asyncio.timeout(10):
             assert b"event: changed" in await anext(stream)
         await stream.aclose()
+
+
+async def test_a_reader_whose_right_was_taken_away_does_not_keep_changes_from_the_others(bench: ConsoleBench) -> None:
+    found = re.search(r'data-live="[^"]*seen=(\w+)"', (await bench.signed_in().get(LICENCES)).text)
+    assert found is not None
+    streams = []
+    for rights in (("log:read",), ("account:read",)):
+        reader = await bench.wiring.sessions.reader(bench.company.begin_session(rights=rights))
+        assert reader is not None
+        streams.append(bench.wiring.live.events("acme", AsyncMock(return_value=reader.token), found[1]))
+        assert (await anext(streams[-1])).startswith(b"retry:")
+    bench.company.modules["lab"].bought += 1
+    async with asyncio.timeout(10):
+        assert b"event: changed" in await anext(streams[1])
+        assert [each async for each in streams[0]] == [], "the stream of the other one has ended"
+    await streams[1].aclose()
 
 
 async def test_a_tenant_without_a_subscription_and_one_with_many_modules_are_shown(bench: ConsoleBench) -> None:

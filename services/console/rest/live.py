@@ -8,6 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -112,6 +113,9 @@ class Live:
                     self._services.get(given, "invoicing", f"{path}/licences"), self._services.get(given, "users", f"{path}/{COUNTS}")
                 )
             except SignedOut:
+                continue
+            if licences.problem is not None and licences.problem.status == HTTPStatus.FORBIDDEN:
+                page.events.put_nowait(None)  # this reader's right was taken away; the others may see the numbers
                 continue
             return digest_of(licences.value, counts.value) if licences.ok else None
         return None
