@@ -93,7 +93,7 @@ def test_verify_ends_with_1_if_a_document_differs(deployment: Deployment) -> Non
     path = f"{OF_ACME}/verification"
     deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "different": 0, "differences": []})
     same = seatpool("invoices", "verify")
-    assert (same.exit_code, "3 documents and 3 PDFs of 1 tenants were compared; 0 differ" in same.output) == (0, True)
+    assert (same.exit_code, "3 documents and 3 PDFs of 1 tenant were compared; 0 differ" in same.output) == (0, True)
     wrong = {"invoice": "inv-1", "number": "INV-000001", "what": "no event calls for it"}
     deployment.answers["GET", path] = lambda _: (200, {"documents": 3, "pdfs": 3, "different": 1, "differences": [wrong]})
     differs = seatpool("invoices", "verify", "--tenant", "acme")

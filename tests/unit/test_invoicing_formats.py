@@ -123,7 +123,7 @@ def test_the_check_digits_of_a_Leitweg_ID_are_checked_for_xrechnung() -> None:
     given = BODY | {"document_format": "xrechnung_ubl", "electronic_address": f"0204:{LEITWEG_ID}"}
     assert BillingDetailsBody.model_validate(given | {"buyer_reference": LEITWEG_ID})
     assert BillingDetailsBody.model_validate(given | {"buyer_reference": "Department 7"})
-    with pytest.raises(ValidationError, match="buyer_reference"):
+    with pytest.raises(ValidationError, match="check digits of the Leitweg-ID 04011000-1234512345-07"):
         BillingDetailsBody.model_validate(given | {"buyer_reference": "04011000-1234512345-07"})
 
 
@@ -132,10 +132,11 @@ def test_a_text_that_no_document_can_show_is_refused_where_it_is_set(text: str) 
     """PDF/A forbids a character without a glyph. Its document could never be made, and its e-mail never sent."""
     given = {"company": "Ægir & Søn", "street": "نظام 1", "city": "Αθήνα Київ", "country": "DK", "email": "a@acme.example"}
     assert BillingDetailsBody.model_validate(given)
+    refused = "a text without control characters" if text == "Kaf\x80" else "characters that documents can show"
     for field in ("company", "street", "postcode", "city", "organisation_number", "buyer_reference", "purchase_order"):
-        with pytest.raises(ValidationError, match="characters that documents can show"):
+        with pytest.raises(ValidationError, match=refused):
             BillingDetailsBody.model_validate(given | {field: text})
-    with pytest.raises(ValidationError, match="characters that documents can show"):
+    with pytest.raises(ValidationError, match=refused):
         ModuleBody(name=text)
     with pytest.raises(ValidationError, match="seller_name"):
         settings_of("", KafkaSettings(), seller_name=text)
