@@ -113,6 +113,11 @@ async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: Con
     assert {"country", "profile", "choice", "roles", "rights", "warn", "template", "document_format"} <= checked
 
 
+def test_a_kept_form_about_several_people_says_what_happens_to_them() -> None:
+    shown = shown_fields({"action": ["deactivate"], "user": ["ann", "ben"]}, str, {})
+    assert shown == [("What to do", "Deactivate people"), ("People", "2")]
+
+
 def test_the_stylesheet_fits_languages_that_are_written_from_right_to_left() -> None:
     text = (FOLDER / "console.css").read_text()
     assert re.findall(r"(?:margin|padding|border)-(?:left|right)|text-align: (?:left|right)|[{; ](?:left|right):", text) == []

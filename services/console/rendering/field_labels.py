@@ -8,6 +8,7 @@ from services.console.rendering.policy_texts import LEAVER, UNIT_NAMES
 from shared.translations import N_
 
 LABELS: Final = {
+    "action": N_("What to do"),
     "absent": N_("People who are missing from it"),
     "afterwards": N_("Afterwards, the replaced person"),
     "amount": N_("Amount"),
@@ -115,12 +116,13 @@ LABELS: Final = {
 }
 # Fields that a reader does not enter: what the page knew, and which button was pressed.
 NOT_ENTERED: Final = (
-    "action", "back", "by", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
+    "back", "by", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
     "next", "nobody", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "token",
     "undo", "version",
 )  # fmt: skip
 _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     **CODES,
+    "action": {"activate": N_("Activate people"), "deactivate": N_("Deactivate people")},
     "kind": {**CODES["kind"], "percent": N_("percentage"), "amount": N_("amount for each period")},
     "leaver": LEAVER,
     "grace_unit": UNIT_NAMES,
