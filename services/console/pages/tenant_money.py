@@ -173,7 +173,7 @@ async def keep_credit(page: OperatorPage, tenant: str, invoice: str) -> Response
 async def set_overdue_action(page: OperatorPage, tenant: str) -> Response:
     """Set what an overdue invoice leads to."""
     try:
-        await page.send("PUT", "invoicing", rest(tenant, "overdue-action"), {"action": page.form["action"]})
+        await page.send("PUT", "invoicing", rest(tenant, "overdue-action"), {"action": page.form["overdue_action"]})
     except Refusal as refusal:
         page.form.refuse(refusal.problem)
         return await _show(page, tenant, page.form, 422)

@@ -70,6 +70,7 @@ LABELS: Final = {
     "on_full": N_("A new person, and no licence is free"),
     "organisation_number": N_("Company number"),
     "over_limit": N_("No licence is free"),
+    "overdue_action": N_("When an invoice is overdue"),
     "owner_email": N_("E-mail address of the first owner"),
     "owner_name": N_("First owner"),
     "paid_on": N_("Paid on"),
