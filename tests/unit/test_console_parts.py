@@ -113,6 +113,28 @@ async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: Con
     assert {"country", "profile", "choice", "roles", "rights", "warn", "template", "document_format"} <= checked
 
 
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("people/u1/terminate", "People › Zora Schmid › Set the last working day"),
+        ("people/u1/erase", "People › Zora Schmid › Erase the personal data"),
+        ("people/u2/reactivate", "People › Bruno Jovanović What to do"),
+        ("access/roles/auditor/delete", "Roles and access › Auditor › Delete the role?"),
+        ("people/checks/held/apply?source=hr/acme", "People › To decide › "),
+        ("people/nobody/erase", "entered: People Send it now"),
+    ],
+)
+async def test_a_kept_form_says_what_it_does_and_about_whom(bench: ConsoleBench, form: str, said: str) -> None:
+    furnish(bench.company)
+    browser = bench.signed_in()
+    await browser.get(f"{OWN}/people/u1")
+    bench.company.sessions.clear()
+    await browser.post(f"{OWN}/{form}")
+    browser.http.cookies.delete("seatpool_session")
+    browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
+    assert said in words((await browser.get("/resume")).text)
+
+
 def test_a_kept_form_about_several_people_says_what_happens_to_them() -> None:
     shown = shown_fields({"action": ["deactivate"], "user": ["ann", "ben"]}, str, {})
     assert shown == [("What to do", "Deactivate people"), ("People", "2")]
