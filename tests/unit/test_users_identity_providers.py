@@ -26,6 +26,7 @@ from shared.clock import SystemClock
 from shared.errors import Refused
 from shared.sealed import seal, unseal
 from shared.web.problems import status_of
+from tests.support.wait import wait_until
 
 ISSUER = "https://login.example/acme"
 CLIENT = Client(ISSUER, "seatpool", "s3cret")
@@ -258,6 +259,36 @@ async def test_a_slow_provider_ends_after_a_short_time_and_holds_up_nobody(last:
     assert await Provider().ask().claims(CLIENT, token(), "n")
     with pytest.raises(RequestFailed, match="did not answer within"):
         await waiting
+
+
+async def test_a_provider_that_takes_requests_and_never_answers_leaves_connections_to_the_others() -> None:
+    asked: list[asyncio.StreamWriter] = []
+
+    async def never_answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    silent, other = [await asyncio.start_server(each, "127.0.0.1", 0) for each in (never_answer, answer)]
+    to_silent, to_other = (f"http://127.0.0.1:{each.sockets[0].getsockname()[1]}/token" for each in (silent, other))
+    http = GuardedHttp([ip_network("127.0.0.0/8")])
+    waiting = [asyncio.ensure_future(http.post(to_silent, {}, "")) for _ in range(guarded_http.AT_ONCE)]
+    await wait_until(lambda: len(asked) >= guarded_http.AT_ONCE_OF_ONE, what="the requests that wait")
+    answered = asyncio.ensure_future(http.get(to_other))
+    done, _ = await asyncio.wait([answered, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    assert (done, await answered, len(asked)) == ({answered}, {}, guarded_http.AT_ONCE_OF_ONE)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await http.close()
+    for writer in asked:
+        writer.close()
+    silent.close()
+    other.close()
 
 
 async def test_discovery_and_keys_are_fetched_once_for_many_sign_ins() -> None:

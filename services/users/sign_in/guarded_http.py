@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import httpx
 import orjson
@@ -19,6 +20,7 @@ ANSWER_BYTES_MAX: Final = 256 * 1024
 CONNECT_SECONDS: Final = 3
 TOTAL_SECONDS: Final = 8  # of one request, whatever it waits for
 AT_ONCE: Final = 20
+AT_ONCE_OF_ONE: Final = 5  # to one address: a provider that does not answer leaves connections to those of other tenants
 RESOLVERS: Final = 4
 _TRANSLATED: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b::/96"))  # they end with an address of IPv4 (RFC 4291, RFC 6052)
 _TRANSLATED_LOCALLY: Final = IPv6Network("64:ff9b:1::/48")  # each network decides to which addresses (RFC 8215)
@@ -45,6 +47,7 @@ class GuardedHttp:
     def __init__(self, networks: Sequence[Network] = (), transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._networks = networks
         self._is_replaced = transport is not None  # by a test: no name is resolved
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address, while somebody asks it
         # Names that are slow to resolve must not keep the threads busy that other work of this process uses.
         self._resolver = ThreadPoolExecutor(RESOLVERS, "resolve")
         # Each connection is used once. It is to an address, and two names can have one address: a connection made for one of them must not
@@ -76,7 +79,8 @@ class GuardedHttp:
         except (httpx.InvalidURL, UnicodeError) as error:
             raise WrongAnswer(f"{url[:100]} is no address of a server") from error
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
+            place = self._places.setdefault(url, asyncio.Semaphore(AT_ONCE_OF_ONE))
+            async with asyncio.timeout(TOTAL_SECONDS), place:
                 content = await self._content(method, url, headers, body)
             value = orjson.loads(content)
         except TimeoutError as error:
