@@ -118,6 +118,8 @@ def is_large(body: bytes) -> bool:
 def _reads_members(request: Request) -> bool:
     """Return whether a request about groups looks at all their members. Clients send many small changes of members at a time."""
     query = query_of(request)
-    if request.method == "DELETE" or "attributes" in query:
-        return request.method == "DELETE" or "members" in query["attributes"].lower()
-    return request.method not in ("PATCH", "POST", "PUT") and "members" not in query.get("excludedAttributes", "").lower()
+    wanted, excluded = (query.get(name, "").strip().lower() for name in ("attributes", "excludedAttributes"))
+    if request.method == "DELETE" or wanted:
+        return request.method == "DELETE" or "members" in wanted
+    is_excluded = "members" in (each.strip().rpartition(":")[2] for each in excluded.split(","))
+    return request.method not in ("PATCH", "POST", "PUT") and not is_excluded
