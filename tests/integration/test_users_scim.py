@@ -597,6 +597,9 @@ async def test_a_cycle_of_managers_is_refused_by_field(scim: ScimBench) -> None:
         {"userName": "bob"},
         {"title": "t" * 501},
         {"emails": [{"value": "no address"}]},
+        {"displayName": 7},
+        {"emails": "ann@acme.example"},
+        {"name": ["Ann"]},
         {ENTERPRISE: {"manager": {"value": "{eve}"}}},
     ],
 )
@@ -622,6 +625,55 @@ async def test_a_change_that_blocks_a_user_blocks_although_another_value_is_not_
     }
     assert shown[SEATS]["status"] == "inactive"
     assert (await client.call("PUT", path, known | wrong | {"active": False})).status_code in (400, 409), "nothing is left to block"
+
+
+async def test_a_user_of_another_tenant_is_ignored_as_a_member_as_an_unknown_one_is(scim: ScimBench) -> None:
+    ours, theirs = await scim.client(), await scim.client()
+    ann, eve = await ours.create("ann", displayName="Ann"), await theirs.create("eve", displayName="Eve")
+    await scim.hr(theirs.tenant, "1", 1, login="hal", department="Makers")
+    hal = (await theirs.found('userName eq "hal"'))["Resources"][0]
+    group = await ours.create_group("Makers", ann["id"], eve["id"], hal["id"], "nobody")
+    path, added = f"/Groups/{group['id']}", {"op": "add", "path": "members", "value": [{"value": eve["id"]}, {"value": hal["id"]}]}
+    await ours.patch(path, added)
+    assert [each["value"] for each in (await ours.get(path))["members"]] == [ann["id"]]
+    assert await scim.execute("SELECT resource_id FROM scim_members WHERE tenant_id = $1", ours.tenant) == [(ann["id"],)]
+    for other in (eve, hal):
+        assert (await ours.found(f'members eq "{other["id"]}"', "Groups"))["totalResults"] == 0
+        assert "groups" not in await theirs.get(f"/Users/{other['id']}")
+        assert (await ours.call("GET", f"/Users/{other['id']}")).status_code == 404
+    assert (await theirs.call("GET", path)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"op": "replace", "path": "urn:acme:hr:badge", "value": "7"},
+        {"op": "replace", "path": "displayName", "value": 7},
+        {"op": "replace", "path": "emails", "value": "ann@acme.example"},
+        {"op": "replace", "path": 'emails[type eq "work', "value": "ann@acme.example"},
+        {"op": "replace", "value": {"displayName": 7}},
+        {"op": "swap", "path": "title", "value": "Boss"},
+    ],
+)
+async def test_a_patch_that_blocks_a_user_blocks_although_another_operation_cannot_be_read(scim: ScimBench, wrong: dict[str, Any]) -> None:
+    client = await scim.client()
+    ann = await client.create("ann", displayName="Ann")
+    path = f"/Users/{ann['id']}"
+
+    async def patched(*operations: dict[str, Any]) -> tuple[int, Any]:
+        response = await client.call("PATCH", path, {"schemas": [PATCH], "Operations": operations})
+        return response.status_code, response.json().get("active")
+
+    block = {"op": "Replace", "path": "active", "value": "False"}
+    assert (await patched(wrong))[0] == 400
+    assert (await patched(block, wrong, block | {"value": "True"}))[0] == 400, "the last statement about active counts"
+    assert (await client.get(path))["active"] is True
+    stale = await client.call("PATCH", path, {"schemas": [PATCH], "Operations": [wrong, block]}, if_match='W/"0"')
+    assert stale.status_code == 412
+    assert await patched(wrong, block) == (200, False)
+    shown = await client.get(path)
+    assert (shown["active"], shown["displayName"], shown[SEATS]["status"]) == (False, "Ann", "inactive")
+    assert (await patched(wrong, block))[0] == 400, "nothing is left to block"
 
 
 async def holding_up(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
