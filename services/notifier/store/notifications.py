@@ -103,7 +103,7 @@ _COLLECTED = (
 _DUE = (
     select(_COLLECTED.c.tenant_id, _COLLECTED.c.audience, _COLLECTED.c.stream, _COLLECTED.c.user_id, _TIMES.c.now)
     .select_from(_COLLECTED.join(_TIMES, _TIMES.c.tenant_id == _COLLECTED.c.tenant_id))
-    .order_by(_COLLECTED.c.first)
+    .order_by(func.row_number().over(partition_by=_COLLECTED.c.tenant_id, order_by=_COLLECTED.c.first), _COLLECTED.c.first)
     .limit(bindparam("most", type_=BigInteger))
 )
 _OF_USER = bindparam("user", type_=Text)
@@ -157,8 +157,8 @@ async def wake_waiting(connection: AsyncConnection, now: datetime, longest: time
 
 
 async def due_digests(connection: AsyncConnection, now: datetime, quiet: timedelta, longest: timedelta, most: int) -> Sequence[Digest]:
-    """Return the digests of all tenants that are due, the oldest first, so that a large import of one tenant delays nobody who was before
-    it. A digest is due when it has got no notification for `quiet`, or `longest` after its first one, in wall time."""
+    """Return digests that are due: the oldest of each tenant, then the second of each, so that a large import of one tenant does not delay
+    the others. A digest is due when it has got no notification for `quiet`, or `longest` after its first one, in wall time."""
     values = {"now": now, "quiet_since": now - quiet, "started_before": now - longest, "most": most}
     found = await connection.execute(_DUE, values)
     return [Digest(tenant_id, Audience(audience), Stream(stream), user_id, at) for tenant_id, audience, stream, user_id, at in found]
