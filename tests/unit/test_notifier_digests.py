@@ -11,7 +11,7 @@ import pytest
 
 from services.notifier.domain.notifications import Audience, Kind, Notification, Stream
 from services.notifier.email.billed import Billed
-from services.notifier.email.digests import INVOICING_RETRY_SECONDS, RETRY_SECONDS, DigestSender, people_in
+from services.notifier.email.digests import DIGESTS_MAX, INVOICING_RETRY_SECONDS, RETRY_SECONDS, DigestSender, people_in
 from services.notifier.store import notifications as store
 from services.notifier.store.notifications import Digest
 from shared.errors import Transient
@@ -49,8 +49,8 @@ def sender_of(
 
     async def nothing(*_: object) -> None: ...
 
-    async def due(*_: object) -> Sequence[Digest]:
-        return digests
+    async def due(*given: Any) -> Sequence[Digest]:
+        return digests[: given[-1]]
 
     async def send(_self: DigestSender, _connection: object, digest: Digest, _billed: Billed) -> None:
         sent.append(digest.tenant_id)
@@ -111,6 +111,19 @@ async def test_A12_while_invoicing_is_down_the_e_mails_about_money_wait_and_no_o
     clock.seconds += INVOICING_RETRY_SECONDS
     assert await sender.run_once() == 3
     assert sent == ["initech", "acme", "globex", "initech"]
+
+
+async def test_A12_many_digests_that_wait_do_not_keep_the_others_from_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = list[str]()
+
+    async def fetch(*_: object) -> None:
+        raise Transient("invoicing is down")
+
+    digests = [Digest(f"t{number}", Audience.BILLED, Stream.INVOICES, None, NOW) for number in range(DIGESTS_MAX)]
+    digests.append(Digest("initech", Audience.ADMINISTRATORS, Stream.BILLING, None, NOW))
+    sender = sender_of(monkeypatch, Clock(), sent, {}, digests=digests, fetch=fetch)
+    assert [await sender.run_once() for _ in range(2)] == [0, 1]
+    assert sent == ["initech"]
 
 
 @pytest.mark.parametrize("kind", [Kind.PLAN_SCHEDULED, Kind.RENEWAL_FORECAST, Kind.REDUCTION_SCHEDULED, Kind.CONFLICT_FOUND])

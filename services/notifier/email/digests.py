@@ -35,6 +35,7 @@ INVOICING_RETRY_SECONDS = 10.0  # while invoicing does not say where e-mails abo
 RETRY_SECONDS = 60.0  # until a digest is tried again that could not be made into an e-mail
 WITH_PDF = (Kind.INVOICE, Kind.PAYMENT_REMINDER)
 DIGESTS_MAX = 50  # in one round: rendering takes CPU, and other roles of this process wait meanwhile
+DUE_MAX = 5_000  # from which those are chosen: digests that wait until they are tried again must not keep the others from their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,20 @@ class DigestSender:
         quiet, longest = timedelta(seconds=self.settings.digest_quiet_seconds), timedelta(seconds=self.settings.digest_longest_seconds)
         async with self.database.unit_of_work(None) as uow:
             await store.wake_waiting(uow.connection, now, timedelta(hours=self.settings.unknown_recipient_hours))
-            digests = await store.due_digests(uow.connection, now, quiet, longest, DIGESTS_MAX)
+            due = await store.due_digests(uow.connection, now, quiet, longest, DUE_MAX)
+        digests = [digest for digest in due if not self._waits(digest)][:DIGESTS_MAX]
         return sum([await self._try(digest) for digest in digests])
+
+    def _waits(self, digest: Digest) -> bool:
+        """Return whether the digest failed just now, or is about money while invoicing does not answer."""
+        keys = (_key(digest), Audience.BILLED) if digest.audience in billed.ASKED else (_key(digest),)
+        return self.clock.monotonic() < max(self._retry_at.get(key, 0) for key in keys)
 
     async def _try(self, digest: Digest) -> bool:
         """Send one digest, and return whether it was sent. One that fails is tried again after a while, and delays no other."""
-        key = (digest.tenant_id, digest.audience, digest.stream, digest.user_id)
-        wait_for = Audience.BILLED if digest.audience in billed.ASKED else key
-        if self.clock.monotonic() < max(self._retry_at.get(key, 0), self._retry_at.get(wait_for, 0)):
+        if self._waits(digest):
             return False
+        key = _key(digest)
         try:
             found = await self._billed(digest)
             async with self.database.unit_of_work(digest.tenant_id) as uow:
@@ -208,6 +214,10 @@ class DigestSender:
             quotes=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/quotes",
             requests=f"{settings.invoicing_url}/v1/tenants/{tenant_id}/purchase-requests",
         )
+
+
+def _key(digest: Digest) -> tuple[object, ...]:
+    return digest.tenant_id, digest.audience, digest.stream, digest.user_id
 
 
 def _masked(names: Names, departments: Mapping[str, str | None], visible: Collection[str]) -> Names:
