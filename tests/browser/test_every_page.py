@@ -6,7 +6,7 @@ The pictures of the pages are in `build/screenshots`. Look at them after a chang
 import itertools
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from services.console.rendering import languages
 from tests.browser.conftest import Served
@@ -182,6 +182,26 @@ async def test_numbers_that_are_no_longer_live_say_so_and_those_of_a_session_tha
         served.bench.company.sessions.pop(secret)
         served.bench.wiring.sessions.forget(secret)
         await page.wait_for_url("**/sign-in?next=/tenants/acme/licences")
+        opened.wrong.clear()  # the browser reports the requests that failed
+
+
+async def test_a_page_without_its_console_tries_to_connect_more_and_more_rarely(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page, tried = opened.page, []
+
+        async def refuse(route: Route) -> None:
+            tried.append(route.request.url)
+            await route.abort()
+
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await page.route("**/licences/live*", refuse)
+        await page.route("**/licences/numbers*", lambda route: route.abort())
+        await page.clock.install()
+        await opened.open("/tenants/acme/licences")
+        for _ in range(200):
+            await page.clock.run_for(2_000)
+        await page.goto("about:blank")
+        assert 5 < len(tried) <= 12, "in 400 seconds"
         opened.wrong.clear()  # the browser reports the requests that failed
 
 

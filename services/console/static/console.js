@@ -123,6 +123,7 @@
   // Live numbers. Only a page that somebody sees is connected: a browser allows six connections to a host, and each tab would take one.
   var stream = null;
   var wait = 2000;
+  var again = 0; // one timer: otherwise each failed connection would start two more, if the numbers fail as well
   function disconnect() {
     if (stream) {
       stream.close();
@@ -153,7 +154,8 @@
   // The new connection names what the page shows by then, and hears at once if that is not the newest.
   function reconnect() {
     disconnect();
-    window.setTimeout(connect, wait);
+    window.clearTimeout(again);
+    again = window.setTimeout(connect, wait);
     wait = Math.min(2 * wait, 60000);
   }
   document.addEventListener("visibilitychange", connect);
