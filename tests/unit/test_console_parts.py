@@ -118,10 +118,11 @@ async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: Con
     [
         ("people/u1/terminate", "People › Zora Schmid › Set the last working day"),
         ("people/u1/erase", "People › Zora Schmid › Erase the personal data"),
-        ("people/u2/reactivate", "People › Bruno Jovanović What to do"),
+        ("people/u1/terminate/withdraw", "People › Zora Schmid What to do "),
         ("access/roles/auditor/delete", "Roles and access › Auditor › Delete the role?"),
         ("people/checks/held/apply?source=hr/acme", "People › To decide › "),
-        ("people/nobody/erase", "entered: People Send it now"),
+        ("people/u1/hand-over", "People › Zora Schmid › Who takes over Person Bruno Jovanović"),
+        ("people/nobody/erase", "entered: People Person Bruno Jovanović Send it now"),
     ],
 )
 async def test_a_kept_form_says_what_it_does_and_about_whom(bench: ConsoleBench, form: str, said: str) -> None:
@@ -129,10 +130,17 @@ async def test_a_kept_form_says_what_it_does_and_about_whom(bench: ConsoleBench,
     browser = bench.signed_in()
     await browser.get(f"{OWN}/people/u1")
     bench.company.sessions.clear()
-    await browser.post(f"{OWN}/{form}")
+    await browser.post(f"{OWN}/{form}", to="u2")
     browser.http.cookies.delete("seatpool_session")
     browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
     assert said in words((await browser.get("/resume")).text)
+
+
+@pytest.mark.parametrize("form", ["erase", "terminate", "edit", "access/deactivate", "replace", "hand-over"])
+async def test_a_form_about_a_person_that_is_a_page_says_who_it_is(bench: ConsoleBench, form: str) -> None:
+    """Without scripts it is no dialog on the person's page."""
+    main = (await bench.signed_in().get(f"{OWN}/people/u1/{form}")).text.partition("<main")[2].partition("<form")[0]
+    assert "Zora Schmid" in main
 
 
 def test_a_kept_form_about_several_people_says_what_happens_to_them() -> None:

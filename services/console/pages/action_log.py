@@ -102,10 +102,11 @@ async def _person(page: Page, text: str, meant: str, *, is_person: bool) -> Foun
         return Found(text, text, nobody=is_person)
     if len(items) > 1:
         return Found(text, text, several=items)
-    return Found(items[0]["user"], _name(items[0]))
+    return Found(items[0]["user"], name_of(items[0]))
 
 
-def _name(person: Mapping[str, Any]) -> str:
+def name_of(person: Mapping[str, Any]) -> str:
+    """Return what a person is called."""
     return str(person["name"] or person["login"] or person["email"] or person["user"])
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 
 from services.console.pages import cookies
 from services.console.pages.access import RIGHTS, role_name
+from services.console.pages.action_log import EVERYBODY, name_of
 from services.console.pages.addresses import page_at, parts_of
 from services.console.pages.billing import FORMATS
 from services.console.pages.forms import RESUMED
@@ -26,6 +27,7 @@ from services.console.rendering.field_labels import LABELS, named_values, shown_
 from services.console.rendering.log_sentences import CODES
 from services.console.rest.services import url_part
 from services.console.sign_in.seals import FORM
+from shared.schemas.rights import USERS_READ
 
 router = APIRouter(route_class=PageRoute, prefix="/resume", include_in_schema=False)
 PAGE_PARTS: Final = 4  # of the address of a page in the navigation, with the empty one before the first slash
@@ -52,6 +54,7 @@ async def show_kept_form(page: AnyReader) -> Response:
     words, (above, headings, button) = await asyncio.gather(_words(page, kept["fields"]), _about(page, kept["path"]))
     shown = [(page.gettext(label), button) for label in (LABELS["action"],) if button]
     shown += shown_fields(kept["fields"], page.gettext, words)
+    shown += [(page.gettext("Person"), name) for name in words["to"].values()]
     return page.render(
         "resume.html", path=kept["path"], fields=kept["fields"], shown=shown, resumed=RESUMED, above=above, headings=headings
     )
@@ -77,12 +80,14 @@ async def _about(page: Page, address: str) -> tuple[str, Sequence[str], str]:
     transport = httpx.ASGITransport(page.request.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=str(page.request.base_url), headers=headers) as console:
         shown = await asyncio.gather(*map(console.get, addresses))
-    found = [
-        (at, heading[1]) for at, each in zip(addresses, shown, strict=True) if each.is_success and (heading := _HEADING.search(each.text))
-    ]
-    form = re.search(rf'<form[^>]* action="{re.escape(html.escape(address))}".*?</form>', shown[-1].text, re.DOTALL)
-    buttons = _BUTTON.findall(form[0]) if form and deepest != address else []
-    return found[-1][0] if found else "", [_plain(each) for _, each in found], _plain(buttons[0]) if len(buttons) == 1 else ""
+    found = [(at, each.text) for at, each in zip(addresses, shown, strict=True) if each.is_success and _HEADING.search(each.text)]
+    button, form = "", re.compile(rf'<form[^>]* action="{re.escape(html.escape(address))}".*?</form>', re.DOTALL)
+    if deepest != address and (holding := [place for place, (_, text) in enumerate(found) if form.search(text)]):
+        found = found[: holding[-1] + 1]  # what takes back a last working day is not on the page that sets it
+        buttons = _BUTTON.findall(form.findall(found[-1][1])[0])
+        button = _plain(buttons[0]) if len(buttons) == 1 else ""
+    headings = [_plain(text) for _, page_text in found for text in _HEADING.findall(page_text)[:1]]
+    return found[-1][0] if found else "", headings, button
 
 
 def _plain(text: str) -> str:
@@ -97,11 +102,13 @@ async def _words(page: Page, fields: Mapping[str, Sequence[str]]) -> Mapping[str
     async def listed(wanted: Sequence[str], service: str, path: str) -> Any:
         return await (page.get(service, path, limit=LISTED_MAX) if named.intersection(wanted) else page.nothing())
 
-    profiles, roles, modules, plans = await page.together(
+    chosen = fields.get("to", ()) if page.may(USERS_READ) else ()  # who takes over, or another entry of the same person
+    profiles, roles, modules, plans, people = await page.together(
         listed(_PROFILES, "users", f"{of_tenant}/profiles"),
         listed(_ROLES, "users", f"{of_tenant}/roles"),
         listed(_MODULES, "invoicing", "/v1/modules"),
         listed(_PLANS, "invoicing", "/v1/plans"),
+        page.get("users", f"{of_tenant}/people", user=chosen, status=EVERYBODY) if chosen else page.nothing(),
     )
     found = {
         "rights": {right: page.gettext(text) for right, text in RIGHTS.items()},
@@ -110,6 +117,7 @@ async def _words(page: Page, fields: Mapping[str, Sequence[str]]) -> Mapping[str
         "country": dict(languages.names_of_countries(page.language)),
         "locale": {each: language_name(page, each) for each in fields.get("locale", ())},
         "profile": {each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else {},
+        "to": {each["user"]: name_of(each) for each in people.value["items"]} if people.ok else {},
     }
     found |= dict.fromkeys(_ROLES, {each["role"]: role_name(page, each) for each in roles.value["items"]} if roles.ok else {})
     found |= dict.fromkeys(_MODULES, module_names(modules))
