@@ -1,7 +1,6 @@
 """The protocol of `scim2-server` with what differs here: it reads no members of groups, and lists users without building models."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -38,8 +37,8 @@ from services.users.scim.groups import document, version_of
 from services.users.scim.limits import check_search
 from services.users.scim.models import GROUP, PROVIDER, USER
 from services.users.scim.parts import in_parts
-from services.users.scim.statements import blocks, patched_names
-from services.users.scim.storage import RefusedByRule, Storage, keeps_members
+from services.users.scim.statements import patched_names
+from services.users.scim.storage import Storage, keeps_members
 from services.users.scim.users import sent
 from services.users.store.scim_groups import GroupRow
 from shared.schemas.faults import expected_by, first_faults, place_of
@@ -50,7 +49,6 @@ _SCHEMAS = {str(model.__schema__).lower() for model in PROVIDER.models}
 _LIST = str(ListResponse.__schema__)
 _REQUIRED = frozenset(f"{prefix}{name}".lower() for prefix in ("", f"{USER}:", f"{GROUP}:") for name in ("userName", "displayName"))
 _KNOWN_BY_RFC: Any = AnyUser[AnyEnterpriseUser]
-_BLOCK: Final = orjson.dumps({"schemas": [str(PatchOp.__schema__)], "Operations": [{"op": "replace", "path": "active", "value": False}]})
 
 
 class Service(ScimService):
@@ -199,27 +197,10 @@ class Handler(AsyncScimHandler):
         return found
 
     async def replace(self, request: ScimRequest) -> ScimResponse:
-        return await self._with_members(request, Operation.replace, await self._or_block(super().replace, request, Operation.replace))
+        return await self._with_members(request, Operation.replace, await super().replace(request))
 
     async def patch(self, request: ScimRequest) -> ScimResponse:
-        return await self._with_members(request, Operation.patch, await self._or_block(super().patch, request, Operation.patch))
-
-    async def _or_block(
-        self, change: Callable[[ScimRequest], Awaitable[ScimResponse]], request: ScimRequest, operation: Operation
-    ) -> ScimResponse:
-        """Serve a change of a resource. One that blocks a user blocks also if the library cannot read another value of it, as
-        `Users.update` does for the values that the library can read."""
-        try:
-            return await change(request)
-        except SCIMException as error:
-            if error.status not in (400, 409) or isinstance(error, RefusedByRule) or not blocks(request.body):
-                raise
-            with self.service.provider:
-                target = self.service.route(request, operation)
-                resource_type = self.service.resource_type_at(cast(str, target.endpoint))
-            if resource_type.id != "User" or not (await self.storage.users.get(cast(str, target.resource_id)))["active"]:
-                raise
-            return await super().patch(replace(request, method="PATCH", body=_BLOCK))
+        return await self._with_members(request, Operation.patch, await super().patch(request))
 
     async def _with_members(self, request: ScimRequest, operation: Operation, response: ScimResponse) -> ScimResponse:
         """Return the answer to a change of a group with its members, if the client asks for them: a change does not read them."""

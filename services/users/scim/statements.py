@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
-import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from services.users.domain.facts import Kind
@@ -19,8 +18,6 @@ TEXT_MAX: Final = 500
 # What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
 _COPIED: Final = {"username": "userName", "displayname": "displayName", "title": "title", "emails": "emails", "department": "department"}
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(OptionalEmail)
-_FLAG: Final = TypeAdapter(bool)
-_ACTIVE: Final = ("active", f"{USER}:active".lower())
 
 
 def report_of(document: Mapping[str, Any], since: date, user_types: Mapping[str, str], *, active: bool) -> Report:
@@ -89,29 +86,6 @@ def _names(path: str | None, value: Any) -> set[str]:
     if path is None or path.lower() in (USER.lower(), ENTERPRISE.lower()):
         return {name for key, each in value.items() for name in _names(key, each)} if isinstance(value, Mapping) else set()
     return {path.partition("[")[0].rpartition(":")[2].partition(".")[0].lower()}
-
-
-def blocks(body: bytes) -> bool:
-    """Return whether a PUT or a PATCH, as a client sent it, says last that a user is not active. Its other values may be wrong."""
-    document = orjson.loads(body or b"null")
-    said: list[Any] = []
-    for name, value in document.items() if isinstance(document, Mapping) else ():
-        if name.lower() == "operations":
-            said += [active for each in (value if isinstance(value, list) else ()) for active in _active_in(each)]
-        else:
-            said += _active_in({"path": name, "value": value})
-    try:
-        return bool(said) and _FLAG.validate_python(said[-1]) is False
-    except ValidationError:
-        return False
-
-
-def _active_in(operation: Any) -> list[Any]:
-    """Return what an operation of a PATCH says about `active`."""
-    path, value = (operation.get("path"), operation.get("value")) if isinstance(operation, Mapping) else (None, None)
-    if not path or (isinstance(path, str) and path.lower() == USER.lower()):
-        return [each for name, each in value.items() if name.lower() in _ACTIVE] if isinstance(value, Mapping) else []
-    return [value] if isinstance(path, str) and path.lower() in _ACTIVE else []
 
 
 def email_of(document: Mapping[str, Any]) -> str:

@@ -233,8 +233,7 @@ class Users:
         return await self.get(resource_id)
 
     async def update(self, resource: Resource[Any], expected_version: str | None, patched: Collection[str] | None = None) -> dict[str, Any]:
-        """Replace the user; `patched` are the attributes that a PATCH names. A change that blocks the user blocks also if
-        another value of it is not allowed: the other values then stay. Raises NotFoundException, PreconditionFailedException,
+        """Replace the user; `patched` are the attributes that a PATCH names. Raises NotFoundException, PreconditionFailedException,
         UniquenessException, InvalidValueException."""
         resource_id = str(resource.id)
         current = await self.start(resource_id)
@@ -242,13 +241,10 @@ class Users:
             raise PreconditionFailedException
         before = await store.lock(self.uow.connection, self._view, resource_id)
         assert before is not None, "it was started"
-        try:
-            document = await self._sent(resource, before)
-        except (InvalidValueException, UniquenessException):
-            if not before.active or getattr(resource, "active", None) is not False:
-                raise
-            # Nobody who has left keeps the access because of another value: the others stay, and the answer shows them.
-            document, patched = {**before.document, "active": False}, {"active"}
+        document = sent(resource, before.document)
+        await self._check_manager(document, resource_id)
+        if login_key(document["userName"]) != before.user_name_key:
+            await self._check_name(document["userName"], resource_id)
         copied = still_copied(before.copied, before.document, document, patched)
         after = _row(resource_id, document, before.version + 1, before.created_at, self.tenant.now, copied)
         if document.get("active") is None:  # only a statement lets somebody in again
@@ -259,14 +255,6 @@ class Users:
         if reason is not None and self.connection.on_full == OnFull.REFUSE:
             await self._note_asked(resource_id, is_new=False)
         return await self._changed(after, person)
-
-    async def _sent(self, resource: Resource[Any], before: ScimUserRow) -> dict[str, Any]:
-        """Return the document that a client sent. Raises InvalidValueException, UniquenessException."""
-        document = sent(resource, before.document)
-        await self._check_manager(document, before.resource_id)
-        if login_key(document["userName"]) != before.user_name_key:
-            await self._check_name(document["userName"], before.resource_id)
-        return document
 
     async def delete(self, resource_id: str, expected_version: str | None) -> None:
         """Delete the user: the connection no longer states anything about the person. Raises as `update` does."""
