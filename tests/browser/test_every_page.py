@@ -113,6 +113,21 @@ async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back
         assert await page.evaluate("document.activeElement.closest('tr').id") == "row-planning"
 
 
+async def test_a_dialog_takes_input_from_its_first_moment(chromium: Browser, served: Served) -> None:
+    """A form that is shown but not yet bound to its dialog would be sent as a whole page, and lead away from this one."""
+    async with window(chromium, served.origin) as opened:
+        page = opened.page
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await opened.open("/tenants/acme/licences")
+        await page.evaluate(
+            "document.addEventListener('htmx:afterSwap', () => setTimeout(() => document.querySelector('dialog form').requestSubmit()), "
+            "{once: true})"
+        )
+        await page.locator("#buy-planning").click()
+        await page.wait_for_selector(".price")
+        assert await page.locator("dialog[open] .price").count(), "the price was shown on a page of its own"
+
+
 async def test_a_page_of_a_tenant_that_an_operator_has_opened_is_accessible(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
         await opened.use_session(session_of(served.bench, OPERATOR))
