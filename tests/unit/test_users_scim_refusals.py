@@ -148,6 +148,8 @@ def test_members_of_groups_and_attributes_that_are_not_stored_have_any_number_of
         ("GET", "/Groups", "excludedAttributes=meta, members", {}, False),
         ("GET", "/Groups", "excludedAttributes=members.value", {}, True),
         ("GET", "/Groups", "attributes=", {}, True),
+        ("GET", "/Groups", "attributes=,", {}, True),
+        ("GET", "/Groups", "attributes=nomembers", {}, False),
         ("GET", "/Groups", "ATTRIBUTES=displayName", {}, False),
         ("GET", "/Groups", "attributes=displayName,members.value", {}, True),
         ("PATCH", "/Groups/1", "", {}, False),

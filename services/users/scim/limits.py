@@ -1,7 +1,7 @@
 """Limits of what one request of SCIM may ask for. Their bodies are limited, but each operation, path and filter costs far more than its
 characters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import Request
@@ -115,11 +115,23 @@ def is_large(body: bytes) -> bool:
     return len(body) > COSTLY_BODY_BYTES
 
 
+def keeps_members(attributes: Collection[str], excluded: Collection[str]) -> bool:
+    """Return whether an answer about a group with these attributes contains its members."""
+    if attributes:
+        return any(_attribute(each).partition(".")[0] == "members" for each in attributes)
+    return "members" not in map(_attribute, excluded)
+
+
+def _attribute(path: str) -> str:
+    return path.rpartition(":")[2].lower()
+
+
 def _reads_members(request: Request) -> bool:
     """Return whether a request about groups looks at all their members. Clients send many small changes of members at a time."""
     query = query_of(request)
-    wanted, excluded = (query.get(name, "").strip().lower() for name in ("attributes", "excludedAttributes"))
-    if request.method == "DELETE" or wanted:
-        return request.method == "DELETE" or "members" in wanted
-    is_excluded = "members" in (each.strip().rpartition(":")[2] for each in excluded.split(","))
-    return request.method not in ("PATCH", "POST", "PUT") and not is_excluded
+    wanted, excluded = (
+        [each.strip() for each in query.get(name, "").split(",") if each.strip()] for name in ("attributes", "excludedAttributes")
+    )
+    return request.method == "DELETE" or (
+        (request.method not in ("PATCH", "POST", "PUT") or bool(wanted)) and keeps_members(wanted, excluded)
+    )

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from scim2_models import NotImplementedException, Path, Resource, ResourceType, ResponseParameters, SCIMException, SearchRequest
+from scim2_models import NotImplementedException, Resource, ResourceType, ResponseParameters, SCIMException, SearchRequest
 from scim2_server.storage import AsyncScimStorage, SearchPage
 
 from services.users.domain.person import Tenant
 from services.users.domain.scim_connections import ScimConnection
-from services.users.scim import groups, users
+from services.users.scim import groups, limits, users
 from services.users.scim.anchors import Anchors
 from services.users.scim.groups import Groups, check_version, document, member_ids
 from services.users.scim.users import Users
@@ -134,10 +134,6 @@ class Storage(AsyncScimStorage):
 
 def keeps_members(parameters: ResponseParameters[Any]) -> bool:
     """Return whether an answer contains members."""
-    if parameters.attributes:
-        return any(_is_of_members(path) for path in parameters.attributes)
-    return not any(str(path).rpartition(":")[2].lower() == "members" for path in parameters.excluded_attributes or ())
-
-
-def _is_of_members(path: Path[Any]) -> bool:
-    return str(path).rpartition(":")[2].lower().partition(".")[0] == "members"
+    return limits.keeps_members(
+        [str(each) for each in parameters.attributes or ()], [str(each) for each in parameters.excluded_attributes or ()]
+    )
