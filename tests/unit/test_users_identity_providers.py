@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -29,7 +30,7 @@ from shared.web.problems import status_of
 from tests.support.wait import wait_until
 
 ISSUER = "https://login.example/acme"
-CLIENT = Client(ISSUER, "seatpool", "s3cret")
+CLIENT = Client("acme", ISSUER, "seatpool", "s3cret")
 KEY = RSAKey.generate_key(2048, {"kid": "k1"}, private=True)
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "k1"}, private=True)
 METADATA = {
@@ -169,7 +170,7 @@ async def test_the_browser_is_sent_with_pkce_state_and_nonce() -> None:
 async def test_the_code_is_exchanged_with_the_verifier(methods: list[str] | None, secret: str | None, shown: str) -> None:
     metadata = METADATA | ({"token_endpoint_auth_methods_supported": methods} if methods else {})
     provider = Provider(**{"openid-configuration": metadata}, token={"id_token": "t", "access_token": "a"})
-    client = Client(ISSUER, "seatpool", secret)
+    client = Client("acme", ISSUER, "seatpool", secret)
     assert await provider.ask().id_token(client, code="c", redirect_uri="https://c/cb", verifier="v") == "t"
     request = provider.requests[-1]
     form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
@@ -261,7 +262,8 @@ async def test_a_slow_provider_ends_after_a_short_time_and_holds_up_nobody(last:
         await waiting
 
 
-async def test_a_provider_that_takes_requests_and_never_answers_leaves_connections_to_the_others() -> None:
+async def test_providers_that_take_requests_and_never_answer_leave_connections_to_those_of_other_tenants() -> None:
+    silent_tenants = [f"t{number}" for number in range(20)]
     asked: list[asyncio.StreamWriter] = []
 
     async def never_answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -274,13 +276,17 @@ async def test_a_provider_that_takes_requests_and_never_answers_leaves_connectio
         writer.close()
 
     silent, other = [await asyncio.start_server(each, "127.0.0.1", 0) for each in (never_answer, answer)]
-    to_silent, to_other = (f"http://127.0.0.1:{each.sockets[0].getsockname()[1]}/token" for each in (silent, other))
+    to_silent, to_other = (f"http://127.0.0.1:{each.sockets[0].getsockname()[1]}/" for each in (silent, other))
     http = GuardedHttp([ip_network("127.0.0.0/8")])
-    waiting = [asyncio.ensure_future(http.post(to_silent, {}, "")) for _ in range(guarded_http.AT_ONCE)]
-    await wait_until(lambda: len(asked) >= guarded_http.AT_ONCE_OF_ONE, what="the requests that wait")
-    answered = asyncio.ensure_future(http.get(to_other))
+    # Each at an address of its own: a tenant has several, and can change them.
+    waiting = [
+        asyncio.ensure_future(http.post(tenant, f"{to_silent}{number}", {}, "")) for number in range(12) for tenant in silent_tenants
+    ]
+    expected = guarded_http.AT_ONCE_OF_TENANT * len(silent_tenants)
+    await wait_until(lambda: len(asked) >= expected, what="the requests that wait")
+    answered = asyncio.ensure_future(http.get("acme", to_other))
     done, _ = await asyncio.wait([answered, *waiting], return_when=asyncio.FIRST_COMPLETED)
-    assert (done, await answered, len(asked)) == ({answered}, {}, guarded_http.AT_ONCE_OF_ONE)
+    assert (done, await answered, len(asked)) == ({answered}, {}, expected)
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -289,6 +295,34 @@ async def test_a_provider_that_takes_requests_and_never_answers_leaves_connectio
         writer.close()
     silent.close()
     other.close()
+
+
+async def test_a_name_that_is_slow_to_resolve_leaves_resolvers_to_the_names_of_other_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that resolves a name stays busy after the request was given up, so repeated sign-ins must not take another one each."""
+    monkeypatch.setattr(guarded_http, "TOTAL_SECONDS", 0.02)
+    goes_on, asked = threading.Event(), []
+
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        if host == "silent.example":
+            goes_on.wait(30)
+        raise OSError("no such name")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    http = GuardedHttp()
+    try:
+        for _ in range(2):
+            tries = [http.get("initech", f"https://silent.example/{number}") for number in range(guarded_http.RESOLVERS)]
+            for failure in await asyncio.gather(*tries, return_exceptions=True):
+                assert isinstance(failure, RequestFailed)
+                assert "did not answer within" in str(failure)
+        monkeypatch.setattr(guarded_http, "TOTAL_SECONDS", 20)
+        with pytest.raises(RequestFailed, match=r"other\.example cannot be reached"):
+            await http.get("acme", "https://other.example/x")
+        assert asked == ["silent.example", "other.example"]
+    finally:
+        goes_on.set()
+        await http.close()
 
 
 async def test_discovery_and_keys_are_fetched_once_for_many_sign_ins() -> None:
@@ -355,7 +389,7 @@ async def test_the_cache_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     providers = provider.ask()
     for number in range(10):
         with pytest.raises(RequestFailed):
-            await providers.claims(Client(f"https://p{number}.example", "c", None), token(), "n")
+            await providers.claims(Client("acme", f"https://p{number}.example", "c", None), token(), "n")
     assert len(providers._metadata._entries) == 3
     assert providers._metadata._locks == {}
 
@@ -385,7 +419,7 @@ async def test_no_address_inside_the_network_and_no_plain_http_is_asked(url: str
     http = GuardedHttp([ip_network("192.0.2.0/24")])
     monkeypatch.setattr(http._client, "send", _never)
     with pytest.raises(RequestFailed, match="is not asked"):
-        await http.get(url)
+        await http.get("acme", url)
     await http.close()
 
 
@@ -431,5 +465,5 @@ def test_what_is_sealed_opens_only_with_its_key_and_for_its_purpose() -> None:
 async def test_an_address_that_cannot_be_read_is_a_failure_of_the_provider(url: str) -> None:
     http = GuardedHttp()
     with pytest.raises(RequestFailed, match="is no address"):
-        await http.get(f"{url}/.well-known/openid-configuration")
+        await http.get("acme", f"{url}/.well-known/openid-configuration")
     await http.close()

@@ -112,7 +112,7 @@ async def _exchange_operators_token(id_token: str, request: Request, context: Co
     if provider is None:
         raise NotFound("identity provider of the vendor", "Name a `tenant`, or let the vendor set SEATPOOL_OPERATOR_ISSUER.")
     try:
-        claims = await context.sign_in.providers.claims(Client(provider.issuer, provider.client_id, None), id_token, None)
+        claims = await context.sign_in.providers.claims(Client(VENDOR, provider.issuer, provider.client_id, None), id_token, None)
     except RequestFailed as error:
         raise provider_failed(error) from error
     except TokenRefused as error:

@@ -19,9 +19,9 @@ Network = IPv4Network | IPv6Network
 ANSWER_BYTES_MAX: Final = 256 * 1024
 CONNECT_SECONDS: Final = 3
 TOTAL_SECONDS: Final = 8  # of one request, whatever it waits for
-AT_ONCE: Final = 20
-AT_ONCE_OF_ONE: Final = 5  # to one address: a provider that does not answer leaves connections to those of other tenants
-RESOLVERS: Final = 4
+AT_ONCE: Final = 200
+AT_ONCE_OF_TENANT: Final = 5  # a provider that does not answer leaves connections to those of other tenants
+RESOLVERS: Final = 32
 _TRANSLATED: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b::/96"))  # they end with an address of IPv4 (RFC 4291, RFC 6052)
 _TRANSLATED_LOCALLY: Final = IPv6Network("64:ff9b:1::/48")  # each network decides to which addresses (RFC 8215)
 
@@ -47,9 +47,11 @@ class GuardedHttp:
     def __init__(self, networks: Sequence[Network] = (), transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._networks = networks
         self._is_replaced = transport is not None  # by a test: no name is resolved
-        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by address, while somebody asks it
-        # Names that are slow to resolve must not keep the threads busy that other work of this process uses.
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by tenant, while it asks
+        # Names that are slow to resolve must not keep the threads busy that other work of this process uses. A thread is busy also after
+        # the request was given up, so each name has one.
         self._resolver = ThreadPoolExecutor(RESOLVERS, "resolve")
+        self._resolving: dict[tuple[str, int], asyncio.Future[list[Any]]] = {}
         # Each connection is used once. It is to an address, and two names can have one address: a connection made for one of them must not
         # carry requests to the other.
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
@@ -61,25 +63,25 @@ class GuardedHttp:
             trust_env=False,
         )
 
-    async def get(self, url: str) -> dict[str, Any]:
-        """Return the JSON object at the address. Raises RequestFailed, WrongAnswer."""
-        return await self._json("GET", url, {}, None)
+    async def get(self, tenant: str, url: str) -> dict[str, Any]:
+        """Return the JSON object at the address, for a sign-in of the tenant. Raises RequestFailed, WrongAnswer."""
+        return await self._json(tenant, "GET", url, {}, None)
 
-    async def post(self, url: str, headers: Mapping[str, str], body: str) -> dict[str, Any]:
-        """Send a form and return the JSON object of the answer. Raises RequestFailed, WrongAnswer."""
-        return await self._json("POST", url, headers, body)
+    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: str) -> dict[str, Any]:
+        """Send a form for a sign-in of the tenant, and return the JSON object of the answer. Raises RequestFailed, WrongAnswer."""
+        return await self._json(tenant, "POST", url, headers, body)
 
     async def close(self) -> None:
         await self._client.aclose()
         self._resolver.shutdown(wait=False, cancel_futures=True)
 
-    async def _json(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
+    async def _json(self, tenant: str, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
         try:
             host = httpx.URL(url).host
         except (httpx.InvalidURL, UnicodeError) as error:
             raise WrongAnswer(f"{url[:100]} is no address of a server") from error
         try:
-            place = self._places.setdefault(url, asyncio.Semaphore(AT_ONCE_OF_ONE))
+            place = self._places.setdefault(tenant, asyncio.Semaphore(AT_ONCE_OF_TENANT))
             async with asyncio.timeout(TOTAL_SECONDS), place:
                 content = await self._content(method, url, headers, body)
             value = orjson.loads(content)
@@ -125,12 +127,23 @@ class GuardedHttp:
         return request
 
     async def _address(self, url: httpx.URL) -> IPv4Address | IPv6Address:
-        resolve = partial(socket.getaddrinfo, url.host, url.port or 443, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._resolver, resolve)
-        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+        addresses = [ipaddress.ip_address(each[4][0]) for each in await self._resolved(url.host, url.port or 443)]
         if wrong := [each for each in addresses if not (self._is_listed(each) or is_public(each))]:
             raise WrongAnswer(f"{url.host} is not asked, because {wrong[0]} is not a public address")
         return addresses[0]
+
+    async def _resolved(self, host: str, port: int) -> list[Any]:
+        name = (host, port)
+        if (asked := self._resolving.get(name)) is None:
+            resolve = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            asked = self._resolving[name] = asyncio.get_running_loop().run_in_executor(self._resolver, resolve)
+            asked.add_done_callback(partial(self._forget, name))
+        return await asyncio.shield(asked)
+
+    def _forget(self, name: tuple[str, int], asked: asyncio.Future[list[Any]]) -> None:
+        del self._resolving[name]
+        if not asked.cancelled():
+            asked.exception()  # nobody may be waiting for it any more
 
     def _is_listed(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._networks)

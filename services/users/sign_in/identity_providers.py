@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -70,6 +71,7 @@ class Metadata(BaseModel):
 class Client:
     """The registration of Seatpool at the provider of one tenant."""
 
+    tenant: str
     issuer: str
     client_id: str
     client_secret: str | None
@@ -133,7 +135,7 @@ class IdentityProviders:
 
     async def authorization_url(self, client: Client, *, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Return the address to which the browser goes to sign in."""
-        metadata = await self._metadata_of(client.issuer)
+        metadata = await self._metadata_of(client)
         challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
         url = prepare_grant_uri(
             metadata.authorization_endpoint,
@@ -149,12 +151,12 @@ class IdentityProviders:
 
     async def id_token(self, client: Client, *, code: str, redirect_uri: str, verifier: str) -> str:
         """Exchange the code for an ID token. Raises TokenRefused too."""
-        metadata = await self._metadata_of(client.issuer)
+        metadata = await self._metadata_of(client)
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
         auth = ClientAuth(client.client_id, client.client_secret, _auth_method(metadata, client))
         headers = {"content-type": "application/x-www-form-urlencoded"}
         url, headers, body = auth.prepare("POST", metadata.token_endpoint, headers, urlencode(form))
-        answer = await self._http.post(url, headers, body)
+        answer = await self._http.post(client.tenant, url, headers, body)
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise TokenRefused("the identity provider gave no ID token")
@@ -181,36 +183,38 @@ class IdentityProviders:
             raise TokenRefused("the ID token has no valid `sub`")
         return dict(claims)
 
-    async def _metadata_of(self, issuer: str) -> Metadata:
-        found = await self._metadata.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", self._fetch_metadata)
+    async def _metadata_of(self, client: Client) -> Metadata:
+        issuer, fetch = client.issuer, partial(self._fetch_metadata, client.tenant)
+        found = await self._metadata.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", fetch)
         if found.issuer != issuer:
             raise WrongAnswer(f"the discovery document of {urlsplit(issuer).hostname} names another issuer")
         if issuer.startswith("https://") and not all(url.startswith("https://") for url in found.endpoints()):
             raise WrongAnswer(f"the discovery document of {urlsplit(issuer).hostname} names an address without https")
         return found
 
-    async def _fetch_metadata(self, url: str) -> Metadata:
+    async def _fetch_metadata(self, tenant: str, url: str) -> Metadata:
         host = urlsplit(url).hostname
         try:
-            return Metadata.model_validate(await self._http.get(url))
+            return Metadata.model_validate(await self._http.get(tenant, url))
         except ValidationError as error:
             fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
             raise WrongAnswer(f"the discovery document of {host} is not valid: {fields}") from error
 
     async def _decoded(self, client: Client, token: str) -> jwt.Token:
         """Return the token, whose signature is valid. If no key fits, the provider may have new ones."""
-        url = (await self._metadata_of(client.issuer)).jwks_uri
-        keys = await self._keys.get(url, self._fetch_keys)
+        url = (await self._metadata_of(client)).jwks_uri
+        fetch = partial(self._fetch_keys, client.tenant)
+        keys = await self._keys.get(url, fetch)
         try:
             return _decode(token, keys)
         except (JoseError, ValueError, TypeError):
-            newer = await self._keys.get(url, self._fetch_keys, REFETCH_SECONDS_MIN)
+            newer = await self._keys.get(url, fetch, REFETCH_SECONDS_MIN)
             if newer is keys:
                 raise
             return _decode(token, newer)
 
-    async def _fetch_keys(self, url: str) -> KeySet:
-        answer = await self._http.get(url)
+    async def _fetch_keys(self, tenant: str, url: str) -> KeySet:
+        answer = await self._http.get(tenant, url)
         keys = [key for each in _listed(answer.get("keys")) if (key := _usable(each)) is not None]
         if not keys:
             raise WrongAnswer(f"the keys of {urlsplit(url).hostname} cannot be read")

@@ -81,7 +81,7 @@ def client_of(provider: ProviderRow, keys: Sequence[str]) -> Client:
             "secrets-key-missing",
             "The client secret of this identity provider cannot be decrypted, because its key is missing at the service. Contact support.",
         )
-    return Client(provider.issuer, provider.client_id, secret)
+    return Client(provider.tenant_id, provider.issuer, provider.client_id, secret)
 
 
 # ------------------------------------------------------------------------------------------------------------- configuration
