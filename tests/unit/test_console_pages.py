@@ -935,6 +935,14 @@ def test_the_page_to_which_a_form_belongs_exists(address: str, page: str) -> Non
     assert page_at(pages, address, 4) == page
 
 
+async def test_input_beside_a_file_that_is_too_long_to_be_kept_is_said_to_be_lost(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get("/tenants/acme/people/import")
+    bench.company.sessions.clear()
+    page = await browser.post("/tenants/acme/people/import", files={"file": ("people.csv", b"x")}, columns="x" * 1600)
+    assert ("the input could not be kept" in words(page), "Your other input is kept" in words(page)) == (True, False)
+
+
 async def test_a_file_that_is_sent_after_the_session_ended_leads_to_the_sign_in(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     await browser.get("/tenants/acme/people/import")

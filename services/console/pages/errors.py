@@ -139,7 +139,9 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
         why, kept = await _keep_form(page)
     back = "/resume" if why == "form" else page_at(request.app.state.pages, address_of(request))
     entered = urlencode({name: value for name, value in kept.items() if value and not name.startswith("_")})
-    if entered and len(entered) <= KEPT_MAX:
+    if len(entered) > KEPT_MAX:
+        why = "form-lost"
+    elif entered:
         back = f"{back}?{entered}"
     return page.redirect(f"/sign-in?next={quote(back, safe='/')}&why={why}")
 

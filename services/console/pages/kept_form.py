@@ -4,6 +4,7 @@ import asyncio
 import html
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -14,7 +15,7 @@ from services.console.pages.access import RIGHTS, role_name
 from services.console.pages.action_log import EVERYBODY, name_of
 from services.console.pages.addresses import page_at, parts_of
 from services.console.pages.billing import FORMATS
-from services.console.pages.forms import RESUMED
+from services.console.pages.forms import RESUMED, day_of
 from services.console.pages.home import AnyReader
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page
@@ -23,7 +24,7 @@ from services.console.pages.route import PageRoute
 from services.console.pages.settings import language_name
 from services.console.pages.tenant_templates import TEMPLATES
 from services.console.rendering import languages
-from services.console.rendering.field_labels import LABELS, named_values, shown_fields
+from services.console.rendering.field_labels import DATES, LABELS, named_values, shown_fields
 from services.console.rendering.log_sentences import CODES
 from services.console.rest.services import url_part
 from services.console.sign_in.seals import FORM
@@ -94,6 +95,15 @@ def _plain(text: str) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", text)).split())
 
 
+def _days(page: Page, values: Sequence[str]) -> dict[str, str]:
+    """Return the days among the values as their reader writes them."""
+    found = {}
+    for value in values:
+        with suppress(ValueError):
+            found[value] = page.formats.day(day_of(value))
+    return found
+
+
 async def _words(page: Page, fields: Mapping[str, Sequence[str]]) -> Mapping[str, Mapping[str, str]]:
     """Return the words of the values that are a choice, by field. What a service does not tell is shown as it was sent."""
     named = named_values(fields)
@@ -119,6 +129,8 @@ async def _words(page: Page, fields: Mapping[str, Sequence[str]]) -> Mapping[str
         "profile": {each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else {},
         "to": {each["user"]: name_of(each) for each in people.value["items"]} if people.ok else {},
     }
+    for name in DATES:
+        found[name] = _days(page, [value for field, values in fields.items() if field.endswith(name) for value in values])
     found |= dict.fromkeys(_ROLES, {each["role"]: role_name(page, each) for each in roles.value["items"]} if roles.ok else {})
     found |= dict.fromkeys(_MODULES, module_names(modules))
     offers = [

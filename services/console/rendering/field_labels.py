@@ -139,6 +139,7 @@ _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
         "left": N_("when this number is left"),
     },
 }
+DATES: Final = ("from_day", "last_day", "paid_on", "period_start", "until_day", "valid_to", "valid_until")
 _COUNTED: Final = ("user",)  # ids, of which the reader knows none
 
 

@@ -408,7 +408,9 @@ def changes(entry: Mapping[str, Any], words: Words) -> list[tuple[str, str, str]
     found = []
     names = list(dict.fromkeys((*before, *after)))
     if entry["type"] == "billing_details_changed":  # the log has no values of an address
-        unsaid = [words.gettext(words.labels[name]) for name in names if before[name] is after[name] is None and name in words.labels]
+        unsaid = [
+            words.gettext(words.labels[name]) for name in names if before.get(name) is after.get(name) is None and name in words.labels
+        ]
         found += [(words.gettext(N_("Changed")), "", ", ".join(unsaid))] if unsaid else []
     for name in names:
         old, new = before.get(name), after.get(name)
