@@ -85,6 +85,7 @@ async def test_A2_two_people_who_change_the_policies_do_not_overwrite_each_other
         await bench.refused("PATCH", path, body, 412, if_match=tag, **own_change)
     none = await bench.refused("GET", f"/v1/tenants/{await bench.make_tenant(NOVEMBER)}/subscription/policies", status=404)
     assert none["type"] == "not-found"
+    assert "found no subscription of this tenant. Check the tenant in the path, or let an operator" in none["detail"]
 
 
 async def test_A2_policies_of_running_pools_are_changed_by_rest(bench: Bench) -> None:

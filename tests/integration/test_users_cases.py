@@ -285,6 +285,24 @@ async def test_A17_replacing_a_person_sends_one_command_and_moves_the_seats(benc
     assert len(await bench.commands(tenant)) == 3, "tenant, the first request, the replacement"
 
 
+async def test_A17_only_those_who_can_replace_a_person_are_offered(bench: Bench) -> None:
+    tenant, rest, ann, ben = await ann_and_ben(bench)
+    url = f"/v1/tenants/{tenant}/people"
+    eve = (await rest.post(url, BEN | {"external_id": "eve", "login": "eve", "email": "eve@acme.example", "department": "Others"}))["user"]
+    offered = await rest.get(f"{url}?can_replace={ann}")
+    assert [each["user"] for each in offered["items"]] == [ben], "not Ann, and not Eve, who requires no modules"
+    assert eve not in [each["user"] for each in (await rest.get(f"{url}?can_replace={ben}"))["items"]]
+    await rest.patch(f"{url}/{ben}", {"may_log_in": True})
+    await bench.until_needs(tenant, 2)
+    await bench.answer(await bench.last_need(tenant, ben))
+
+    async def has_seats() -> bool:
+        return not (await person(rest, tenant, ben))["pending"]
+
+    await wait_until(has_seats, what="the seats of Ben")
+    assert (await rest.get(f"{url}?can_replace={ann}"))["items"] == [], "Ben has a seat of the same modules"
+
+
 async def test_A17_a_replacement_that_seats_refuses_after_all_lets_both_people_ask_for_themselves(bench: Bench) -> None:
     tenant, rest, ann, ben = await ann_and_ben(bench)
     await rest.post(f"/v1/tenants/{tenant}/people/{ann}/replace", {"to": ben, "afterwards": "blocked"})

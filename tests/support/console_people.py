@@ -199,7 +199,7 @@ class PeopleRest:
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         query, limit = request.url.params, int(request.url.params.get("limit", "100"))
-        hidden = ("left", "inactive") if "status" not in query else ()
+        hidden = ("left", "inactive") if "status" not in query and "can_replace" not in query else ()
         found = [each for each in self.people.values() if each["status"] not in hidden]
         if (status := query.get("status", "all")) != "all":
             found = [each for each in found if each["status"] == status]
@@ -209,6 +209,8 @@ class PeopleRest:
             found = [each for each in found if role in each["roles"]]
         if text := query.get("text"):
             found = [each for each in found if text.casefold() in each["name"].casefold()]
+        if source := query.get("can_replace"):
+            found = [each for each in found if each["user"] not in (source, "ann")]
         begin = int(query.get("cursor", "0"))
         more = str(begin + limit) if begin + limit < len(found) else None
         hidden_count = self.hidden if not begin else None

@@ -25,6 +25,7 @@ Chosen = Annotated[str, Query(max_length=200)]
 EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
 NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
 FOUND_MAX: Final = 10
+REPLACE: Final = "person_replace.html"
 
 
 async def _person(page: Page, user: str) -> tuple[Mapping[str, Any], str]:
@@ -161,9 +162,10 @@ async def withdraw_termination(page: Managing, user: str) -> Response:
 
 
 async def _choose(page: Page, user: str, text: str, template: str, form: Form | None = None, status: int = 200) -> Response:
-    """Show the people who may be meant by a text, to choose one."""
+    """Show the people who may be meant by a text, to choose one. For a replacement, only those who can take over the seats."""
     person, _ = await _person(page, user)
-    found = await page.get("users", "people", text=text.strip()[:100], sort="name", limit=FOUND_MAX + 1) if text.strip() else page.no_part()
+    only = {"can_replace": user, "limit": LISTED_MAX} if template == REPLACE else {"limit": FOUND_MAX + 1}
+    found = await page.get("users", "people", text=text.strip()[:100], sort="name", **only) if text.strip() else page.no_part()
     people = [each for each in found.value["items"] if each["user"] != user][:FOUND_MAX] if found.ok else []
     return page.render(template, status, person=person, people=people, found=found, text=text, form=form, texts=people_texts)
 
@@ -171,7 +173,7 @@ async def _choose(page: Page, user: str, text: str, template: str, form: Form | 
 @router.get("/replace")
 async def choose_replacement(page: Managing, user: str, text: Chosen = "") -> Response:
     """Choose who gets the seats."""
-    return await _choose(page, user, text, "person_replace.html")
+    return await _choose(page, user, text, REPLACE)
 
 
 @router.post("/replace")
@@ -181,13 +183,13 @@ async def replace(page: Managing, user: str) -> Response:
     after = "blocked" if form["afterwards"] == "blocked" else "left"
     to = form.text("to", page.gettext("Choose a person."))
     if not form.ok:
-        return await _choose(page, user, form["text"], "person_replace.html", form, 422)
+        return await _choose(page, user, form["text"], REPLACE, form, 422)
     try:
         body = {"to": to, "afterwards": after}
         await page.send("POST", "users", f"people/{url_part(user)}/replace", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem)
-        return await _choose(page, user, form["text"], "person_replace.html", form, 422)
+        return await _choose(page, user, form["text"], REPLACE, form, 422)
     return page.redirect(_home(page, to), page.gettext("This person takes over the seats. No number of licences changes."))
 
 

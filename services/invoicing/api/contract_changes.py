@@ -72,9 +72,7 @@ async def _decided(wiring: Wiring, tenant: str, change: str) -> ContractChangeVi
 
 async def _policies(uow: UnitOfWork, tenant: str) -> PoliciesView:
     """Return the policies. Raises NotFound."""
-    found = await store.subscriptions.find(uow.connection, tenant)
-    if found is None:
-        raise NotFound("subscription")
+    found = await store.subscriptions.need(uow.connection, tenant)
     return PoliciesView.of(found.contract, await decided_policies(uow, tenant))
 
 

@@ -23,7 +23,6 @@ from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.send_again import resume
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
-from shared.errors import NotFound
 from shared.web import Principal, access, actor_of, answer, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer
@@ -35,9 +34,7 @@ router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/subscr
 async def view_of(uow: UnitOfWork, tenant: str) -> SubscriptionView:
     """Return the subscription, also one that has ended. Raises NotFound."""
     c = uow.connection
-    found = await store.subscriptions.find(c, tenant)
-    if found is None:
-        raise NotFound("subscription")
+    found = await store.subscriptions.need(c, tenant)
     contract = found.contract
     plan = await own_price_list(uow, contract, found.period_end)
     next_list = await next_price_list(uow, tenant, contract, found.period_end)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.invoicing.store.tenants import TENANTS
 from shared.database.row_classes import columns_of, many, names_of, one, recordset, table_of
+from shared.errors import NotFound
 from shared.schemas.invoicing_v1 import SubscriptionStarted
 from shared.schemas.seats_v1 import Policies
 
@@ -120,6 +121,14 @@ async def set_reason(connection: AsyncConnection, tenant_id: str, reason: str) -
 
 async def find(connection: AsyncConnection, tenant_id: str) -> Subscription | None:
     return await one(connection, _FIND, Subscription, tenant=tenant_id)
+
+
+async def need(connection: AsyncConnection, tenant_id: str) -> Subscription:
+    """Return the subscription. Raises NotFound."""
+    found = await find(connection, tenant_id)
+    if found is None:
+        raise NotFound("subscription of this tenant", "Check the tenant in the path, or let an operator start a subscription.")
+    return found
 
 
 async def contract(connection: AsyncConnection, tenant_id: str) -> SubscriptionStarted | None:

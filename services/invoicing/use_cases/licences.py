@@ -21,7 +21,7 @@ from services.invoicing.use_cases.scheduled_plans import following_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.clock import Clock
 from shared.database import Database, UnitOfWork
-from shared.errors import NotFound, Transient
+from shared.errors import Transient
 from shared.schemas.invoicing_v1 import PlanDefined
 from shared.schemas.position import Position
 from shared.schemas.seats_v1 import Policies, PoolState
@@ -87,9 +87,7 @@ async def read_licences(database: Database, seats: Seats, tenant_id: str, clock:
     read = await seats.pools(tenant_id)
     async with database.unit_of_work(tenant_id) as uow:
         c = uow.connection
-        found = await store.subscriptions.find(c, tenant_id)
-        if found is None:
-            raise NotFound("subscription")
+        found = await store.subscriptions.need(c, tenant_id)
         plan = await own_price_list(uow, found.contract, found.period_end)
         next_list = await next_price_list(uow, tenant_id, found.contract, found.period_end)
         names = {module: fields.name for module, fields in (await store.catalogue.modules(c)).items()}

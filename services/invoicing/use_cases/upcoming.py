@@ -14,7 +14,7 @@ from services.invoicing.use_cases.quotes import ended
 from services.invoicing.use_cases.scheduled_plans import plan_that_begins, pool_terms, scheduled_plan
 from services.invoicing.use_cases.seats_questions import Seats
 from shared.database import Database, UnitOfWork
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.schemas.invoicing_v1 import InvoiceIssued
 from shared.schemas.seats_v1 import PeriodStarted, ReduceBelowUse
 
@@ -36,9 +36,7 @@ async def upcoming_invoice(
 
 
 async def _active(uow: UnitOfWork, tenant_id: str) -> Subscription:
-    found = await store.subscriptions.find(uow.connection, tenant_id)
-    if found is None:
-        raise NotFound("subscription")
+    found = await store.subscriptions.need(uow.connection, tenant_id)
     if found.status == "ended":
         ending = await store.endings.find(uow.connection, tenant_id)
         if ending is not None:

@@ -208,6 +208,13 @@ async def list_people(
     user: Annotated[
         list[Id] | None, Query(max_length=LIMIT_MAX, description="Only these people (repeatable). Ids that nobody has are ignored.")
     ] = None,
+    can_replace: Annotated[
+        Id | None,
+        Query(
+            description="Only people who can replace this person (`POST …/replace`), whatever their status. A page can then have fewer "
+            "people than `limit` although there is a next page."
+        ),
+    ] = None,
     sort: Annotated[
         SortName | None,
         Query(
@@ -222,7 +229,7 @@ async def list_people(
     """Inactive people and people who have left are in the list only if you ask for them with `status` (M5). `pools` says how many people
     can still be added (E7)."""
     state = seat_state.value if seat_state else None
-    default = (*LISTED, Status.INACTIVE) if without else LISTED
+    default = tuple(Status) if can_replace else (*LISTED, Status.INACTIVE) if without else LISTED
     statuses = tuple(Status) if status and "all" in status else status or default
     view = reader_view(principal)
     lacking, users = (tuple(given) if given else None for given in (without, user))
@@ -230,9 +237,12 @@ async def list_people(
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
         people, last = await _page(uow, found, chosen, sort, cursor, limit)
+        more = last if len(people) == limit else None
+        if can_replace is not None:
+            source_user = visible(await store.get(uow.connection, tenant, can_replace, found.today), principal)
+            people = await replace_person.who_can_replace(found, uow, source_user.user, people)
         shown = await shown_with(found, uow, people, principal)
         hidden = await store.count_hidden(uow.connection, tenant, statuses, view) if view is not None and cursor is None else None
-    more = last if len(people) == limit else None
     counts = [pool_view(pool) for pool in shown.licences.pools.values()]
     return PeoplePage(items=[person_view(person, shown) for person in people], next=more, pools=counts, hidden=hidden)
 

@@ -1,6 +1,6 @@
 """Replace a person by another (A17): the seats of the one go to the other with their states and deadlines, and no pool changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from services.users.domain import person as rules
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.required_modules import NO_MODULES, Invitation
+from services.users.store import module_states
 from services.users.store import people as store
 from services.users.use_cases import known_people, people
 from services.users.use_cases.edit_person import Edit
@@ -51,8 +52,8 @@ async def replace_person(
     if source == to:
         raise _refused(f"{source} cannot be replaced by the same person", Reason.UNKNOWN_USER)
     gone, edit = await _gone(tenant, uow, old, afterwards, cause)
-    (taken,) = await known_people.as_of_today(tenant, uow, [replace(new, account=replace(new.account, may_log_in=True))])
-    _check(tenant, old, taken)
+    (taken,) = await _as_taken(tenant, uow, [new])
+    _check(old, taken)
     command_id = ids.new_id()
     cause = replace(cause, reason=Reason.REPLACED.value)
     revisions = [
@@ -83,15 +84,35 @@ async def _gone(tenant: Tenant, uow: UnitOfWork, old: Person, afterwards: Afterw
     return await edit.after(uow, replace(old.account, may_log_in=False), cause), edit
 
 
-def _check(tenant: Tenant, old: Person, taken: Person) -> None:
+def _check(old: Person, taken: Person) -> None:
     if old.sent is None or old.sent == NO_MODULES:
         raise _refused(_WHY[Reason.NOTHING_TO_REPLACE].format(source=old.user, to=taken.user), Reason.NOTHING_TO_REPLACE)
-    if taken.standing.required == NO_MODULES or taken.account.invitation != Invitation.NONE:
+    if not _can_receive(taken):
         why = "has not accepted an invitation" if taken.account.invitation != Invitation.NONE else "requires no modules"
         raise _refused(
             f"{taken.user} {why}, so no seat can go to that person. The person needs a login, a profile with modules, and to be employed",
             "no_modules_required",
         )
+
+
+def _can_receive(taken: Person) -> bool:
+    return taken.standing.required != NO_MODULES and taken.account.invitation == Invitation.NONE
+
+
+async def who_can_replace(tenant: Tenant, uow: UnitOfWork, source: str, candidates: Sequence[Person]) -> list[Person]:
+    """Return those of the people to whom the seats of `source` can go, as far as it is known here: seats decides."""
+    taken = await _as_taken(tenant, uow, candidates)
+    states = await module_states.load(uow.connection, tenant.tenant, [source, *(each.user for each in candidates)])
+    seated = {user: {module for module, seat in of.items() if seat.state in module_states.SEAT_STATES} for user, of in states.items()}
+    return [
+        before
+        for before, after in zip(candidates, taken, strict=True)
+        if before.user != source and _can_receive(after) and not seated[source] & seated[before.user] & {*after.standing.required.modules}
+    ]
+
+
+async def _as_taken(tenant: Tenant, uow: UnitOfWork, given: Sequence[Person]) -> list[Person]:
+    return await known_people.as_of_today(tenant, uow, [replace(each, account=replace(each.account, may_log_in=True)) for each in given])
 
 
 def _without_command(revision: Revision, command_id: str) -> tuple[Revision, AssignSeats]:
