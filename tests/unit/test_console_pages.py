@@ -769,6 +769,12 @@ def test_every_catalogue_translates_every_text_and_keeps_its_values(path: Path) 
     assert translations.wrong_values(path) == []
 
 
+@pytest.mark.parametrize("path", [translations.CONSOLE / "de.po", translations.EMAILS / "de.po"], ids=["console", "e-mails"])
+def test_to_approve_is_one_word_in_german(path: Path) -> None:
+    texts = [(str(each.id), str(each.string)) for each in translations.read(path)]
+    assert [english for english, german in texts if ("approv" in english.lower()) != ("enehmig" in german)] == []
+
+
 @pytest.mark.parametrize("why", ["by-request", "budget-exceeded", "second-approver-needed", "quote-approved", "quote-withdrawn"])
 async def test_the_refusals_of_a_purchase_are_shown_in_the_language_of_the_reader(bench: ConsoleBench, why: str) -> None:
     browser = bench.signed_in()
@@ -792,7 +798,7 @@ async def test_the_language_is_that_of_the_choice_then_of_the_browser_then_of_th
     assert chosen("", "fr", "xx") == "en"
     browser = bench.signed_in()
     german = await browser.get(LICENCES, accept_language="de")
-    assert "Lizenzen 122 von 119 genutzt" in words(german)
+    assert "Lizenzen 122 von 119 belegt" in words(german)
     assert "noch 4 Tage" in words(german)
     assert '<html lang="de" dir="ltr">' in german.text
     english = await browser.post("/language", language="en", back=LICENCES, headers={"accept-language": "de"})

@@ -50,7 +50,7 @@ async def test_B2_another_plan_is_changed_after_its_consequences_were_shown_and_
     assert "CHF 2’052.00 → CHF 1’161.00" in offer
     assert "The plan does not sell Planning." in offer
     assert "Lab: the plan allows at most 10 licences. You have 20 for the next period." in offer
-    assert "Lab: the pool no longer expands over the limit" in offer
+    assert "Lab no longer expands over its limit" in offer
     assert "40 people would be over the limit" in offer
     assert "Zora Schmid Bruno Jovanović and 38 more" in offer
     assert "3 reservations for invited people would end, if nothing else changes" in offer

@@ -56,7 +56,7 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     await browser.get(f"{PROFILES}/department?department=Sales+%3Cb%3E")
     seen = words(await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview"))
     assert "5’000 people would require other modules." in seen
-    assert "So many people are not decided one by one." in seen
+    assert "There are too many people for a preview of each seat." in seen
     assert people.departments["Sales <b>"] is None
     await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="guests", step="save")
     assert people.departments == {"Research": "staff", "Sales <b>": "guests"}

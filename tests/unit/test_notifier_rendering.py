@@ -422,7 +422,7 @@ def test_the_e_mail_about_conflicts_names_both_people_and_says_what_to_do() -> N
     found = email(Stream.PEOPLE, conflict)
     assert found.subject == "Acme Bikes: 1 person in conflict"
     for form in (found.text, found.html):
-        assert "may be the same human as another person of Acme Bikes" in form
+        assert "may be the same person as another one of Acme Bikes" in form
         assert "GET http://users/people?status=conflict" in form, "the requests below need the ids of the people"
         assert "The login is in use" in form
         assert "u9" in form

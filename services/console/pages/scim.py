@@ -165,7 +165,7 @@ async def _removal(page: Page, connection: str) -> Question:
         page.ngettext("%(num)s person loses access.", "%(num)s people lose access.", ends),
     ]
     if begins:
-        effects.append(page.ngettext("%(num)s blocked person gets in again.", "%(num)s blocked people get in again.", begins))
+        effects.append(page.ngettext("%(num)s blocked person gets access again.", "%(num)s blocked people get access again.", begins))
     return Question(
         page.gettext("Remove the SCIM connection?"),
         page.gettext("Remove the connection"),

@@ -31,10 +31,7 @@ TEMPLATES: Final = (
     TenantTemplate(
         "red-mark",
         N_("Red mark and grace"),
-        N_(
-            "Somebody above the number of licences may work for seven days and is shown in red. Then the access ends, unless "
-            "licences are bought."
-        ),
+        N_("People over the limit may work for seven days and are shown in red. Then their access ends, unless licences are bought."),
         {"over_limit": "flag", "grace": "P7D", "reduce_below_use": "flag_newest", "reduce_at": "period_end", "warn_at": "90%"},
         {"charge_when": "now"},
     ),

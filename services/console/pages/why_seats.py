@@ -63,7 +63,7 @@ def _sentences(event: Event, user: str, names: Mapping[str, str], page: Page) ->
         else:
             yield from _moved_away(data, names, page)
     elif kind == "seats_released":
-        yield from _given_up(data["released"], page.gettext("The day came that was known before."), names, page)
+        yield from _given_up(data["released"], page.gettext("A change that was known before took effect on this day."), names, page)
     elif kind == "replacement_refused":
         yield Sentence(page.gettext("The replacement was refused, and nothing moved."), because)
     elif kind in ("command_rejected", "command_failed"):

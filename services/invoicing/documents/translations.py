@@ -215,7 +215,7 @@ _DE = {
     "quote_plan_change": "den geplanten Planwechsel",
     "quote_kept": "{module} sollte zum Ende der Periode schließen. Der Kauf behält das Modul.",
     "quote_ends": "Das Abonnement endet weiterhin am {day}. Bis dahin können die Lizenzen genutzt werden.",
-    "estimate_today": "Wenn Sie heute zustimmen, kostet der Rest der Periode {net} netto.",
+    "estimate_today": "Wenn Sie ihn heute genehmigen, kostet der Rest der Periode {net} netto.",
     "estimate_later": "Mit jedem späteren Tag sind es {less} weniger.",
 }
 _NO = {
