@@ -15,10 +15,10 @@ from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.browsers import window
 from tests.support.stack import RunningStack
 from tests.support.stack_company import StackCompany
+from tests.support.wait import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 PLANS = Path(__file__).parents[2] / "examples" / "plans.yaml"
-CHANGE_SECONDS_MAX = 30  # a live change is there within 2 s; a busy machine takes longer
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -45,9 +45,9 @@ async def test_T5_T9_an_activation_over_the_limit_turns_red_and_a_purchase_clear
         await company.sign_in(opened)
         await page.evaluate("window.mark = 'the same page'")
         await company.add_person("giulia")
-        await expect(cell(page, "lab", "Over the limit")).to_contain_text("1", timeout=CHANGE_SECONDS_MAX * 1000)
-        await expect(page.locator("#row-lab")).to_have_class("over", timeout=CHANGE_SECONDS_MAX * 1000)
-        await expect(cell(page, "lab", "Over the limit")).to_contain_text("days left", timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(cell(page, "lab", "Over the limit")).to_contain_text("1")
+        await expect(page.locator("#row-lab")).to_have_class("over")
+        await expect(cell(page, "lab", "Over the limit")).to_contain_text("days left")
         await page.locator("#row-lab td.actions a").focus()
         await page.keyboard.press("Enter")  # by keyboard alone from here on
         await page.wait_for_selector("dialog[open] input[name=number]:focus")
@@ -56,9 +56,9 @@ async def test_T5_T9_an_activation_over_the_limit_turns_red_and_a_purchase_clear
         await page.keyboard.press("Enter")
         await page.wait_for_selector("dialog[open] .price")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_text("can be used now")).to_be_visible(timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(page.get_by_text("can be used now")).to_be_visible()
         await expect(page.locator("#row-lab .use")).to_contain_text("3 of 3")
-        await expect(page.locator("#row-lab.over")).to_have_count(0, timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(page.locator("#row-lab.over")).to_have_count(0)
         assert await opened.violations() == []
         await page.locator("#row-lab a[title]").click()
         await page.fill("dialog input[name=number]", "1")
@@ -66,7 +66,7 @@ async def test_T5_T9_an_activation_over_the_limit_turns_red_and_a_purchase_clear
         await expect(page.get_by_text("2 people would be over the limit")).to_be_visible()
         await expect(page.locator("dialog .people-list")).to_contain_text("Giulia")  # T17: who was added last
         await page.get_by_role("button", name="Set to 1").click()
-        await expect(cell(page, "lab", "Next period")).to_contain_text("1", timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(cell(page, "lab", "Next period")).to_contain_text("1")
 
 
 async def test_readers_of_two_tenants_buy_without_scripts_and_see_nothing_of_each_other(
@@ -84,17 +84,19 @@ async def test_readers_of_two_tenants_buy_without_scripts_and_see_nothing_of_eac
             await page.get_by_role("button", name="Send me a link").click()
             await page.goto(origin + await company.link())
             await page.get_by_role("button", name="Sign in").click()
-            assert page.url == f"{origin}/tenants/{company.tenant}/licences", "the page that was wanted"
+            await page.wait_for_url(f"{origin}/tenants/{company.tenant}/licences")  # the page that was wanted
             await page.locator("#row-projects td.actions a").click()
             await page.get_by_label("New total").check()
             await page.get_by_label("Number", exact=True).fill("7")
             await page.get_by_role("button", name="Show the price").click()
             await page.get_by_role("button", name="Buy for").click()
-            for _ in range(CHANGE_SECONDS_MAX):
-                if "of 7" in await page.locator("#row-projects").inner_text():
-                    break
+            await expect(page.locator("#row-projects")).to_be_visible()
+
+            async def is_bought(page: Page = page) -> bool:
                 await page.reload()
-            await expect(page.locator("#row-projects .use")).to_contain_text("of 7")
+                return "of 7" in await page.locator("#row-projects .use").inner_text()
+
+            await wait_until(is_bought, seconds=60, what="the purchase")
             answer = await page.goto(f"{origin}/tenants/{other.tenant}/licences")
             assert answer is not None
             assert answer.status == 404
@@ -147,12 +149,12 @@ async def test_T6_T16_two_administrators_see_seven_days_and_a_renewal_pass_and_d
     await company.add_owner("bob")
     for login in ("zora", "bruno", "giulia"):
         await company.add_person(login)
-    origin, patient = shared_stack.addresses["services"]["console"], CHANGE_SECONDS_MAX * 1000
+    origin = shared_stack.addresses["services"]["console"]
     async with window(chromium, origin) as anns, window(chromium, origin) as bobs:
         await company.sign_in(anns)
         await company.sign_in(bobs, "bob")
         page, other = anns.page, bobs.page
-        await expect(page.locator("#row-lab")).to_have_class("over", timeout=patient)
+        await expect(page.locator("#row-lab")).to_have_class("over")
         await page.evaluate("window.mark = 'the same page'")
         for each in (page, other):
             await each.locator("#row-projects a[title]").click()
@@ -161,17 +163,17 @@ async def test_T6_T16_two_administrators_see_seven_days_and_a_renewal_pass_and_d
         await other.keyboard.press("Enter")
         await expect(other.get_by_text("1 person would be over the limit")).to_be_visible()
         await other.get_by_role("button", name="Set to 2").click()
-        await expect(cell(page, "projects", "Next period")).to_contain_text("2", timeout=patient)
+        await expect(cell(page, "projects", "Next period")).to_contain_text("2")
         await page.fill("dialog input[name=number]", "1")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Somebody else has changed this number to 2 meanwhile.")).to_be_visible()
         await page.keyboard.press("Escape")
         await company.advance("2026-03-09T09:00:00.000Z")
-        await expect(page.locator("#row-lab.over")).to_have_count(0, timeout=patient)
+        await expect(page.locator("#row-lab.over")).to_have_count(0)
         await expect(page.locator("#row-lab .use")).to_contain_text("2 of 2")
         await company.advance("2026-04-02T09:00:00.000Z")
-        await expect(page.locator("#row-projects .use")).to_contain_text("3 of 2", timeout=patient)
-        await expect(page.locator("#row-projects")).to_have_class("over", timeout=patient)
+        await expect(page.locator("#row-projects .use")).to_contain_text("3 of 2")
+        await expect(page.locator("#row-projects")).to_have_class("over")
         assert await page.evaluate("window.mark") == "the same page"
 
 
@@ -255,7 +257,7 @@ async def test_E4_A14_people_are_added_changed_together_imported_and_explained(
         assert await opened.violations() == []
         await page.get_by_role("button", name="Add the person").click()
         await expect(page.get_by_role("heading", name="Bruno <b>", level=1)).to_be_visible()
-        await expect(page.locator("tr.over")).to_contain_text("All licences were in use", timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(page.locator("tr.over")).to_contain_text("All licences were in use")
         assert await opened.violations() == []
 
         await opened.open(people)
@@ -265,6 +267,7 @@ async def test_E4_A14_people_are_added_changed_together_imported_and_explained(
         await expect(page.locator(".price")).to_contain_text("Laboratory")
         await page.get_by_role("button", name="Deactivate 1 person").click()
         await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_role("heading", name="Undone", level=1)).to_be_visible()
         await expect(page.get_by_text("1 person was changed")).to_be_visible()
 
         file = tmp_path / "people.csv"
@@ -276,7 +279,7 @@ async def test_E4_A14_people_are_added_changed_together_imported_and_explained(
         await expect(page.get_by_text("start_date: ")).to_be_visible()
         await expect(page.get_by_role("row", name="Eva Noll")).to_be_visible()
         await page.get_by_role("button", name="Apply the import").click()
-        await expect(page.get_by_text("1 person was changed.")).to_be_visible(timeout=CHANGE_SECONDS_MAX * 1000)
+        await expect(page.get_by_text("1 person was changed.")).to_be_visible()
         await opened.open(f"{people}/checks")
         await expect(page.get_by_role("heading", name="Differences between sources")).to_be_visible()
         await expect(page.get_by_role("row", name="Eva Noll")).to_contain_text("Neither the person nor the department has a profile.")

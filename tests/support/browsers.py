@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
 from tests.support import chromium as installed
 
@@ -21,6 +21,8 @@ _RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules})).violati
 RULES_OF_COLOURS = ("color-contrast", "link-in-text-block")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES, HEIGHT = (1300, 390), 900
+PATIENCE_MS = 60_000  # what a page waits for is there within 2 s; a busy machine takes longer than Playwright's 5 s
+expect.set_options(timeout=PATIENCE_MS)
 _MISFITS = """(() => {
   const all = (chosen) => [...document.querySelectorAll(chosen)].filter((each) => !each.closest(".hidden"));
   const named = (what, each) => `${what} ${each.className} ${each.innerText.trim().slice(0, 60)}`;
@@ -103,6 +105,7 @@ async def launched() -> AsyncIterator[Browser]:
 async def window(chromium: Browser, origin: str, *, width: int = 1300, **options: Any) -> AsyncIterator[Window]:
     """Give a window with cookies of its own, and check at its end that nothing went wrong on its pages."""
     context = await chromium.new_context(viewport={"width": width, "height": HEIGHT}, **({"locale": "en-GB"} | options))
+    context.set_default_timeout(PATIENCE_MS)
     made = Window(await context.new_page(), context, origin)
     made.watch()
     yield made

@@ -74,7 +74,7 @@ class StackCompany:
         async def ready() -> bool:
             return bool((await self.call("GET", "users", "{tenant}/clock"))["state"] == "ready")
 
-        await wait_until(ready, what=f"the test clock at {to}")
+        await wait_until(ready, seconds=120, what=f"the test clock at {to}")
 
     async def link(self, email: str = "") -> str:
         """Return the link of the newest e-mail, as soon as it is there."""
