@@ -135,6 +135,7 @@ async def test_one_tenants_slow_transactions_leave_connections_to_all_others(pla
             await go.wait()
 
     held = [asyncio.ensure_future(hold()) for _ in range(20)]
+    await wait_until(lambda: holding == 2, what="two connections")
     async with asyncio.timeout(30):
         for _ in range(10):
             await _run(plain_database, "SELECT 1", tenant="other")

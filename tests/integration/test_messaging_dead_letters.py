@@ -23,6 +23,7 @@ from shared.messaging import Consumer, DeadLetters
 from shared.messaging import consumer as consumer_module
 from shared.messaging.consumer import BATCH_MAX
 from shared.messaging.message import Message, Record
+from shared.observability import metrics
 from shared.schemas import registry, topics
 from shared.schemas.base import Payload
 from shared.schemas.envelope import Envelope
@@ -125,6 +126,7 @@ async def test_open_dead_letters_are_counted_until_they_are_done(rig: Rig, monke
     def waiting() -> float | None:
         return REGISTRY.get_sample_value("seatpool_dead_letters_open", {"group": "test"})
 
+    metrics.DEAD_LETTERS_OPEN.labels("test").set(0)  # another test may have left one
     rig.handled.poison = {"bad"}
     await rig.send(left("bad"))
     consumer = rig.consumer()
