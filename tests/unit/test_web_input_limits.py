@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -184,13 +184,17 @@ def test_nesting_is_counted_as_a_parser_counts_it(value: object) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[" * 500_000 + b"]" * 500_000, b"[" + b",".join([b"[" * 63 + b"]" * 63] * 8_000) + b"]"])
-def test_the_nesting_of_1_mib_is_counted_within_80_milliseconds(content: bytes) -> None:
-    def seconds() -> float:
+def test_the_nesting_of_1_mib_is_counted_in_the_time_in_which_its_bytes_are_counted_a_few_times(content: bytes) -> None:
+    """On the machine of the test: about three times, and 60 milliseconds on a usual one."""
+
+    def seconds(work: Callable[[], object]) -> float:
         began = time.process_time()
-        input_limits._is_too_deep(content)
+        work()
         return time.process_time() - began
 
-    assert min(seconds() for _ in range(3)) < 0.08
+    pairs = [(seconds(lambda: input_limits._is_too_deep(content)), seconds(lambda: sum(1 for _ in content))) for _ in range(3)]
+    nesting, counting = (min(each) for each in zip(*pairs, strict=True))
+    assert nesting < 8 * counting
 
 
 async def test_an_answer_to_faults_names_20_of_them_in_16_kb(client: httpx.AsyncClient) -> None:
