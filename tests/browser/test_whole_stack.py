@@ -109,7 +109,7 @@ async def configure_identity_provider(company: StackCompany) -> None:
     provider, console = stack.addresses["identity_provider_url"], stack.addresses["services"]["console"]
     async with (
         await stack.http("users", scope=" ".join(TENANT_RIGHTS), tenant=company.tenant, subject=owner["user"]) as own,
-        httpx.AsyncClient() as browser,
+        httpx.AsyncClient(timeout=30) as browser,
     ):
         await browser.put(f"{provider}/users/sub-{company.tenant}", json={"preferred_username": company.email})
         entered = {"issuer": provider, "client_id": "seatpool", "client_secret": "a-client-s3cret"}

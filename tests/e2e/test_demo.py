@@ -102,7 +102,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
 
 async def sign_in(link: str) -> tuple[str, str, str]:
     """Use the link as a browser does. Return the address and the text of the page that opens, and the session."""
-    async with httpx.AsyncClient(headers={"accept-language": "en"}) as http:
+    async with httpx.AsyncClient(headers={"accept-language": "en"}, timeout=30) as http:
         browser = Browser(http)
         secret = re.search("secret=(.+)", link)
         assert secret is not None

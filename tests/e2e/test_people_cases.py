@@ -61,7 +61,7 @@ class Cases:
             return await self.stack.mails(to=to, subject=subject)
 
         (found,) = await wait_until(there, what=f"the e-mail {subject!r} to {to}")
-        async with httpx.AsyncClient(base_url=self.stack.addresses["mailbox_url"]) as mailbox:
+        async with httpx.AsyncClient(base_url=self.stack.addresses["mailbox_url"], timeout=30) as mailbox:
             text: str = (await mailbox.get(f"/api/messages/{found['id']}")).json()["text"]
         return text
 
@@ -70,7 +70,7 @@ class Cases:
         text = await self.mail(name, "you are invited")
         found = re.search(r"(http\S+/invitation)\?token=([\w-]+)", text)
         assert found is not None, text
-        async with httpx.AsyncClient(follow_redirects=True, headers={"accept-language": "en"}) as stranger:
+        async with httpx.AsyncClient(follow_redirects=True, headers={"accept-language": "en"}, timeout=30) as stranger:
             page = await stranger.get(found[1], params={"token": found[2]})
             form = re.search(r'name="_token" value="([^"]+)"', page.text)
             assert form is not None, page.text
@@ -155,7 +155,7 @@ async def test_M12_a_person_added_without_a_dry_run_expands_the_pool_which_is_to
 
         async def told() -> list[str]:
             """Return the texts of the e-mails to the administrator that name the expansion."""
-            async with httpx.AsyncClient(base_url=stack.addresses["mailbox_url"]) as mailbox:
+            async with httpx.AsyncClient(base_url=stack.addresses["mailbox_url"], timeout=30) as mailbox:
                 found = [
                     (await mailbox.get(f"/api/messages/{mail['id']}")).json()["text"]
                     for mail in await stack.mails(to=f"admin@{tenant.id}.example")

@@ -87,7 +87,7 @@ async def _renewal(tenant: Tenant) -> tuple[int, int]:
 
 async def _mails(stack: RunningStack, tenant: Tenant) -> list[str]:
     """Return the texts of all e-mails to the tenant, newest first, as soon as the last one, about the invoice, has arrived."""
-    async with httpx.AsyncClient(base_url=stack.addresses["mailbox_url"]) as mailbox:
+    async with httpx.AsyncClient(base_url=stack.addresses["mailbox_url"], timeout=30) as mailbox:
 
         async def arrived() -> list[dict[str, Any]]:
             found = [mail for mail in await stack.mails() if f"@{tenant.id}.example" in str(mail["recipients"])]

@@ -46,7 +46,7 @@ async def test_worker_replay_and_verify_skip_markers_and_aborted_commands(
                 found = await wait_until(lambda: idle(worker), seconds=90, what="the end of the topic")
                 assert found is not None
                 assert found["position"]["offset"] < end - 1, "nothing is decided at the end"
-                async with httpx.AsyncClient() as client:  # a position without a command can be waited for as well
+                async with httpx.AsyncClient(timeout=30) as client:  # a position without a command can be waited for as well
                     url = f"{worker.url}/v1/tenants/acme/pools/time?after={partition}-{end - 1}"
                     assert (await client.get(url, headers=bearer("acme", "account:read"))).status_code == 200
                 worker.stop()  # and it starts again in front of the last marker

@@ -110,7 +110,7 @@ class RunningStack:
 
     async def mails(self, **query: str) -> list[dict[str, Any]]:
         """Return the e-mails of the mailbox, newest first; `to` and `subject` filter them."""
-        async with httpx.AsyncClient(base_url=self.addresses["mailbox_url"]) as http:
+        async with httpx.AsyncClient(base_url=self.addresses["mailbox_url"], timeout=30) as http:
             return list((await http.get("/api/messages", params=query)).raise_for_status().json())
 
     async def _all_ready(self) -> None:

@@ -79,7 +79,7 @@ async def _people(own: Tenant, mailbox: str) -> Values:
 
 async def _in_mailbox(mailbox: str, to: str, pattern: str) -> str:
     """Return what the pattern finds in an e-mail to this address, as soon as it is there."""
-    async with httpx.AsyncClient(base_url=mailbox) as http:
+    async with httpx.AsyncClient(base_url=mailbox, timeout=30) as http:
 
         async def there() -> str | None:
             for mail in (await http.get("/api/messages", params={"to": to})).json():
