@@ -5,6 +5,7 @@ async with console() as bench:
     page = await browser.get("/tenants/acme/licences")
 """
 
+import html
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ from tests.support.console_tenant_money import TenantMoneyRest
 NOW = datetime(2026, 3, 5, 9, tzinfo=UTC)
 DEADLINE = "2026-03-09T09:00:00.000Z"
 KEY_OF_CONSOLE = "a-key-of-the-console-for-tests-only"
+ABOUT = re.compile(r'name="_about" value="([^"]*)"')
 TOKEN = re.compile(r'name="_token" value="([^"]+)"')
 
 
@@ -471,7 +473,7 @@ def problem(status: int, type_: str, detail: str, *, headers: dict[str, str] | N
 
 @dataclass
 class Browser:
-    """A browser without scripts. It keeps cookies and sends the token of the last page's form."""
+    """A browser without scripts. It keeps cookies and sends the token of the last page's form, and what that form says it is about."""
 
     http: httpx.AsyncClient
     last: str = ""
@@ -487,7 +489,9 @@ class Browser:
         self, url: str, *, follow: bool = True, headers: dict[str, str] | None = None, files: Any = None, **fields: Any
     ) -> httpx.Response:
         token = TOKEN.search(self.last)
-        form = {"_token": token[1]} if token and "_token" not in fields else {}
+        form: dict[str, Any] = {"_token": token[1]} if token and "_token" not in fields else {}
+        sent = re.search(rf'<form (?=[^>]*method="post")[^>]*action="{re.escape(html.escape(url))}".*?</form>', self.last, re.DOTALL)
+        form["_about"] = [html.unescape(each) for each in ABOUT.findall(sent[0])] if sent else []
         response = await self.http.post(url, data=form | fields, files=files, headers=headers or {}, follow_redirects=follow)
         self.last = response.text or self.last
         return response

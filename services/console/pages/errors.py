@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from services.console.pages import cookies
 from services.console.pages.addresses import address_of, page_at
-from services.console.pages.forms import TOKEN
+from services.console.pages.forms import ABOUT, TOKEN
 from services.console.pages.page import NotAllowed, NotOpened, NotThere, Page, StillComputing, parse_form
 from services.console.pages.route import FileUnread, Forged, SentRequest, SignInNeeded
 from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
@@ -99,7 +99,8 @@ async def _computing(request: Request, error: Exception) -> Response:
     page, seconds = error.page, error.problem.retry_after_seconds or RETRY_SECONDS
     posted = page.request.method == "POST"
     fields = [(name, value) for name, values in page.form.own_fields().items() for value in values] if posted else None
-    response = page.render("computing.html", fields=fields, seconds=seconds, address=address_of(page.request))
+    about = page.form.all(ABOUT) if posted else None
+    response = page.render("computing.html", fields=fields, about=about, seconds=seconds, address=address_of(page.request))
     if not posted and not page.is_partial:
         response.headers["refresh"] = str(seconds)
     return response
@@ -158,7 +159,7 @@ async def _keep_form(page: Page) -> tuple[str, Mapping[str, str]]:
         return "file-lost", {name: form[name] for name in form.own_fields()}
     if any("secret" in name for name in form.own_fields()):
         return "form-lost", {}  # a secret is in no page but the one where somebody types it
-    content = {"path": address_of(page.request), "fields": form.own_fields(), "token": form[TOKEN]}
+    content = {"path": address_of(page.request), "fields": form.own_fields(), "about": form.all(ABOUT), "token": form[TOKEN]}
     sealed = page.wiring.seals.seal(content, FORM)
     if sealed is None:
         return "form-lost", {}

@@ -22,6 +22,7 @@ from shared.money import minor_units
 
 TOKEN: Final = "_token"  # noqa: S105 - the name of a field
 KEY: Final = "_key"
+ABOUT: Final = "_about"  # whom a form is about, and what it does
 RESUMED: Final = "_resumed"  # in a form that was kept while its reader signed in
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # times around a later or an earlier day may be none
 FIELDS_MAX: Final = 500

@@ -1,19 +1,15 @@
 """A form that was sent after its session had ended: its reader sees it in the words of its own page, and sends it again or drops it."""
 
-import asyncio
-import html
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import httpx
 from fastapi import APIRouter, Response
 
 from services.console.pages import cookies
 from services.console.pages.access import RIGHTS, role_name
 from services.console.pages.action_log import EVERYBODY, name_of
-from services.console.pages.addresses import page_at, parts_of
+from services.console.pages.addresses import page_at
 from services.console.pages.billing import FORMATS
 from services.console.pages.forms import RESUMED, day_of
 from services.console.pages.home import AnyReader
@@ -24,7 +20,7 @@ from services.console.pages.route import PageRoute
 from services.console.pages.settings import language_name
 from services.console.pages.tenant_templates import TEMPLATES
 from services.console.rendering import languages
-from services.console.rendering.field_labels import DATES, LABELS, named_values, shown_fields
+from services.console.rendering.field_labels import DATES, named_values, shown_fields
 from services.console.rendering.log_sentences import CODES
 from services.console.rest.services import url_part
 from services.console.sign_in.seals import FORM
@@ -36,9 +32,6 @@ _PROFILES: Final = ("profile",)
 _ROLES: Final = ("role", "roles")
 _MODULES: Final = ("module", "modules")
 _PLANS: Final = ("choice", "offer")  # a plan and a term, in one value
-_HEADING: Final = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
-_BUTTON: Final = re.compile(r"<button[^>]*>(.*?)</button>", re.DOTALL)
-_TAG: Final = re.compile(r"<[^>]*>")
 
 
 @router.get("")
@@ -52,13 +45,11 @@ async def show_kept_form(page: AnyReader) -> Response:
         page.delete_cookie(cookies.FORM)
         text = page.gettext("A form was not sent, because somebody else has signed in. Its input was dropped.")
         return page.redirect("/", text, "warning")
-    words, (above, headings, button) = await asyncio.gather(_words(page, kept["fields"]), _about(page, kept["path"]))
-    shown = [(page.gettext(label), button) for label in (LABELS["action"],) if button]
-    shown += shown_fields(kept["fields"], page.gettext, words)
+    words = await _words(page, kept["fields"])
+    shown = shown_fields(kept["fields"], page.gettext, words)
     shown += [(page.gettext("Person"), name) for name in words["to"].values()]
-    return page.render(
-        "resume.html", path=kept["path"], fields=kept["fields"], shown=shown, resumed=RESUMED, above=above, headings=headings
-    )
+    back, about = page_at(page.request.app.state.pages, kept["path"]), kept.get("about", ())
+    return page.render("resume.html", path=kept["path"], fields=kept["fields"], shown=shown, resumed=RESUMED, back=back, about=about)
 
 
 @router.post("")
@@ -67,32 +58,6 @@ async def drop_kept_form(page: AnyReader) -> Response:
     kept = page.wiring.seals.unseal(page.cookie(cookies.FORM), FORM)
     page.delete_cookie(cookies.FORM)
     return page.redirect(page_at(page.request.app.state.pages, kept["path"], PAGE_PARTS) if kept else "/")
-
-
-async def _about(page: Page, address: str) -> tuple[str, Sequence[str], str]:
-    """Return the address of the form's page, its heading after those of the pages above it (People, Zora Schmid, Set the last working day),
-    and the words of the button of a form that has no page of its own. The console asks itself for these pages, as their reader: each says
-    best what it is about. A page that cannot be shown now is left out."""
-    pages, parts = page.request.app.state.pages, parts_of(address).path.split("/")
-    deepest = page_at(pages, address)
-    higher = ["/".join(parts[:length]) for length in range(PAGE_PARTS - 1, len(deepest.partition("?")[0].split("/")))]
-    addresses = [*(each for each in higher if page_at(pages, each) == each), deepest]
-    headers = {name: page.request.headers[name] for name in ("cookie", "accept-language") if name in page.request.headers}
-    transport = httpx.ASGITransport(page.request.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=str(page.request.base_url), headers=headers) as console:
-        shown = await asyncio.gather(*map(console.get, addresses))
-    found = [(at, each.text) for at, each in zip(addresses, shown, strict=True) if each.is_success and _HEADING.search(each.text)]
-    button, form = "", re.compile(rf'<form[^>]* action="{re.escape(html.escape(address))}".*?</form>', re.DOTALL)
-    if deepest != address and (holding := [place for place, (_, text) in enumerate(found) if form.search(text)]):
-        found = found[: holding[-1] + 1]  # what takes back a last working day is not on the page that sets it
-        buttons = _BUTTON.findall(form.findall(found[-1][1])[0])
-        button = _plain(buttons[0]) if len(buttons) == 1 else ""
-    headings = [_plain(text) for _, page_text in found for text in _HEADING.findall(page_text)[:1]]
-    return found[-1][0] if found else "", headings, button
-
-
-def _plain(text: str) -> str:
-    return " ".join(html.unescape(_TAG.sub(" ", text)).split())
 
 
 def _days(page: Page, values: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from services.console.pages import cookies
 from services.console.pages.addresses import page_shown
-from services.console.pages.forms import FIELDS_MAX, KEY, RESUMED, TOKEN, Form
+from services.console.pages.forms import ABOUT, FIELDS_MAX, KEY, RESUMED, TOKEN, Form
 from services.console.pages.route import Forged, SignInNeeded
 from services.console.rendering import languages
 from services.console.rendering.field_texts import translated
@@ -309,6 +309,7 @@ class Page:
                 "names_of_languages": languages.names(),
                 "token_field": TOKEN,
                 "key_field": KEY,
+                "about_field": ABOUT,
                 **values,
             },
         )
