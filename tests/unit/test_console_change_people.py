@@ -132,6 +132,7 @@ async def test_A22_A17_somebody_replaces_a_person_or_takes_over_what_the_person_
     found = await browser.get(f"{PEOPLE}/u1/replace?text=bruno")
     assert re.findall(r'name="to" value="([^"]+)"', found.text) == ["u2"]
     assert re.findall(r'name="to" value="([^"]+)"', (await browser.get(f"{PEOPLE}/u1/replace?text=ann")).text) == ["u7"], "Ann has a seat"
+    assert "Nobody who matches can take over." in words(await browser.get(f"{PEOPLE}/u1/replace?text=zora"))
     assert re.findall(r'name="to" value="([^"]+)"', (await browser.get(f"{PEOPLE}/u1/hand-over?text=ann")).text) == ["ann", "u7"]
     assert "Choose a person." in words(await browser.post(f"{PEOPLE}/u1/replace", text="bruno"))
     shown = await browser.post(f"{PEOPLE}/u1/replace", to="u2", afterwards="blocked")

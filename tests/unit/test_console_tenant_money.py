@@ -147,7 +147,7 @@ async def test_a_discount_is_withdrawn_after_a_question(bench: ConsoleBench) -> 
     assert "What was charged with it stays." in words(await browser.get(f"{MONEY}/discounts/d1/withdraw"))
     assert "The discount was withdrawn." in words(await browser.post(f"{MONEY}/discounts/d1/withdraw"))
     assert rest.sent == [("withdraw", {"discount": "d1"})]
-    assert "does not hold any more" in words(await browser.get(f"{MONEY}/discounts/d1/withdraw"))
+    assert "no longer applies" in words(await browser.get(f"{MONEY}/discounts/d1/withdraw"))
 
 
 async def test_a_subscription_is_ended_at_once_only_after_its_consequences_were_confirmed(bench: ConsoleBench) -> None:

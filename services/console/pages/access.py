@@ -163,7 +163,7 @@ async def change_role(page: Managing, role: str) -> Response:
     if form.ok:
         try:
             await page.send("PATCH", "users", f"roles/{url_part(role)}", body, etag=form["etag"])
-            text = page.gettext("The role %(name)s was changed. It holds after at most 5 minutes.", name=body["name"])
+            text = page.gettext("The role %(name)s was changed. This applies after at most 5 minutes.", name=body["name"])
             return page.redirect(page.url(f"access/roles/{url_part(role)}"), text)
         except Refusal as refusal:
             form.refuse(refusal.problem)
@@ -279,7 +279,7 @@ async def change_roles(page: Managing, user: str) -> Response:
         try:
             body = {"roles": form.all("roles"), "viewset": viewset}
             await page.send("PUT", "users", f"people/{url_part(user)}/roles", body, etag=form["etag"])
-            text = page.gettext("The roles were saved. New rights hold after at most 5 minutes.")
+            text = page.gettext("The roles were saved. New rights apply after at most 5 minutes.")
             return page.redirect(page.url("access"), text)
         except Refusal as refusal:
             form.refuse(refusal.problem, {"viewset": "departments"})

@@ -92,4 +92,6 @@ async def change_details(page: Buying) -> Response:
                 form.go_on_from(_form(part), "etag", present(page, part.value))
     if not form.ok:
         return _shown(page, form, 422)
-    return page.redirect(page.url("settings#billing"), page.gettext("The billing details were changed. They hold for the next document."))
+    return page.redirect(
+        page.url("settings#billing"), page.gettext("The billing details were changed. They apply from the next document on.")
+    )

@@ -78,5 +78,5 @@ async def change_rules(page: Managing) -> Response:
             form.refuse(refusal.problem, OF_REST)
     if not form.ok:
         return _shown(page, currency, form, 422)
-    text = page.gettext("The rules for purchases were changed. They hold for approvals from now on.")
+    text = page.gettext("The rules for purchases were changed. They apply to approvals from now on.")
     return page.redirect(page.url("settings#purchases"), text)

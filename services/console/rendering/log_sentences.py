@@ -78,7 +78,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "person_linked": N_("A report of %(source)s was linked to %(person)s."),
             "person_separated": N_("A report of %(source)s was separated from %(person)s."),
             "invitation_expired": N_("The invitation of %(person)s expired."),
-            "hand_over_due": N_("The items of %(person)s are to be handed over."),
+            "hand_over_due": N_("Somebody has to take over the items of %(person)s."),
             "conflict_found": N_("Two reports about %(person)s contradict each other."),
             "possible_duplicates": N_("New people of %(source)s may be duplicates."),
             "changes_stopped": N_("Changes from %(source)s were stopped, because too many people would lose access."),

@@ -133,7 +133,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "not-a-test-clock": N_("This company has a real clock. Only the time of a test clock can be advanced."),
     "role-exists": N_("There is a role with this name already. Choose another name."),
     "too-large": N_("This is too much at once. Send less."),
-    "too-many-discounts": N_("The subscription has as many discounts as it can have. Withdraw one that no longer holds first."),
+    "too-many-discounts": N_("The subscription has as many discounts as it can have. First withdraw one that no longer applies."),
 }
 INVALID: Final = N_("Some values are not accepted. %(faults)s")
 OTHER: Final = N_("The service refused this: %(detail)s")
