@@ -355,9 +355,29 @@ async def test_active_false_blocks_whom_hr_employs_and_active_true_brings_nobody
     refused = await rest.call("POST", f"{people}/{listed['user']}/reactivate")
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:nothing-to-reactivate")
     assert "because scim/okta blocks the login. Activate the person in scim/okta" in refused.json()["detail"]
+    # Blocked here as well: the reactivation ends this block, and says that of the other one.
+    assert (await rest.patch(f"{people}/{listed['user']}", {"may_log_in": False}))["obstacle"]["reason"] == "login_blocked"
+    both = (await rest.get(f"{people}/{listed['user']}"))["obstacle"]["detail"]
+    assert both.startswith("The person may not log in, because scim/okta blocks the login and an administrator has blocked the login.")
+    request = {"action": "activate", "people": [{"user": listed["user"]}]}
+    (preview,) = (await rest.post(f"{people}/bulk-changes?dry_run=true", request))["people"]
+    accepted = await rest.call("POST", f"{people}/{listed['user']}/reactivate")
+    assert (accepted.status_code, accepted.json()["status"]) == (202, "inactive")
+    assert (
+        accepted.json()["obstacle"]
+        == preview["obstacle"]
+        == {
+            "reason": "login_blocked",
+            "detail": "The person may not log in, because scim/okta blocks the login. Activate the person in scim/okta: an administrator "
+            "cannot end this block here.",
+        }
+    )
+    (unchanged,) = (await rest.post(f"{people}/bulk-changes", request))["people"]
+    assert (unchanged["outcome"], unchanged["obstacle"]) == ("unchanged", preview["obstacle"])
     await scim.hr(client.tenant, "1", 2, **person)
     assert (await client.get(path))[SEATS]["status"] == "inactive", "HR reports again unchanged"
     assert (await patched(True))[SEATS]["status"] == "active"
+    assert (await rest.get(f"{people}/{listed['user']}"))["obstacle"] is None
     assert [modules for _, modules in await scim.needs(client.tenant)] == [["documents", "time"], [], ["documents", "time"]]
     await scim.hr(client.tenant, "1", 3, ends_on="2026-03-01", **person)
     assert (await client.get(path))[SEATS]["status"] == "left"

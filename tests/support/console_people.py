@@ -35,7 +35,7 @@ def person(user: str, name: str, *modules: dict[str, Any], status: str = "active
         "login": user, "email": f"{user}@acme.example", "sign_in": None, "name": name, "job_title": "", "department": "Research",
         "profile": "staff", "kind": "employee", "administrator": False, "roles": [], "priority": 0, "valid_to": None, "status": status,
         "may_log_in": status in ("active", "over_limit"), "modules": list(modules), "invitation": None, "hand_over": None,
-        "pending": False, "notes": [], "created_at": "2026-01-02T09:00:00.000Z", "erased_at": None, "version": 3,
+        "pending": False, "obstacle": None, "notes": [], "created_at": "2026-01-02T09:00:00.000Z", "erased_at": None, "version": 3,
     }  # fmt: skip
     return found | more
 
@@ -297,7 +297,7 @@ class PeopleRest:
         for each in body["people"]:
             known = self.people.get(each["user"])
             shown = {"user": each["user"], "name": known and known["name"], "detail": "", "modules": [], "revision": None}
-            shown |= {"reason": None}
+            shown |= {"reason": None, "obstacle": known["obstacle"] if known and body["action"] == "activate" else None}
             if known is None or known["status"] == "left":
                 reason = "person-has-left" if known else "not-found"
                 shown |= {"outcome": "refused", "reason": reason, "detail": "The person has left.", "status": known and "left"}

@@ -148,6 +148,20 @@ async def test_A22_A17_somebody_replaces_a_person_or_takes_over_what_the_person_
     assert sent(bench, "POST") == [("/u1/replace", {"to": "u2", "afterwards": "blocked"})]
 
 
+async def test_an_activation_says_that_something_else_still_blocks_the_person(bench: ConsoleBench) -> None:
+    person = bench.company.people.people["u2"]
+    person |= {"status": "inactive", "obstacle": {"reason": "login_blocked", "detail": "scim/okta blocks the login."}}
+    browser, still = bench.signed_in(), "The person still gets no access: the login is missing, has ended, or a source blocks it"
+    asked = words(await browser.get(f"{PEOPLE}/u2/access/activate"))
+    assert f"The block that was set here ends. {still}" in asked
+    assert "the seats are requested again" not in asked
+    assert still in words(await browser.post(f"{PEOPLE}/bulk", action="activate", user=["u2"]))
+    done = words(await browser.post(f"{PEOPLE}/u2/access/activate"))
+    assert (still in done, "The person was activated." in done) == (True, False)
+    again = words(await browser.post(f"{PEOPLE}/u2/reactivate", module=""))
+    assert (still in again, "The seats were requested again." in again) == (True, False)
+
+
 async def test_the_other_changes_of_a_person_ask_what_has_to_be_asked(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     browser = bench.signed_in()

@@ -41,9 +41,11 @@ def _home(page: Page, user: str) -> str:
 async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str) -> Response:
     """Change the person by one request, and go back to the person, with why if it was refused."""
     try:
-        await page.send(method, "users", f"people/{url_part(user)}/{path}", body, key=page.form.key or None)
+        changed = await page.send(method, "users", f"people/{url_part(user)}/{path}", body, key=page.form.key or None)
     except Refusal as refusal:
         return page.redirect(_home(page, user), page.why(refusal.problem), "bad")
+    if path == "reactivate" and changed["obstacle"]:
+        return page.redirect(_home(page, user), page.gettext(people_texts.NO_ACCESS_YET), "warning")
     return page.redirect(_home(page, user), notice)
 
 
@@ -114,6 +116,8 @@ async def set_access(page: Managing, user: str, action: str) -> Response:
         return page.redirect(_home(page, user), done["detail"], "bad")
     if done["outcome"] != "changed":
         return page.redirect(_home(page, user), page.gettext("Nothing has changed."))
+    if done["obstacle"]:
+        return page.redirect(_home(page, user), page.gettext(people_texts.NO_ACCESS_YET), "warning")
     text = page.gettext("The person was activated.") if action == "activate" else page.gettext("The person was deactivated.")
     return page.redirect(_home(page, user), text)
 

@@ -64,6 +64,10 @@ FIELDS: Final = {
     "employed": N_("Employment"),
     "status": N_("Status"),
 }
+NO_ACCESS_YET: Final = N_(
+    "The person still gets no access: the login is missing, has ended, or a source blocks it, or the profile has no modules. Edit the "
+    "person, or correct it in the source."
+)
 REASONS: Final = {
     # why it was asked
     "hired": N_("The person was added."),

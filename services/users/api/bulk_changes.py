@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from services.users.api.dependencies import Context, InContext, NothingChangedError, PersonManager, TenantId, cause_of, locked_person
 from services.users.api.requests import Body
-from services.users.api.responses import CostView, DecidedModuleView, ExpansionView
+from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, ObstacleView
 from services.users.use_cases import bulk_changes
 from services.users.use_cases.bulk_changes import PEOPLE_MAX, Action, Changed, Decisions, Outcome
 from shared.errors import Refused
@@ -41,6 +41,9 @@ class ChangedPerson(BaseModel):
     )
     reason: str | None = Field(description="The name of the refusal, as in `urn:seatpool:problem:<name>`; null if it was not refused.")
     detail: str = Field(description="Why it was refused; else empty.")
+    obstacle: ObstacleView | None = Field(
+        description="With `activate`: what still keeps the person from logging in, or from requiring modules; null: nothing."
+    )
     status: str | None = Field(description="The status afterwards. It can change when seats has decided.")
     revision: int | None = Field(description="Send it with the opposite action to undo the change.")
     modules: list[DecidedModuleView] = Field(description="With `dry_run`: what seats would decide about the required modules.")
@@ -130,6 +133,7 @@ def _person(each: Changed, decided: Decisions) -> ChangedPerson:
         outcome=each.outcome,
         reason=each.reason,
         detail=each.detail,
+        obstacle=None if each.obstacle is None else ObstacleView(**asdict(each.obstacle)),
         status=status,
         revision=each.revision,
         modules=[DecidedModuleView(**state) for state in decided.states.get(each.user, ())],

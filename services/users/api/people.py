@@ -19,7 +19,7 @@ from services.users.api.dependencies import (
     locked_person,
     visible,
 )
-from services.users.api.people_views import answer_person, person_view, pool_view, reader_view, shown_again, shown_with
+from services.users.api.people_views import answer_person, one_person_view, person_view, pool_view, reader_view, shown_again, shown_with
 from services.users.api.requests import (
     InvitationBody,
     KindName,
@@ -278,7 +278,7 @@ async def show_person(tenant: TenantId, user: UserId, context: InContext, princi
             for name, origin in origins(known.stated(user), found.today).items()
         }
         added = {"values": values, "last_day": last_day_ahead(known.stated(user), found.today)}
-        view = person_view(person, await shown_with(found, uow, [person], principal)).model_copy(update=added)
+        view = (await one_person_view(found, uow, person, principal)).model_copy(update=added)
         return answer(view, headers={"etag": etag(person.version)})
 
 
@@ -323,7 +323,7 @@ async def reactivate_person(
     key: IdempotencyKey = None,
 ) -> Response:
     """The person may log in again, a person who has left is hired again, and seats is asked for the seats again. This is the only way
-    to get a revoked seat back."""
+    to get a revoked seat back. If something else still blocks the login, `obstacle` says what, and what to do."""
     modules = tuple(body.modules) if body is not None and body.modules is not None else None
     async with context.database.unit_of_work(tenant) as uow:
 

@@ -1,7 +1,7 @@
 """People as REST shows them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.users.api.responses import (
     InvitationView,
     ModuleView,
     NoteView,
+    ObstacleView,
     OwnedItemsView,
     PersonView,
     PoolView,
@@ -33,7 +34,7 @@ from services.users.store import people as store
 from services.users.store.owned_items import OwnedItemsRow
 from services.users.store.people import View
 from services.users.store.pools import CountsRow
-from services.users.use_cases import licences
+from services.users.use_cases import known_people, licences
 from services.users.use_cases.hand_over import ENDED
 from services.users.use_cases.licences import Licences
 from shared.database import UnitOfWork
@@ -203,10 +204,16 @@ def person_view(person: Person, shown: Shown) -> PersonView:
     )
 
 
+async def one_person_view(tenant: Tenant, uow: UnitOfWork, person: Person, principal: Principal) -> PersonView:
+    """Return the person as an answer about one person shows it."""
+    found = await known_people.obstacle(tenant, uow, person)
+    view = person_view(person, await shown_with(tenant, uow, [person], principal))
+    return view.model_copy(update={"obstacle": None if found is None else ObstacleView(**asdict(found))})
+
+
 async def answer_person(tenant: Tenant, uow: UnitOfWork, person: Person, principal: Principal, status: int = 200) -> Response:
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
-    view = person_view(person, await shown_with(tenant, uow, [person], principal))
-    return answer(view, status, {"etag": etag(person.version)} | location)
+    return answer(await one_person_view(tenant, uow, person, principal), status, {"etag": etag(person.version)} | location)
 
 
 async def shown_again(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

@@ -147,6 +147,14 @@ class SignInView(BaseModel):
     email: str
 
 
+class ObstacleView(BaseModel):
+    reason: str = Field(
+        description="login_blocked (by a source), may_not_log_in (an administrator has blocked the login), no_login, login_ended, kind, "
+        "invited, not_subscribed, no_profile, no_modules, or the reason of the conflict"
+    )
+    detail: str = Field(description="Everything that blocks the login, or why no modules are required, and what to do about it.")
+
+
 class PersonView(BaseModel):
     user: str
     external_id: str = Field(description="The id in the source that stated the person first.")
@@ -193,6 +201,10 @@ class PersonView(BaseModel):
         None, description="What somebody who has left, is inactive or deactivated still owns, and who takes it over; null: nothing."
     )
     pending: bool = Field(description="True while seats has not answered the last command.")
+    obstacle: ObstacleView | None = Field(
+        None,
+        description="What keeps an employed person from logging in, or from requiring modules. Only in the answer about one person.",
+    )
     notes: list[NoteView]
     created_at: Instant
     erased_at: Instant | None = Field(None, description="When the personal data of the person were erased.")

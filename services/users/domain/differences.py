@@ -11,7 +11,7 @@ from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import OVERRIDE, Overrides, Stated, origins, stated
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Person, Tenant, as_of
-from services.users.domain.required_modules import Invitation
+from services.users.domain.required_modules import NO_MODULES, Invitation
 from services.users.domain.sources import Key, SourceKind, source_of
 from services.users.domain.status import Status, standing
 
@@ -269,6 +269,48 @@ class _Compared:
         return standing(record, self.person.account, self.tenant.settings, self.tenant.today).required.modules
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What keeps an employed person from logging in, or from requiring modules, and what to do about it."""
+
+    reason: str
+    detail: str
+
+
+def obstacle(person: Person, said: Sequence[Said], tenant: Tenant) -> Obstacle | None:
+    """Return what an activation of the person does not end; None: it leads to seats."""
+    if person.record is None or not person.record.employed:
+        return None
+    if person.standing.status is Status.INACTIVE:
+        blocks = _blocks(person, said, tenant)
+        effect, why = "may not log in", " and ".join(words for _, words, _ in blocks)
+        reason, change = blocks[0][0], " ".join(remedy for _, _, remedy in blocks)
+    elif person.standing.required == NO_MODULES:
+        effect, (reason, why, change) = "requires no modules", why_nothing(person, said, tenant)
+    else:
+        return None
+    return Obstacle(reason, f"The person {effect}, because {why}. {change}")
+
+
+def _blocks(person: Person, said: Sequence[Said], tenant: Tenant) -> list[tuple[str, str, str]]:
+    """Return everything that blocks the login of an employed person: the reason, the reason in words, and what would change it."""
+    record = person.record
+    assert record is not None
+    found = []
+    if not record.login_allowed:
+        by = [label(each.source) for each in said if each.says is Says.BLOCKED] or ["a source"]
+        words = f"{_names(by)} {'blocks' if len(by) == 1 else 'block'} the login"
+        found.append(("login_blocked", words, f"Activate the person in {_names(by)}: an administrator cannot end this block here."))
+    if not person.account.may_log_in:
+        words = "an administrator has blocked the login"
+        found.append(("may_not_log_in", words, "Reactivate the person (`POST …/people/{user}/reactivate`)."))
+    if not record.login:
+        found.append(("no_login", "the person has no login", "Give the person a login."))
+    if record.valid_to is not None and record.valid_to < tenant.today:
+        found.append(("login_ended", f"the login ended on {record.valid_to}", "Set a later `valid_to`, or none."))
+    return found
+
+
 def why_nothing(person: Person, said: Sequence[Said], tenant: Tenant) -> tuple[str, str, str]:
     """Return why an employed person requires no modules: the reason, the reason in words, and what would change it."""
     account, record = person.account, person.record
@@ -277,16 +319,8 @@ def why_nothing(person: Person, said: Sequence[Said], tenant: Tenant) -> tuple[s
         return person.conflict.reason, _CONFLICTS[ConflictReason(person.conflict.reason)], _decide(person.conflict.reason)
     if record.kind != Kind.EMPLOYEE:
         return "kind", f"the kind is {record.kind}", "Only employees take seats. With the kind employee, the profile decides."
-    if not record.login_allowed:
-        by = [label(each.source) for each in said if each.says is Says.BLOCKED] or ["a source"]
-        words = f"{_names(by)} {'blocks' if len(by) == 1 else 'block'} the login"
-        return "login_blocked", words, f"Activate the person in {_names(by)}: an administrator cannot end this block here."
-    if not account.may_log_in:
-        return "may_not_log_in", "the login is blocked", "Reactivate the person (`POST …/people/{user}/reactivate`)."
-    if not record.login:
-        return "no_login", "the person has no login", "Give the person a login."
-    if record.valid_to is not None and record.valid_to < tenant.today:
-        return "login_ended", f"the login ended on {record.valid_to}", "Set a later `valid_to`, or none."
+    if (blocked := next(iter(_blocks(person, said, tenant)), None)) is not None:
+        return blocked
     if account.invitation != Invitation.NONE and account.hold_until is None:
         return "invited", "the invitation is not accepted and reserves no licences", "The person requires modules after accepting it."
     if person.standing.not_subscribed:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from services.users.domain.differences import Obstacle
 from services.users.domain.person import Cause, Person, Tenant, command_of
 from services.users.domain.status import Status
 from services.users.store import pools
-from services.users.use_cases import edit_person
+from services.users.use_cases import edit_person, known_people
 from services.users.use_cases.preview_person import Cost, cost_of, expansions_in, status_after
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared.database import UnitOfWork
@@ -35,13 +36,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The outcome for one person. `reason` and `detail` say why it was refused: the name of the refusal, and a sentence."""
+    """The outcome for one person. `reason` and `detail` say why it was refused: the name of the refusal, and a sentence. `obstacle`:
+    what still blocks somebody who was activated."""
 
     user: str
     outcome: Outcome
     person: Person | None = None
     reason: str | None = None
     detail: str = ""
+    obstacle: Obstacle | None = None
 
     @property
     def revision(self) -> int | None:
@@ -89,8 +92,9 @@ async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person
         after = await edit_person.change(tenant, uow, before, {"may_log_in": False}, cause)
         return Changed(before.user, Outcome.CHANGED, after)
     if allowed and status not in (Status.REFUSED, Status.DEACTIVATED):
-        return Changed(before.user, Outcome.UNCHANGED, before)
-    return Changed(before.user, Outcome.CHANGED, await edit_person.reactivate(tenant, uow, before, None, cause))
+        return Changed(before.user, Outcome.UNCHANGED, before, obstacle=await known_people.obstacle(tenant, uow, before))
+    after = await edit_person.reactivate(tenant, uow, before, None, cause)
+    return Changed(before.user, Outcome.CHANGED, after, obstacle=await known_people.obstacle(tenant, uow, after))
 
 
 async def change_or_refuse(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person, revision: int | None, cause: Cause) -> Changed:

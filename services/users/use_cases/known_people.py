@@ -3,10 +3,14 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from services.users.domain import differences
+from services.users.domain.differences import Obstacle
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import Stated
 from services.users.domain.person import Person, Tenant, as_of, with_standing
+from services.users.domain.required_modules import NO_MODULES
 from services.users.domain.sources import Key, Sources, source_of
+from services.users.domain.status import Status
 from services.users.store import people as people_store
 from services.users.store import sources as sources_store
 from services.users.store import timelines as store
@@ -50,6 +54,14 @@ async def lock(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Colle
     read. `due` were read because time passes. What is stated about people changes under CLAIMS only."""
     if users:
         known.people.update(await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today, due))
+
+
+async def obstacle(tenant: Tenant, uow: UnitOfWork, person: Person) -> Obstacle | None:
+    """Return what keeps an employed person from logging in, or from requiring modules."""
+    if person.standing.status is not Status.INACTIVE and person.standing.required != NO_MODULES:
+        return None  # before anything is read
+    known = await of_users(tenant, uow, [person])
+    return differences.obstacle(person, differences.said_about(known, person.user, tenant), tenant)
 
 
 async def as_of_today(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> list[Person]:
