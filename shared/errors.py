@@ -8,6 +8,7 @@
     │   ├── Invalid      422: names the field, the value and what would be right
     │   └── Conflict     409
     ├── Transient    a short failure (database, broker, SMTP): retried with backoff, stops nothing else
+    │   └── Busy         other work on the same data took too long; REST: 429
     └── Poison       a message that cannot be read or breaks a rule: becomes a dead letter with its reason
 Everything else is a bug: it ends the process, and its supervisor restarts it. But an error while one message is handled makes
 that message a dead letter, because the error would come again at every start. The map to HTTP lives in `shared.web.problems` alone.
@@ -54,6 +55,10 @@ class Invalid(Refused):
 
 
 class Transient(SeatpoolError):
+    pass
+
+
+class Busy(Transient):
     pass
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from shared.clock import Clock, SystemClock
 from shared.database.errors import translated
 from shared.database.unit_of_work import UnitOfWork
-from shared.errors import Transient
+from shared.errors import Busy, Transient
 
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 60  # of the driver, for a server that no longer answers; above every timeout of the server
@@ -94,8 +94,9 @@ class Database:
         """Begin a transaction in the tenant's scope (None: the system's).
 
         It commits at the end of the block, and inserts the rows of the outbox last; an exception that leaves the block rolls it back.
-        Raises Transient if the database cannot be reached, or on a lock timeout, a deadlock or a statement timeout. Do not open a unit of
-        work for a tenant inside another for the same tenant: if the tenant's share of the connections is used up, they wait for each other.
+        Raises Transient if the database cannot be reached, or on a deadlock or a statement timeout, and Busy if other work holds a lock, or
+        the tenant's share of the connections, for too long. Do not open a unit of work for a tenant inside another for the same tenant: if
+        the tenant's share of the connections is used up, they wait for each other.
         """
         with translated():
             async with self._turn(tenant), self.engine.connect() as connection, connection.begin():
@@ -111,8 +112,11 @@ class Database:
             yield
             return
         share = self._tenants.setdefault(tenant, asyncio.Semaphore(self._share))
-        async with asyncio.timeout(POOL_TIMEOUT_SECONDS):
-            await share.acquire()
+        try:
+            async with asyncio.timeout(POOL_TIMEOUT_SECONDS):
+                await share.acquire()
+        except TimeoutError as error:
+            raise Busy(f"database: the tenant's share of the connections was in use for {POOL_TIMEOUT_SECONDS} seconds") from error
         try:
             yield
         finally:

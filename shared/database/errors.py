@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from shared.errors import Transient
+from shared.errors import Busy, Transient
 
 # SQLSTATE: connection lost (08), deadlock and serialization (40), resources (53), shutdown (57P), lock and statement timeouts.
 _TRANSIENT_CLASSES = ("08", "40", "53")
-_TRANSIENT_STATES = {"55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03"}
+_LOCK_TIMEOUT = "55P03"
+_TRANSIENT_STATES = {_LOCK_TIMEOUT, "57014", "57P01", "57P02", "57P03", "57P05", "25P03"}
 # Data exception (a NUL in a text, a number out of range), constraint violated, program limit exceeded (a value too long for an index).
 _OF_THE_DATA = ("22", "23", "54")
 
@@ -35,12 +36,13 @@ def _is_closed(error: exc.DBAPIError) -> bool:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise transient errors of the block as Transient, and every other error as it is."""
+    """Raise transient errors of the block as Transient, a lock that is held too long as Busy, and every other error as it is."""
     try:
         yield
     except exc.DBAPIError as error:
         if is_transient(error):
-            raise Transient(f"database: {error.orig}") from error
+            kind = Busy if sqlstate(error) == _LOCK_TIMEOUT else Transient
+            raise kind(f"database: {error.orig}") from error
         raise
     except (exc.TimeoutError, ConnectionError, TimeoutError) as error:
         raise Transient(f"database: {error or type(error).__name__}") from error

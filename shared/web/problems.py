@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from shared import ids
-from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
+from shared.errors import Busy, Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.observability.logs import SECRET_NAME
 from shared.schemas.faults import once_per_field, place_of
 from shared.web.input_limits import FAULTS_MAX, SHOWN_MAX, cut, printable, shown
@@ -171,8 +171,19 @@ async def _support(request: Request, status: int) -> dict[str, str]:
     return {"support_contact": contact} if contact else {}
 
 
+def too_busy() -> Refused:
+    """Return the refusal of a request that other requests kept waiting too long."""
+    detail = (
+        "Other requests are still changing what this one would read or change, so nothing was done. Send fewer requests at a time, and "
+        f"try again in {RETRY_AFTER_SECONDS} seconds."
+    )
+    return Refused("too-many-requests", detail, retry_after_seconds=int(RETRY_AFTER_SECONDS))
+
+
 async def _transient(request: Request, error: Exception) -> Response:
     log.warning("request_temporarily_failed", error=str(error))
+    if isinstance(error, Busy):
+        return await _refused(request, too_busy())
     return problem(
         request,
         503,

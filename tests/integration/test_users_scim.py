@@ -27,6 +27,7 @@ from services.users.scim.storage import Storage
 from services.users.store import people as people_store
 from services.users.store import scim_connections, scim_users
 from shared.database import UnitOfWork
+from shared.database.unit_of_work import lock_number
 from shared.web.tenant_limits import COSTLY_MAX
 from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
@@ -840,6 +841,32 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
     stale = await client.call("PUT", path, made | {"displayName": "V"}, if_match='W/"0.0"')
     assert stale.status_code == 412
     assert (await client.call("GET", path, None, if_none_match=made["meta"]["version"])).status_code == 304
+
+
+async def test_changes_that_wait_too_long_for_others_of_their_tenant_are_refused_as_too_many(scim: ScimBench) -> None:
+    """Some wait for the lock of the logins, and those beyond the tenant's share of the connections for one of these."""
+    client, other = await scim.client(), await scim.client()
+    ann, rest = await client.create("ann"), await scim.rest()
+    users = scim.users.database
+    block = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": False}]}
+    bulk: dict[str, Any] = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]}
+    bulk |= {"Operations": [{"method": "PATCH", "path": f"/Users/{ann['id']}", "data": block}]}
+    person = {"external_id": "7", "name": "Eve", "login": "eve"}
+    async with users.own_connection("test") as held, held.transaction():
+        await held.execute("SELECT pg_advisory_xact_lock($1)", lock_number(people_store.CLAIMS, client.tenant))
+        waiting = asyncio.gather(
+            rest.call("POST", f"/v1/tenants/{client.tenant}/people", person),
+            client.call("PATCH", f"/Users/{ann['id']}", block),
+            *(client.call("POST", "/Bulk", bulk) for _ in range(3)),
+        )
+        await other.create("eve")
+        answers = await waiting
+    assert len(answers) > users._share
+    for answer in answers:
+        assert (answer.status_code, answer.headers.get("retry-after")) == (429, "2"), answer.text
+        assert "Other requests are still changing what this one would read or change, so nothing was done." in answer.json()["detail"]
+    assert answers[0].json()["type"] == "urn:seatpool:problem:too-many-requests"
+    assert (await client.call("POST", "/Bulk", bulk)).json()["Operations"][0]["status"] == "200"
 
 
 async def test_a_request_of_scim_is_compared_with_few_other_routes(scim: ScimBench) -> None:

@@ -26,10 +26,10 @@ from services.users.scim.users import connection_removed
 from services.users.store import scim_connections
 from services.users.use_cases import scim_guard
 from services.users.use_cases.scim_guard import Stopped
-from shared.errors import Refused, Transient, Unauthenticated
+from shared.errors import Busy, Refused, Transient, Unauthenticated
 from shared.web import Principal
 from shared.web.input_limits import BODY_MAX, faults, parse_body, read_body
-from shared.web.problems import RETRY_AFTER_SECONDS, status_of
+from shared.web.problems import RETRY_AFTER_SECONDS, status_of, too_busy
 from shared.web.route import HELD, Answer, CheckedRoute, ReadRequest
 from shared.web.tenant_limits import costly_when, hold_costly_place, hold_place
 
@@ -82,6 +82,8 @@ class ScimRoute(CheckedRoute):
                 return _refused(error)
             except Transient as error:
                 log.warning("request_temporarily_failed", error=str(error))
+                if isinstance(error, Busy):
+                    return _refused(too_busy())
                 detail = "A service that this request depends on is temporarily unavailable. Try again."
                 return _error(503, detail, {"retry-after": RETRY_AFTER_SECONDS})
 
