@@ -815,6 +815,7 @@ async def test_what_is_wrong_is_refused_as_scim_says(scim: ScimBench) -> None:
         ("POST", "/Users", [], 400, None),
         ("POST", "/Users", None, 400, None),
         ("PATCH", path, patch(op="replace", path="nothing", value=1), 400, "invalidPath"),
+        ("PATCH", path, patch(op="add", path=r'emails[type eq "\u0000"].value', value="v@acme.example"), 400, "invalidFilter"),
         ("PATCH", path, patch(op="replace", path="emails[", value=1), 400, "invalidPath"),
         ("PATCH", path, patch(op="replace", path="active", value="maybe"), 400, "invalidValue"),
         ("PATCH", path, patch(op="replace", path="id", value="1"), 400, "mutability"),

@@ -134,6 +134,25 @@ def test_members_of_groups_and_attributes_that_are_not_stored_have_any_number_of
     check_entries({"Operations": [{"op": "add", "path": "members", "value": _MANY}, {"op": "add", "value": {"members": _MANY}}]})
 
 
+@pytest.mark.parametrize("text", [r"\u0000", r"work\u0000", r"\ud800"])
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [("/Users", 'emails[type eq "%s"].value'), ("/Users", 'addresses[not (type eq "%s")].locality'), ("/Groups", 'members[value eq "%s"]')],
+)
+def test_a_path_of_a_patch_that_selects_by_a_text_that_cannot_be_stored_is_refused(endpoint: str, path: str, text: str) -> None:
+    """A value that is not there yet is added with what selects it."""
+    patch = {"schemas": [PATCH], "Operations": [{"op": "add", "path": path % text, "value": "a@acme.example"}]}
+    with SERVICE.provider, pytest.raises(SCIMException, match="a value is not allowed; expected a text of Unicode characters without NUL"):
+        SERVICE.read_patch(SERVICE.resource_type_at(endpoint), orjson.dumps(patch), "application/scim+json")
+
+
+@pytest.mark.parametrize("path", ["emails[", 'emails[type eq "\\u00"].value'])
+def test_a_path_of_a_patch_that_cannot_be_parsed_is_refused(path: str) -> None:
+    patch = {"schemas": [PATCH], "Operations": [{"op": "add", "path": path, "value": "a@acme.example"}]}
+    with SERVICE.provider, pytest.raises(SCIMException):
+        SERVICE.read_patch(SERVICE.resource_type_at("/Users"), orjson.dumps(patch), "application/scim+json")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "query", "headers", "costly"),
     [

@@ -24,6 +24,7 @@ from scim2_models import (
     TooManyException,
 )
 from scim2_models import User as AnyUser
+from scim2_models.path import ValuePath
 from scim2_models.resources.enterprise_user import EnterpriseUser as AnyEnterpriseUser
 from scim2_server.conditions import Conditions
 from scim2_server.handler import AsyncScimHandler
@@ -32,7 +33,7 @@ from scim2_server.responses import ScimResponse
 from scim2_server.routing import Operation
 from scim2_server.service import ScimService
 
-from services.users.scim.filters import in_full
+from services.users.scim.filters import check_values, in_full
 from services.users.scim.groups import document, version_of
 from services.users.scim.limits import check_search
 from services.users.scim.models import GROUP, PROVIDER, USER
@@ -79,13 +80,16 @@ class Service(ScimService):
         return super().read_response_parameters(resource_type, query)
 
     def read_patch(self, resource_type: ResourceType, body: bytes, content_type: str | None) -> "PatchOp[Any]":
-        """Read a PATCH. Attributes that RFC 7643 knows and this service does not store are ignored, and others refused."""
+        """Read a PATCH. Attributes that RFC 7643 knows and this service does not store are ignored, and others refused. So is a path that
+        selects values by a text that cannot be stored: a selected value that is missing is added with it."""
         patch = super().read_patch(resource_type, body, content_type)
         known: list[Any] = [Path[self.get_model(resource_type)]]  # type: ignore[misc]
         if resource_type.id == "User":
             known.append(Path[_KNOWN_BY_RFC])
         for operation in patch.operations or ():
             path = operation.path
+            if path is not None and isinstance(path.ast, ValuePath):
+                check_values(path.ast)
             if path is not None and str(path).strip() and not any(_resolves(each, str(path)) for each in known):
                 raise InvalidPathException(detail=f"The resource has no attribute {str(path)!r}", path=str(path))
         return patch
