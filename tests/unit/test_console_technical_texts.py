@@ -48,10 +48,10 @@ def test_each_type_of_a_scim_error_is_translated() -> None:
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        ("409 uniqueness", "Ein Wert, zum Beispiel der Login, gehört schon jemand anderem. (409 uniqueness)"),
+        ("409 uniqueness", "Ein Wert, zum Beispiel das Login, gehört schon jemand anderem. (409 uniqueness)"),
         ("429", "Es kamen zu viele Anfragen in kurzer Zeit. (429)"),
         ("418 teapot", "Die Anfrage ist nicht möglich. (418 teapot)"),
-        ("502", "Seatpool hat einen Fehler gemacht. (502)"),
+        ("502", "In Seatpool ist ein Fehler aufgetreten. (502)"),
     ],
 )
 def test_an_error_of_scim_is_said_in_german_with_its_code(error: str, shown: str) -> None:
