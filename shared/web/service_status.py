@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 
 from shared.database import Database
 from shared.errors import Transient
+from shared.messaging import DeadLetters
 from shared.messaging.consumer import Consumer
-from shared.messaging.dead_letters import rows
 from shared.messaging.dead_letters.rows import Status
 from shared.messaging.relay import oldest_unsent
 from shared.schemas.base import to_milliseconds
@@ -18,7 +18,7 @@ from shared.web.route import CheckedRoute
 from shared.web.status_answers import BROKER_SECONDS_MAX, PATH, SUMMARY, DeadLettersStatus, GroupStatus, ServiceStatus, UnsentStatus
 
 
-def service_status_router(service: str, database: Database, consumers: Sequence[Consumer]) -> APIRouter:
+def service_status_router(service: str, database: Database, consumers: Sequence[Consumer], dead_letters: DeadLetters) -> APIRouter:
     """Return the route that shows how a service with a database is doing."""
     router = APIRouter(route_class=CheckedRoute, tags=["operator"], dependencies=[Depends(operator())])
 
@@ -26,8 +26,7 @@ def service_status_router(service: str, database: Database, consumers: Sequence[
     async def show_status() -> ServiceStatus:
         groups = await asyncio.gather(*map(_status_of, consumers))
         count, oldest = await oldest_unsent(database)
-        async with database.unit_of_work(None) as uow:
-            letters = await rows.counts(uow)
+        letters = await dead_letters.counts()
         return ServiceStatus(
             service=service,
             version=VERSION,

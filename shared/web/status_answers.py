@@ -25,7 +25,7 @@ class UnsentStatus(BaseModel):
 
 
 class DeadLettersStatus(BaseModel):
-    open: int = Field(description="Messages that an operator must retry or discard.")
+    open: int = Field(description="Messages that an operator must retry or discard; in notifier also the commands that seats rejected.")
     waiting: int = Field(description="Messages that wait behind an open one of their tenant.")
 
 

@@ -43,7 +43,7 @@ def make_app(database: Database, dead_letters: DeadLetters | None = None, consum
     if dead_letters is not None:
         app.include_router(dead_letters_router(dead_letters))
     if consumer is not None:
-        app.include_router(service_status_router("sample", database, [consumer]))
+        app.include_router(service_status_router("sample", database, [consumer], dead_letters or DeadLetters(database, [consumer])))
 
     @app.post("/v1/tenants/{tenant}/facts", status_code=201)
     async def create(

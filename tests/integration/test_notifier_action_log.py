@@ -278,10 +278,13 @@ async def test_rejected_commands_are_listed_until_they_are_discarded_and_cannot_
             unknown = await client.post(f"/v1/operator/dead-letters/{row['id'] + 1}/retry")
             shown = await client.get(f"/v1/operator/dead-letters/{row['id']}")
             path = "/v1/operator/dead-letters"
+            counted = [(await client.get("/v1/operator/status")).json()["dead_letters"]["open"]]
             discarded = [await client.post(f"{path}/{row['id'] + more}/discard", json={"reason": "sent again"}) for more in (0, 0, 1)]
             listed = {
                 status: (await client.get(path, params={"status": status})).json()["items"] for status in ("open", "discarded", "all")
             }
+            counted.append((await client.get("/v1/operator/status")).json()["dead_letters"]["open"])
+    assert counted == [1, 0], "the status of notifier counts them, too"
     position = rejection["position"]
     assert (row["group"], row["topic"], row["partition"], row["offset"]) == (
         "seats",

@@ -240,7 +240,9 @@ async def test_a_dead_letter_shows_its_bytes_and_is_retried_or_discarded_with_a_
     assert (missing.status_code, "Enter a reason of at most 500 characters." in words(missing)) == (422, True)
     done = await browser.post(f"{url}/discard", reason="a test")
     assert "The message was discarded." in words(done)
-    assert "Discarded by vera a test" in words(done)
+    assert "Discarded by vera a test" in words(done), "somebody whom users no longer lists"
+    next(each for each in rest.letters["users"] if each["id"] == 17)["discarded_by"] = "op1"
+    assert "Discarded by Vera Vind a test" in words(await browser.get(url))
     assert "/retry" not in done.text
     rest.letters["users"].append(letter(19, type="<script>", detail="<b>x</b>"))
     page = await browser.get("/operator/dead-letters/users/19")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
-from services.console.pages.operator import OperatorPage
+from services.console.pages.operator import OPERATORS_NAMED, OperatorPage, names_of_operators
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute, with_file
 from services.console.rest.problems import Refusal
@@ -20,7 +20,6 @@ router = APIRouter(route_class=PageRoute, prefix="/operator/catalogue", include_
 
 PLANS_SHOWN: Final = 50
 MODULES_SHOWN: Final = 200
-OPERATORS_NAMED: Final = 200
 FAULTS_SHOWN: Final = 20
 Cursor = Annotated[str, Query(max_length=500)]
 
@@ -63,7 +62,7 @@ async def show_history(page: OperatorPage, plan: str, cursor: Cursor = "") -> Re
         plan=plan,
         versions=_with_prices(versions.need()["items"]),
         names=module_names(modules),
-        operators={each["operator"]: each["name"] for each in operators.value["items"]} if operators.ok else {},
+        operators=names_of_operators(operators),
         today=page.now.date().isoformat(),
         next=versions.value["next"],
         cursor=cursor,

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Response
 
 from services.console.pages.forms import Form
-from services.console.pages.operator import OperatorPage
+from services.console.pages.operator import OPERATORS_NAMED, OperatorPage, names_of_operators
 from services.console.pages.page import Page
 from services.console.pages.route import PageRoute
 from services.console.rendering.navigation import N_
@@ -72,13 +72,17 @@ async def show_letter(page: OperatorPage, service: Service, letter: Letter) -> R
 
 
 async def _show(page: Page, service: str, letter: int, form: Form | None, status: int = 200) -> Response:
-    found = (await page.get(service, f"/v1/operator/dead-letters/{letter}")).need()
+    part, operators = await page.together(
+        page.get(service, f"/v1/operator/dead-letters/{letter}"), page.get("users", "/v1/operators", limit=OPERATORS_NAMED)
+    )
+    found = part.need()
     value = _decoded(found.get("value_base64"))
     return page.render(
         "operator_dead_letter.html",
         status,
         service=service,
         letter=found,
+        operators=names_of_operators(operators),
         value=readable(value[:BYTES_SHOWN_MAX]),
         size=len(value),
         is_cut=len(value) > BYTES_SHOWN_MAX,

@@ -1,6 +1,6 @@
 """The tenants, for the vendor's operators."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -9,11 +9,18 @@ from services.console.pages.addresses import page_of_console
 from services.console.pages.forms import Form
 from services.console.pages.page import Page, needs_operator
 from services.console.pages.route import PageRoute
-from services.console.rest.services import url_part
+from services.console.rest.services import Part, url_part
 
 router = APIRouter(route_class=PageRoute, prefix="/operator", include_in_schema=False)
 
 OperatorPage = Annotated[Page, Depends(needs_operator())]
+OPERATORS_NAMED: Final = 200
+
+
+def names_of_operators(operators: Part) -> dict[str, str]:
+    """Return the names of the vendor's operators by their ids; none while users does not answer."""
+    found: list[dict[str, Any]] = operators.value["items"] if operators.ok else []
+    return {each["operator"]: each["name"] for each in found}
 
 
 @router.get("/tenants")

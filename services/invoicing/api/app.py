@@ -69,6 +69,7 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
         idle,
     ):
         app.include_router(module.router)
-    app.include_router(dead_letters_router(DeadLetters(wiring.database, [wiring.consumer])))
-    app.include_router(service_status_router("invoicing", wiring.database, [wiring.consumer]))
+    dead_letters = DeadLetters(wiring.database, [wiring.consumer])
+    app.include_router(dead_letters_router(dead_letters))
+    app.include_router(service_status_router("invoicing", wiring.database, [wiring.consumer], dead_letters))
     return app

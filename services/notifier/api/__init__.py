@@ -29,6 +29,7 @@ def make_app(wiring: Wiring, verifier: Verifier | None = None) -> FastAPI:
     app.state.wiring = wiring
     for module in (actions, emails, statistics, idle):
         app.include_router(module.router)
-    app.include_router(dead_letters_router(DeadLettersWithRejected(wiring.database, wiring.consumers)))
-    app.include_router(service_status_router("notifier", wiring.database, wiring.consumers))
+    dead_letters = DeadLettersWithRejected(wiring.database, wiring.consumers)
+    app.include_router(dead_letters_router(dead_letters))
+    app.include_router(service_status_router("notifier", wiring.database, wiring.consumers, dead_letters))
     return app

@@ -52,6 +52,7 @@ _LISTED = (
     .order_by(TABLE.c.seq)
     .limit(bindparam("limit", type_=BigInteger))
 )
+_COUNT_OPEN = select(func.count()).select_from(TABLE).where(TABLE.c.discarded_at.is_(None))
 _ONE = select(*columns_of(NumberedRejection, TABLE)).where(TABLE.c.seq == bindparam("wanted"))
 _ONE_LOCKED = _ONE.with_for_update()
 _DISCARD = (
@@ -68,6 +69,11 @@ async def rejected_commands(
     all (None)."""
     values = {"tenant": tenant_id, "after": after, "limit": limit, "discarded": discarded}
     return await many(connection, _LISTED, NumberedRejection, **values)
+
+
+async def count_open(connection: AsyncConnection) -> int:
+    """Return how many rejected commands of all tenants no operator has discarded."""
+    return int((await connection.execute(_COUNT_OPEN)).scalar_one())
 
 
 async def rejected_command(connection: AsyncConnection, seq: int, *, lock: bool = False) -> NumberedRejection | None:

@@ -67,6 +67,12 @@ class DeadLettersWithRejected(DeadLetters):
             items += [_shown(row) for row in rejected]
         return items
 
+    async def counts(self) -> dict[str, int]:
+        async with self._database.unit_of_work(None) as uow:
+            rejected = await store.count_open(uow.connection)
+        found = await super().counts()
+        return found | {Status.OPEN: found.get(Status.OPEN, 0) + rejected}
+
     async def show(self, letter_id: int) -> dict[str, Any]:
         if letter_id <= FIRST_ID:
             return await super().show(letter_id)

@@ -89,5 +89,5 @@ def make_app(settings: Settings, context: Context, dead_letters: DeadLetters) ->
     app.include_router(scim_connections.stopped_router)
     app.include_router(sessions.forms)
     app.include_router(dead_letters_router(dead_letters))
-    app.include_router(service_status_router("users", context.database, [context.consumer]))
+    app.include_router(service_status_router("users", context.database, [context.consumer], dead_letters))
     return app

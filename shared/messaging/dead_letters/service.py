@@ -37,6 +37,11 @@ class DeadLetters:
         async with self._database.unit_of_work(None) as uow:
             return [listed(letter) for letter in await rows.listed(uow, tenant, status, after=after, limit=limit)]
 
+    async def counts(self) -> dict[str, int]:
+        """Return how many of all tenants are open, waiting and ready."""
+        async with self._database.unit_of_work(None) as uow:
+            return await rows.counts(uow)
+
     async def show(self, letter_id: int) -> dict[str, Any]:
         """Return everything about a dead letter, with its original bytes. Raises NotFound, Transient."""
         async with self._database.unit_of_work(None) as uow:
