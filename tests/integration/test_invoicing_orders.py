@@ -105,6 +105,7 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     await bench.refused("PUT", settings, {"second_approver": "always"}, 403, tenant=tenant, **BUY)
     await bench.ok("PUT", settings, {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
     first = await quote_of(bench, tenant, time=1)
+    assert first["your_approval"] == "waits"
 
     async def outcome(rights: dict[str, Any], **who: str) -> Any:
         shown = await bench.ok("GET", f"/v1/tenants/{tenant}/quotes/{first['quote']}", tenant=tenant, **rights, **who)

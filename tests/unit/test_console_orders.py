@@ -239,3 +239,22 @@ async def test_a_part_that_is_missing_costs_only_itself(bench: ConsoleBench) -> 
     for part in ("The quotes", "The requests", "The rules for purchases"):
         assert f"{part} cannot be shown now" in page
     assert "115 → 119" in page
+
+
+async def test_who_buys_where_two_people_approve_is_told_so_before_and_a_purchase_above_the_budget_has_no_button(
+    bench: ConsoleBench,
+) -> None:
+    browser = bench.signed_in()
+    buy = "/tenants/acme/licences/lab/buy"
+    await browser.get(buy)
+    assert "Buy for CHF 33.88" in words(await browser.post(buy, how="add", number="3"))
+    bench.company.needs_second = True
+    asked = words(await browser.post(buy, how="add", number="3"))
+    assert "Your company wants two people to approve this purchase." in asked
+    assert ("Approve for CHF 33.88" in asked, "Buy for" in asked) == (True, False)
+    bench.company.answers["POST invoicing /v1/tenants/acme/quotes"] = httpx.Response(
+        201, json=next(reversed(bench.company.quotes.values())) | {"your_approval": "not_possible"}
+    )
+    above = await browser.post(buy, how="add", number="4")
+    assert "The purchase exceeds what is left of your company's monthly budget" in words(above)
+    assert ("/approve" in above.text, "Change the number" in words(above)) == (False, True)

@@ -19,7 +19,7 @@ from shared.clock import Clock
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.rights import ACCOUNT_BUY
-from shared.web import Cursor, Limit, Page, access, actor_of, answer, decode_cursor, encode_cursor, refusals
+from shared.web import Cursor, Limit, Page, Principal, access, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.prefer import Prefer
 from shared.web.rest import LIMIT_DEFAULT
@@ -68,29 +68,35 @@ async def post_quote(
     async def act() -> Response:
         await check_direct_buying(uow, tenant, wiring.clock)
         made = await make_quote(uow, tenant, body, actor_of(principal), settings=wiring.settings, clock=wiring.clock)
-        shown = await quote_view(uow, tenant, made.quote, wiring.clock)
+        shown = await _with_outcome(uow, tenant, made.quote, principal, wiring.clock)
         return answer(shown, 201, {"location": f"/v1/tenants/{tenant}/quotes/{made.quote}"})
 
     async def read(made: str) -> Response:
-        return answer(await quote_view(uow, tenant, made, wiring.clock))
+        return answer(await _with_outcome(uow, tenant, made, principal, wiring.clock))
 
     async with wiring.database.unit_of_work(tenant) as uow:
         return await idempotent(uow, request, principal, key, act, read)
 
 
+async def _with_outcome(uow: UnitOfWork, tenant: str, quote: str, principal: Principal, clock: Clock) -> QuoteView:
+    """Return the quote with what an approval by the caller would do. Raises NotFound."""
+    shown = await quote_view(uow, tenant, quote, clock)
+    about, stored = await store.tenants.find(uow.connection, tenant), await store.quotes.find(uow.connection, tenant, quote)
+    if about is None or stored is None or not principal.may(ACCOUNT_BUY):
+        return shown
+    outcome = await outcome_of_approval(uow, tenant, stored, actor_of(principal), time_of(about, clock))
+    return shown.model_copy(update={"your_approval": outcome})
+
+
 @router.get("/{quote}", summary="Get a quote and its history")
 async def get_quote(wiring: Wired, tenant: TenantId, quote: IdPath, principal: Reader) -> QuoteView:
     async with wiring.database.unit_of_work(tenant) as uow:
-        found = await quote_view(uow, tenant, quote, wiring.clock)
+        found = await _with_outcome(uow, tenant, quote, principal, wiring.clock)
         stored = await store.quotes.find(uow.connection, tenant, quote)
         assert stored is not None
         history = history_of(stored.issued, await store.quotes.steps(uow.connection, tenant, quote))
-        about = await store.tenants.find(uow.connection, tenant)
         newest = await store.quotes.newest(uow.connection, tenant, quote) if found.state == store.quotes.REPLACED else None
-        outcome = None
-        if about is not None and principal.may(ACCOUNT_BUY):
-            outcome = await outcome_of_approval(uow, tenant, stored, actor_of(principal), time_of(about, wiring.clock))
-    return found.model_copy(update={"history": history, "your_approval": outcome, "replaced_by": newest})
+    return found.model_copy(update={"history": history, "replaced_by": newest})
 
 
 @router.post("/{quote}/withdraw", summary="Withdraw a quote", responses=refusals(409))

@@ -91,8 +91,8 @@ class QuoteView(BaseModel):
     your_approval: str | None = Field(
         None,
         description="What your approval would do: orders, waits (for a second approver), or not_possible (you requested or approved the "
-        "quote, which needs another person, or it is above the budget). null: without the right account:buy, in lists, and when the quote "
-        "can no longer be approved.",
+        "quote, which needs another person, or it is above the budget). null: without the right account:buy, in lists and answers to "
+        "changes of a quote, and when the quote can no longer be approved.",
     )
 
     @classmethod
