@@ -84,7 +84,11 @@ async def test_a_credit_note_is_kept_and_what_overdue_invoices_lead_to_is_set(be
     page = words(await browser.get(MONEY))
     assert "Record a payout" in page
     assert "is kept for later invoices" in words(await browser.post(f"{MONEY}/invoices/c1/keep"))
-    saved = await browser.post(f"{MONEY}/overdue-action", overdue_action="no_purchases")
+    stale = await browser.post(f"{MONEY}/overdue-action", overdue_action="no_purchases", seen="operator_decides")
+    assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (409, True)
+    assert '<option value="no_purchases" selected>' in stale.text, "the input stays"
+    assert [name for name, _ in rest.sent] == ["keep"]
+    saved = await browser.post(f"{MONEY}/overdue-action", overdue_action="no_purchases", seen="none")
     assert "The setting for overdue invoices was saved" in words(saved)
     assert rest.sent == [("keep", {"invoice": "c1"}), ("overdue-action", {"action": "no_purchases"})]
     bench.company.answers[f"POST {REST}/invoices/c1/keep"] = problem(409, "credit-not-open", "Nothing is left.")

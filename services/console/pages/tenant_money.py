@@ -171,12 +171,16 @@ async def keep_credit(page: OperatorPage, tenant: str, invoice: str) -> Response
 
 @router.post("/overdue-action")
 async def set_overdue_action(page: OperatorPage, tenant: str) -> Response:
-    """Set what an overdue invoice leads to."""
+    """Set what an overdue invoice leads to, if no other operator has changed it since it was shown."""
+    form, present = page.form, (await page.get("invoicing", rest(tenant, "balance"))).need()["overdue_action"]
+    label, shown = page.gettext("When an invoice is overdue"), page.gettext(OVERDUE_ACTIONS.get(present, present))
+    if form.is_outdated(Form.of(overdue_action=present, seen=present), {"overdue_action": (label, shown)}):
+        return await _show(page, tenant, form, 409)
     try:
-        await page.send("PUT", "invoicing", rest(tenant, "overdue-action"), {"action": page.form["overdue_action"]})
+        await page.send("PUT", "invoicing", rest(tenant, "overdue-action"), {"action": form["overdue_action"]})
     except Refusal as refusal:
-        page.form.refuse(refusal.problem)
-        return await _show(page, tenant, page.form, 422)
+        form.refuse(refusal.problem)
+        return await _show(page, tenant, form, 422)
     return page.redirect(home(tenant), page.gettext("The setting for overdue invoices was saved."))
 
 
