@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import pytest_asyncio
@@ -180,7 +181,9 @@ async def test_the_other_changes_of_a_person_ask_what_has_to_be_asked(bench: Con
     await browser.post(f"{PEOPLE}/u6/erase", sure="yes")
     assert people["u6"]["erased_at"]
     people["u8"] = person("u8", "Ann M.", status="conflict", conflict=people["u7"]["conflict"])
-    assert "This is Ann Müller This is somebody else" in words(await browser.get(f"{PEOPLE}/u7"))
+    unclear = words(await browser.get(f"{PEOPLE}/u7"))
+    assert "Who is this? Another employed person has the same login. This may be somebody whom you have already" in unclear
+    assert "This is Ann Müller This is somebody else" in unclear
     await browser.post(f"{PEOPLE}/u7/link", to="ann")
     await browser.get(f"{PEOPLE}/u8")
     await browser.post(f"{PEOPLE}/u8/separate")
@@ -188,6 +191,26 @@ async def test_the_other_changes_of_a_person_ask_what_has_to_be_asked(bench: Con
     assert [path for path, _ in sent(bench, "POST")] == [
         "/u2/reactivate", "/u5/invite", "/bulk-changes", "/u6/erase", "/u7/link", "/u8/separate",
     ]  # fmt: skip
+
+
+async def test_an_entry_that_was_linked_by_mistake_is_separated_where_its_timeline_is_shown(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people.people
+    assert "Separate this entry" not in words(await browser.get(f"{PEOPLE}/u5")), "nothing else is stated about the person"
+    people["u5"]["timelines"].append({"source": "hr/acme", "external_id": "E-u5"})
+    several = await browser.get(f"{PEOPLE}/u5")
+    entry = re.search(r'name="source" value="rest"><input type="hidden" name="external_id" value="([^"]+)"', several.text)
+    assert entry is not None
+    people["n1"] = person("n1", "Zora S.")
+    url = "/v1/tenants/acme/people/u5/separate"
+    bench.company.answers[f"POST users {url}"] = httpx.Response(200, json=people["n1"])
+    done = await browser.post(f"{PEOPLE}/u5/separate", source="rest", external_id=entry[1])
+    assert (done.url.path, "The two entries are separate now." in words(done)) == (f"{PEOPLE}/n1", True)
+    (asked,) = [each for each in bench.company.requests if each.url.path == url]
+    assert orjson.loads(asked.content) == {"source": "rest", "external_id": entry[1]}
+    bench.company.answers[f"POST users {url}"] = problem(409, "only-source", "Nothing else is stated about the person.")
+    refused = await browser.post(f"{PEOPLE}/u5/separate", source="hr/acme", external_id="E-u5")
+    assert refused.url.path == f"{PEOPLE}/u5"
+    assert "are separate now" not in words(refused)
 
 
 async def test_T23_a_reader_sees_no_change_and_can_request_none(bench: ConsoleBench) -> None:

@@ -6,9 +6,11 @@ from html import unescape
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from tests.support.console import Browser, ConsoleBench, console
+from tests.support.console_people import IMPORT_CHANGES
 from tests.unit.test_console_people import words
 from tests.unit.test_console_settings import fields
 
@@ -76,6 +78,18 @@ async def test_a_report_leads_back_to_its_form_with_what_was_entered(bench: Cons
     assert {name: shown[name] for name in (*declared, "columns", "source")} == declared | {"columns": columns, "source": "hr/acme"}
     looked_at = await browser.get(f"{IMPORT}/i1")
     assert f'href="{IMPORT}?source=hr%2Facme"' in looked_at.text
+
+
+async def test_an_import_that_is_done_leads_to_the_people_about_whom_somebody_decides(
+    bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = bench.signed_in()
+    bench.company.people.import_status = "applied"
+    said = "Some of these people may be people whom you have already."
+    assert said not in words(await browser.get(f"{IMPORT}/i1"))
+    monkeypatch.setitem(IMPORT_CHANGES[0], "match", {"outcome": "conflict", "people": ["u1"]})
+    done = await browser.get(f"{IMPORT}/i1")
+    assert (said in words(done), '/tenants/acme/people/checks">To decide' in done.text) == (True, True)
 
 
 async def test_rows_that_cannot_be_read_are_listed_and_then_nobody_leaves_for_being_missing(bench: ConsoleBench) -> None:

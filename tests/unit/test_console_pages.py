@@ -473,8 +473,12 @@ async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleB
     bench.company.down = {"invoicing"}
     lost = await browser.get(LICENCES)
     assert (lost.status_code, "invoicing" in words(lost)) == (503, True)
+    assert (lost.headers["refresh"], "It is loaded again by itself." in words(lost)) == ("15", True)
+    part = await browser.http.get(f"{LICENCES}/lab/buy", headers={"hx-request": "true"})
+    assert ("refresh" in part.headers, "Try again in a minute." in words(part)) == (False, True)
     unsent = await browser.post(f"{LICENCES}/lab/buy", how="add", number="3")
     assert (unsent.status_code, "does not answer now, so nothing was changed." in words(unsent)) == (503, True)
+    assert "refresh" not in unsent.headers, "a form is not sent again by itself"
 
 
 async def test_a_change_that_a_service_did_not_answer_may_have_been_made_and_the_page_says_so(bench: ConsoleBench) -> None:
@@ -485,7 +489,7 @@ async def test_a_change_that_a_service_did_not_answer_may_have_been_made_and_the
     assert "The service invoicing did not answer. Your change may have been made. Check the page before you send it again." in changed
     bench.company.down = {"invoicing"}
     read = words(await browser.get(LICENCES))
-    assert "The page needs the service invoicing, which does not answer now. Try again in a minute." in read
+    assert "The page needs the service invoicing, which does not answer now. It is loaded again by itself." in read
 
 
 async def test_what_a_browser_sends_is_one_part_of_the_path_of_a_request(bench: ConsoleBench) -> None:

@@ -266,5 +266,13 @@ async def link(page: Managing, user: str) -> Response:
 
 @router.post("/separate")
 async def separate(page: Managing, user: str) -> Response:
-    """Keep the person as somebody of their own."""
-    return await _send(page, user, "POST", "separate", notice=page.gettext("This is a person of their own now."))
+    """Keep the person as somebody of their own; or make one of what a source states, for example of an entry that was linked by mistake."""
+    form = page.form
+    if not form["source"]:
+        return await _send(page, user, "POST", "separate", notice=page.gettext("This is a person of their own now."))
+    body = {"source": form["source"], "external_id": form["external_id"]}
+    try:
+        found = await page.send("POST", "users", f"people/{url_part(user)}/separate", body, key=form.key or None)
+    except Refusal as refusal:
+        return page.redirect(_home(page, user), page.why(refusal.problem), "bad")
+    return page.redirect(_home(page, found["user"]), page.gettext("The two entries are separate now."))

@@ -26,6 +26,7 @@ from shared.web.problems import status_of
 
 log = structlog.get_logger(__name__)
 KEPT_MAX: Final = 1500  # characters of an address
+RELOAD_SECONDS: Final = 15  # of a page that needs a service which does not answer
 RETRY_SECONDS: Final = 2  # of a service that does not say when to ask again
 
 
@@ -109,7 +110,10 @@ async def _computing(request: Request, error: Exception) -> Response:
 async def _unavailable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)
     sent = error.sent or getattr(request.state, "has_changed", False)
-    return await _error(request, 503, asks_users=error.service != "users", service=error.service, sent=sent)
+    response = await _error(request, 503, asks_users=error.service != "users", service=error.service, sent=sent)
+    if request.method == "GET" and "hx-request" not in request.headers:
+        response.headers["refresh"] = str(RELOAD_SECONDS)
+    return response
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.pages.why_seats import decisions_of, latest
 from services.console.rendering import people_texts
+from services.console.rendering.difference_texts import CONFLICTS
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import LOG_READ, USERS_MANAGE, USERS_READ
 
@@ -57,6 +58,7 @@ async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_
         coming_invitation=_coming_invitation(person, emails),
         profile_name=_profile_name(person, profiles),
         others=await names_of(page, others, OTHERS_NAMED) if others else {},
+        conflicts=CONFLICTS,
         texts=people_texts,
         written=lambda name, value: written(name, value, page),
     )
