@@ -870,6 +870,50 @@ async def test_changes_that_wait_too_long_for_others_of_their_tenant_are_refused
     assert (await client.call("POST", "/Bulk", bulk)).json()["Operations"][0]["status"] == "200"
 
 
+async def until_it_waits(scim: ScimBench) -> None:
+    async def waits() -> bool:
+        found = await scim.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(found[0][0])
+
+    await wait_until(waits, what="the request that waits for a lock")
+
+
+async def test_a_bulk_request_locks_no_person_before_the_logins(scim: ScimBench) -> None:
+    """A change of a group locks people, and one of a user the logins: a change by REST locks first the logins and then people."""
+    client = await scim.client()
+    ann = await client.create("ann")
+    group = await client.create_group("Makers")
+    await scim.execute("UPDATE scim_groups SET role = 'administrator' WHERE tenant_id = $1 RETURNING 1", client.tenant)
+    add = {"schemas": [PATCH], "Operations": [{"op": "add", "path": "members", "value": [{"value": ann["id"]}]}]}
+    name = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": "Head"}]}
+    bulk: dict[str, Any] = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]}
+    paths = [(f"/Groups/{group['id']}", add), (f"/Users/{ann['id']}", name)]
+    bulk |= {"Operations": [{"method": "PATCH", "path": path, "data": data} for path, data in paths]}
+    async with scim.users.database.own_connection("test") as held, held.transaction():
+        await held.execute("SELECT set_config('seatpool.tenant', $1, true)", client.tenant)
+        await held.execute("SELECT pg_advisory_xact_lock($1)", lock_number(people_store.CLAIMS, client.tenant))
+        asked = asyncio.ensure_future(client.call("POST", "/Bulk", bulk))
+        await until_it_waits(scim)
+        await held.execute("SELECT 1 FROM people WHERE tenant_id = $1 FOR UPDATE NOWAIT", client.tenant)
+        await held.execute("SELECT 1 FROM scim_groups WHERE tenant_id = $1 FOR UPDATE NOWAIT", client.tenant)
+    assert [each["status"] for each in (await asked).json()["Operations"]] == ["200", "200"]
+
+
+async def test_a_user_who_is_deleted_leaves_no_group_before_it_is_locked(scim: ScimBench) -> None:
+    """A change of a group locks first the group and then its members."""
+    client = await scim.client()
+    ann = await client.create("ann")
+    group = await client.create_group("Makers", ann["id"])
+    async with scim.users.database.own_connection("test") as held, held.transaction():
+        await held.execute("SELECT set_config('seatpool.tenant', $1, true)", client.tenant)
+        await held.execute("SELECT 1 FROM scim_groups WHERE tenant_id = $1 FOR UPDATE", client.tenant)
+        asked = asyncio.ensure_future(client.call("DELETE", f"/Users/{ann['id']}"))
+        await until_it_waits(scim)
+        await held.execute("SELECT 1 FROM scim_members WHERE tenant_id = $1 FOR UPDATE NOWAIT", client.tenant)
+    assert (await asked).status_code == 204
+    assert not (await client.get(f"/Groups/{group['id']}"))["members"]
+
+
 async def test_a_request_of_scim_is_compared_with_few_other_routes(scim: ScimBench) -> None:
     scope = {"type": "http", "method": "POST", "path": "/scim/v2/Users", "headers": [], "root_path": ""}
     fitting = [number for number, route in enumerate(scim.app.router.routes) if route.matches(dict(scope))[0] is Match.FULL]

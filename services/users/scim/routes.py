@@ -24,6 +24,7 @@ from services.users.scim.service import SERVICE, Handler, create_user
 from services.users.scim.storage import Storage
 from services.users.scim.users import connection_removed
 from services.users.store import scim_connections
+from services.users.store.people import CLAIMS
 from services.users.use_cases import scim_guard
 from services.users.use_cases.scim_guard import Stopped
 from shared.errors import Busy, Refused, Transient, Unauthenticated
@@ -165,6 +166,8 @@ async def serve(request: Request, context: InContext) -> Response:
             tenant = await (context.tenants.for_read(caller.tenant, uow) if is_read else context.tenants.for_write(caller.tenant, uow))
             if not (is_read or is_creation or await scim_connections.is_there(uow.connection, caller.tenant, caller.connection.connection)):
                 raise connection_removed()
+            if path == "/Bulk":  # a change of a group locks people, and one of a user after it the logins, which are locked first
+                await uow.lock(CLAIMS, caller.tenant)
             options: Any = {"anchors": _ANCHORS, "clock": context.clock, "whole_groups": False, "is_bulk": path == "/Bulk"}
             return await work(Storage(tenant, uow, caller.connection, members, **options))
 

@@ -119,6 +119,19 @@ _LEAVE_ALL: Final = (
     .where(_M.tenant_id == _TENANT, _M.connection == _CONNECTION, _M.resource_id == bindparam("of_member", type_=Text))
     .returning(_M.group_id)
 )
+_LOCK_OF_MEMBER: Final = (
+    select(G.group_id)
+    .where(
+        _OWN,
+        G.group_id.in_(
+            select(_M.group_id).where(
+                _M.tenant_id == _TENANT, _M.connection == _CONNECTION, _M.resource_id == bindparam("of_member", type_=Text)
+            )
+        ),
+    )
+    .order_by(G.group_id)
+    .with_for_update()
+)
 _COUNT_LESS: Final = sql_update(GROUPS).where(_OWN, G.group_id == any_(_IDS)).values(members=G.members - 1, version=G.version + 1)
 _USERS: Final = bindparam("users", type_=ARRAY(Text))
 _OF_GROUP_ROW: Final = (G.tenant_id == _M.tenant_id) & (G.connection == _M.connection) & (G.group_id == _M.group_id)
@@ -253,7 +266,8 @@ async def remove_others(connection: AsyncConnection, view: View, group_id: str, 
 
 
 async def leave_all(connection: AsyncConnection, view: View, resource_id: str) -> bool:
-    """Remove somebody from all groups; return False if there were none."""
+    """Remove somebody from all groups; return False if there were none. Groups are locked before their members, as by changes of them."""
+    await _ids(connection, _LOCK_OF_MEMBER, view, of_member=resource_id)
     groups = await _ids(connection, _LEAVE_ALL, view, of_member=resource_id)
     if groups:
         await connection.execute(_COUNT_LESS, _given(view, ids=groups))
