@@ -154,6 +154,23 @@ def test_log_lines_contain_service_ids_and_stack_and_no_secret() -> None:
     assert "tenant" not in after
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_the_stack_of_an_error_that_a_library_logs_later_is_in_the_log_without_the_password_of_a_url(form: str) -> None:
+    process = start(
+        """
+        configure_logging("sample", CommonSettings(log_format="FORM"))
+
+        async def main():
+            error = OSError("no answer of postgresql://u:s3cret@h/d")
+            asyncio.get_running_loop().call_exception_handler({"message": "nobody awaited a task", "exception": error})
+        """.replace("FORM", form)
+    )
+    text, _ = process.communicate(timeout=20)
+    assert "nobody awaited a task" in text
+    assert "no answer of postgresql://u:[redacted]@h/d" in text
+    assert "s3cret" not in text
+
+
 @pytest.mark.parametrize("name", ["password", "client_secret", "access_token", "Authorization", "api_key", "database_url", "private_key"])
 def test_fields_that_are_named_like_secrets_are_redacted(name: str) -> None:
     assert redact(None, "info", {name: "x", "event": "e"}) == {name: REDACTED, "event": "e"}
