@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
@@ -181,6 +182,34 @@ def test_nesting_is_counted_as_a_parser_counts_it(value: object) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(input_limits, "DEPTH_MAX", most)
             assert input_limits._is_too_deep(content) == (depth(value) > most)
+
+
+SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])|\xed[\xa0-\xbf]|[0-9]{19}|[eE][+-]?[0-9]{3}|NaN|Infinity")
+PIECES = (
+    b"\\u",
+    b"0000",
+    b"d8",
+    b"DF",
+    b"\xed",
+    b"\xa0",
+    b"\x9f",
+    b"9",
+    b"123456789",
+    b"e",
+    b"E",
+    b"+",
+    b"-",
+    b"NaN",
+    b"Inf",
+    b"inity",
+    b"x",
+)
+
+
+@settings(max_examples=2_000)
+@given(strategies.lists(strategies.sampled_from(PIECES), max_size=8).map(b"".join))
+def test_a_body_is_suspect_exactly_if_one_expression_finds_something_in_it(content: bytes) -> None:
+    assert input_limits._is_suspect(content) == (SUSPECT.search(content) is not None)
 
 
 @pytest.mark.parametrize("content", [b"[" * 500_000 + b"]" * 500_000, b"[" + b",".join([b"[" * 63 + b"]" * 63] * 8_000) + b"]"])
