@@ -22,7 +22,7 @@ SHELL = re.search(r"```sh\n(.*?)```", SECTION, re.DOTALL)[1]  # type: ignore[ind
 
 def calls(tenant: str) -> list[tuple[str, str, str, str]]:
     """(method, service, path, body) of each line that begins with `call`, in the words of a shell, for another tenant."""
-    text = SHELL.replace("$(date +%F)", SystemClock().now().date().isoformat()).replace("acme", tenant)
+    text = SHELL.replace("$(date -u +%F)", SystemClock().now().date().isoformat()).replace("acme", tenant)
     found = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("call ")]
     return [(words[0], words[1], words[2], words[3] if len(words) > 3 else "") for words in found]
 
