@@ -234,6 +234,7 @@ async def test_an_invoice_without_its_pdf_waits_and_delays_no_other_e_mail(notif
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(invoice_issued(), notifier.assigned("p1", flagged()))
+        await notifier.until_collected(wiring)
         await wait_until(lambda: len(notifier.server.emails) == 2, what="the other two e-mails")
         notifier.answers.clear()
         await notifier.until_idle(wiring)
@@ -377,6 +378,7 @@ async def test_a_notification_waits_until_its_person_is_known(notifier: Notifier
         assert not notifier.server.to("p1@")
         assert len(notifier.server.to("p2@acme.example")) == 1, "it delays no other"
         await notifier.send(person_added("p1"))
+        await notifier.until_collected(wiring)
         await wait_until(lambda: notifier.server.to("p1@acme.example"), what="the e-mail that waited")
         await notifier.until_idle(wiring)
         assert ((await notifier.open_work()).waiting, len(notifier.server.to("p1@acme.example"))) == (0, 1)
@@ -416,6 +418,7 @@ async def test_a_notification_goes_to_the_administrator_after_an_hour_of_the_ten
         await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 1
         await notifier.send(seats_v1.ClockSettled(**notifier.decision(at=NOON + timedelta(hours=1))))
+        await notifier.until_collected(wiring)
         await wait_until(lambda: len(notifier.server.to("boss@acme.example")) > before, what="the administrator's e-mail")
         await notifier.until_idle(wiring)
         assert (await notifier.open_work()).waiting == 0
@@ -464,9 +467,10 @@ async def test_an_e_mail_whose_sender_died_is_sent_again_with_the_same_message_i
 
 async def test_the_sender_finishes_and_records_the_current_e_mail_when_it_is_stopped(notifier: Notifier) -> None:
     notifier.server.go.clear()
-    async with notifier.running():
+    async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_collected(wiring)
         await asyncio.wait_for(notifier.server.holds.wait(), 30)
         asyncio.get_running_loop().call_later(0.3, notifier.server.go.set)
     async with notifier.running() as wiring:
@@ -507,6 +511,7 @@ async def test_an_unavailable_mail_server_costs_no_e_mail_an_attempt(notifier: N
     async with notifier.running() as wiring:
         await notifier.send(tenant_created(), person_added("p1"))
         await notifier.send(notifier.assigned("p1", flagged()))
+        await notifier.until_collected(wiring)
         await wait_until(shown, what="the reason in the list of e-mails")
         assert [email.attempts for email in await queued_emails()] == [0]
         proxy = await asyncio.start_server(lambda reader, writer: pipe(reader, writer, there), "127.0.0.1", port)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from pydantic_settings import SettingsConfigDict
 
 from services.notifier.jobs.sender import Sender
 from services.notifier.settings import Settings
@@ -37,7 +38,7 @@ from tests.support.wait import wait_until
 NOON = datetime(2013, 11, 15, 12, tzinfo=UTC)
 ANNA = Actor(kind="user", id="anna")
 NO_TENANT = "-"  # of events that belong to no tenant
-QUIET_SECONDS = 0.6
+COLLECTING_SECONDS = 100.0  # longer than a test waits: a digest is due when the test says that it has got everything
 PDF = b"%PDF-1.7 an invoice"
 XML = b"<Invoice/>"
 BILLED: dict[str, Any] = {
@@ -112,9 +113,15 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
     return httpx.MockTransport(answer)
 
 
+class Changeable(Settings):
+    """Settings of which a test changes how long digests are collected."""
+
+    model_config = SettingsConfigDict(frozen=False)
+
+
 @dataclass
 class Notifier:
-    settings: Settings
+    settings: Changeable
     database: Database
     producer: AIOKafkaProducer
     server: MailServer
@@ -144,9 +151,15 @@ class Notifier:
         if failures:
             raise failures[0]
 
+    async def until_collected(self, wiring: Wiring, tenant: str | None = None) -> None:
+        """Wait until the topics are read to their end, and let digests be sent from then on, until the test sends more."""
+        await self.until_read(list(wiring.consumers), tenant)
+        self.settings.digest_quiet_seconds = 0
+
     async def until_idle(self, wiring: Wiring, tenant: str | None = None, seconds: float = 40) -> StatisticsRow:
         """Wait until the topics are read to their end, no digest is being collected, and no e-mail waits to be sent."""
         tenant = tenant or self.tenant
+        await self.until_collected(wiring, tenant)
 
         async def idle() -> StatisticsRow | None:
             if not all([await consumer.at_end(tenant) for consumer in wiring.consumers]):
@@ -161,14 +174,15 @@ class Notifier:
         async with self.database.unit_of_work(tenant) as uow:
             return await open_work(uow.connection, tenant)
 
-    async def until_read(self, consumers: list[Consumer], seconds: float = 30) -> None:
+    async def until_read(self, consumers: list[Consumer], tenant: str | None = None) -> None:
         for consumer in consumers:
-            await wait_until(partial(consumer.at_end, self.tenant), seconds=seconds, what="the end of the topics")
+            await wait_until(partial(consumer.at_end, tenant or self.tenant), what="the end of the topics")
 
     async def send(
         self, *payloads: Payload, cause: str | None = None, tenant: str | None = None, timestamp_ms: int | None = None
     ) -> list[str]:
         """Publish the events as their owners do, and return their ids. `cause`: the chain's correlation."""
+        self.settings.digest_quiet_seconds = COLLECTING_SECONDS
         found, last = [], None
         of_tenant = None if tenant == NO_TENANT else tenant or self.tenant
         for payload in payloads:
@@ -321,13 +335,13 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
 @pytest.fixture
 async def notifier(make_database: Callable[[str], str], kafka_settings: KafkaSettings, mail_server: MailServer) -> AsyncIterator[Notifier]:
-    settings = Settings(
+    settings = Changeable(
         **kafka_settings.model_dump(include={"kafka_bootstrap", "kafka_topic_prefix", "seats_partitions"}),
         database_url=make_database("notifier"),
         smtp_url=f"smtp://127.0.0.1:{mail_server.port}",
         email_from="Seatpool <seatpool@vendor.example>",
-        digest_quiet_seconds=QUIET_SECONDS,
-        digest_longest_seconds=10,
+        digest_quiet_seconds=COLLECTING_SECONDS,
+        digest_longest_seconds=COLLECTING_SECONDS,
     )
     database = Database(settings.database_url.get_secret_value(), application_name="test", pool_size=10)
     producer = make_producer(kafka_settings)
