@@ -19,6 +19,7 @@ import pytest
 import uvloop
 from pydantic import SecretStr
 
+from deploy.local import ports
 from deploy.local.stack import EXAMPLE_SELLER
 from services.invoicing.settings import Settings
 from services.invoicing.wiring import make_wiring
@@ -32,7 +33,7 @@ from shared.schemas.seats_v1 import LicencesAdded
 from shared.settings import KafkaSettings
 from tests.bench.speed import at_rate, percentile
 from tests.support.invoicing import NOVEMBER, Bench, running_bench, settings_of
-from tests.support.invoicing_process import environment_of, free_port, kill, published_keys, start
+from tests.support.invoicing_process import environment_of, kill, published_keys, start
 from tests.support.month_end import MODULES, begin_periods, copy_tenant
 from tests.support.wait import wait_until
 
@@ -116,7 +117,7 @@ def _cpu_seconds(process: int) -> float:
 
 async def test_quotes_and_purchases(make_database: Callable[[str], str], make_kafka_settings: Callable[[], KafkaSettings]) -> None:
     """Invoicing is a process of its own with all its roles; the client and a stand-in for seats that answers at once are here."""
-    url, kafka, port = make_database("invoicing"), make_kafka_settings(), free_port()
+    url, kafka, port = make_database("invoicing"), make_kafka_settings(), ports.pick()
     async with AsyncExitStack() as stack:
         environment = environment_of(url, kafka, port, await stack.enter_async_context(published_keys()))
         process = await start(environment)

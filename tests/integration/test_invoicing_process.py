@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 
+from deploy.local import ports
 from shared.schemas import invoicing_v1, seats_v1
 from shared.settings import KafkaSettings
 from tests.support.invoicing import NOVEMBER, running_bench, settings_of
-from tests.support.invoicing_process import environment_of, free_port, kill, published_keys, start
+from tests.support.invoicing_process import environment_of, kill, published_keys, start
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -23,7 +24,7 @@ TENANTS = 8
 async def test_a_purchase_is_charged_once_although_the_process_is_killed(
     make_database: Callable[[str], str], kafka_settings: KafkaSettings, killed: str
 ) -> None:
-    url, port = make_database("invoicing"), free_port()
+    url, port = make_database("invoicing"), ports.pick()
     async with published_keys() as users_url:
         environment = environment_of(url, kafka_settings, port, users_url)
         process = await start(environment)
@@ -66,7 +67,7 @@ async def test_T11_T16_renewals_of_many_tenants_are_invoiced_once_by_two_workers
     make_database: Callable[[str], str], kafka_settings: KafkaSettings
 ) -> None:
     """The partitions of the log share the tenants out among any number of workers, and each period begins in one transaction."""
-    url, port = make_database("invoicing"), free_port()
+    url, port = make_database("invoicing"), ports.pick()
     december = datetime(2013, 11, 30, 23, tzinfo=UTC)
     async with published_keys() as users_url, running_bench(settings_of(url, kafka_settings)) as bench:
         environment = environment_of(url, kafka_settings, port, users_url)

@@ -1,7 +1,6 @@
 """From events to e-mails, on the real broker, PostgreSQL and a mail server: who is notified, once, also when a service is not available."""
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from email.message import EmailMessage
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from deploy.local import ports
 from services.notifier.store import emails as store
 from services.notifier.store import notifications
 from services.notifier.store.emails import ListedEmail
@@ -495,10 +495,7 @@ async def test_old_texts_are_deleted_and_the_record_of_the_e_mail_is_kept(notifi
 
 async def test_an_unavailable_mail_server_costs_no_e_mail_an_attempt(notifier: Notifier) -> None:
     """At first nothing listens at the address; later the server does."""
-    there = notifier.server.port
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    there, port = notifier.server.port, ports.pick()
     notifier.settings = notifier.settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{port}")})
 
     async def queued_emails() -> Sequence[ListedEmail]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event as engine_events
 
+from deploy.local import ports
 from deploy.local.stack import answers
 from services.users.api import dependencies
 from services.users.api.dependencies import VendorsProvider
@@ -524,9 +524,7 @@ async def test_no_log_line_has_a_secret_or_an_address(bench: Bench, capfd: pytes
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def provider() -> AsyncIterator[str]:
     """Run the identity provider of the local stack, which takes any person and client; yield its issuer."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = ports.pick()
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.local.identity_provider", str(port), stderr=DEVNULL)
     try:
         await wait_until(answers(port, "/.well-known/openid-configuration"), what="the identity provider")

@@ -1,13 +1,13 @@
 """The address of a request is taken from the proxies that the settings name, and from nobody else."""
 
 import asyncio
-import socket
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
 from pydantic import ValidationError
 
+from deploy.local import ports
 from shared.runtime import serve
 from shared.settings import CommonSettings
 from tests.support.wait import wait_until
@@ -19,12 +19,6 @@ app = FastAPI()
 async def show_address(request: Request) -> str:
     assert request.client is not None
     return request.client.host
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -41,7 +35,7 @@ async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(
     trusted: str, forwarded: str, seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own, which is not asked
-    settings = CommonSettings(port=free_port(), trusted_proxies=trusted)
+    settings = CommonSettings(port=ports.pick(), trusted_proxies=trusted)
     server = asyncio.create_task(serve(app, settings))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", headers={"x-forwarded-for": forwarded}) as http:
