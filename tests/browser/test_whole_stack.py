@@ -96,7 +96,7 @@ async def test_readers_of_two_tenants_buy_without_scripts_and_see_nothing_of_eac
                 await page.reload()
                 return "of 7" in await page.locator("#row-projects .use").inner_text()
 
-            await wait_until(is_bought, seconds=60, what="the purchase")
+            await wait_until(is_bought, what="the purchase")
             answer = await page.goto(f"{origin}/tenants/{other.tenant}/licences")
             assert answer is not None
             assert answer.status == 404

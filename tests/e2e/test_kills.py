@@ -89,7 +89,7 @@ async def send_until_taken(stack: RunningStack, tenant: Tenant, is_disturbed: as
                 assert (sent.accepted, sent.rejected) == (len(half), [])
                 await is_disturbed.wait()
         except (CliError, httpx.HTTPError):
-            await wait_until(partial(users_are_ready, stack), seconds=90, what="users to be ready again")
+            await wait_until(partial(users_are_ready, stack), what="users to be ready again")
         else:
             return
 
@@ -147,7 +147,7 @@ async def test_a_kill_while_a_staged_import_is_applied_changes_nobody_twice_and_
         await wait_until(is_in_the_middle, what="the middle of the import")
         stack.kill("users")
         await stack.until_ready()
-        await wait_until(is_applied, seconds=90, what="the import to be applied")
+        await wait_until(is_applied, what="the import to be applied")
         await tenant.stage.until_idle()
         assert stack.starts("users") > starts, "nothing was killed"
         log = await seat_log(kafka_of(stack), tenant.id)

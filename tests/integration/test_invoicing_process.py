@@ -80,7 +80,7 @@ async def test_T11_T16_renewals_of_many_tenants_are_invoiced_once_by_two_workers
         alone = len(mine)
         other = await start(environment)
         try:
-            await wait_until(lambda: 0 < len(mine) < alone, seconds=60, what="the other worker to take its partitions")
+            await wait_until(lambda: 0 < len(mine) < alone, what="the other worker to take its partitions")
             for tenant in tenants:
                 await bench.send(seats_v1.ClockAdvanced(number=1, to=december), tenant)
 
@@ -88,7 +88,7 @@ async def test_T11_T16_renewals_of_many_tenants_are_invoiced_once_by_two_workers
                 ((count,),) = await bench.execute("SELECT count(*) FROM invoices")
                 return int(count) > 0
 
-            await wait_until(renewed, seconds=60, what="the first renewal")
+            await wait_until(renewed, what="the first renewal")
         finally:
             await kill(other)
         for number, tenant in enumerate(tenants, 1):

@@ -104,7 +104,7 @@ async def test_two_consumers_of_a_group_apply_each_message_once(rig: Rig) -> Non
         for number in range(600, 700):
             expected.append(f"p{number}")
             await rig.send(left(f"p{number}"), tenants[number % len(tenants)])
-        found = await rig.until_facts(700, seconds=60)
+        found = await rig.until_facts(700)
     assert sorted(found) == sorted(expected)
 
 

@@ -76,7 +76,7 @@ async def test_messages_under_way_during_an_outage_are_processed_after_it(own_st
 
     async with rig.running(rig.consumer(topics.HR_EVENTS, batch_max=20), Relay(database=rig.database, kafka=rig.kafka)):
         await asyncio.gather(outage(), *(publish(tenant) for tenant in TENANTS))
-        await wait_until(lambda: _count(rig), seconds=90, what="all facts")
+        await wait_until(lambda: _count(rig), what="all facts")
     found = await facts(rig.database)
     assert {tenant: [said for said in found if said.startswith(tenant)] for tenant in TENANTS} == expected
 

@@ -320,7 +320,7 @@ async def test_statistics_idle_check_pages_and_rights(notifier: Notifier) -> Non
                 return answer if answer["idle"] and answer["time"] == "2013-11-15T14:00:00.000Z" else None
 
             await notifier.until_collected(wiring)
-            first = await wait_until(settled, seconds=40, what="the idle check")
+            first = await wait_until(settled, what="the idle check")
             assert first is not None
             assert (await settled()) == first, "the same twice, fingerprint and all"
             await check_neighbour(notifier, wiring)

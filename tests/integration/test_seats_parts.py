@@ -60,7 +60,7 @@ async def test_a_reduction_that_flags_more_people_than_a_frame_holds_survives_a_
         dying.start()
         await wait_until(lambda: dying.process is not None and dying.process.poll() == 99, seconds=120, what="its death between two frames")
         sound.start()
-        await wait_until(lambda: sound.logged("completing"), seconds=60, what="the completion of the cut")
+        await wait_until(lambda: sound.logged("completing"), what="the completion of the cut")
         after = await commands.assign("acme", "one-more", "time")
         await answered(kafka_settings, after)
     flagged = [d for d in await decisions(kafka_settings, position[0]) if d.name == "seat_flagged"]

@@ -49,7 +49,7 @@ class Stand:
                 return None
             return None if response.status_code == 503 and "retry-after" in response.headers else response
 
-        return await wait_until(answer, seconds=60, what=f"an answer of {url}")
+        return await wait_until(answer, what=f"an answer of {url}")
 
     async def get(self, worker: int, tenant: str, path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
         return await self.ask("GET", worker, tenant, path, headers, params=query or None)
@@ -202,7 +202,7 @@ async def _why_and_statistics(stand: Stand) -> None:
     assert (figures["flagged"], figures["revoked"], figures["refused"]) == (0, 0, 0)
     assert figures["decisions"] >= 6
     operator = bearer(None, "operator")
-    idle = await wait_until(lambda: _idle(stand, tenant, operator), seconds=20, what="seats to be idle")
+    idle = await wait_until(lambda: _idle(stand, tenant, operator), what="seats to be idle")
     assert idle["waiting_for"] == []
     assert (await stand.get(0, tenant, "idle")).status_code == 403
 

@@ -43,7 +43,7 @@ async def test_worker_replay_and_verify_skip_markers_and_aborted_commands(
             async with transactional(kafka_settings) as producer, commands_to(kafka_settings) as commands, supervised(worker):
                 partition, _ = await commands.open("acme", licences=9)
                 end = await _all_kinds_of_transactions(kafka_settings, producer)
-                found = await wait_until(lambda: idle(worker), seconds=90, what="the end of the topic")
+                found = await wait_until(lambda: idle(worker), what="the end of the topic")
                 assert found is not None
                 assert found["position"]["offset"] < end - 1, "nothing is decided at the end"
                 async with httpx.AsyncClient(timeout=30) as client:  # a position without a command can be waited for as well

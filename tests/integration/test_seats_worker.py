@@ -52,7 +52,7 @@ async def test_every_command_is_answered_once_and_the_table_equals_the_replay_al
             position = await commands.assign("acme", f"u{number}", "time")
         worker.start()
         # Killed again while it decides what came meanwhile.
-        await wait_until(lambda: len(worker.logged("owns")) == 2, seconds=60, what="the take-over")
+        await wait_until(lambda: len(worker.logged("owns")) == 2, what="the take-over")
         for number in range(40, 60):
             position = await commands.assign("acme", f"u{number}", "time")
         worker.kill()
@@ -147,7 +147,7 @@ async def test_two_workers_share_the_partitions_and_one_takes_over_those_of_the_
         for tenant in tenants:
             await answered(kafka_settings, await commands.open(tenant))
         async with supervised(two):
-            await wait_until(lambda: two.owns(2), seconds=90, what="a half each")
+            await wait_until(lambda: two.owns(2), what="a half each")
             for user in range(20):
                 for tenant in tenants:
                     await commands.assign(tenant, f"u{user}", "time")
@@ -165,12 +165,12 @@ async def _one_stands_still(kafka: KafkaSettings, commands: Commands, one: Worke
     """A process that was stopped finds when it wakes up that it was away, and ends before it writes."""
     lives = len(one.logged("owns"))
     one.start()
-    await wait_until(lambda: len(one.logged("owns")) > lives and one.owns(2), seconds=90, what="a half again")
+    await wait_until(lambda: len(one.logged("owns")) > lives and one.owns(2), what="a half again")
     one.signal(signal.SIGSTOP)
     for tenant in tenants:
         await answered(kafka, await commands.assign(tenant, "while-away", "time"))
     one.signal(signal.SIGCONT)
-    await wait_until(lambda: one.process is not None and one.process.poll() == Exit.PAUSED, seconds=60, what="its end")
+    await wait_until(lambda: one.process is not None and one.process.poll() == Exit.PAUSED, what="its end")
 
 
 async def test_a_tick_applies_due_items_where_no_command_comes(kafka_settings: KafkaSettings, make_worker: MakeWorker) -> None:
@@ -183,5 +183,5 @@ async def test_a_tick_applies_due_items_where_no_command_comes(kafka_settings: K
         async def revoked() -> list[str]:
             return [d.body["user"] for d in await decisions(kafka_settings, partition) if d.name == "seat_revoked"]
 
-        assert await wait_until(revoked, seconds=60) == ["u2"]
+        assert await wait_until(revoked) == ["u2"]
     assert (await verified(kafka_settings))["verified"]

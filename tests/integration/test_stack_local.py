@@ -70,7 +70,7 @@ async def test_kill_9_of_the_supervisor_leaves_nothing_behind(foreground: subpro
     children = [child.pid for pid in pids.values() for child in psutil.Process(pid).children(recursive=True)]
     foreground.kill()
     foreground.wait()
-    await wait_until(lambda: all(gone(pid) for pid in [*pids.values(), *children]), seconds=20, what="every process ended")
+    await wait_until(lambda: all(gone(pid) for pid in [*pids.values(), *children]), what="every process ended")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of their parent's death on Linux only")
@@ -85,7 +85,7 @@ async def test_kill_9_of_make_ends_the_stack_that_it_runs(tmp_path: Path) -> Non
         make.kill()
         make.wait()
     try:
-        await wait_until(lambda: gone(supervisor.pid), seconds=30, what="the supervisor ended")
+        await wait_until(lambda: gone(supervisor.pid), what="the supervisor ended")
     finally:
         with suppress(psutil.NoSuchProcess):
             supervisor.kill()

@@ -53,7 +53,7 @@ async def stopped(bench: Bench, rest: Rest, tenant: str, events: int) -> Event:
         held: list[Event] = (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"]
         return held[0] if held and (held[0]["status"], held[0]["events"]) == ("stopped", events) else None
 
-    found = await wait_until(there, seconds=30, what="the source to be stopped")
+    found = await wait_until(there, what="the source to be stopped")
     assert found is not None
     return found
 
@@ -113,7 +113,7 @@ async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_
     async def released() -> bool:
         return not (await rest.get(f"/v1/tenants/{tenant}/held-events"))["items"]
 
-    await wait_until(released, seconds=30, what="the events to be applied")
+    await wait_until(released, what="the events to be applied")
     await bench.until_settled(tenant)
     assert await statuses(bench, tenant) == {"active": 20}
     needs = await bench.needs(tenant)

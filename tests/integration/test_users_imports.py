@@ -63,7 +63,7 @@ class Import:
             row: Given = await self.rest.get(self.path)
             return row if row["status"] == "applied" else None
 
-        found = await wait_until(applied, seconds=30, what="the import to be applied")
+        found = await wait_until(applied, what="the import to be applied")
         assert found is not None
         return found
 
@@ -208,7 +208,7 @@ async def test_an_import_that_cannot_be_applied_fails_with_the_reason_and_the_ne
         row: Given = await rest.get(given.path)
         return row if row["status"] == "failed" else None
 
-    row = await wait_until(failed, seconds=30, what="the import to fail")
+    row = await wait_until(failed, what="the import to fail")
     assert row is not None
     assert row["failure"].startswith("An internal error (KeyError) stopped the import after 0 of 1 people.")
     assert (await rest.call("POST", f"{given.path}/apply")).json()["type"] == "urn:seatpool:problem:import-applied"

@@ -451,7 +451,7 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     async def confirmed() -> bool:
         return await company.seats() == 19
 
-    await wait_until(confirmed, seconds=30, what="the people to take seats")
+    await wait_until(confirmed, what="the people to take seats")
     assert {each["status"] for each in (await company.everybody()).values()} == {"active"}
     refused = await company.rest.call("POST", confirm, {"source": company.second})
     assert refused.json()["type"] == "urn:seatpool:problem:nothing-held"

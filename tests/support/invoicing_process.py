@@ -57,7 +57,7 @@ async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
             except httpx.TransportError:
                 return False
 
-    await wait_until(ready, seconds=60, what="the process to be ready")
+    await wait_until(ready, what="the process to be ready")
     return process
 
 

@@ -223,15 +223,15 @@ class Rig:
             for error in ended:  # a part that ended by itself is what the test's own failure comes from
                 traceback.print_exception(error)
 
-    async def until_facts(self, count: int, seconds: float = 30) -> list[str]:
+    async def until_facts(self, count: int) -> list[str]:
         async def there() -> list[str] | None:
             found = await facts(self.database)
             return found if len(found) >= count else None
 
-        return await wait_until(there, seconds=seconds, what=f"{count} facts")
+        return await wait_until(there, what=f"{count} facts")
 
-    async def until_at_end(self, consumer: Consumer, tenant: str = "acme", seconds: float = 30) -> None:
-        await wait_until(lambda: consumer.at_end(tenant), seconds=seconds, what="the end of the topics")
+    async def until_at_end(self, consumer: Consumer, tenant: str = "acme") -> None:
+        await wait_until(lambda: consumer.at_end(tenant), what="the end of the topics")
 
 
 @pytest.fixture

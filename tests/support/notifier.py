@@ -156,7 +156,7 @@ class Notifier:
         await self.until_read(list(wiring.consumers), tenant)
         self.settings.digest_quiet_seconds = 0
 
-    async def until_idle(self, wiring: Wiring, tenant: str | None = None, seconds: float = 40) -> StatisticsRow:
+    async def until_idle(self, wiring: Wiring, tenant: str | None = None) -> StatisticsRow:
         """Wait until the topics are read to their end, no digest is being collected, and no e-mail waits to be sent."""
         tenant = tenant or self.tenant
         await self.until_collected(wiring, tenant)
@@ -168,7 +168,7 @@ class Notifier:
                 left = await open_work(uow.connection, tenant)
                 return None if left.collecting or left.emails else await statistics(uow.connection, tenant)
 
-        return await wait_until(idle, seconds=seconds, what="the notifier to be idle")
+        return await wait_until(idle, what="the notifier to be idle")
 
     async def open_work(self, tenant: str = "acme") -> OpenWork:
         async with self.database.unit_of_work(tenant) as uow:

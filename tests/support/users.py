@@ -254,7 +254,7 @@ class Bench:
             return person if all(seen[name] == value for name, value in wanted.items()) else None
 
         try:
-            return await wait_until(there, seconds=20, what=f"{external_id} with {wanted}")
+            return await wait_until(there, what=f"{external_id} with {wanted}")
         except AssertionError as error:
             raise AssertionError(f"{error}; seen: {await self.person(rest, tenant, external_id)}") from error
 

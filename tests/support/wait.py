@@ -7,13 +7,14 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 POLL_SECONDS, POLL_SECONDS_MAX = 0.05, 0.25
+SECONDS_MAX = 90  # for what usually takes one: the machine may be busy
 
 
 @overload
 async def wait_until(condition: Callable[[], Awaitable[T | None]], *, seconds: float = ..., what: str = ...) -> T: ...
 @overload
 async def wait_until(condition: Callable[[], T | None], *, seconds: float = ..., what: str = ...) -> T: ...
-async def wait_until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "the condition") -> Any:
+async def wait_until(condition: Callable[[], Any], *, seconds: float = SECONDS_MAX, what: str = "the condition") -> Any:
     """Return the first truthy answer of `condition`, which may be a coroutine function. Fail with the last answer after `seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
