@@ -108,6 +108,8 @@ async def window(chromium: Browser, origin: str, *, width: int = 1300, **options
     context.set_default_timeout(PATIENCE_MS)
     made = Window(await context.new_page(), context, origin)
     made.watch()
-    yield made
-    await context.close()
+    try:
+        yield made
+    finally:
+        await context.close()  # or the connection of its page would be there in the next test
     assert not made.wrong, made.wrong

@@ -57,7 +57,11 @@ async def start(environment: dict[str, str]) -> asyncio.subprocess.Process:
             except httpx.TransportError:
                 return False
 
-    await wait_until(ready, what="the process to be ready")
+    try:
+        await wait_until(ready, what="the process to be ready")
+    except BaseException:
+        await kill(process)  # nobody else knows it
+        raise
     return process
 
 
