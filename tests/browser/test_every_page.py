@@ -34,6 +34,7 @@ def session_of(bench: ConsoleBench, reader: str) -> str:
     return company.begin_session(clock="test" if reader == TESTER else "real")
 
 
+@pytest.mark.timeout(900)
 async def test_every_page_is_accessible_on_a_phone_and_fits_both_screens_in_all_languages(chromium: Browser, served: Served) -> None:
     """Nothing is wider than the screen or than its frame, and no text is squeezed into a column of a few letters. On a wide screen and in
     the dark theme, tests/e2e/test_demo.py shows that the pages are accessible; here only those that the sample company does not have."""
@@ -126,6 +127,24 @@ async def test_a_dialog_takes_input_from_its_first_moment(chromium: Browser, ser
         await page.locator("#buy-planning").click()
         await page.wait_for_selector(".price")
         assert await page.locator("dialog[open] .price").count(), "the price was shown on a page of its own"
+
+
+async def test_a_click_is_not_lost_when_the_numbers_change_while_the_button_is_pressed(chromium: Browser, served: Served) -> None:
+    """A browser makes no click of a press and a release on two elements, even if the second one stands for the first."""
+    async with window(chromium, served.origin) as opened:
+        page, company = opened.page, served.bench.company
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await opened.open("/tenants/acme/licences")
+        await page.locator("#buy-planning").hover()
+        await page.mouse.down()
+        company.modules["planning"].refused += 1_233
+        async with page.expect_response("**/licences/numbers*"):
+            await page.evaluate("htmx.trigger(document.body, 'live-changed')")
+        await page.evaluate("new Promise((done) => setTimeout(done))")
+        await page.mouse.up()
+        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        await page.get_by_text("Planning: 1’234 people were refused").wait_for()
+        company.modules["planning"].refused = 1
 
 
 async def test_a_page_of_a_tenant_that_an_operator_has_opened_is_accessible(chromium: Browser, served: Served) -> None:

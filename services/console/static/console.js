@@ -4,9 +4,21 @@
   var dialog = document.getElementById("dialog");
   var opener = null;
   var pressed = null;
+  var isPressed = false;
+  var isMissed = false; // numbers came meanwhile
 
   document.addEventListener("pointerdown", function (event) {
     pressed = event.target;
+    isPressed = event.button === 0;
+  });
+  ["pointerup", "pointercancel", "contextmenu"].forEach(function (end) {
+    document.addEventListener(end, function () {
+      isPressed = false;
+      if (isMissed) {
+        isMissed = false;
+        window.setTimeout(htmx.trigger, 0, document.body, "live-changed"); // after the click
+      }
+    });
   });
 
   document.addEventListener("click", function (event) {
@@ -88,6 +100,12 @@
     if (event.detail.xhr.status >= 400 && event.detail.target.id !== "dialog-content") {
       event.detail.shouldSwap = false;
       keep(event.detail.target);
+      return;
+    }
+    // A press and a release on two elements are no click, so what is pressed is replaced after its release.
+    if (isPressed && event.detail.target.contains(pressed) && event.detail.target.id !== "dialog-content") {
+      event.detail.shouldSwap = false;
+      isMissed = true;
       return;
     }
     focused = document.activeElement && document.activeElement.id;
