@@ -175,6 +175,15 @@ async def test_a_person_of_another_tenant_or_nobody_is_a_404_and_a_service_that_
     assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/u1/data.json")).status_code == 403
 
 
+async def test_a_page_does_not_say_that_licences_are_reserved_after_a_reduction_ended_that(bench: ConsoleBench) -> None:
+    invited, browser = bench.company.people.people["u5"], bench.signed_in()
+    assert "Until then its licences are reserved." in words(await browser.get("/tenants/acme/people/u5"))
+    invited["modules"] = [each | {"state": "revoked", "reason": "licences_reduced"} for each in invited["modules"]]
+    ended = await browser.get("/tenants/acme/people/u5")
+    assert "Licences are requested when it is accepted." in words(ended)
+    assert 'name="reserve" value="yes"' in ended.text, "a new invitation reserves them again"
+
+
 async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and_of_a_last_day_that_comes(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     people["u5"] |= {"modules": [], "profile": "staff"}

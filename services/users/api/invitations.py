@@ -65,7 +65,7 @@ async def show_invitation(body: AcceptInvitation, request: Request, context: InC
         time_zone=shown.stored.time_zone,
         test_time=shown.stored.at,
         invited_by=shown.inviter,
-        reserved=person.account.hold_until is not None,
+        reserved=shown.reserved,
         modules=[InvitedModuleView(module=each, name=shown.names.get(each, each), state=state) for each, state in shown.modules.items()],
         pending=person.answered < person.revision,
         may_sign_in=person.standing.may_sign_in,

@@ -58,7 +58,9 @@ class InvitationView(BaseModel):
         "sent) or expired"
     )
     expires_at: Instant
-    reserved: bool = Field(description="Licences are reserved until the invitation ends.")
+    reserved: bool = Field(
+        description="Licences are to be reserved until the invitation ends. The state `held` in `modules` says of which they are."
+    )
 
 
 class InvitationToken(BaseModel):

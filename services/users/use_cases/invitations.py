@@ -153,14 +153,18 @@ async def accept(tenants: Tenants, uow: UnitOfWork, token: str) -> tuple[str, st
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An invitation as its link shows it. `modules`: what the person gets, with the state of each after the acceptance. `inviter`: the name
-    of who sent it, if it is somebody who still works for the tenant."""
+    """An invitation as its link shows it.
+
+    `modules`: what the person gets, with the state of each after the acceptance. `reserved`: licences are held for it; a reduction can have
+    ended that. `inviter`: the name of who sent it, if it is somebody who still works for the tenant.
+    """
 
     tenant: Tenant
     stored: StoredTenant
     person: Person
     state: TokenState
     modules: Mapping[str, ModuleState | None]
+    reserved: bool
     names: Mapping[str, str]
     inviter: str | None
 
@@ -178,14 +182,15 @@ async def show(tenants: Tenants, uow: UnitOfWork, token: str) -> Shown | None:
     if person is None or person.record is None or stored is None:
         return None
     state = _state_of(person, found.ended, tenant)
+    seats = (await module_states.load(uow.connection, tenant.tenant, [person.user]))[person.user]
+    reserved = person.account.hold_until is not None and any(seat.state is ModuleState.HELD for seat in seats.values())
     modules: Mapping[str, ModuleState | None]
     if state is TokenState.ACCEPTED:
-        seats = (await module_states.load(uow.connection, tenant.tenant, [person.user]))[person.user]
         modules = {each: seats[each].state if each in seats else ModuleState.PENDING for each in person.standing.required.modules}
     else:
         after = rules.with_standing(replace(person, account=domain.accepted(person.account)), tenant)
         modules = dict.fromkeys(after.standing.required.modules)
-    return Shown(tenant, stored, person, state, modules, names, await _inviter(tenant, uow, person))
+    return Shown(tenant, stored, person, state, modules, reserved, names, await _inviter(tenant, uow, person))
 
 
 async def _inviter(tenant: Tenant, uow: UnitOfWork, invited: Person) -> str | None:
