@@ -107,6 +107,25 @@ async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench:
     assert (await rest.call("POST", f"/v1/tenants/{tenant}/people/{user}/invite", {})).json()["type"].endswith("not-invitable")
 
 
+async def test_the_link_does_not_say_reserved_after_a_reduction_has_cancelled_the_reservation(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await invited(bench, tenant, rest))["user"]
+    await bench.until_needs(tenant, 1)
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    token, at = await token_of(rest, tenant, user), await bench.tick(tenant)
+    assert (await shown(bench, token))["reserved"]
+    for module in ("documents", "time"):
+        await bench.decide(seats.HoldCancelled, tenant, at, "renewed", user=user, module=module)
+
+    async def ended() -> bool:
+        return all(each["state"] != "held" for each in (await person(rest, tenant, user))["modules"])
+
+    await wait_until(ended, what="users to know that the reservation has ended")
+    found = await shown(bench, token)
+    assert (found["state"], found["reserved"]) == ("open", False), "the link is still valid, but nothing is reserved"
+
+
 async def test_A6_the_link_names_the_person_who_sent_the_last_invitation_and_nobody_else(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     people = f"/v1/tenants/{tenant}/people"
