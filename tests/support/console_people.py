@@ -134,6 +134,7 @@ class PeopleRest:
         ]
     )
     hidden: int | None = None
+    seated: set[str] = field(default_factory=lambda: {"ann"})  # who cannot take over the seats of somebody else
     profiles: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {"staff": profile("staff", "Staff", "planning", "projects"), "guests": profile("guests", "Guests & <i>")}
     )
@@ -209,12 +210,13 @@ class PeopleRest:
             found = [each for each in found if role in each["roles"]]
         if text := query.get("text"):
             found = [each for each in found if text.casefold() in each["name"].casefold()]
-        if source := query.get("can_replace"):
-            found = [each for each in found if each["user"] not in (source, "ann")]
         begin = int(query.get("cursor", "0"))
         more = str(begin + limit) if begin + limit < len(found) else None
         hidden_count = self.hidden if not begin else None
-        return reply({"items": found[begin : begin + limit], "next": more, "pools": self.pools, "hidden": hidden_count})
+        shown = found[begin : begin + limit]
+        if source := query.get("can_replace"):
+            shown = [each for each in shown if each["user"] not in {source, *self.seated}]
+        return reply({"items": shown, "next": more, "pools": self.pools, "hidden": hidden_count})
 
     def _one(self, user: str, request: httpx.Request) -> httpx.Response:
         if user not in self.people:

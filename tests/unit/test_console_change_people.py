@@ -149,6 +149,22 @@ async def test_A22_A17_somebody_replaces_a_person_or_takes_over_what_the_person_
     assert sent(bench, "POST") == [("/u1/replace", {"to": "u2", "afterwards": "blocked"})]
 
 
+async def test_a_search_for_who_takes_over_says_that_more_people_match_than_it_shows(bench: ConsoleBench) -> None:
+    """In a large company, those who can take over may come after all that were examined."""
+    browser, people = bench.signed_in(), bench.company.people.people
+    people |= {f"m{number}": person(f"m{number}", f"Many {number:03}") for number in range(201)}
+    more = "More people match. Enter more of the name."
+    for page in ("replace", "hand-over"):
+        shown = await browser.get(f"{PEOPLE}/u1/{page}?text=many")
+        assert (shown.text.count('name="to"'), more in words(shown)) == (10, True), page
+        few = await browser.get(f"{PEOPLE}/u1/{page}?text=many 00")
+        assert (few.text.count('name="to"'), more in words(few)) == (10, False), page
+    bench.company.people.seated = {f"m{number}" for number in range(200)}
+    text = words(await browser.get(f"{PEOPLE}/u1/replace?text=many"))
+    assert "Nobody among the first 200 people who match can take over. Enter more of the name." in text
+    assert "Nobody who matches can take over." not in text
+
+
 async def test_an_activation_says_that_something_else_still_blocks_the_person(bench: ConsoleBench) -> None:
     person = bench.company.people.people["u2"]
     person |= {"status": "inactive", "obstacle": {"reason": "login_blocked", "detail": "scim/okta blocks the login."}}

@@ -170,8 +170,10 @@ async def _choose(page: Page, user: str, text: str, template: str, form: Form | 
     person, _ = await _person(page, user)
     only = {"can_replace": user, "limit": LISTED_MAX} if template == REPLACE else {"limit": FOUND_MAX + 1}
     found = await page.get("users", "people", text=text.strip()[:100], sort="name", **only) if text.strip() else page.no_part()
-    people = [each for each in found.value["items"] if each["user"] != user][:FOUND_MAX] if found.ok else []
-    return page.render(template, status, person=person, people=people, found=found, text=text, form=form, texts=people_texts)
+    others = [each for each in found.value["items"] if each["user"] != user] if found.ok else []
+    more = found.ok and (len(others) > FOUND_MAX or found.value["next"] is not None)
+    values = {"person": person, "people": others[:FOUND_MAX], "more": more, "examined": LISTED_MAX, "texts": people_texts}
+    return page.render(template, status, found=found, text=text, form=form, **values)
 
 
 @router.get("/replace")
