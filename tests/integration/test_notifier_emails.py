@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from itertools import product
@@ -12,9 +12,10 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.local import ports
+from services.notifier.domain.notifications import Stream
 from services.notifier.store import emails as store
 from services.notifier.store import notifications
-from services.notifier.store.emails import ListedEmail
+from services.notifier.store.emails import ListedEmail, NewEmail
 from shared.clock import SystemClock
 from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Actor, Change, to_milliseconds
@@ -367,6 +368,32 @@ async def test_digests_of_a_tenant_with_many_do_not_delay_those_of_the_others(no
     async with notifier.database.unit_of_work(None) as uow:
         due = await notifications.due_digests(uow.connection, now, timedelta(0), timedelta(0), 3)
     assert [digest.tenant_id for digest in due] == ["zeta", "acme", "zeta"]
+
+
+async def test_e_mails_of_a_tenant_with_many_do_not_delay_those_of_the_others(notifier: Notifier) -> None:
+    """The first of each tenant is sent before the second of any. Within a tenant, the one that waits longest is first."""
+    now = SystemClock().now()
+    due = {"acme": [0, -5, -4, -3], "globex": [-1, 1], "initech": [1], "zeta": [-2]}  # seconds from now
+    async with notifier.database.unit_of_work(None) as uow:
+        for tenant, times in due.items():
+            for place, seconds in enumerate(times):
+                await store.queue(uow.connection, queued(tenant, f"{tenant}-{place}", now + timedelta(seconds=seconds)))
+
+    async def claimed(most: int) -> list[str]:
+        async with notifier.database.unit_of_work(None) as uow:
+            return [email.email_id for email in await store.claim(uow.connection, now, most)]
+
+    assert await claimed(4) == ["acme-1", "zeta-0", "globex-0", "acme-2"]
+    assert await claimed(4) == ["acme-3", "acme-0"]
+    assert await claimed(4) == []
+
+
+def queued(tenant: str, email: str, next_attempt_at: datetime) -> NewEmail:
+    at = next_attempt_at - timedelta(minutes=1)
+    return NewEmail(
+        tenant, email, Stream.BILLING, None, "ann@acme.example", "Ann", "Seats", "Text", "<p>Text</p>", [], None, 1, at, "queued", None,
+        next_attempt_at, at,
+    )  # fmt: skip
 
 
 async def test_a_notification_waits_until_its_person_is_known(notifier: Notifier) -> None:

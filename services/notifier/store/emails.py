@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, exists, func, literal_column, select, tuple_, update
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, exists, func, literal_column, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -97,19 +97,36 @@ _DELETE_TEXTS = (
     .where(E.state.in_(["sent", "failed"]), E.queued_at < bindparam("queued_before", type_=DateTime(timezone=True)), E.body_html != "")
     .values(body_text="", body_html="", sealed_link=None)
 )
-# Committed before the first byte goes to the mail server: an e-mail that is found in this state at a start may have been sent.
-_DUE = (
-    select(E.tenant_id, E.email_id)
-    .where(E.state == literal_column("'queued'"), E.next_attempt_at <= bindparam("now"))
+_IS_QUEUED = E.state == literal_column("'queued'")
+_MOST = bindparam("most", type_=BigInteger)
+# One step in the index for each tenant: the e-mails of a tenant with 100,000 are not read to find the others.
+_TENANTS = select(func.min(E.tenant_id).label("tenant_id")).where(_IS_QUEUED).cte("with_queued", recursive=True)
+_NEXT_TENANT = select(func.min(E.tenant_id)).where(_IS_QUEUED, E.tenant_id > _TENANTS.c.tenant_id).scalar_subquery()
+_TENANTS = _TENANTS.union_all(select(_NEXT_TENANT).where(_TENANTS.c.tenant_id.is_not(None)))
+_OF_TENANT = (
+    select(E.tenant_id, E.email_id, func.row_number().over(order_by=[E.next_attempt_at, E.seq]).label("turn"), E.next_attempt_at, E.seq)
+    .where(E.tenant_id == _TENANTS.c.tenant_id, _IS_QUEUED, E.next_attempt_at <= bindparam("now"))
     .order_by(E.next_attempt_at, E.seq)
-    .limit(bindparam("most", type_=BigInteger))
+    .limit(_MOST)
+    .lateral("of_tenant")
 )
-_CLAIM = (
+_TURNS = (_OF_TENANT.c.turn, _OF_TENANT.c.next_attempt_at, _OF_TENANT.c.seq)
+_DUE = (
+    select(_OF_TENANT.c.tenant_id, _OF_TENANT.c.email_id, func.row_number().over(order_by=_TURNS).label("place"))
+    .select_from(_TENANTS.join(_OF_TENANT, true()))
+    .order_by(*_TURNS)
+    .limit(_MOST)
+    .cte("due")
+)
+# Committed before the first byte goes to the mail server: an e-mail that is found in this state at a start may have been sent.
+_CLAIMED = (
     update(TABLE)
-    .where(tuple_(E.tenant_id, E.email_id).in_(_DUE))
+    .where(E.tenant_id == _DUE.c.tenant_id, E.email_id == _DUE.c.email_id)
     .values(state="sending", attempts=E.attempts + 1)
-    .returning(*columns_of(ClaimedEmail, TABLE))
+    .returning(*columns_of(ClaimedEmail, TABLE), _DUE.c.place)
+    .cte("claimed")
 )
+_CLAIM = select(*columns_of(ClaimedEmail, _CLAIMED)).order_by(_CLAIMED.c.place)
 _ONE = update(TABLE).where(E.tenant_id == _TENANT, E.email_id == bindparam("of_email"))
 _SENT = _ONE.values(state="sent", sent_at=bindparam("now"), error=None, sealed_link=None)
 _LATER = _ONE.values(state="queued", next_attempt_at=bindparam("next"), error=bindparam("why"))
@@ -177,6 +194,8 @@ async def delete_texts(connection: AsyncConnection, before: datetime) -> None:
 
 
 async def claim(connection: AsyncConnection, now: datetime, most: int) -> Sequence[ClaimedEmail]:
+    """Return e-mails that are due, in the order in which to send them: the one of each tenant that waits longest, then the second of each,
+    so that the many of one tenant do not delay the others."""
     return await many(connection, _CLAIM, ClaimedEmail, now=now, most=most)
 
 

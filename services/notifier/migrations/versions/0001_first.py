@@ -129,7 +129,7 @@ CREATE TABLE emails (
     PRIMARY KEY (tenant_id, email_id)
 );
 
-CREATE INDEX emails_due ON emails (next_attempt_at) WHERE state IN ('queued', 'sending');
+CREATE INDEX emails_due ON emails (tenant_id, next_attempt_at, seq) WHERE state IN ('queued', 'sending');
 
 CREATE INDEX emails_listed ON emails (tenant_id, seq);
 
