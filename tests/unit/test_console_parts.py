@@ -15,7 +15,7 @@ from services.console.rendering.field_labels import DATES, LABELS, NOT_ENTERED, 
 from services.console.rendering.log_sentences import CODES
 from services.console.rendering.static_files import FOLDER
 from tests.support.console import ABOUT, ConsoleBench, console, problem
-from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, OPERATOR, PAGES, furnish
+from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, OPERATOR, PAGES, TESTER, furnish
 
 OWN = "/tenants/acme"
 
@@ -93,13 +93,18 @@ FORM = re.compile(r'<form [^>]*method="post" action="(/(?:tenants|operator)[^"]*
 async def test_every_form_that_can_be_kept_says_what_it_is_about(bench: ConsoleBench) -> None:
     furnish(bench.company)
     readers = {ADMINISTRATOR: bench.signed_in(), OPERATOR: bench.signed_in("vera", tenant=None, rights=(OPERATOR,))}
+    readers[TESTER] = bench.signed_in(clock="test")
     found = 0
     for page in [each for each in PAGES if each.reader in readers]:
+        forms_of_page = set[tuple[str, ...]]()
         for form in FORM.finditer((await readers[page.reader].get(page.path(IN_MEMORY))).text):
             if form[1].endswith("/close"):
                 continue  # of the banner of an opened company
             found += 1
-            assert any(each.strip() for each in ABOUT.findall(form[0])), f"{page.name}: {form[1]}"
+            said = tuple(ABOUT.findall(form[0]))
+            assert any(each.strip() for each in said), f"{page.name}: {form[1]}"
+            assert said not in forms_of_page, f"{page.name}: two forms that do different things say the same: {said}"
+            forms_of_page.add(said)
     assert found > 60
 
 
@@ -159,7 +164,10 @@ async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: Con
         ("access/roles/auditor/delete", "", "Auditor › Delete the role?"),
         ("people/checks/held/apply?source=hr/acme", "", "› Apply the changes?"),
         ("people/u1/hand-over?text=bruno", "people/u1/hand-over", "Zora Schmid › Who takes over Person Bruno Jovanović"),
+        ("people/u1", "people/u1/overrides/department/remove", "Zora Schmid › Department › Remove"),
         ("orders/quotes/q1", "orders/quotes/q1/withdraw", "› Quote › Withdraw"),
+        ("orders/requests/r2", "orders/requests/r2/approve", "+5 Lab, −10 documents › Request to the vendor › Approve for CHF 47.08"),
+        ("settings", "settings/digests", "Settings › Switch digests off"),
     ],
 )
 async def test_a_kept_form_says_what_it_does_and_about_whom(bench: ConsoleBench, page: str, form: str, said: str) -> None:
@@ -185,6 +193,10 @@ async def test_a_form_about_a_person_that_is_a_page_says_who_it_is(bench: Consol
 def test_a_kept_form_about_several_people_says_what_happens_to_them() -> None:
     shown = shown_fields({"action": ["deactivate"], "user": ["ann", "ben"]}, str, {})
     assert shown == [("What to do", "Deactivate people"), ("People", "2")]
+
+
+def test_a_kept_form_of_a_test_clock_says_how_far_the_clock_is_advanced() -> None:
+    assert shown_fields({"by": ["week"]}, str, {}) == [("How far", "A week")]
 
 
 def test_the_stylesheet_fits_languages_that_are_written_from_right_to_left() -> None:

@@ -13,6 +13,7 @@ LABELS: Final = {
     "afterwards": N_("Afterwards, the replaced person"),
     "amount": N_("Amount"),
     "budget": N_("Monthly budget"),
+    "by": N_("How far"),
     "buyer_reference": N_("Your reference"),
     "charge_when": N_("Licences are bought"),
     "choice": N_("Plan and term"),
@@ -117,7 +118,7 @@ LABELS: Final = {
 }
 # Fields that a reader does not enter: what the page knew, and which button was pressed.
 NOT_ENTERED: Final = (
-    "back", "by", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
+    "back", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
     "next", "nobody", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "token",
     "undo", "version",
 )  # fmt: skip
@@ -127,6 +128,7 @@ _VALUES: Final[Mapping[str, Mapping[str, str]]] = {
     "kind": {**CODES["kind"], "percent": N_("percentage"), "amount": N_("amount for each period")},
     "leaver": LEAVER,
     "grace_unit": UNIT_NAMES,
+    "by": {"day": N_("A day"), "week": N_("A week")},
     "how": {"add": N_("Licences to add"), "total": N_("New total")},
     "sees": {"all": N_("Everybody"), "own": N_("The own department"), "list": N_("These departments")},
     "on_full": {"create": N_("Add the person without a licence"), "refuse": N_("Answer with an error")},
