@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -491,6 +492,16 @@ def _listed(ids: Sequence[str], words: Words) -> str:
     return ("; " if any("," in each for each in names) else ", ").join(names)
 
 
+def _time(text: str, words: Words) -> str:
+    """Return the day or the moment that a text is; empty for any other text."""
+    with suppress(ValueError, OverflowError):  # a name or a reason can look like a day that no calendar has
+        if _DAY.fullmatch(text):
+            return words.formats.day(text)
+        if _INSTANT.fullmatch(text):
+            return words.formats.moment(text)
+    return ""
+
+
 def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
     last, text = name.rpartition(".")[2], str(value)
     if value is None or value == "":
@@ -519,6 +530,4 @@ def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
         return words.formats.number(int(text))
     if last in _DURATIONS:
         return words.duration(text)
-    if _DAY.fullmatch(text):
-        return words.formats.day(text)
-    return words.formats.moment(text) if _INSTANT.fullmatch(text) else text
+    return _time(text, words) or text
