@@ -142,7 +142,8 @@ class GraceEnding(UsersEvent):
 
 
 class ConflictFound(UsersEvent):
-    """A person may be somebody whom the tenant has already: the person takes no seat until somebody decides or the cause ends."""
+    """A person may be somebody whom the tenant has already: the person takes no seat until somebody decides or the cause ends. It is
+    published again when the reason changes, or somebody else may be meant too."""
 
     user: Id
     # login_in_use | several_people | same_source | privileged; an open enum

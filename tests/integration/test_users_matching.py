@@ -11,7 +11,7 @@ from sqlalchemy import TextClause, text
 
 from services.users.domain.person import Cause, source_actor
 from services.users.use_cases import scim_groups
-from shared.schemas.users_v1 import PersonLinked, PersonSeparated, PossibleDuplicates
+from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
 from tests.support.users import NOON, AskedSeats, Bench, Rest
 from tests.support.wait import wait_until
@@ -269,6 +269,36 @@ async def _check_differences(bench: Bench, company: Company, users: dict[str, st
     assert counts == {company.first: ("hr", 4), company.second: ("hr", 2)}
     assert "2 people differ" in page["text"]
     assert (await company.rest.call("GET", f"/v1/tenants/{company.tenant}/differences?kind=bogus")).status_code == 422
+
+
+async def test_a_conflict_is_told_again_when_its_reason_changes_or_somebody_else_may_be_meant(bench: Bench) -> None:
+    """Not when only fewer people may be meant: the administrators have the same to decide."""
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {who: person(f"p{who}", **office) for who in "123"})
+    await company.report(company.second, {"9": person("front", **office)})
+    users = {who: each["user"] for who, each in (await company.everybody()).items()}
+    told = [("several_people", {users["1"], users["2"], users["3"]})]
+
+    async def conflict() -> tuple[str, set[str]]:
+        found = (await company.everybody())["9"]["conflict"]
+        return found["reason"], set(found["people"])
+
+    async def events() -> list[tuple[str, set[str]]]:
+        return [(each.conflict, set(each.people)) for each in await bench.events(company.tenant, ConflictFound)]
+
+    assert (await conflict(), await events()) == (told[0], told)
+    await company.report(company.first, {"3": person("p3", **office, ends_on="2026-02-01")})
+    assert (await conflict(), await events()) == (("several_people", {users["1"], users["2"]}), told)
+    # An e-mail address alone does not make somebody a person who may buy.
+    roles = f"{company.people}/{users['1']}/roles"
+    assert (await company.rest.call("PUT", roles, {"roles": ["licence-manager"]}, if_match="*")).is_success
+    await company.report(company.first, {"2": person("p2", **office, ends_on="2026-02-01")})
+    told.append(("privileged", {users["1"]}))
+    assert (await conflict(), await events()) == (told[-1], told)
+    await company.report(company.first, {"1": person("ann", **office), "3": person("p3", **office)})
+    told.append(("several_people", {users["1"], users["3"]}))
+    assert (await conflict(), await events()) == (told[-1], told)
 
 
 async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_person_has_no_privileges_any_more(bench: Bench) -> None:

@@ -428,6 +428,12 @@ def test_the_e_mail_about_conflicts_names_both_people_and_says_what_to_do() -> N
         assert "u9" in form
         assert "http://users/people/" in form
         assert "/separate" in form
+    again = notification(Kind.CONFLICT_FOUND, Stream.PEOPLE, module=None, conflict="several_people", by="email", may_be=["u8", "u9"])
+    both = email(Stream.PEOPLE, conflict, again)
+    assert both.subject == "Acme Bikes: 1 person in conflict", "the last conflict of a person counts"
+    for form in (both.text, both.html):
+        assert "u8" in form
+        assert "The login is in use" not in form
 
 
 def test_the_e_mail_about_possible_duplicates_says_how_to_confirm_them() -> None:

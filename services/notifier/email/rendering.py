@@ -182,6 +182,8 @@ def _by_kind(notifications: Iterable[Notification]) -> dict[str, list[Notificati
     found: dict[str, list[Notification]] = {str(kind): [] for kind in Kind}
     for notification in notifications:
         found[notification.kind].append(notification)
+    # A conflict is told again when its reason changes, or somebody else may be meant: the last one counts.
+    found[Kind.CONFLICT_FOUND] = list({each.user: each for each in found[Kind.CONFLICT_FOUND]}.values())
     return found
 
 

@@ -205,9 +205,15 @@ class Changing:
         return person
 
     def _tell_conflict(self, person: Person) -> None:
-        """Publish that a conflict has begun. Possible duplicates are told of once for all."""
+        """Publish that a conflict has begun, has another reason, or that somebody else may be meant too.
+
+        Possible duplicates are told of once for all.
+        """
         before, conflict = self._known.people.get(person.user), person.conflict
-        if conflict is None or conflict.reason == ConflictReason.POSSIBLE_DUPLICATE or (before is not None and before.conflict is not None):
+        if conflict is None or conflict.reason == ConflictReason.POSSIBLE_DUPLICATE:
+            return
+        told = before.conflict if before is not None else None
+        if told is not None and told.reason == conflict.reason and set(conflict.people) <= set(told.people):
             return
         event = ConflictFound(
             at=self._tenant.now,
