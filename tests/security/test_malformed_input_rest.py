@@ -1,10 +1,15 @@
 """Odd input at the doors of users, against the real database and the real topic: refused by name, and no dead letter."""
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.support.users import Bench
+from shared.ids import new_id
+from shared.schemas.base import Payload
+from shared.schemas.hr_v1 import PersonHired, PersonReported
+from shared.schemas.registry import type_of
+from tests.support.users import NOON, Bench
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 ODD = ["a\0b", 2**64, [["a\0b"]]]
@@ -58,6 +63,79 @@ async def test_malformed_hr_events_are_listed_and_none_becomes_a_dead_letter(ben
         (index, ("login", "name")[index % 2]) for index in range(len(events))
     ]
     await bench.until_person(rest, tenant, "good", name="💥", status="active")
+    assert (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"] == []
+
+
+UNICODE = "a text of Unicode characters without NUL"
+NO_TEXTS = [rb"a\u0000b", rb"\ud800", rb"a\udfffb", b"\xed\xa0\x80"]  # as JSON carries NUL and half a surrogate pair
+RAW_NUL = b"a\x00b"  # no JSON
+
+
+@pytest.mark.parametrize("text", [*NO_TEXTS, RAW_NUL])
+async def test_an_hr_event_with_a_text_that_nobody_can_store_becomes_a_dead_letter_and_the_next_one_is_applied(
+    bench: Bench, text: bytes
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    source = bench.source(tenant)
+    hired = {"effective_date": "2026-01-01", "external_id": "1", "login": "a", "email": "a@acme.example", "name": "A", "department": "B"}
+    known = {"since": "2026-01-01", "login": "a", "name": "A", "department": "B"}
+    reported = {"external_id": "1", "version": 1, "employment": [{"starts_on": "2026-01-01"}], "attributes": [known]}
+    wrong: list[tuple[type[Payload], dict[str, Any], str]] = [(PersonHired, hired | {name: "HERE"}, name) for name in hired]
+    wrong += [(PersonReported, reported | {"external_id": "HERE"}, "external_id")]
+    wrong += [(PersonReported, reported | {"attributes": [known | {name: "HERE"}]}, f"attributes.0.{name}") for name in known]
+    good = PersonHired(external_id="good", effective_date=NOON.date(), login="good", email="good@acme.example", department="Makers")
+    for model, body, _ in wrong:
+        await bench.send(good, tenant, source=source, type_=type_of(model), raw=json.dumps(body).encode().replace(b"HERE", text))
+    await bench.send(good, tenant, source=source)
+    await bench.until_person(rest, tenant, "good", status="active")
+    letters = (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}&limit=200"))["items"]
+    details = [each["detail"] for each in letters]
+    is_json = text == NO_TEXTS[0]  # what is no JSON has no fields
+    expected = [f"{field}: " if is_json else "body: Invalid JSON: " for *_, field in wrong]
+    assert [detail[: len(begin)] for detail, begin in zip(details, expected, strict=True)] == expected, details
+    assert {each["reason"] for each in letters} <= {"body", "rule"}
+    assert [each["external_id"] for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]] == ["good"]
+
+
+@pytest.mark.parametrize("text", [*NO_TEXTS, RAW_NUL])
+async def test_bulk_requests_about_people_refuse_a_text_that_nobody_can_store_by_its_field(bench: Bench, text: bytes) -> None:
+    tenant, rest = await bench.open_tenant()
+    at, source = f"/v1/tenants/{tenant}", bench.source(tenant)
+    event = {"type": "person_hired", "effective_date": "2026-01-01", "external_id": "1", "login": "a", "email": "a@acme.example"}
+    known = {"since": "2026-01-01", "name": "A", "department": "B"}
+    report = {"external_id": "1", "employment": [{"starts_on": "2026-01-01"}], "attributes": [known]}
+    begun = await rest.post(f"{at}/imports", {"source": source})
+    upload = f"{at}/imports/{begun['import']}/people/0"
+
+    async def refused(method: str, path: str, body: Any) -> Any:
+        headers = {"authorization": f"Bearer {rest.token}", "content-type": "application/json", "idempotency-key": new_id()}
+        content = json.dumps(body).encode().replace(b"HERE", text)
+        answer = await bench.http.request(method, path, content=content, headers=headers)
+        if text == RAW_NUL or "bulk-changes" in path:
+            assert answer.status_code == 422, answer.text
+            return answer.json()["errors"]
+        assert answer.is_success, answer.text
+        (item,) = answer.json()["rejected" if path.endswith("hr-events") else "invalid"]
+        return item["errors"]
+
+    requests: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", f"{at}/people/bulk-changes", {"action": "activate", "people": [{"user": "HERE"}]}, "body.people.0.user")
+    ]
+    requests += [
+        ("POST", f"{at}/hr-events", {"source": source, "events": [event | {name: "HERE"}]}, name)
+        for name in ("external_id", "login", "email", "name")
+    ]
+    requests += [("PUT", upload, {"people": [report | {"external_id": "HERE"}]}, "external_id")]
+    requests += [("PUT", upload, {"people": [report | {"attributes": [known | {name: "HERE"}]}]}, f"attributes.0.{name}") for name in known]
+    for method, path, body, field in requests:
+        (error,) = await refused(method, path, body)
+        if text == RAW_NUL:
+            assert (error["field"], error["expected"].partition(" (")[0]) == ("body", "JSON")
+        else:
+            assert (error["field"], error["expected"]) == (field, UNICODE), (path, error)
+    report_of_check = await rest.post(f"{at}/imports/{begun['import']}/check")
+    assert [each["index"] for each in report_of_check["invalid"]] == ([] if text == RAW_NUL else [0])
+    assert (await rest.get(f"{at}/people?status=all"))["items"] == []
     assert (await rest.get(f"/v1/operator/dead-letters?tenant={tenant}"))["items"] == []
 
 

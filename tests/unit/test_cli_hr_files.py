@@ -398,6 +398,7 @@ UNUSABLE = [
     ("employee_id,start_date\n".encode("utf-16-be"), Dialect(), "UTF-16 without a byte order mark, add --encoding utf-16-be"),
     (b"employee_id,start_date,name\r\n1,2020-01-01,A\r2,2020-01-01,B\0\n", Dialect(), "people.csv, line 3, contains zero bytes"),
     ("employee_id,start_date\n".encode("utf-16")[:-1], Dialect(), "is not encoded as utf-16-le: byte"),
+    ("employee_id,start_date\n\ud800,2020-01-01\n".encode("utf-16", "surrogatepass"), Dialect(), "is not encoded as utf-16-le: byte"),
     (b'"employee_id"x,start_date\n1,2020-01-01\n', Dialect(), "the header is not valid CSV"),
 ]
 

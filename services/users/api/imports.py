@@ -24,7 +24,7 @@ from shared.schemas.base import Id
 from shared.schemas.hr_v1 import PersonTimeline
 from shared.web import Cursor, Limit, Page, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.idempotency import IdempotencyKey, idempotent
-from shared.web.input_limits import checks_items_of
+from shared.web.input_limits import checks_items_of, printable
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
@@ -98,7 +98,7 @@ def _read(item: dict[str, Any]) -> tuple[GivenPerson, list[FieldProblem]]:
     found = read_as(PersonTimeline, item, "person")
     if isinstance(found, list):
         given = item.get("external_id")
-        external_id = given.replace("\0", "")[:200] if isinstance(given, str) else ""
+        external_id = printable(given.replace("\0", "")[:200]) if isinstance(given, str) else ""
         return GivenPerson(external_id, None, [problem.model_dump() for problem in found]), found
     return GivenPerson(found.external_id, report_of(found)), []
 
