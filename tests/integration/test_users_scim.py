@@ -562,9 +562,11 @@ async def test_large_requests_of_one_tenant_that_announce_no_size_are_told_to_wa
         return await scim.http.patch(f"/scim/v2/Users/{user['id']}", content=in_parts(), headers=headers)
 
     answers = await asyncio.gather(*map(change, users))
-    assert {answer.status_code for answer in answers} == {200, 429}
-    assert sum(answer.status_code == 200 for answer in answers) >= COSTLY_MAX
-    assert {answer.headers["retry-after"] for answer in answers if answer.status_code == 429} == {"1"}
+    assert {answer.status_code for answer in answers} == {200, 429}, [answer.text for answer in answers]
+    # On a machine that is busy, one that is answered may wait too long for those before it: that one is told to wait for 2 seconds.
+    wait = [answer.headers["retry-after"] for answer in answers if answer.status_code == 429]
+    assert set(wait) - {"2"} == {"1"}
+    assert len(answers) - wait.count("1") >= COSTLY_MAX
     again = [await change(user) for user, answer in zip(users, answers, strict=True) if answer.status_code == 429]
     assert {answer.json()["displayName"] for answer in again} == {"Name 999"}
 
@@ -646,6 +648,51 @@ async def test_a_patch_of_which_one_operation_is_refused_changes_nothing(scim: S
     assert refused.status_code in (400, 409), refused.text
     shown = await client.get(f"/Users/{ann['id']}")
     assert (shown["active"], shown["displayName"], shown.get("title"), shown["meta"]) == (True, "Ann", None, ann["meta"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"displayName": "Ann\u202egnp.exe"},
+        {"userName": "an\u200bn"},
+        {"userName": "bob"},
+        {"title": "t" * 501},
+        {"emails": [{"value": "no address"}]},
+        {"displayName": 7},
+        {"emails": "ann@acme.example"},
+        {"name": ["Ann"]},
+        {ENTERPRISE: {"manager": {"value": "{eve}"}}},
+    ],
+)
+async def test_a_put_or_a_bulk_operation_of_which_one_value_is_refused_changes_nothing(scim: ScimBench, wrong: dict[str, Any]) -> None:
+    """As a PATCH (RFC 7644, section 3.5.2), also if another value blocks the user."""
+    client = await scim.client()
+    ann, _, eve = [await client.create(name) for name in ("ann", "bob", "eve")]
+    path, known = f"/Users/{ann['id']}", {"schemas": [USER, ENTERPRISE], "userName": "ann", "displayName": "Ann", "title": "Head"}
+    assert (await client.call("PUT", path, known)).status_code == 200
+    lead = {"op": "replace", "path": f"{ENTERPRISE}:manager", "value": ann["id"]}
+    assert (await client.call("PATCH", f"/Users/{eve['id']}", {"schemas": [PATCH], "Operations": [lead]})).status_code == 200
+    if ENTERPRISE in wrong:
+        wrong = {ENTERPRISE: {"manager": {"value": eve["id"]}}}
+    before = await client.get(path)
+    assert before["active"] is True
+    put = known | {"title": "Boss"} | wrong | {"active": False}
+    patch = {
+        "schemas": [PATCH],
+        "Operations": [{"op": "replace", "path": name, "value": put[name]} for name in ("active", "title", *wrong)],
+    }
+    refused = await client.call("PUT", path, put)
+    assert refused.status_code in (400, 409), refused.text
+    operations = [{"method": "PUT", "path": path, "data": put}, {"method": "PATCH", "path": path, "data": patch}]
+    allowed = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": "Lead"}]}
+    operations.append({"method": "PATCH", "path": f"/Users/{eve['id']}", "data": allowed})
+    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations}
+    answer = await client.call("POST", "/Bulk", body)
+    statuses = [each["status"] for each in answer.json()["Operations"]]
+    assert (statuses[0], statuses[2]) == (str(refused.status_code), "200")
+    assert statuses[1] in ("400", "409")
+    assert await client.get(path) == before
+    assert (await client.get(f"/Users/{eve['id']}"))["title"] == "Lead"
 
 
 async def holding_up(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]:
