@@ -1362,6 +1362,76 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     assert (await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/absent")).status_code == 404
 
 
+async def copy_of(old: Client, new: Client, name: str) -> tuple[str, str]:
+    """Create a user in one connection, and change it as another one does that finds it: return the ids of both."""
+    address = {"value": f"{name}@acme.example", "type": "work", "primary": True}
+    known = await old.create(name, displayName="Ann", emails=[address], **{ENTERPRISE: {"department": "Makers"}})
+    (found,) = (await new.found(f'userName eq "{name}"'))["Resources"]
+    changed = await new.patch(f"/Users/{found['id']}", {"op": "add", "path": "externalId", "value": name})
+    return known["id"], changed["id"]
+
+
+async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_the_first_one_deletes_the_user(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    first, second = await copy_of(okta, entra, "ann")
+    await okta.patch(f"/Users/{first}", {"op": "replace", "path": "displayName", "value": "Ann Ash"})
+    asked = await scim.needs(tenant)
+    assert (await okta.call("DELETE", f"/Users/{first}")).status_code == 204
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    values = (ann["status"], ann["login"], ann["email"], ann["name"], ann["department"])
+    assert values == ("active", "ann", "ann@acme.example", "Ann Ash", "Makers")
+    assert await scim.needs(tenant) == asked, "no seat is given up in between"
+    shown = await entra.get(f"/Users/{second}")
+    assert (shown["userName"], shown["displayName"], shown["externalId"]) == ("ann", "Ann Ash", "ann")
+    (again,) = (await okta.found('userName eq "ann"'))["Resources"]
+    assert again["id"] != first, "the deleted id is not given again"
+    assert (await entra.call("DELETE", f"/Users/{second}")).status_code == 204
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    assert (ann["status"], (await scim.needs(tenant))[-1][1]) == ("left", [])
+
+
+async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_the_first_one_is_removed(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    for number in range(7):
+        await copy_of(okta, entra, f"ann{number}")
+    await okta.create("bob")
+    path = f"/v1/tenants/{tenant}/scim-connections/okta"
+    removed = (await rest.call("DELETE", path)).json()
+    assert (removed["people"], removed["would_end"], removed["needs_confirmation"]) == (8, 1, False)
+    job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+    while await job.run_chunk(tenant):
+        pass
+    found = {each["login"]: each["status"] for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]}
+    assert found == {f"ann{number}": "active" for number in range(7)} | {"bob": "left"}
+
+
+async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_the_first_one_says_that_the_person_leaves(
+    scim: ScimBench,
+) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant, deactivation="leaves"), await scim.connect(rest, tenant, "entra")
+    first, second = await copy_of(okta, entra, "ann")
+    await okta.patch(f"/Users/{first}", {"op": "replace", "path": "active", "value": False})
+    assert (await entra.get(f"/Users/{second}"))[SEATS]["status"] == "active"
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    assert (ann["login"], ann["department"]) == ("ann", "Makers")
+
+
+async def test_what_an_HR_system_states_is_no_statement_of_a_connection_when_another_one_ends(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    await scim.hr(tenant, "1", 1, login="ann", email="ann@acme.example", department="Makers")
+    (found,) = (await okta.get("/Users"))["Resources"]
+    for client in (okta, entra):
+        await client.patch(f"/Users/{found['id']}", {"op": "add", "path": "externalId", "value": "1"})
+    assert (await okta.call("DELETE", f"/Users/{found['id']}")).status_code == 204
+    await scim.hr(tenant, "1", 2, login="ann", department="Makers")
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    assert (ann["status"], ann["login"], ann["email"]) == ("active", "ann", "")
+
+
 async def test_a_connection_is_removed_while_a_request_of_it_that_has_begun_waits_for_the_logins(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     await scim.connect(rest, tenant)

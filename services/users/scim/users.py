@@ -37,7 +37,7 @@ from services.users.store import people as people_store
 from services.users.store import scim_users as store
 from services.users.store.scim_users import ScimUserRow, Seen, View
 from services.users.store.timelines import Change
-from services.users.use_cases import people, scim_guard
+from services.users.use_cases import people, scim_copies, scim_guard
 from services.users.use_cases import scim_groups as memberships
 from services.users.use_cases.people import Received
 from shared import ids
@@ -312,9 +312,11 @@ class Users:
         """State what the resource says about its person, who is returned. Raises Stopped if it is `guarded` and ends the access of too
         many."""
         received = self._received(row, report, reason)
+        copies = await scim_copies.of_ended(self.tenant, self.uow, [received])
         if guarded:
-            await scim_guard.check(self.tenant, self.uow, self.connection, received)
-        found = await people.apply_statements(self.tenant, self.uow, [received])
+            await scim_guard.check(self.tenant, self.uow, self.connection, received, copies.received)
+        await copies.save(self.uow)
+        found = await people.apply_statements(self.tenant, self.uow, [*copies.received, received])
         return found[Key(self.connection.source, row.resource_id)]
 
     def _received(self, row: ScimUserRow, report: Report, reason: str | None = None, context: Context | None = None) -> Received:

@@ -379,6 +379,10 @@ async def by_text(connection: AsyncConnection, view: View, name: str, operator: 
     return sorted(found) if len(found) <= CANDIDATES_MAX else None
 
 
+async def get(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
+    return await one(connection, _GET, ScimUserRow, tenant=view.tenant, of_connection=view.connection, of_id=resource_id)
+
+
 async def lock(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
     """Return the resource, locked: another request that changes it waits here."""
     return await one(connection, _LOCK, ScimUserRow, tenant=view.tenant, of_connection=view.connection, of_id=resource_id)

@@ -85,12 +85,16 @@ def _message(tenant: str, held: HeldStatement) -> Received:
     return received_from(envelope, parse(held.type, orjson.dumps(held.body)))
 
 
-async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[str]:
-    """Return the external ids of the people who would lose access by the statements together."""
+async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], also: Sequence[Received] = ()) -> list[str]:
+    """Return the external ids of the people who would lose access by the statements together; `also` are statements of other sources that
+    hold as well."""
     by_key: dict[Key, list[Received]] = {}
     for each in received:
         by_key.setdefault(Key(each.source, each.external_id), []).append(each)
-    known = await known_people.load(tenant, uow, by_key)
+    known = await known_people.load(tenant, uow, [*by_key, *(Key(each.source, each.external_id) for each in also)])
+    for each in also:
+        key = Key(each.source, each.external_id)
+        known.put(key, _with_statements(known.timeline(key), [each]))
     after = known.copy()
     for key, stated in by_key.items():
         after.put(key, _with_statements(known.timeline(key), stated))

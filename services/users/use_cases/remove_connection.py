@@ -1,6 +1,7 @@
 """Remove a SCIM connection: its tokens and groups end at once, and a background job ends what it states about people."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -18,7 +19,7 @@ from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.store.scim_users import View
-from services.users.use_cases import guard, held_statements, known_people, people, rights
+from services.users.use_cases import guard, held_statements, known_people, people, rights, scim_copies
 from services.users.use_cases.people import Received
 from shared.database import UnitOfWork
 from shared.errors import Conflict
@@ -53,8 +54,9 @@ async def preview(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection) -
         number, after = number + len(ids), ids[-1]
         known = await known_people.load(tenant, uow, [Key(view.source, each) for each in ids])
         received = _endings(tenant, known, view.source, ids, Cause(Actor(kind="system", id="users")))
-        would_end += len(await held_statements.ended_by(tenant, uow, received))
-        would_begin += _let_in(tenant, known, received)
+        copies = await scim_copies.of_ended(tenant, uow, received, known, lock=False)
+        would_end += len(await held_statements.ended_by(tenant, uow, received, copies.received))
+        would_begin += _let_in(tenant, known, received, copies.received)
         await asyncio.sleep(0)  # other requests are served meanwhile
     groups = await groups_store.count(uow.connection, view, [])
     return Removal(number, groups, would_end, would_begin, await guard.limit_of(tenant, uow, view.source))
@@ -75,9 +77,9 @@ def _ended(timeline: Timeline, today: date) -> Statement:
     return Reported(timeline.version + 1, report)
 
 
-def _let_in(tenant: Tenant, known: KnownPeople, received: list[Received]) -> int:
+def _let_in(tenant: Tenant, known: KnownPeople, received: list[Received], copied: Sequence[Received]) -> int:
     after, today = known.copy(), tenant.today
-    for each in received:
+    for each in (*received, *copied):
         key = Key(each.source, each.external_id)
         after.put(key, with_statement(known.timeline(key), each.source, each.statement)[0])
     users = {known.users[Key(each.source, each.external_id)] for each in received}
@@ -135,6 +137,9 @@ async def end_chunk(tenant: Tenant, uow: UnitOfWork, connection: str, actor: Act
     ids = await scim_users.next_ids(uow.connection, view, "", AT_ONCE)
     if ids:
         known = await known_people.load(tenant, uow, [Key(view.source, each) for each in ids])
-        await people.apply_statements(tenant, uow, _endings(tenant, known, view.source, ids, Cause(actor)), together=True)
+        received = _endings(tenant, known, view.source, ids, Cause(actor))
+        copies = await scim_copies.of_ended(tenant, uow, received, known)
+        await copies.save(uow)
+        await people.apply_statements(tenant, uow, [*copies.received, *received], together=True)
         await scim_users.delete(uow.connection, view, ids, tenant.now)
     return len(ids)

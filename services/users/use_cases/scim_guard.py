@@ -1,6 +1,7 @@
 """The guard of SCIM connections. A request that would end too many people within an hour is refused, and its client repeats it until
 somebody has confirmed the number of these people."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,9 +29,10 @@ class Stopped(SeatpoolError):
         self.connection, self.resource_id, self.ended, self.limit = connection, resource_id, ended, limit
 
 
-async def check(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, received: Received) -> None:
-    """Let a statement count if it ends somebody's access. Raises Stopped if it needs a confirmation that nobody has given."""
-    ends = await held_statements.ended_by(tenant, uow, [received])
+async def check(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, received: Received, also: Sequence[Received]) -> None:
+    """Let a statement count if it ends somebody's access; `also` are statements of other connections that hold with it. Raises Stopped if
+    it needs a confirmation that nobody has given."""
+    ends = await held_statements.ended_by(tenant, uow, [received], also)
     if not ends:
         return
     if not await store.is_confirmed(uow.connection, tenant.tenant, connection.connection, received.external_id):
