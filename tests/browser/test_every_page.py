@@ -60,6 +60,16 @@ async def test_every_page_is_accessible_on_a_phone_and_fits_both_screens_in_all_
     assert not found, "\n".join(found)
 
 
+async def test_a_table_that_is_wider_than_its_frame_scrolls_without_the_page(chromium: Browser, served: Served) -> None:
+    """On a tablet, the table of a phone is not shown yet. Texts for screen readers in it must not make the page wider."""
+    async with window(chromium, served.origin, width=1000) as opened:
+        await opened.context.add_cookies([{"name": "seatpool_language", "value": "de", "url": opened.origin}])
+        for shown in [each for each in PAGES if each.name in ("licences", "invoices", "operator-money")]:
+            await opened.use_session(session_of(served.bench, shown.reader))
+            await opened.open(shown.path(IN_MEMORY))
+            assert await opened.page.evaluate("document.documentElement.scrollWidth") == 1000, shown.name
+
+
 async def test_every_page_works_without_scripts_and_has_one_heading_a_title_and_a_way_past_the_navigation(
     chromium: Browser, served: Served
 ) -> None:
