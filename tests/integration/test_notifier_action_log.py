@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy.exc import DBAPIError
 
@@ -438,3 +439,48 @@ async def test_E9_a_viewset_hides_entries_and_e_mails_about_other_people(notifie
             for each in (await operator.get("/v1/tenants/acme/emails")).json()["items"]:
                 status = (await limited.get(f"/v1/tenants/acme/emails/{each['id']}")).status_code
                 assert status == (200 if each["user"] == "p1" else 404)
+
+
+async def test_E9_a_viewset_hides_the_other_people_of_an_entry_and_counts_them(notifier: Notifier) -> None:
+    """p1 is seen. p2 is hidden, and so is p9, of whom the notifier knows nothing yet."""
+    about: dict[str, Any] = {"at": NOON, "actor": ANNA}
+    fields: dict[str, Any] = {"revision": 1, "from_revision": 2, "from_user": "p2"}
+    need = seats_v1.Need(modules=("time",), created_at=NOON)
+    moved = {"released": (), "from_released": (), "moved": ("time",), "modules": (active(),), "need": need}
+    events = [
+        users_v1.ConflictFound(**about, user="p1", conflict="several_people", people=("p2", "p3", "p9")),
+        users_v1.PossibleDuplicates(**about, source="hr/new", people=7, other_source="hr/old", other_people=8),
+        users_v1.PersonSeparated(**about, user="p1", source="hr/new", external_id="7", from_user="p2"),
+        seats_v1.ReplacementRefused(**notifier.decision(user="p1", reason="already_seated", **fields)),
+        seats_v1.SeatsMoved(**notifier.decision(user="p2", **fields | {"from_user": "p1"}, **moved)),
+    ]
+    people = [person_added("p1", department="Makers"), person_added("p2", department="Sales"), person_added("p3", department="Makers")]
+    conflict, separated = {"conflict": "several_people", "by": ""}, {"source": "hr/new"}
+    duplicates = {"source": "hr/new", "people": 7, "other_source": "hr/old", "other_people": 8}
+    limited = {
+        "conflict_found": conflict | {"people": ["p3"], "hidden": 2},
+        "possible_duplicates": duplicates,
+        "person_separated": separated | {"from_user": None, "hidden": 1},
+        "replacement_refused": {"from_user": None, "hidden": 1},
+        "seat_moved": {"answer": "seats_moved", "moved_to": None, "hidden": 1},
+    }
+    everything = {
+        "conflict_found": conflict | {"people": ["p2", "p3", "p9"]},
+        "possible_duplicates": duplicates,
+        "person_separated": separated | {"from_user": "p2"},
+        "replacement_refused": {"from_user": "p2"},
+        "seat_moved": {"answer": "seats_moved", "moved_to": "p2"},
+    }
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), *people)
+        await notifier.send(*events)
+        await notifier.until_idle(wiring)
+        path = "/v1/tenants/acme/actions"
+        readers = {"boss|acme|log:read|Makers": limited, "boss|acme|log:read": everything, "op|*|operator": everything}
+        for token, expected in readers.items():
+            async with rest(wiring, token) as client:
+                shown_to = (await client.get(path)).json()["items"]
+                lines = [orjson.loads(line) for line in (await client.get(f"{path}?format=jsonl")).text.splitlines()]
+                cells = list(csv.DictReader(io.StringIO((await client.get(f"{path}?format=csv")).text)))
+            for found in (shown_to, lines, [row | {"details": orjson.loads(row["details"] or "{}")} for row in cells]):
+                assert {each["type"]: each["details"] for each in found if each["type"] in expected} == expected, token

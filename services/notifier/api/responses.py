@@ -39,7 +39,7 @@ class Action(BaseModel):
     before: Mapping[str, Any] = Field(alias="from", description="Changed fields before the event.")
     after: Mapping[str, Any] = Field(alias="to", description="Changed fields after the event.")
     reason: str
-    details: Mapping[str, Any]
+    details: Mapping[str, Any] = Field(description="What else the event says. `hidden`: how many people in it your viewset hides.")
     decision: str | None = Field(description="Decision id, if seats decided it.")
     position: PositionView | None = Field(description="Position of the command that was decided.")
     correlation: str

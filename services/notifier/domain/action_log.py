@@ -6,9 +6,9 @@ the state before the decision. `from` of a pool's numbers is kept beside the log
 makes no entry; a refusal always makes one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from services.notifier.domain.pool_numbers import CHANGES_POOLS, Changed, PoolNumbers, policies_text
 from shared.schemas import invoicing_v1, seats_v1, users_v1
@@ -36,6 +36,10 @@ _TYPE_OF_STATE = {
     SeatState.REFUSED: "seat_refused",
     SeatState.REVOKED: "seat_revoked",
 }
+
+# Details with the ids of people besides the one whom the entry is about: a reader with a viewset does not see all of them. `people` of some
+# types is a number.
+PEOPLE: Final = ("people", "from_user", "moved_to")
 
 Scalar = str | int | bool | None
 
@@ -68,6 +72,27 @@ def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Ent
             return list(_invoicing(payload, _name(envelope)))
         case _:
             return []
+
+
+def people_in(details: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the people whom the details name."""
+    found = [details.get(name) for name in PEOPLE]
+    return {each for value in found for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)}
+
+
+def without_hidden(details: Mapping[str, Any], seen: Collection[str]) -> Mapping[str, Any]:
+    """Return the details for a reader who sees only some people: the others are counted in `hidden`."""
+    number = len(people_in(details).difference(seen))
+    if not number:
+        return details
+    shown = {name: _seen(value, seen) if name in PEOPLE else value for name, value in details.items()}
+    return shown | {"hidden": number}
+
+
+def _seen(value: Any, seen: Collection[str]) -> Any:
+    if isinstance(value, list):
+        return [each for each in value if each in seen]
+    return None if isinstance(value, str) and value not in seen else value
 
 
 def actor_of(payload: Payload) -> Actor | None:

@@ -1,7 +1,7 @@
 """The action log, which is only ever appended to, and the numbers of pools as its last entries left them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -27,8 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notifier.domain.action_log import people_in, without_hidden
 from services.notifier.domain.pool_numbers import PoolNumbers
-from services.notifier.store.recipients import visible_to_reader
+from services.notifier.store import recipients
+from services.notifier.store.recipients import View, visible_to_reader
 from shared.database.row_classes import columns_of, names_of, recordset, replacing, table_of
 
 
@@ -85,7 +87,7 @@ class LogFilter:
     actor: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    departments: tuple[str, ...] | None = None  # the viewset of the reader: nobody else's entries are shown
+    departments: tuple[str, ...] | None = None  # the viewset of the reader: nobody else is shown
     reader: str | None = None
 
 
@@ -196,7 +198,7 @@ _SAVE_NUMBERS = replacing(_INSERT_NUMBERS, PoolNumbersRow, "tenant_id", "module"
 async def actions(
     connection: AsyncConnection, tenant_id: str, wanted: LogFilter, *, after: tuple[datetime, int] | None, limit: int, oldest_first: bool
 ) -> Sequence[ActionRow]:
-    """Return a page of the log by the tenant's time, from behind `after` on."""
+    """Return a page of the log by the tenant's time, from behind `after` on, as the reader may see it."""
     given = {name: value for name, value in asdict(wanted).items() if value is not None and name != "types"}
     values = given | {"tenant": tenant_id, "limit": limit}
     if after is not None:
@@ -208,7 +210,12 @@ async def actions(
         statement = _page((*given, *own), after=after is not None, oldest_first=oldest_first)
         rows += [ActionRow(**dict(zip(names, row, strict=True))) for row in await connection.execute(statement, values | own)]
     rows.sort(key=lambda row: (row.at, row.seq), reverse=not oldest_first)
-    return rows[:limit]
+    page = rows[:limit]
+    if wanted.departments is None or wanted.reader is None:
+        return page
+    named = {user for row in page for user in people_in(row.details)}
+    seen = await recipients.visible(connection, tenant_id, named, View(wanted.departments, wanted.reader))
+    return [replace(row, details=without_hidden(row.details, seen)) for row in page]
 
 
 async def add_tenant(connection: AsyncConnection, tenant_id: str) -> None:

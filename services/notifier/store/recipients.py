@@ -106,6 +106,7 @@ _DEACTIVATED = (
 _DEPARTMENTS = select(PEOPLE.c.user_id, PEOPLE.c.department).where(
     PEOPLE.c.tenant_id == _OF_TENANT, PEOPLE.c.user_id == any_(bindparam("users", type_=ARRAY(Text)))
 )
+_NAMED = select(func.unnest(bindparam("users", type_=ARRAY(Text))).label("user_id")).subquery("named")
 _ONE = select(_OF_TENANT.label("tenant_id")).subquery("one")
 _TIME = select(func.coalesce(TENANTS.c.clock, CLOCKS.c.clock), CLOCKS.c.at).select_from(
     _ONE.outerjoin(TENANTS, TENANTS.c.tenant_id == _ONE.c.tenant_id).outerjoin(CLOCKS, CLOCKS.c.tenant_id == _ONE.c.tenant_id)
@@ -117,6 +118,9 @@ def visible_to_reader(tenant_id: ColumnElement[str], user_id: ColumnElement[str]
     department = select(PEOPLE.c.department).where(PEOPLE.c.tenant_id == tenant_id, PEOPLE.c.user_id == user_id).scalar_subquery()
     seen = func.coalesce(department == any_(bindparam("departments", type_=ARRAY(Text))), false())
     return user_id.is_(None) | (user_id == bindparam("reader", type_=Text)) | seen
+
+
+_VISIBLE = select(_NAMED.c.user_id).where(visible_to_reader(_OF_TENANT, _NAMED.c.user_id))
 
 
 def person_row(tenant_id: str, person: users_v1.PersonState) -> PersonRow:
@@ -175,6 +179,14 @@ async def departments(connection: AsyncConnection, tenant_id: str, users: Collec
         return {}
     found = await connection.execute(_DEPARTMENTS, {"tenant": tenant_id, "users": list(users)})
     return {row.user_id: row.department for row in found}
+
+
+async def visible(connection: AsyncConnection, tenant_id: str, users: Collection[str], view: View) -> set[str]:
+    """Return those of these people whom the reader sees."""
+    if not users:
+        return set()
+    values = {"tenant": tenant_id, "users": list(users), "departments": view.departments, "reader": view.reader}
+    return set((await connection.execute(_VISIBLE, values)).scalars())
 
 
 async def names(connection: AsyncConnection, tenant_id: str, users: Collection[str]) -> dict[str, str]:
