@@ -761,9 +761,30 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     blocked = (await change("deactivate", (guest, None)))[guest]["revision"]
     await rest.post(f"{path}/{guest}/reactivate")
     await rest.patch(f"{path}/{guest}", {"may_log_in": False})  # somebody else
-    assert outcomes(await change("activate", (guest, blocked))) == ["changed_meanwhile"]
-    last = (await rest.get(f"{path}/{guest}"))["version"]
+    meanwhile = await change("activate", (guest, blocked))
+    assert outcomes(meanwhile) == ["changed_meanwhile"]
+    last = meanwhile[guest]["revision"]
     assert outcomes(await change("activate", (guest, last), query="?dry_run=true")) == ["changed"]
+
+
+@pytest.mark.parametrize("meanwhile", [{"profile": "planners"}, {"job_title": "Pilot"}, {"valid_to": "2020-01-01"}, {"login": "anna"}])
+async def test_a_bulk_change_is_not_undone_for_people_whom_a_change_that_asks_nothing_of_seats_has_changed_since(
+    bench: Bench, meanwhile: dict[str, str]
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    await rest.put(f"/v1/tenants/{tenant}/profiles/planners", {"name": "Planners", "modules": ["documents"]})
+    people = [(await rest.post(path, {"login": login, "name": login, "department": "Makers"}))["user"] for login in ("ann", "bob")]
+    await bench.until_needs(tenant, 2)
+    body = {"action": "deactivate", "people": [{"user": user} for user in people]}
+    done = (await rest.post(f"{path}/bulk-changes", body))["people"]
+    assert all(each["revision"] < 10**12 for each in done), "a form of the console can send it back"
+    needs = await bench.until_needs(tenant, 4)
+    await rest.patch(f"{path}/{people[0]}", meanwhile)  # somebody else
+    assert await bench.needs(tenant) == needs, "seats are asked for nothing"
+    undo = {"action": "activate", "people": [{"user": each["user"], "revision": each["revision"]} for each in done]}
+    assert [each["outcome"] for each in (await rest.post(f"{path}/bulk-changes", undo))["people"]] == ["changed_meanwhile", "changed"]
+    assert [(await rest.get(f"{path}/{user}"))["status"] for user in people] == ["inactive", "active"]
 
 
 async def test_a_preview_locks_people_in_the_order_of_all_transactions_whatever_the_order_of_the_request(bench: Bench) -> None:

@@ -3,13 +3,17 @@
 To undo such a change, request the opposite with the revisions that it answered: a person whom anything else has changed since stays.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+
 from services.users.domain.differences import Obstacle
 from services.users.domain.person import Cause, Person, Tenant, command_of
+from services.users.domain.required_modules import SeatStatus
 from services.users.domain.status import Status
 from services.users.store import pools
 from services.users.use_cases import edit_person, known_people
@@ -20,6 +24,7 @@ from shared.errors import Refused
 from shared.schemas.seats_v1 import Reason
 
 PEOPLE_MAX: Final = COMMANDS_MAX
+_REVISION_BYTES: Final = 4  # ten digits: every client reads the number exactly
 
 
 class Action(StrEnum):
@@ -52,8 +57,15 @@ class Changed:
 
 
 def _revision(person: Person) -> int:
-    """Return the revision of the person that a request names. Of somebody for whom seats was never asked, every change counts."""
-    return person.version if person.sent is None else person.revision
+    """Return the revision of the person that a request names: another number after every change but a decision of seats.
+
+    The number of the last command is part of it, because a change that was taken back is a change, too. Most changes of somebody who is
+    deactivated send no command. Of somebody for whom seats was never asked, every change counts."""
+    number = person.version if person.sent is None else person.revision
+    account = replace(person.account, seat_status=SeatStatus.GRANTED)  # seats decide about it
+    content = (number, person.record, account, person.overrides, person.conflict, person.confirmed_login, person.confirmed_email)
+    digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+    return int.from_bytes(digest[:_REVISION_BYTES])
 
 
 @dataclass(frozen=True, slots=True)
