@@ -116,6 +116,12 @@ def test_the_PDF_is_written_in_the_customer_s_language_or_in_English(locale: str
     assert [part for part in expected if part not in text] == []
 
 
+@pytest.mark.parametrize("locale", ["en-Shaw-GB", "en-Dsrt-US"])
+def test_a_locale_in_a_script_that_documents_cannot_show_gets_plain_English(locale: str) -> None:
+    """The fonts of documents lack its letters, and a document with them cannot be made."""
+    assert read(invoice(), locale)[2] == read(invoice(), "en")[2]
+
+
 def test_M14_an_adjustment_names_the_changes_it_sums() -> None:
     def charge(name: str, quantity: int, day: date, days: int, net: int) -> ChargeBooked:
         fields: dict[str, Any] = {

@@ -445,6 +445,7 @@ assert all(texts.keys() == _EN.keys() for texts in TEXTS.values()), "a language 
 
 def texts_in(locale: str) -> tuple[str, str, Mapping[str, str]]:
     """Return the language of the texts for a locale, the locale in which its amounts and days are written, and the texts."""
-    found = locale_of(locale).language
-    language = LANGUAGES.get(found, found)
-    return (language, locale, TEXTS[language]) if language in TEXTS else ("en", "en", TEXTS["en"])
+    found = locale_of(locale)
+    language = LANGUAGES.get(found.language, found.language)
+    is_shown = language in TEXTS and found.script in (None, "Latn")  # the fonts lack those of en-Shaw and en-Dsrt
+    return (language, locale, TEXTS[language]) if is_shown else ("en", "en", TEXTS["en"])
