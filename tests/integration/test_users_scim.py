@@ -1419,6 +1419,31 @@ async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_th
     assert (ann["login"], ann["department"]) == ("ann", "Makers")
 
 
+async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_the_first_one_is_taken_out_of_the_person(
+    scim: ScimBench,
+) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    first, second = await copy_of(okta, entra, "ann")
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people"))["items"]
+    asked = await scim.needs(tenant)
+    path = f"/v1/tenants/{tenant}/people/{ann['user']}"
+    other = await rest.post(f"{path}/separate", {"source": "scim/okta", "external_id": first})
+    stays = await rest.get(path)
+    values = (stays["status"], stays["login"], stays["email"], stays["name"], stays["department"])
+    assert values == ("active", "ann", "ann@acme.example", "Ann", "Makers")
+    assert await scim.needs(tenant) == asked, "no seat is given up"
+    assert (other["conflict"]["reason"], other["conflict"]["people"]) == ("login_in_use", [ann["user"]]), "both have the login now"
+    shown = await entra.get(f"/Users/{second}")
+    assert (shown["userName"], shown["displayName"], shown[ENTERPRISE]["department"]) == ("ann", "Ann", "Makers")
+    await okta.patch(f"/Users/{first}", {"op": "replace", "value": {"userName": "bob", "displayName": "Bob"}})
+    other = await rest.get(f"/v1/tenants/{tenant}/people/{other['user']}")
+    assert (other["login"], other["name"], other["conflict"]) == ("bob", "Bob", None)
+    assert (await okta.call("DELETE", f"/Users/{first}")).status_code == 204
+    stays = await rest.get(path)
+    assert (stays["status"], stays["login"], stays["name"]) == ("active", "ann", "Ann")
+
+
 async def test_what_an_HR_system_states_is_no_statement_of_a_connection_when_another_one_ends(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")

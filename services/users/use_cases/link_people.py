@@ -5,12 +5,14 @@ from dataclasses import replace
 from services.users.domain import person as rules
 from services.users.domain.conflicts import ConflictReason
 from services.users.domain.person import Cause, Person, Tenant
+from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.domain.sources import Key
+from services.users.domain.timelines import with_statement
 from services.users.store import identity_providers
 from services.users.store import people as store
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import known_people, matching, people, rights, scim_groups
+from services.users.use_cases import known_people, matching, people, rights, scim_copies, scim_groups
 from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid, NotFound
@@ -97,7 +99,8 @@ def _in_use(holder: str) -> Conflict:
 
 
 async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: Cause) -> Person:
-    """Make a person of their own of the one whom a source describes in one of the timelines of `user`.
+    """Make a person of their own of the one whom a source describes in one of the timelines of `user`. What other SCIM connections of
+    `user` have copied from a connection that is taken out, they state from now on.
 
     Raises NotFound, Conflict, Forbidden.
     """
@@ -115,6 +118,14 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
         raise Conflict(
             "only-source", "Nothing else is stated about the person. Name an external id with which another person was linked to this one."
         )
+    copies = await scim_copies.of_keys(tenant, uow, [key] if key.source.startswith(SOURCE_PREFIX) else [], known)
+    await copies.save(uow)
+    stated = []
+    for each in copies.received:
+        other = Key(each.source, each.external_id)
+        timeline, _ = with_statement(known.timeline(other), each.source, each.statement)
+        stated.append(Change(other, user, known.timeline(other), timeline))
+        known.put(other, timeline)
     created_at = await timelines_store.created_at(uow.connection, tenant.tenant, key)
     # A person who was linked before has the former id again, unless it is that of the person who stays.
     new = own if own != user and not known.timelines.get(own) else ids.new_id()
@@ -132,5 +143,5 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
     person = change.revision(rules.revise(newcomer, replace(after, created_at=created_at), at=tenant.now, cause=cause))
     event = PersonSeparated(at=tenant.now, actor=cause.actor, user=new, source=key.source, external_id=key.external_id, from_user=user)
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=new)
-    await change.save([Change(key, new, known.timeline(key), known.timeline(key), moved=True)])
+    await change.save([*stated, Change(key, new, known.timeline(key), known.timeline(key), moved=True)])
     return (await scim_groups.people_changed(tenant, uow, (user, new), cause)).get(new, person)

@@ -1,9 +1,9 @@
-"""What a SCIM connection has only copied from another one becomes its own statement when the other one ends what it states about a person.
+"""What a SCIM connection only copied from another one becomes its own statement when the other one ends its statements, or is taken out.
 
 The identity provider found the person with these values, and does not send them again as long as they are equal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -42,9 +42,13 @@ async def of_ended(
     ended = [Key(each.source, each.external_id) for each in endings if _ends(each)]
     if not ended:
         return Copies()
-    known = known or await known_people.load(tenant, uow, ended)
+    return await of_keys(tenant, uow, ended, known or await known_people.load(tenant, uow, ended), lock=lock)
+
+
+async def of_keys(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], known: KnownPeople, *, lock: bool = True) -> Copies:
+    """Return what other connections have copied from these timelines of connections."""
     rows, received = [], []
-    for key in ended:
+    for key in keys:
         given = _given(known.timeline(key))
         for other, timeline in known.timelines[known.users[key]].items():
             if other.source == key.source or not other.source.startswith(SOURCE_PREFIX):
