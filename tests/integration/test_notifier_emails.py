@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from deploy.local import ports
 from services.notifier.domain.notifications import Stream
 from services.notifier.store import emails as store
-from services.notifier.store import notifications
+from services.notifier.store import erasures, notifications
 from services.notifier.store.emails import ListedEmail, NewEmail
 from shared.clock import SystemClock
 from shared.schemas import invoicing_v1, seats_v1, users_v1
@@ -276,6 +276,9 @@ async def test_failed_e_mails_count_for_30_days_or_until_a_later_one_reaches_the
         await notifier.send(notifier.assigned("p1", flagged(), flagged("planning")))
         await notifier.until_idle(wiring)
         assert [each.recipient for each in await shown()] == ["p2@acme.example"]
+        async with notifier.database.unit_of_work("acme") as uow:
+            await erasures.erase(uow.connection, "acme", "p2", [], "")
+        assert await shown() == [], "an erased person has no address that somebody could correct"
 
 
 async def test_an_invited_person_gets_a_link_whose_token_is_stored_nowhere(notifier: Notifier) -> None:

@@ -168,6 +168,7 @@ _UNDELIVERED = (
         E.tenant_id == _TENANT,
         E.state == literal_column("'failed'"),
         E.queued_at >= bindparam("since", type_=DateTime(timezone=True)),
+        E.recipient != literal_column("''"),  # of a person who was erased
         ~_REACHED,
         _SEEN,
     )
