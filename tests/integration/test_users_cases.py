@@ -202,6 +202,15 @@ async def test_A6_an_invitation_on_a_full_pool_is_refused_with_the_limit_and_how
     assert need.hold_until is None, "the policies of the pools decide"
 
 
+async def test_an_invitation_that_is_sent_again_while_the_clock_stands_still_is_another_one_for_seats_and_notifier(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    user = (await invited(bench, tenant, rest))["user"]
+    for _ in range(2):
+        await rest.post(f"/v1/tenants/{tenant}/people/{user}/invite")
+    ends = [need.hold_until for need in await bench.until_needs(tenant, 3)]
+    assert len(set(ends)) == 3, "the end identifies an invitation, and the e-mail waits for the answer of seats"
+
+
 async def test_a_reservation_that_seats_refuses_after_all_sends_no_link_and_can_be_asked_for_again(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = (await invited(bench, tenant, rest))["user"]
