@@ -68,6 +68,16 @@ async def in_state(rest: Rest, tenant: str, user: str, state: str | None) -> dic
     return await wait_until(there, what=f"the invitation to be {state}")
 
 
+async def with_reservation(bench: Bench) -> tuple[str, Rest, str]:
+    """Invite a person in a tenant of their own, and wait until the licences are reserved and the invitation is sent."""
+    tenant, rest = await bench.open_tenant()
+    user: str = (await invited(bench, tenant, rest))["user"]
+    await bench.until_needs(tenant, 1)
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    return tenant, rest, user
+
+
 async def test_an_invitation_reserves_the_licences_and_is_sent_when_they_are_reserved(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     added = await invited(bench, tenant, rest, days=3)
@@ -85,11 +95,7 @@ async def test_an_invitation_reserves_the_licences_and_is_sent_when_they_are_res
 
 
 async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench: Bench) -> None:
-    tenant, rest = await bench.open_tenant()
-    user = (await invited(bench, tenant, rest))["user"]
-    await bench.until_needs(tenant, 1)
-    await held(bench, tenant, user)
-    await in_state(rest, tenant, user, "sent")
+    tenant, rest, user = await with_reservation(bench)
     first, second = await token_of(rest, tenant, user), await token_of(rest, tenant, user)
     before = await shown(bench, first)
     assert (before["state"], before["reserved"], before["login"]) == ("open", True, ANN["login"])
@@ -108,11 +114,7 @@ async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench:
 
 
 async def test_the_link_does_not_say_reserved_after_a_reduction_has_cancelled_the_reservation(bench: Bench) -> None:
-    tenant, rest = await bench.open_tenant()
-    user = (await invited(bench, tenant, rest))["user"]
-    await bench.until_needs(tenant, 1)
-    await held(bench, tenant, user)
-    await in_state(rest, tenant, user, "sent")
+    tenant, rest, user = await with_reservation(bench)
     token, at = await token_of(rest, tenant, user), await bench.tick(tenant)
     assert (await shown(bench, token))["reserved"]
     for module in ("documents", "time"):
