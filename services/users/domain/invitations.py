@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
 
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Person
@@ -34,9 +33,6 @@ class TokenState(StrEnum):
     REPLACED = "replaced"  # the invitation was sent again, with another link
 
 
-_REPEATED: Final = timedelta(seconds=1)  # an earlier invitation that ends this soon after another one was made at the same time
-
-
 @dataclass(frozen=True, slots=True)
 class InvitationTerms:
     """For how long an invitation lasts, and whether it reserves licences."""
@@ -44,15 +40,13 @@ class InvitationTerms:
     days: int
     reserve: bool
 
-    def invited(self, account: Account, now: datetime, actor: Actor) -> Account:
+    def invited(self, person: Person, now: datetime, actor: Actor) -> Account:
         """Return the account of a person who is invited now. Each invitation has an end of its own, also on a test clock that stands still:
-        the end tells seats and notifier that it is another one."""
-        until, by = now + timedelta(days=self.days), actor.id if actor.kind == "user" else None
-        last = account.invited_until
-        if last is not None and until <= last < until + _REPEATED:
-            until = last + timedelta(milliseconds=1)
-        hold_until = until if self.reserve else None
-        return replace(account, invitation=Invitation.OPEN, invited_until=until, hold_until=hold_until, invited_by=by)
+        the end tells seats and notifier that it is another one. So the version of the person, which each invitation raises, is added in
+        milliseconds."""
+        until = now + timedelta(days=self.days, milliseconds=person.version)
+        by, hold_until = actor.id if actor.kind == "user" else None, until if self.reserve else None
+        return replace(person.account, invitation=Invitation.OPEN, invited_until=until, hold_until=hold_until, invited_by=by)
 
 
 def accepted(account: Account) -> Account:

@@ -81,9 +81,10 @@ async def create(
     rights.check_change(tenant, unknown, given, cause)
     fact = Fact(ids.new_id(), FactType.HIRED, tenant.today, 0, _given(fields), REST_SOURCE)
     cause = replace(cause, fact=FactType.HIRED)
+    unknown = replace(unknown, account=account)
     if edit.invitation is None:
-        return await people.add_person(tenant, uow, replace(unknown, account=account), fact, cause)
-    unknown = replace(unknown, account=edit.invitation.invited(account, tenant.now, cause.actor))
+        return await people.add_person(tenant, uow, unknown, fact, cause)
+    unknown = replace(unknown, account=edit.invitation.invited(unknown, tenant.now, cause.actor))
     person = await people.add_person(tenant, uow, unknown, fact, cause, check=partial(invitations.check, tenant, uow, seats))
     invitations.publish_unless_reserving(tenant, uow, person, cause.actor)
     return person

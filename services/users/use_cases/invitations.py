@@ -96,7 +96,7 @@ async def invite(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, before:
             "deactivated, inactive or has left use the modules again, reactivate the person.",
             person_status=str(status),
         )
-    invited = replace(before, account=terms.invited(before.account, tenant.now, cause.actor))
+    invited = replace(before, account=terms.invited(before, tenant.now, cause.actor))
     (after,) = await known_people.as_of_today(tenant, uow, [invited])
     await check(tenant, uow, seats, after)
     await tokens.end(uow.connection, tenant.tenant, before.user, TokenState.REPLACED)
