@@ -21,7 +21,7 @@ from shared.errors import Refused
 from shared.web.auth import Principal
 
 KEPT_HOURS = 24
-ANSWER_MAX = 16 * 1024  # bytes of an answer that is kept
+ANSWER_MAX = 16 * 1024  # bytes of an answer that is kept, if its route says nothing else
 KEYS_MAX = 1000  # new keys of one tenant in an hour
 NO_TENANT = "-"
 _HOUR = timedelta(hours=1)
@@ -76,13 +76,22 @@ Read = Callable[[str], Awaitable[Response]]
 
 
 async def idempotent(
-    uow: UnitOfWork, request: Request, principal: Principal, key: str | None, act: Act, read: Read, *, keep_body: bool = True
+    uow: UnitOfWork,
+    request: Request,
+    principal: Principal,
+    key: str | None,
+    act: Act,
+    read: Read,
+    *,
+    keep_body: bool = True,
+    kept_max: int = ANSWER_MAX,
 ) -> Response:
     """Run `act` within the unit of work and keep its answer in the same transaction. Refusals (exceptions) changed nothing and are
     not kept.
 
-    An answer above 16 kB is not kept: a repeated request then gets the first status and `Location` with what `read` answers. `read` takes
-    the last part of that `Location`, which is the id of what was created. With `keep_body` false, no answer is kept: it has a secret.
+    An answer above `kept_max` bytes is not kept: a repeated request then gets the first status and `Location` with what `read` answers.
+    `read` takes the last part of that `Location`, which is the id of what was created. With `keep_body` false, no answer is kept: it has
+    a secret.
 
     Raises Refused: "idempotency-key-reused" for another request under the same key, "too-many-requests".
     """
@@ -110,7 +119,7 @@ async def idempotent(
         raise Refused("too-many-requests", detail, retry_after_seconds=wait)
     response = await act()
     body = bytes(response.body)
-    is_kept = keep_body and len(body) <= ANSWER_MAX
+    is_kept = keep_body and len(body) <= kept_max
     kept = _KEPT_HEADERS if is_kept else ("location",)
     headers = {name: response.headers[name] for name in kept if name in response.headers}
     row = {"tenant": tenant, "subject": subject, "key": key, "digest": digest, "status": response.status_code}

@@ -11,6 +11,7 @@ import pytest
 
 from services.users.store import catalogue, pools, tenants
 from services.users.store import people as people_store
+from services.users.use_cases.bulk_changes import PEOPLE_MAX
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import Actor, Payload
@@ -729,9 +730,11 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
 
     monkeypatch.setattr(bench.users.seats, "what_if", what_if)
 
-    async def change(action: str, *people: tuple[str, int | None], query: str = "") -> dict[str, dict[str, Any]]:
+    async def change(action: str, *people: tuple[str, int | None], query: str = "", key: str = "") -> dict[str, dict[str, Any]]:
         body = {"action": action, "people": [{"user": user, "revision": revision} for user, revision in people]}
-        return {each["user"]: each for each in (await rest.post(f"{path}/bulk-changes{query}", body))["people"]}
+        headers = {"idempotency_key": key} if key else {}
+        answer = (await rest.call("POST", f"{path}/bulk-changes{query}", body, **headers)).json()
+        return {each["user"]: each for each in answer["people"]}
 
     def outcomes(found: dict[str, dict[str, Any]]) -> list[str]:
         return [each["outcome"] for each in found.values()]
@@ -750,8 +753,9 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     undo = [(users[login], done[users[login]]["revision"]) for login in ("ann", "bob")]
     assert outcomes(await change("activate", *undo, query="?dry_run=true")) == ["changed", "changed_meanwhile"]
     assert asked[2:] == [MAKERS]
-    undone = await change("activate", *undo)
-    assert outcomes(undone) == ["changed", "changed_meanwhile"]
+    undone = await asyncio.gather(*[change("activate", *undo, key="undo") for _ in range(2)])  # a double click
+    assert outcomes(undone[0]) == ["changed", "changed_meanwhile"]
+    assert undone[0] == undone[1]
     assert (await bench.needs(tenant))[-1].modules == MAKERS
     assert (await rest.call("POST", f"{path}/bulk-changes", {"action": "activate", "people": []})).status_code == 422
 
@@ -767,7 +771,10 @@ async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_previ
     assert outcomes(await change("activate", (guest, last), query="?dry_run=true")) == ["changed"]
 
 
-@pytest.mark.parametrize("meanwhile", [{"profile": "planners"}, {"job_title": "Pilot"}, {"valid_to": "2020-01-01"}, {"login": "anna"}])
+@pytest.mark.parametrize(
+    "meanwhile",
+    [{"profile": "planners"}, {"job_title": "Pilot"}, {"valid_to": "2020-01-01"}, {"login": "anna"}, {"last_day": "2031-12-31"}],
+)
 async def test_a_bulk_change_is_not_undone_for_people_whom_a_change_that_asks_nothing_of_seats_has_changed_since(
     bench: Bench, meanwhile: dict[str, str]
 ) -> None:
@@ -780,11 +787,24 @@ async def test_a_bulk_change_is_not_undone_for_people_whom_a_change_that_asks_no
     done = (await rest.post(f"{path}/bulk-changes", body))["people"]
     assert all(each["revision"] < 10**12 for each in done), "a form of the console can send it back"
     needs = await bench.until_needs(tenant, 4)
-    await rest.patch(f"{path}/{people[0]}", meanwhile)  # somebody else
+    if "last_day" in meanwhile:
+        await rest.post(f"{path}/{people[0]}/terminate", meanwhile)
+    else:
+        await rest.patch(f"{path}/{people[0]}", meanwhile)  # somebody else
     assert await bench.needs(tenant) == needs, "seats are asked for nothing"
     undo = {"action": "activate", "people": [{"user": each["user"], "revision": each["revision"]} for each in done]}
     assert [each["outcome"] for each in (await rest.post(f"{path}/bulk-changes", undo))["people"]] == ["changed_meanwhile", "changed"]
     assert [(await rest.get(f"{path}/{user}"))["status"] for user in people] == ["inactive", "active"]
+
+
+async def test_a_bulk_change_of_as_many_people_as_a_request_can_name_answers_a_repetition_like_the_first_time(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    people = [(await rest.post(path, {"login": f"p{number}", "name": "Ä" * 200}))["user"] for number in range(PEOPLE_MAX)]
+    body = {"action": "deactivate", "people": [{"user": user} for user in people]}
+    first, again = [await rest.call("POST", f"{path}/bulk-changes", body, idempotency_key="bulk") for _ in range(2)]
+    assert {each["outcome"] for each in first.json()["people"]} == {"changed"}
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
 
 
 async def test_a_preview_locks_people_in_the_order_of_all_transactions_whatever_the_order_of_the_request(bench: Bench) -> None:

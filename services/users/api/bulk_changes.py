@@ -1,24 +1,31 @@
 """Changes of several people in one request."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.users.api.dependencies import Context, InContext, NothingChangedError, PersonManager, TenantId, cause_of, locked_person
 from services.users.api.requests import Body
 from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, ObstacleView
+from services.users.domain.person import Person, Tenant
+from services.users.store.people import CLAIMS
 from services.users.use_cases import bulk_changes
 from services.users.use_cases.bulk_changes import PEOPLE_MAX, Action, Changed, Decisions, Outcome
+from shared.database import UnitOfWork
 from shared.errors import Refused
 from shared.schemas.base import Id
 from shared.web import Principal
+from shared.web.idempotency import IdempotencyKey, idempotent
+from shared.web.rest import answer
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/people", tags=["people"])
+ANSWER_MAX: Final = 128 * 1024  # bytes of an answer that is kept: of PEOPLE_MAX people with long names
 
 
 class PersonOfChange(Body):
@@ -64,51 +71,61 @@ class BulkChangeView(BaseModel):
     cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
 
 
-@router.post("/bulk-changes", summary="Change several people: activate or deactivate them")
+@router.post("/bulk-changes", response_model=BulkChangeView, summary="Change several people: activate or deactivate them")
 @costly
 async def change_people(
     tenant: TenantId,
     body: BulkChangeBody,
+    request: Request,
     context: InContext,
     principal: PersonManager,
+    key: IdempotencyKey = None,
     dry_run: Annotated[bool, Query(description="Change nobody, and return what seats would decide, and the cost.")] = False,
-) -> BulkChangeView:
-    """Each person is changed in a transaction of its own, so one who is refused stops no other. People who are in the wanted state already
-    stay as they are, so the request can be repeated."""
+) -> Response:
+    """Each person is changed as far as possible: one who is refused stops no other. People who are in the wanted state already stay as they
+    are."""
     wanted = {each.user: each.revision for each in body.people}
     if dry_run:
         changed, decided = await _preview(context, tenant, body.action, wanted, principal)
-        return _view(changed, decided)
-    return _view([await _change(context, tenant, body.action, user, revision, principal) for user, revision in wanted.items()], None)
+        return answer(_view(changed, decided))
+    async with context.database.unit_of_work(tenant) as uow:
+
+        async def change() -> Response:
+            _, done = await _change(context, uow, tenant, body.action, wanted, principal)
+            return answer(_view(done, None))
+
+        async def change_again(_: str) -> Response:
+            return await change()
+
+        return await idempotent(uow, request, principal, key, change, change_again, kept_max=ANSWER_MAX)
 
 
-async def _change(context: Context, tenant: str, action: Action, user: str, revision: int | None, principal: Principal) -> Changed:
-    try:
-        async with context.database.unit_of_work(tenant) as uow:
-            found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user, principal)
-            return await bulk_changes.change(found, uow, action, before, revision, cause_of(principal))
-    except Refused as refusal:
-        return Changed(user, Outcome.REFUSED, None, refusal.type, refusal.detail)
+async def _change(
+    context: Context, uow: UnitOfWork, tenant: str, action: Action, wanted: Mapping[str, int | None], principal: Principal
+) -> tuple[Tenant, list[Changed]]:
+    """Change the people in the order of their ids, as every transaction that locks several. What was done for one who is refused is rolled
+    back."""
+    found = await context.tenants.for_write(tenant, uow)
+    await uow.lock(CLAIMS, tenant)  # outside of the savepoints, so that a refusal does not release it
+    by_user: dict[str, Changed] = {}
+    for user, revision in sorted(wanted.items()):
+        before: Person | None = None
+        try:
+            async with uow.savepoint():
+                before = await locked_person(found, uow, user, principal)
+                by_user[user] = await bulk_changes.change(found, uow, action, before, revision, cause_of(principal))
+        except Refused as refusal:
+            by_user[user] = Changed(user, Outcome.REFUSED, before, refusal.type, refusal.detail)
+    return found, [by_user[user] for user in wanted]
 
 
 async def _preview(
-    context: Context, tenant: str, action: Action, wanted: dict[str, int | None], principal: Principal
+    context: Context, tenant: str, action: Action, wanted: Mapping[str, int | None], principal: Principal
 ) -> tuple[list[Changed], Decisions]:
-    """Lock the people in the order of their ids, as every transaction that locks several."""
-    by_user: dict[str, Changed] = {}
     with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
-            found = await context.tenants.for_write(tenant, uow)
-            for user, revision in sorted(wanted.items()):
-                try:
-                    before = await locked_person(found, uow, user, principal)
-                except Refused as refusal:
-                    by_user[user] = Changed(user, Outcome.REFUSED, None, refusal.type, refusal.detail)
-                    continue
-                by_user[user] = await bulk_changes.change_or_refuse(found, uow, action, before, revision, cause_of(principal))
+            found, changed = await _change(context, uow, tenant, action, wanted, principal)
             raise NothingChangedError
-    changed = [by_user[user] for user in wanted]
     async with context.database.unit_of_work(tenant) as uow:
         return changed, await bulk_changes.decisions(found, uow, context.seats, action, changed)
 

@@ -20,7 +20,6 @@ from services.users.use_cases import edit_person, known_people
 from services.users.use_cases.preview_person import Cost, cost_of, expansions_in, status_after
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared.database import UnitOfWork
-from shared.errors import Refused
 from shared.schemas.seats_v1 import Reason
 
 PEOPLE_MAX: Final = COMMANDS_MAX
@@ -57,13 +56,15 @@ class Changed:
 
 
 def _revision(person: Person) -> int:
-    """Return the revision of the person that a request names: another number after every change but a decision of seats.
+    """Return the revision of the person that a request names. It covers all that is stated and set about the person, with the next day on
+    which that changes, but no decision of seats.
 
     The number of the last command is part of it, because a change that was taken back is a change, too. Most changes of somebody who is
     deactivated send no command. Of somebody for whom seats was never asked, every change counts."""
     number = person.version if person.sent is None else person.revision
     account = replace(person.account, seat_status=SeatStatus.GRANTED)  # seats decide about it
-    content = (number, person.record, account, person.overrides, person.conflict, person.confirmed_login, person.confirmed_email)
+    stated = (person.record, person.overrides, person.reconsider_on, person.separated)
+    content = (number, account, *stated, person.conflict, person.confirmed_login, person.confirmed_email)
     digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
     return int.from_bytes(digest[:_REVISION_BYTES])
 
@@ -107,14 +108,6 @@ async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person
         return Changed(before.user, Outcome.UNCHANGED, before, obstacle=await known_people.obstacle(tenant, uow, before))
     after = await edit_person.reactivate(tenant, uow, before, None, cause)
     return Changed(before.user, Outcome.CHANGED, after, obstacle=await known_people.obstacle(tenant, uow, after))
-
-
-async def change_or_refuse(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person, revision: int | None, cause: Cause) -> Changed:
-    """Return the change of one person, or why it was refused, in a transaction that is rolled back."""
-    try:
-        return await change(tenant, uow, action, before, revision, cause)
-    except Refused as refusal:
-        return Changed(before.user, Outcome.REFUSED, before, refusal.type, refusal.detail)
 
 
 async def decisions(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, action: Action, changed: Sequence[Changed]) -> Decisions:
