@@ -684,12 +684,23 @@ async def test_a_sign_in_works_once_and_only_in_the_browser_in_which_it_began(si
     assert first["flow"] not in rows
 
 
+UNREADABLE = ("https://[", "https://a:port", "https://a\n.example", "https://:1/", "https://xn--a")
+
+
 async def test_only_registered_redirect_addresses_and_known_issuers_are_accepted(signing: Signing) -> None:
     await signing.configure()
     for url in ("https://evil.example/signed-in", REDIRECT_URL + "/", REDIRECT_URL + "?x=1", "javascript:alert(1)"):
         answer = await signing.client.post("/v1/sign-in/identity-provider", json={"tenant": signing.tenant, "redirect_uri": url})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.redirect_uri")
-    for issuer in ("http://login.example", "https://", "https://user@login.example", "https://login.example/?x", "ftp://x", "https://a b"):
+    for issuer in (
+        "http://login.example",
+        "https://",
+        "https://user@login.example",
+        "https://login.example/?x",
+        "ftp://x",
+        "https://a b",
+        *UNREADABLE,
+    ):
         answer = await signing.rest.call("PUT", signing.path(), {"issuer": issuer, "client_id": "c"})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "body.issuer"), issuer
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import hmac
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -15,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
@@ -141,6 +144,28 @@ async def test_a_token_that_the_provider_did_not_sign_is_refused() -> None:
         await Provider().ask().claims(CLIENT, "x" * 20_000, "n")
 
 
+@pytest.mark.parametrize(
+    "changed", [{"sub": "1\0"}, {"sub": "\ud800"}, {"preferred_username": "ann\0"}, {"email": "ann\udfff@acme.example"}], ids=repr
+)
+async def test_a_token_with_text_that_no_database_holds_is_refused(changed: Mapping[str, Any]) -> None:
+    """The provider signed it, so nothing else refuses it before the database does."""
+    with pytest.raises(TokenRefused, match="cannot be stored"):
+        await Provider().ask().claims(CLIENT, _signed(json.dumps(claims(**changed)).encode()), "n")
+
+
+async def test_a_token_that_is_nested_too_deeply_to_be_read_is_refused() -> None:
+    with pytest.raises(TokenRefused, match="RecursionError"):
+        await Provider().ask().claims(CLIENT, _signed(b"[" * 5000 + b"]" * 5000), "n")
+
+
+def _signed(payload: bytes) -> str:
+    """Return a token with any content that the provider signed."""
+    content = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (b'{"alg":"RS256","kid":"k1"}', payload))
+    assert KEY.private_key is not None
+    signature = KEY.private_key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+    return (content + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
 async def test_the_refusal_of_a_token_quotes_nothing_of_it() -> None:
     with pytest.raises(TokenRefused) as refused:
         await Provider().ask().claims(CLIENT, token(aud="another", email="ann@acme.example"), "n")
@@ -193,6 +218,7 @@ WRONG: list[Any] = [
     httpx.Response(200, text="<html>"),
     httpx.Response(200, json=[]),
     httpx.Response(200, content=b'"' + b"x" * (guarded_http.ANSWER_BYTES_MAX + 1) + b'"'),
+    httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=httpx.ByteStream(gzip.compress(gzip.compress(b" " * 10)))),
 ]
 WRONG_DOCUMENTS: list[Any] = [
     httpx.Response(200, json={"issuer": ISSUER}),
@@ -461,9 +487,27 @@ def test_what_is_sealed_opens_only_with_its_key_and_for_its_purpose() -> None:
     assert unseal(sealed[:-2] + "AA", ["key"], "one") is None
 
 
-@pytest.mark.parametrize("url", ["https://login.example:port", "https://xn--", "https://xn--a"])
+@pytest.mark.parametrize(
+    "url", ["https://login.example:port", "https://xn--", "https://xn--a", "https://[", "https://a..b", "https://" + "a" * 64]
+)
 async def test_an_address_that_cannot_be_read_is_a_failure_of_the_provider(url: str) -> None:
     http = GuardedHttp()
-    with pytest.raises(RequestFailed, match="is no address"):
+    with pytest.raises(WrongAnswer, match=r"is no (address|name) of a server"):
         await http.get("acme", f"{url}/.well-known/openid-configuration")
     await http.close()
+
+
+async def test_a_compressed_answer_is_refused_before_it_is_read() -> None:
+    """300 bytes stood for 3 GB: httpx decompresses all that it gets at once, whatever the limit of bytes is."""
+    read: list[bytes] = []
+
+    class Bomb(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            read.append(b"")
+            yield gzip.compress(gzip.compress(b" " * 1_000_000))
+
+    provider = Provider(keys=httpx.Response(200, headers={"content-encoding": "gzip, gzip"}, stream=Bomb()))
+    with pytest.raises(WrongAnswer, match="compressed"):
+        await provider.ask().claims(CLIENT, token(), "n")
+    assert not read
+    assert {request.headers["accept-encoding"] for request in provider.requests} == {"identity"}

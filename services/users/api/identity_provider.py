@@ -16,7 +16,7 @@ from services.users.api.sign_in_responses import (
     NewSessionView,
     StartedSignIn,
 )
-from services.users.sign_in.guarded_http import RequestFailed, WrongAnswer
+from services.users.sign_in.guarded_http import RequestFailed, WrongAnswer, host_of
 from services.users.sign_in.identity_providers import TokenRefused
 from services.users.store import identity_providers as store
 from services.users.store import people as people_store
@@ -84,10 +84,9 @@ async def put_provider(tenant: TenantId, body: IdentityProviderBody, context: In
 
 def _check_issuer(issuer: str, context: Context) -> None:
     expected = "an address that begins with https:// and has no user name, query or fragment"
-    scheme, _, rest = issuer.partition("://")
-    is_local = scheme == "http" and context.sign_in.allows_local and rest.split("/")[0].split(":")[0] in ("127.0.0.1", "localhost")
-    host = rest.split("/")[0]
-    if not (scheme == "https" or is_local) or not host or any(mark in issuer for mark in "@?#\\ "):
+    scheme, host = issuer.partition("://")[0], host_of(issuer)
+    is_local = scheme == "http" and context.sign_in.allows_local and host in ("127.0.0.1", "localhost")
+    if not (scheme == "https" or is_local) or not host or not issuer.isprintable() or any(mark in issuer for mark in "@?#\\ "):
         raise Invalid("body.issuer", issuer, expected)
 
 

@@ -1,4 +1,4 @@
-"""HTTP requests to addresses that customers entered: only https, only public addresses, no redirects, small answers, in a short time."""
+"""HTTP to addresses that customers entered: only https, only public addresses, no redirects, small plain answers, in a short time."""
 
 import asyncio
 import ipaddress
@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Final
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import httpx
@@ -76,10 +77,9 @@ class GuardedHttp:
         self._resolver.shutdown(wait=False, cancel_futures=True)
 
     async def _json(self, tenant: str, method: str, url: str, headers: Mapping[str, str], body: str | None) -> dict[str, Any]:
-        try:
-            host = httpx.URL(url).host
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise WrongAnswer(f"{url[:100]} is no address of a server") from error
+        host = host_of(url)
+        if not host:
+            raise WrongAnswer(f"{url[:100]} is no address of a server")
         try:
             place = self._places.setdefault(tenant, asyncio.Semaphore(AT_ONCE_OF_TENANT))
             async with asyncio.timeout(TOTAL_SECONDS), place:
@@ -89,6 +89,8 @@ class GuardedHttp:
             raise RequestFailed(f"{host} did not answer within {TOTAL_SECONDS} seconds") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise RequestFailed(f"{host} cannot be reached ({type(error).__name__})") from error
+        except UnicodeError as error:  # a part of the name is empty or too long for the name service
+            raise WrongAnswer(f"{host} is no name of a server") from error
         except ValueError as error:
             raise WrongAnswer(f"{host} did not answer with JSON") from error
         if not isinstance(value, dict):
@@ -98,10 +100,15 @@ class GuardedHttp:
         return value
 
     async def _content(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> bytes:
-        request = await self._request(method, httpx.URL(url), {"accept": "application/json", **headers}, body)
+        request = await self._request(
+            method, httpx.URL(url), {"accept": "application/json", "accept-encoding": "identity", **headers}, body
+        )
         content, status_text = bytearray(), f"{request.headers['host']} answered with status "
         response = await self._client.send(request, stream=True)
         try:
+            # A few hundred bytes can stand for gigabytes, and would be decompressed before anybody counts them.
+            if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+                raise WrongAnswer(f"{request.headers['host']} answered with a compressed text, although it was asked for a plain one")
             if response.status_code >= 500 or response.status_code in (408, 425, 429):
                 raise RequestFailed(f"{status_text}{response.status_code}")
             async for part in response.aiter_bytes():
@@ -147,6 +154,14 @@ class GuardedHttp:
 
     def _is_listed(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._networks)
+
+
+def host_of(url: str) -> str:
+    """Return the host that an address names; an empty text if it cannot be read."""
+    try:
+        return httpx.URL(url).host if urlsplit(url).hostname else ""  # each reads addresses that the other refuses
+    except (httpx.InvalidURL, ValueError):
+        return ""
 
 
 def failure_of(text: str, code: str | None) -> RequestFailed:

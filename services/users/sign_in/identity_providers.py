@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from services.users.sign_in.guarded_http import GuardedHttp, RequestFailed, WrongAnswer
 from shared.clock import Clock
+from shared.web.input_limits import faults
 
 SCOPE: Final = "openid profile email"
 ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
@@ -175,12 +176,14 @@ class IdentityProviders:
             }
             claims = CodeIDToken(decoded.claims, decoded.header, expected, {"client_id": client.client_id, "nonce": nonce})
             claims.validate(now=int(self._clock.now().timestamp()), leeway=LEEWAY_SECONDS)
-        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             claim = getattr(error, "claim", None)
             raise TokenRefused(f"the ID token is not valid ({claim or type(error).__name__})") from error
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= 255:
             raise TokenRefused("the ID token has no valid `sub`")
+        if any(isinstance(value, str) and faults(value, "claim") for value in claims.values()):
+            raise TokenRefused("a claim of the ID token has characters that cannot be stored")
         return dict(claims)
 
     async def _metadata_of(self, client: Client) -> Metadata:
@@ -193,12 +196,11 @@ class IdentityProviders:
         return found
 
     async def _fetch_metadata(self, tenant: str, url: str) -> Metadata:
-        host = urlsplit(url).hostname
         try:
             return Metadata.model_validate(await self._http.get(tenant, url))
         except ValidationError as error:
             fields = ", ".join(sorted({str(each["loc"][0]) for each in error.errors()}))
-            raise WrongAnswer(f"the discovery document of {host} is not valid: {fields}") from error
+            raise WrongAnswer(f"the discovery document of {urlsplit(url).hostname} is not valid: {fields}") from error
 
     async def _decoded(self, client: Client, token: str) -> jwt.Token:
         """Return the token, whose signature is valid. If no key fits, the provider may have new ones."""
