@@ -1444,6 +1444,64 @@ async def test_who_was_moved_to_another_connection_keeps_login_and_seats_when_th
     assert (stays["status"], stays["login"], stays["name"]) == ("active", "ann", "Ann")
 
 
+async def test_values_that_other_sources_state_first_stay_when_a_connection_with_other_values_ends(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra, google = [await scim.connect(rest, tenant, name) for name in ("okta", "entra", "google")]
+    await scim.hr(tenant, "1", 1, login="ann", name="Ann")
+    await okta.create("bob", displayName="Bob")
+    own = {}
+    for name in ("ann", "bob"):
+        (found,) = (await google.found(f'userName eq "{name}"'))["Resources"]
+        own[name] = found["id"]
+        await google.patch(
+            f"/Users/{found['id']}", {"op": "replace", "value": {"userName": f"{name}.g", "displayName": f"{name} of google"}}
+        )
+        (found,) = (await entra.found(f'userName eq "{name}"'))["Resources"]
+        await entra.patch(f"/Users/{found['id']}", {"op": "add", "path": "externalId", "value": name})
+    before = {each["externalId"]: each for each in (await entra.get("/Users"))["Resources"]}
+    for name in ("ann", "bob"):
+        assert (await google.call("DELETE", f"/Users/{own[name]}")).status_code == 204
+    after = {each["externalId"]: each for each in (await entra.get("/Users"))["Resources"]}
+    assert {name: (each["userName"], each["displayName"]) for name, each in after.items()} == {"ann": ("ann", "Ann"), "bob": ("bob", "Bob")}
+    assert [each["meta"]["lastModified"] for each in after.values()] == [each["meta"]["lastModified"] for each in before.values()]
+    (bob,) = (await okta.found('userName eq "bob"'))["Resources"]
+    assert (await okta.call("DELETE", f"/Users/{bob['id']}")).status_code == 204
+    found = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    assert {(each["login"], each["name"], each["status"]) for each in found} == {("ann", "Ann", "active"), ("bob", "Bob", "active")}
+
+
+async def test_values_copied_from_two_users_of_a_connection_who_are_one_person_are_kept_when_it_is_removed(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    path = f"/v1/tenants/{tenant}/people"
+    for name, more in (("ann", {}), ("ann.ash", {"title": "Head of Sales"})):
+        await okta.create(name, **more)
+    users = {each["login"]: each["user"] for each in (await rest.get(path))["items"]}
+    await rest.post(f"{path}/{users['ann.ash']}/link", {"to": users["ann"]})
+    (found,) = (await entra.get("/Users"))["Resources"]
+    await entra.patch(f"/Users/{found['id']}", {"op": "add", "path": "externalId", "value": "ann"})
+    await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/okta")
+    job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+    while await job.run_chunk(tenant):
+        pass
+    (ann,) = (await rest.get(f"{path}?status=all"))["items"]
+    assert (ann["login"], ann["job_title"], ann["status"]) == (found["userName"], "Head of Sales", "active")
+
+
+async def test_the_preview_of_a_removal_takes_as_many_statements_for_many_people_who_were_moved_as_for_few(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
+    numbers = []
+    for people in (range(2), range(2, 12)):
+        for number in people:
+            await copy_of(okta, entra, f"ann{number}")
+        with counted_statements(scim.users.database) as found:
+            preview = await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/okta?dry_run=true")
+        assert (preview.json()["people"], preview.json()["would_end"]) == (people.stop, 0)
+        numbers.append(len(found))
+    assert numbers[0] == numbers[1]
+
+
 async def test_what_an_HR_system_states_is_no_statement_of_a_connection_when_another_one_ends(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")

@@ -1,13 +1,22 @@
 """SCIM connections of a tenant: their names, settings and tokens."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 SOURCE_PREFIX: Final = "scim/"
 ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+# What a resource is filled with when a connection first changes somebody whom only other sources know, and the fields of the person.
+COPIED: Final[Mapping[str, str]] = {
+    "userName": "login",
+    "displayName": "name",
+    "title": "job_title",
+    "emails": "email",
+    "department": "department",
+}
 KEY_START: Final = "spscim_"
 TOKENS_MAX: Final = 2  # valid at a time: the old one and the new one while a client changes over
 DAYS_DEFAULT: Final = 365
@@ -55,6 +64,20 @@ class ScimToken:
 def source_of(connection: str) -> str:
     """Return the name of the source that makes the statements of the connection."""
     return f"{SOURCE_PREFIX}{connection}"
+
+
+def with_values(document: Mapping[str, Any], person: Any, names: Iterable[str] = tuple(COPIED)) -> dict[str, Any]:
+    """Return the document of a user with these attributes, as far as the person, who has the fields of COPIED, has a value."""
+    found = dict(document)
+    for name in names:
+        value = getattr(person, COPIED[name])
+        if value and name == "emails":
+            found[name] = [{"value": value, "type": "work", "primary": True}]
+        elif value and name == "department":
+            found[ENTERPRISE] = {**(found.get(ENTERPRISE) or {}), name: value}
+        elif value:
+            found[name] = value
+    return found
 
 
 def token_hash(token: str) -> str:

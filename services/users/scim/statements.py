@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from services.users.domain.facts import Kind
-from services.users.domain.scim_connections import ENTERPRISE
+from services.users.domain.scim_connections import COPIED, ENTERPRISE
 from services.users.domain.timelines import Entry, Period, Report
 from services.users.scim.limits import ENTRIES_MAX
 from services.users.scim.models import USER
@@ -15,8 +15,6 @@ from shared.schemas.base import OptionalEmail
 from shared.text import HIDDEN_REFUSED, UNCLEAR_REFUSED, has_hidden, has_unclear, is_unseen_name
 
 TEXT_MAX: Final = 500
-# What a resource is filled with when a connection first changes somebody whom only other sources know, in lower case.
-_COPIED: Final = {"username": "userName", "displayname": "displayName", "title": "title", "emails": "emails", "department": "department"}
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(OptionalEmail)
 
 
@@ -50,7 +48,7 @@ def _given(document: Mapping[str, Any], user_types: Mapping[str, str]) -> dict[s
 
 def copied_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the attributes of a document that was filled with what other sources state."""
-    return tuple(name for name in _COPIED.values() if _value_of(document, name))
+    return tuple(name for name in COPIED if _value_of(document, name))
 
 
 def still_copied(

@@ -23,7 +23,7 @@ from services.users.domain.local_days import local_today
 from services.users.domain.logins import login_key
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Cause, Person, Tenant, command_of, source_actor
-from services.users.domain.scim_connections import ENTERPRISE, Deactivation, OnFull, ScimConnection
+from services.users.domain.scim_connections import ENTERPRISE, Deactivation, OnFull, ScimConnection, with_values
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Report, Reported, Timeline
 from services.users.scim.anchors import Anchors, List
@@ -424,16 +424,7 @@ def _document(seen: Seen, states: Mapping[str, Seat], groups: Sequence[scim_grou
 
 def _of_person(seen: Seen) -> dict[str, Any]:
     """Return the document of a person about whom the connection has stated nothing."""
-    document: dict[str, Any] = {"userName": seen.login, "active": True}
-    if seen.name:
-        document["displayName"] = seen.name
-    if seen.job_title:
-        document["title"] = seen.job_title
-    if seen.email:
-        document["emails"] = [{"value": seen.email, "type": "work", "primary": True}]
-    if seen.department:
-        document[ENTERPRISE] = {"department": seen.department}
-    return document
+    return with_values({"userName": seen.login, "active": True}, seen)
 
 
 def _modules(seen: Seen, states: Mapping[str, Seat]) -> list[dict[str, Any]]:

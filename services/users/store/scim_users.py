@@ -201,6 +201,12 @@ _COUNT_AFTER: Final = select(_COUNT_ALL.where(_AFTER).scalar_subquery() + _COUNT
 
 _GET: Final = select(*columns_of(ScimUserRow, SCIM_USERS)).where(_OWN, S.resource_id == _ID, _IS_LIVE)
 _LOCK: Final = _GET.with_for_update()
+_GET_MANY: Final = (
+    select(*columns_of(ScimUserRow, SCIM_USERS))
+    .where(_OWN, S.resource_id == any_(bindparam("ids", type_=ARRAY(Text))), _IS_LIVE)
+    .order_by(S.resource_id)
+)
+_LOCK_MANY: Final = _GET_MANY.with_for_update()
 _NEXT_IDS: Final = (
     select(S.resource_id).where(_OWN, _IS_LIVE, S.resource_id > _ID).order_by(S.resource_id).limit(bindparam("limit", type_=BigInteger))
 )
@@ -379,8 +385,10 @@ async def by_text(connection: AsyncConnection, view: View, name: str, operator: 
     return sorted(found) if len(found) <= CANDIDATES_MAX else None
 
 
-async def get(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
-    return await one(connection, _GET, ScimUserRow, tenant=view.tenant, of_connection=view.connection, of_id=resource_id)
+async def get_many(connection: AsyncConnection, view: View, ids: Collection[str], *, lock: bool) -> dict[str, ScimUserRow]:
+    """Return those of these resources that are there; with `lock`, locked as by `lock`."""
+    given = {"tenant": view.tenant, "of_connection": view.connection, "ids": list(ids)}
+    return {row.resource_id: row for row in await many(connection, _LOCK_MANY if lock else _GET_MANY, ScimUserRow, **given)}
 
 
 async def lock(connection: AsyncConnection, view: View, resource_id: str) -> ScimUserRow | None:
