@@ -1502,6 +1502,29 @@ async def test_the_preview_of_a_removal_takes_as_many_statements_for_many_people
     assert numbers[0] == numbers[1]
 
 
+async def test_who_is_taken_out_of_an_HR_entry_keeps_login_and_seats_but_no_address_that_only_HR_has_stated(scim: ScimBench) -> None:
+    """No identity system has stated the address, so it must not count for the sign-in of somebody who gets a role by a group."""
+    tenant, rest = await scim.open_tenant()
+    okta = await scim.connect(rest, tenant)
+    await scim.hr(tenant, "1", 1, login="ann", email="ann@acme.example", name="Ann", job_title="Maker", department="Makers")
+    (found,) = (await okta.get("/Users"))["Resources"]
+    await okta.patch(f"/Users/{found['id']}", {"op": "add", "path": "externalId", "value": "1"})
+    (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people"))["items"]
+    asked = await scim.needs(tenant)
+    path = f"/v1/tenants/{tenant}/people/{ann['user']}"
+    other = await rest.post(f"{path}/separate", {"source": "hr/test", "external_id": "1"})
+    stays = await rest.get(path)
+    values = (stays["status"], stays["login"], stays["name"], stays["job_title"], stays["department"], stays["email"])
+    assert values == ("active", "ann", "Ann", "Maker", "Makers", "")
+    assert await scim.needs(tenant) == asked, "no seat is given up"
+    assert (other["conflict"]["reason"], other["conflict"]["people"]) == ("login_in_use", [ann["user"]]), "both have the login now"
+    shown = await okta.get(f"/Users/{found['id']}")
+    assert (shown["userName"], shown["displayName"], shown[SEATS]["status"]) == ("ann", "Ann", "active")
+    await scim.hr(tenant, "1", 2, login="bob", email="bob@acme.example")
+    other = await rest.get(f"/v1/tenants/{tenant}/people/{other['user']}")
+    assert (other["login"], other["email"], other["conflict"]) == ("bob", "bob@acme.example", None)
+
+
 async def test_what_an_HR_system_states_is_no_statement_of_a_connection_when_another_one_ends(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from services.users.domain import person as rules
 from services.users.domain.conflicts import ConflictReason
 from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.domain.sources import Key
 from services.users.domain.timelines import with_statement
 from services.users.store import identity_providers
@@ -99,8 +98,8 @@ def _in_use(holder: str) -> Conflict:
 
 
 async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: Cause) -> Person:
-    """Make a person of their own of the one whom a source describes in one of the timelines of `user`. What other SCIM connections of
-    `user` have copied from a connection that is taken out, they state from now on.
+    """Make a person of their own of the one whom a source describes in one of the timelines of `user`. What SCIM connections of `user`
+    have copied from the source that is taken out, they state from now on.
 
     Raises NotFound, Conflict, Forbidden.
     """
@@ -118,7 +117,7 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
         raise Conflict(
             "only-source", "Nothing else is stated about the person. Name an external id with which another person was linked to this one."
         )
-    copies = await scim_copies.of_keys(tenant, uow, [key] if key.source.startswith(SOURCE_PREFIX) else [], known)
+    copies = await scim_copies.of_keys(tenant, uow, [key], known)
     await copies.save(uow)
     stated = []
     for each in copies.received:

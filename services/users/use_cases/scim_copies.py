@@ -1,4 +1,4 @@
-"""What a SCIM connection only copied from another one becomes its own statement when the other one ends its statements, or is taken out.
+"""What a SCIM connection only copied becomes its own statement when the connection that stated it ends, or its source is taken out.
 
 The identity provider found the person with these values, and does not send them again as long as they are equal.
 """
@@ -72,7 +72,9 @@ def _copied_from(tenant: Tenant, keys: Collection[Key], known: KnownPeople) -> d
     for key in keys:
         timelines = known.timelines[known.users[key]]
         others = [other for other in timelines if other.source != key.source and other.source.startswith(SOURCE_PREFIX)]
-        given = _given(tenant, stated({key: timelines[key]}, known.sources), stated(timelines, known.sources)) if others else ()
+        given = _given(tenant, stated({key: timelines[key]}, known.sources), stated(timelines, known.sources)) if others else set[str]()
+        if not key.source.startswith(SOURCE_PREFIX):
+            given.discard("email")  # one that only a sender of HR data has stated must not count as one of the identity system
         for other in others:
             found.setdefault(other.source, {}).setdefault(other.external_id, set()).update(given)
     return found
@@ -80,7 +82,7 @@ def _copied_from(tenant: Tenant, keys: Collection[Key], known: KnownPeople) -> d
 
 def _given(tenant: Tenant, alone: Stated, merged: Stated) -> set[str]:
     """Return the fields whose value is that of this timeline: another source, or another timeline of this one, may state a value that goes
-    before it, and whoever copied has copied that one."""
+    before it, and that one was copied."""
     own, person = alone.on(tenant.today), merged.on(tenant.today)
     if own is None or person is None or (person.employed and not own.employed):
         return set()
