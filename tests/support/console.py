@@ -106,6 +106,7 @@ class Company:
     links: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     answers: dict[str, httpx.Response] = field(default_factory=dict)  # by `METHOD service path`
+    change_answer: Callable[[Any], Any] | None = None  # what a service of another release would answer instead
     requests: list[httpx.Request] = field(default_factory=list)
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -140,6 +141,12 @@ class Company:
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer as the service of that address would."""
+        answer = await self._handle(request)
+        if self.change_answer is None or not answer.headers.get("content-type", "").startswith("application/json"):
+            return answer
+        return reply(self.change_answer(answer.json()), answer.status_code)
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         service, path = {8001: "users", 8002: "seats", 8003: "invoicing", 8004: "notifier"}[request.url.port or 0], request.url.path
         if service in self.down:

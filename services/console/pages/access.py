@@ -193,7 +193,7 @@ async def _deletion(page: Page, role: str) -> tuple[Part, Question]:
 
 def rights_of(page: Page, found: Mapping[str, Any]) -> list[str]:
     """Return the rights of a role or a client in words."""
-    return [page.gettext(RIGHTS.get(right, right)) for right in found["rights"]]
+    return [page.word(RIGHTS, right) for right in found["rights"]]
 
 
 @router.get("/roles/{role}/delete")

@@ -62,7 +62,7 @@ def present(page: Page, known: Mapping[str, Any] | None) -> dict[str, tuple[str,
     found = known or {}
     texts = {name: str(found.get(name) or "–") for name in TEXTS}
     texts["country"] = dict(languages.names_of_countries(page.language)).get(texts["country"], texts["country"])
-    texts["document_format"] = page.gettext(FORMATS.get(texts["document_format"], texts["document_format"]))
+    texts["document_format"] = page.word(FORMATS, texts["document_format"])
     texts[COPY] = page.gettext("yes") if found.get(COPY) else page.gettext("no")
     return {name: (label_of(name, page.gettext), text) for name, text in texts.items()}
 

@@ -26,6 +26,7 @@ from services.console.pages.route import Forged, SignInNeeded
 from services.console.rendering import languages
 from services.console.rendering.field_texts import translated
 from services.console.rendering.formats import Formats, as_moment, locale_of
+from services.console.rendering.known_texts import word_of
 from services.console.rendering.navigation import links_for
 from services.console.rendering.problem_texts import text_of
 from services.console.rest.problems import Problem, Refusal, Unavailable
@@ -109,6 +110,10 @@ class Page:
         """Return the text in the reader's language. Its values are named, as in `%(count)s`."""
         found = languages.translations()[self.language].gettext(text)
         return found % values if values else found
+
+    def word(self, words: Mapping[str, str], code: str) -> str:
+        """Return the word for a code of a service in the reader's language; the code itself if it is of a later release."""
+        return word_of(code, words, self.gettext)
 
     def ngettext(self, one: str, many: str, count: int, **values: object) -> str:
         found = languages.translations()[self.language].ngettext(one, many, count)

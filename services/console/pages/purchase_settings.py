@@ -39,7 +39,7 @@ def _present_texts(page: Page, found: Mapping[str, Any], currency: str) -> dict[
     budget, who = found["monthly_budget_minor"], found["second_approver"]
     return {
         "budget": (page.gettext("Monthly budget"), page.gettext("no limit") if budget is None else page.formats.money(budget, currency)),
-        "second_approver": (page.gettext("Who approves"), page.gettext(SECOND_APPROVER.get(who, who))),
+        "second_approver": (page.gettext("Who approves"), page.word(SECOND_APPROVER, who)),
     }
 
 

@@ -226,7 +226,7 @@ def _charging_form(part: Part) -> Form:
 
 
 def _present_charging(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    texts = {name: page.gettext(known.get(found[name], found[name])) for name, known in OF_SUBSCRIPTION.items()}
+    texts = {name: page.word(known, found[name]) for name, known in OF_SUBSCRIPTION.items()}
     texts["zero_invoices"] = page.gettext("yes") if found["zero_invoices"] else page.gettext("no")
     return {name: (label_of(name, page.gettext), text) for name, text in texts.items()}
 

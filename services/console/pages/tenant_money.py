@@ -173,7 +173,7 @@ async def keep_credit(page: OperatorPage, tenant: str, invoice: str) -> Response
 async def set_overdue_action(page: OperatorPage, tenant: str) -> Response:
     """Set what an overdue invoice leads to, if no other operator has changed it since it was shown."""
     form, present = page.form, (await page.get("invoicing", rest(tenant, "balance"))).need()["overdue_action"]
-    label, shown = page.gettext("When an invoice is overdue"), page.gettext(OVERDUE_ACTIONS.get(present, present))
+    label, shown = page.gettext("When an invoice is overdue"), page.word(OVERDUE_ACTIONS, present)
     if form.is_outdated(Form.of(overdue_action=present, seen=present), {"overdue_action": (label, shown)}):
         return await _show(page, tenant, form, 409)
     try:

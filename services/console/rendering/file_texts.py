@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.console.rendering.known_texts import Gettext, KnownTexts
+from services.console.rendering.known_texts import Gettext, KnownTexts, word_of
 from shared.hr_files.company import FIELDS
 from shared.translations import N_
 
@@ -121,7 +121,7 @@ def read_text(text: str, gettext: Gettext) -> str:
     if found is None:
         return gettext(OTHER) % {"text": text}
     file, encoding, separator, rows, unused, more = found.groups()
-    values = {"file": file, "encoding": encoding, "separator": gettext(SEPARATORS.get(separator, separator)), "rows": rows}
+    values = {"file": file, "encoding": encoding, "separator": word_of(separator, SEPARATORS, gettext), "rows": rows}
     parts = [gettext(N_("%(file)s: %(encoding)s, separator: %(separator)s, rows: %(rows)s")) % values]
     if more:
         parts.append(gettext(N_("columns that are not used: %(unused)s and %(more)s more")) % {"unused": unused, "more": more})

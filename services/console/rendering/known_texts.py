@@ -8,6 +8,11 @@ Gettext = Callable[[str], str]
 _VALUE: Final = re.compile(r"%\((\w+)\)s")
 
 
+def word_of(code: str, words: Mapping[str, str], gettext: Gettext) -> str:
+    """Return the word for a code of a service in the reader's language; the code itself if it is of a later release."""
+    return gettext(words[code]) if code in words else code
+
+
 class KnownTexts:
     """Templates such as `at most %(most)s characters`. `reworded` has those that a page says in other words.
 

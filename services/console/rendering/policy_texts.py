@@ -1,12 +1,14 @@
 """The policies in plain words, each with an example in the numbers of the module. The rules themselves are those of seats and invoicing."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from services.console.rendering.formats import Formats
+from services.console.rendering.known_texts import word_of
 from shared.schemas.policies import duration_ms
 from shared.translations import N_
 
@@ -15,6 +17,7 @@ UNITS: Final = {"days": 86_400_000, "hours": 3_600_000, "minutes": 60_000, "seco
 _ISO: Final = {"days": "P{}D", "hours": "PT{}H", "minutes": "PT{}M", "seconds": "PT{}S"}
 UNIT_NAMES: Final = {"days": N_("days"), "hours": N_("hours"), "minutes": N_("minutes"), "seconds": N_("seconds")}
 EXAMPLE_LICENCES: Final = 10
+_WARN_AT: Final = re.compile(r"[0-9]{1,9}%?")
 
 OVER_LIMIT: Final = {
     "reject": N_("Refuse the person."),
@@ -83,6 +86,9 @@ class PolicyTexts:
         return [*found, self._warn_at(), self._leaver(), self._reduce_at(), self._below_use()]
 
     def duration(self, iso: str) -> str:
+        """Return a duration in words; one that nobody can read as it is."""
+        if duration_ms(iso) is None:
+            return iso
         number, unit = split_duration(iso)
         if unit == "days":
             return self.ngettext("%(num)s day", "%(num)s days", number)
@@ -121,7 +127,7 @@ class PolicyTexts:
             "grace": self.duration(self._policies.get("grace", "P7D")),
             "cap": self._formats.number(self._count if cap is None else cap),
         }
-        shown = self.gettext(OVER_LIMIT[value]) if value in OVER_LIMIT else str(value)
+        shown = word_of(value, OVER_LIMIT, self.gettext)
         if value == "expand" and cap is not None:
             shown = self.gettext("Add a licence, which is charged, up to %(cap)s licences.", **values)
         return Policy(
@@ -129,7 +135,9 @@ class PolicyTexts:
         )
 
     def _grace(self) -> Policy:
-        value = self._policies.get("grace", "P7D")
+        value, title = self._policies.get("grace", "P7D"), self.gettext("Time over the limit")
+        if duration_ms(value) is None:
+            return Policy("grace", title, value, "")
         number, unit = split_duration(value)
         ends = self._formats.day(self._formats.now + timedelta(days=number)) if unit == "days" else self.duration(value)
         text = (
@@ -137,7 +145,7 @@ class PolicyTexts:
             if unit == "days"
             else self.gettext("Somebody who comes over the limit now loses access in %(time)s, unless a licence is free before.", time=ends)
         )
-        return Policy("grace", self.gettext("Time over the limit"), self.duration(value), text)
+        return Policy("grace", title, self.duration(value), text)
 
     def _flag_cap(self) -> Policy:
         cap, title = self._policies.get("flag_cap"), self.gettext("People over the limit at once")
@@ -155,6 +163,8 @@ class PolicyTexts:
         if value is None:
             text = self.gettext("You get an e-mail only when all %(count)s licences are in use.", **self._numbers)
             return Policy("warn_at", title, self.gettext("No warning before"), text)
+        if not _WARN_AT.fullmatch(value):  # of a later release
+            return Policy("warn_at", title, value, "")
         share = value.endswith("%")
         used = math.ceil(self._count * int(value[:-1]) / 100) if share else max(0, self._count - int(value))
         written = self._formats.percent(value[:-1]) if share else ""
@@ -185,15 +195,21 @@ class PolicyTexts:
         value = self._policies.get("reduce_at", "period_end")
         example = {
             "now": N_("You reduce %(count)s licences to %(fewer)s: there are %(fewer)s at once, and the rest of the period is credited."),
-        }.get(value, N_("You reduce %(count)s licences to %(fewer)s: you keep %(count)s until the period ends, and renew %(fewer)s."))
-        shown = self.gettext(REDUCE_AT[value]) if value in REDUCE_AT else str(value)
-        return Policy("reduce_at", self.gettext("A reduction takes effect"), shown, self.gettext(example, **self._numbers), True)
+            "period_end": N_("You reduce %(count)s licences to %(fewer)s: you keep %(count)s until the period ends, and renew %(fewer)s."),
+        }.get(value)
+        text = self.gettext(example, **self._numbers) if example else ""
+        shown = word_of(value, REDUCE_AT, self.gettext)
+        return Policy("reduce_at", self.gettext("A reduction takes effect"), shown, text, True)
 
     def _below_use(self) -> Policy:
         value = self._policies.get("reduce_below_use", "flag_newest")
         example = {
             "block": N_("All %(count)s licences are in use, and you reduce to %(fewer)s: it is refused until one person is deactivated."),
-        }.get(value, N_("All %(count)s licences are in use, and you reduce to %(fewer)s: the person who was added last is over the limit."))
-        shown = self.gettext(REDUCE_BELOW_USE[value]) if value in REDUCE_BELOW_USE else str(value)
+            "flag_newest": N_(
+                "All %(count)s licences are in use, and you reduce to %(fewer)s: the person who was added last is over the limit."
+            ),
+        }.get(value)
+        text = self.gettext(example, **self._numbers) if example else ""
+        shown = word_of(value, REDUCE_BELOW_USE, self.gettext)
         title = self.gettext("You reduce below what is in use")
-        return Policy("reduce_below_use", title, shown, self.gettext(example, **self._numbers), True)
+        return Policy("reduce_below_use", title, shown, text, True)

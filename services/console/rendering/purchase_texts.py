@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.console.rendering.formats import Formats
+from services.console.rendering.known_texts import word_of
 from shared.money import minor_units
 from shared.translations import N_
 
@@ -52,4 +53,4 @@ class PurchaseTexts:
         budget, who = rules["monthly_budget_minor"], rules["second_approver"]
         if budget is None and who == "none":
             return self.gettext(N_("One person approves each purchase.")), ""
-        return self.gettext(SECOND_APPROVER.get(who, who)), self.example(who, left_minor=rules["left_minor"] or 0)
+        return word_of(who, SECOND_APPROVER, self.gettext), self.example(who, left_minor=rules["left_minor"] or 0)
