@@ -7,6 +7,11 @@
   var isPressed = false;
   var isMissed = false; // numbers came meanwhile
 
+  // "Back" leads to the page of a form, not to what answered it: that is kept nowhere, and the browser would have to send the form again.
+  if (document.body.dataset.page) {
+    window.history.replaceState(null, "", document.body.dataset.page);
+  }
+
   document.addEventListener("pointerdown", function (event) {
     pressed = event.target;
     isPressed = event.button === 0;
