@@ -229,6 +229,38 @@ async def test_numbers_that_are_no_longer_live_say_so_and_those_of_a_session_tha
         opened.wrong.clear()  # the browser reports the requests that failed
 
 
+async def test_a_page_whose_reader_has_lost_the_right_does_not_connect_again(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page, tried = opened.page, []
+        secret = session_of(served.bench, ADMINISTRATOR)
+        await opened.use_session(secret)
+        page.on("request", lambda request: tried.append(request.url) if "/licences/live" in request.url else None)
+        await page.clock.install()
+        await opened.open("/tenants/acme/licences")
+        await wait_until(lambda: bool(served.bench.wiring.live._pages.get("acme")), what="the connection")
+        served.bench.company.sessions[secret]["rights"] = ("log:read",)
+        await page.wait_for_selector("#numbers > .stale")
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        for _ in range(60):
+            await page.clock.run_for(2_000)
+        assert len(tried) == 1
+        opened.wrong.clear()  # the browser reports the request that was refused
+
+
+async def test_back_leads_to_the_page_of_a_form_whose_answer_is_kept_nowhere(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page = opened.page
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await opened.open("/tenants/acme/people?status=active")
+        await page.locator("input[name=user]").first.check()
+        await page.get_by_role("button", name="Deactivate", exact=True).click()
+        await page.get_by_role("heading", level=1, name="Deactivate").wait_for()
+        await opened.open("/tenants/acme/settings")
+        await page.go_back()
+        await page.get_by_role("heading", level=1, name="People").wait_for()
+        assert page.url.endswith("/tenants/acme/people?status=active")
+
+
 async def test_a_page_without_its_console_tries_to_connect_more_and_more_rarely(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
         page, tried = opened.page, []

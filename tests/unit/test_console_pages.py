@@ -845,8 +845,18 @@ async def test_a_reader_whose_right_was_taken_away_does_not_keep_changes_from_th
     bench.company.modules["lab"].bought += 1
     async with asyncio.timeout(10):
         assert b"event: changed" in await anext(streams[1])
-        assert [each async for each in streams[0]] == [], "the stream of the other one has ended"
+        rest = [each async for each in streams[0]]
+        assert rest == [b"event: over\ndata: over\n\n"], "the stream of the other one has ended, and is not opened again"
     await streams[1].aclose()
+
+
+@pytest.mark.parametrize(("reader", "tenant"), [({"rights": ("log:read",)}, "acme"), ({}, "birch")])
+async def test_a_page_whose_reader_may_no_longer_see_it_hears_that_its_numbers_are_over(
+    bench: ConsoleBench, reader: dict[str, Any], tenant: str
+) -> None:
+    stream = await bench.signed_in(**reader).get(f"/tenants/{tenant}/licences/live", accept="text/event-stream")
+    assert (stream.status_code, stream.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (stream.text, stream.headers["cache-control"]) == ("event: over\ndata: over\n\n", "no-store")
 
 
 async def test_a_tenant_without_a_subscription_and_one_with_many_modules_are_shown(bench: ConsoleBench) -> None:

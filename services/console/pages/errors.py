@@ -15,6 +15,7 @@ from services.console.pages.addresses import address_of, page_at
 from services.console.pages.forms import ABOUT, TOKEN
 from services.console.pages.page import NotAllowed, NotOpened, NotThere, Page, StillComputing, parse_form
 from services.console.pages.route import FileUnread, Forged, SentRequest, SignInNeeded
+from services.console.rest.live import EVENTS, OVER, as_event
 from services.console.rest.problems import Problem, Refusal, SignedOut, Unavailable
 from services.console.sign_in.seals import FORM
 from services.console.sign_in.sessions import Reader
@@ -50,8 +51,19 @@ async def _error(request: Request, status: int, *, asks_users: bool = True, **va
     return page.render("error.html", status, code=status, **{"problem": None, "service": None, "sent": False, "error_id": None} | values)
 
 
+def _is_stream(request: Request) -> bool:
+    return request.headers.get("accept", "") == EVENTS
+
+
+def _end_of_stream() -> Response:
+    """Tell an open page that it must not connect again: of a refusal, a script sees no status, and would try again and again."""
+    return Response(as_event(OVER), media_type=EVENTS)
+
+
 async def _not_there(request: Request, error: Exception) -> Response:
     """A page of another tenant is as unknown as one that does not exist."""
+    if _is_stream(request):
+        return _end_of_stream()
     return await _error(request, 404)
 
 
@@ -69,6 +81,8 @@ async def _not_taken(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
+    if _is_stream(request):
+        return _end_of_stream()
     return await _error(request, 403)
 
 

@@ -18,7 +18,7 @@ from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
 from services.console.rendering.charts import Point, charts
 from services.console.rendering.formats import as_moment
-from services.console.rest.live import COUNTS, digest_of
+from services.console.rest.live import COUNTS, EVENTS, digest_of
 from services.console.rest.problems import RestError
 from services.console.rest.services import Part, url_part
 from shared.schemas.base import ID_PATTERN, format_instant
@@ -89,7 +89,7 @@ async def stream_changes(tenant: str, page: Reading, seen: Chosen = "") -> Respo
         return reader.token if reader is not None else None
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(wiring.live.events(tenant, token, seen), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(wiring.live.events(tenant, token, seen), media_type=EVENTS, headers=headers)
 
 
 async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:

@@ -25,6 +25,8 @@ ALIVE_SECONDS: Final = 15.0
 STREAM_SECONDS_MAX: Final = 600.0  # then the browser connects again, with the session that it has by then
 DIGEST_LENGTH: Final = 16
 STREAMS_MAX: Final = 500  # of one process: other requests need connections too
+EVENTS: Final = "text/event-stream"
+OVER: Final = "over"  # the event after which a page does not connect again
 COUNTS: Final = "statistics/modules"  # of users: who is refused, and the deadlines
 Token = Callable[[], Awaitable[str | None]]
 
@@ -79,7 +81,7 @@ class Live:
                     continue
                 if event is None:
                     return
-                yield f"event: {event}\ndata: {event}\n\n".encode()
+                yield as_event(event)
         finally:
             self._pages[tenant].remove(page)
             if not self._pages[tenant]:
@@ -115,10 +117,15 @@ class Live:
             except SignedOut:
                 continue
             if licences.problem is not None and licences.problem.status == HTTPStatus.FORBIDDEN:
-                page.events.put_nowait(None)  # this reader's right was taken away; the others may see the numbers
+                page.events.put_nowait(OVER)  # this reader's right was taken away; the others may see the numbers
+                page.events.put_nowait(None)
                 continue
             return digest_of(licences.value, counts.value) if licences.ok else None
         return None
+
+
+def as_event(name: str) -> bytes:
+    return f"event: {name}\ndata: {name}\n\n".encode()
 
 
 def digest_of(licences: Any, counts: Any) -> str:

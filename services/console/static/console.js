@@ -146,6 +146,7 @@
   // Live numbers. Only a page that somebody sees is connected: a browser allows six connections to a host, and each tab would take one.
   var stream = null;
   var wait = 2000;
+  var isOver = false; // the reader may no longer see the numbers
   var again = 0; // one timer: otherwise each failed connection would start two more, if the numbers fail as well
   function disconnect() {
     if (stream) {
@@ -155,12 +156,17 @@
   }
   function connect() {
     var part = document.querySelector("[data-live]");
-    if (document.hidden || !part) {
+    if (document.hidden || !part || isOver) {
       disconnect();
     } else if (!stream) {
       stream = new EventSource(part.dataset.live);
       stream.addEventListener("changed", function () {
         htmx.trigger(document.body, "live-changed");
+      });
+      stream.addEventListener("over", function () {
+        isOver = true;
+        disconnect();
+        htmx.trigger(document.body, "live-changed"); // says that the numbers cannot be refreshed
       });
       stream.addEventListener("open", function () {
         wait = 2000;
