@@ -859,6 +859,23 @@ async def test_a_page_whose_reader_may_no_longer_see_it_hears_that_its_numbers_a
     assert (stream.text, stream.headers["cache-control"]) == ("event: over\ndata: over\n\n", "no-store")
 
 
+@pytest.mark.parametrize("failed", ["down", "busy"])
+async def test_licences_say_that_undelivered_emails_are_unknown_while_the_notifier_does_not_answer(
+    bench: ConsoleBench, failed: str
+) -> None:
+    shown = "E-mails that could not be delivered"
+    assert shown not in words(await bench.signed_in().get(LICENCES))
+    if failed == "down":
+        bench.company.down.add("notifier")
+    else:
+        busy = problem(429, "too-many-requests", "Try again.", headers={"retry-after": "1"})
+        bench.company.answers["GET notifier /v1/tenants/acme/emails/undelivered"] = busy
+    page = words(await bench.signed_in().get(LICENCES))
+    assert f"{shown} cannot be shown now" in page if failed == "down" else f"{shown}: this is being computed" in page
+    assert "122 of 119 in use" in page
+    assert shown not in words(await bench.signed_in(rights=("account:read",)).get(LICENCES)), "its reader sees no e-mails at all"
+
+
 async def test_a_tenant_without_a_subscription_and_one_with_many_modules_are_shown(bench: ConsoleBench) -> None:
     bench.company.answers["GET invoicing /v1/tenants/acme/licences"] = problem(404, "not-found", "The service found no subscription.")
     assert "There is no subscription yet" in words(await bench.signed_in().get(LICENCES))

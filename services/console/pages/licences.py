@@ -109,6 +109,7 @@ async def _numbers(page: Page, order: str, reduction: str) -> dict[str, Any]:
         "order": ordered,
         "reduction": reduced,
         "refused": "",
+        "emails": emails,
         "query": "&".join(f"{name}={url_part(value)}" for name, value in (("order", order), ("reduction", reduction)) if value),
     }
     if ordered.ok and ordered.value["status"] == "refused":
