@@ -20,7 +20,7 @@ from services.notifier.store.action_log import LogFilter, actions
 from services.notifier.wiring import Wiring
 from shared.messaging import partition_of
 from shared.messaging.erasure import erase_kept
-from shared.schemas import seats_v1, users_v1
+from shared.schemas import invoicing_v1, seats_v1, users_v1
 from shared.schemas.base import Actor, Change
 from shared.schemas.envelope import Envelope
 from shared.schemas.registry import type_of
@@ -484,3 +484,42 @@ async def test_E9_a_viewset_hides_the_other_people_of_an_entry_and_counts_them(n
                 cells = list(csv.DictReader(io.StringIO((await client.get(f"{path}?format=csv")).text)))
             for found in (shown_to, lines, [row | {"details": orjson.loads(row["details"] or "{}")} for row in cells]):
                 assert {each["type"]: each["details"] for each in found if each["type"] in expected} == expected, token
+
+
+async def test_E9_a_viewset_hides_actors_and_the_values_of_rejected_commands(notifier: Notifier) -> None:
+    """p1 is seen, p2 is hidden, and so is p9, of whom the notifier knows nothing yet. A program is nobody whom a viewset hides."""
+    by: dict[str, Any] = {
+        name: Actor(kind=kind, id=name) for name, kind in (("p1", "user"), ("p2", "user"), ("p9", "user"), ("app", "client"))
+    }
+    mapped: list[Any] = [users_v1.DepartmentMapped(at=NOON, actor=actor, department=name, profile="makers") for name, actor in by.items()]
+    money: dict[str, Any] = {"at": NOON, "actor": by["p1"], "quote": "q1"}
+    requests: list[Any] = [invoicing_v1.QuoteExpired(**money, requested_by=by[name]) for name in ("p1", "p2")]
+    wrong: dict[str, Any] = {"field": "from_user", "value": "p2", "expected": "another user"}
+    rejected: list[Any] = [seats_v1.CommandRejected(**notifier.decision(**wrong | {"user": user})) for user in (None, "p1", "p2")]
+    people = [person_added("p1", department="Makers"), person_added("p2", department="Sales")]
+    async with notifier.running() as wiring:
+        await notifier.send(tenant_created(), *people)
+        await notifier.send(*mapped, *requests, *rejected)
+        await notifier.until_idle(wiring)
+        path, limited = (
+            "/v1/tenants/acme/actions?type=department_mapped&type=quote_expired&type=command_rejected",
+            "boss|acme|log:read|Makers",
+        )
+        async with rest(wiring, "boss|acme|log:read") as client:
+            everything = (await client.get(path)).json()["items"]
+        async with rest(wiring, limited) as client:
+            shown_to = (await client.get(path)).json()["items"]
+            lines = [orjson.loads(line) for line in (await client.get(f"{path}&format=jsonl")).text.splitlines()]
+            cells = list(csv.DictReader(io.StringIO((await client.get(f"{path}&format=csv")).text)))
+            by_actor = {actor: len((await client.get(f"{path}&actor={actor}")).json()["items"]) for actor in (*by, "hidden", "rules")}
+    actors = {each["details"]["department"]: each["actor"]["id"] for each in shown_to if each["type"] == "department_mapped"}
+    assert actors == {"p1": "p1", "p2": "hidden", "p9": "hidden", "app": "app"}
+    assert sorted(each["actor"] for each in cells) == sorted(each["actor"]["id"] for each in shown_to)
+    assert lines[::-1] == shown_to
+    asked = [each["details"] for each in shown_to if each["type"] == "quote_expired"]
+    assert [(each["requested_by"]["id"], each.get("hidden")) for each in asked] == [("hidden", 1), ("p1", None)]
+    refused_to = [(each["user"], each["details"]) for each in shown_to if each["type"] == "command_rejected"]
+    assert refused_to == [(user, wrong | {"value": None}) for user in ("p1", None)]
+    assert by_actor == {"p1": 3, "p2": 0, "p9": 0, "app": 1, "hidden": 0, "rules": 2}
+    assert [each["actor"]["id"] for each in everything if each["type"] == "department_mapped"] == ["app", "p9", "p2", "p1"]
+    assert [each["details"] for each in everything if each["type"] == "command_rejected"] == [wrong] * 3

@@ -65,6 +65,17 @@ async def test_the_people_of_a_page_of_the_log_are_named_with_one_request(bench:
     assert [(url.params["status"], len(url.params.get_list("user")) > 1) for url in asked] == [("all", True)]
 
 
+async def test_E9_an_actor_whom_the_reader_does_not_see_is_a_person_whose_entries_nobody_can_list(bench: ConsoleBench) -> None:
+    hidden = {"kind": "user", "id": "hidden"}
+    bench.company.access.entries = [
+        entry("role_defined", details={"role": "reader"}, actor=hidden),
+        entry("role_defined", details={"role": "reader"}),
+    ]
+    page = await bench.signed_in().get(LOG)
+    assert words(page).count("A person") == 1
+    assert ("by=hidden" in page.text, "by=ann" in page.text) == (False, True)
+
+
 async def test_T20_each_entry_says_who_did_what_when_and_why_in_a_sentence(bench: ConsoleBench) -> None:
     page = await bench.signed_in().get(LOG)
     text = words(page)

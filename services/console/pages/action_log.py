@@ -30,6 +30,7 @@ SHOWN: Final = 30
 NAMED_MAX: Final = 60
 FOUND_MAX: Final = 8
 RULES: Final = "rules"  # the actor of what happened without one
+HIDDEN: Final = "hidden"  # the actor whom the reader does not see
 EVERYBODY: Final = "all"
 
 
@@ -177,6 +178,7 @@ async def show_log(page: Reading, chosen: InWanted, cursor: Annotated[str, Query
         cursor=cursor,
         kinds=log_sentences.KINDS,
         RULES=RULES,
+        HIDDEN=HIDDEN,
     )
 
 

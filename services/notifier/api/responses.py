@@ -31,7 +31,7 @@ class Action(BaseModel):
     id: str
     at: Instant = Field(description="The tenant's time.")
     recorded_at: Instant = Field(description="When the entry was written.")
-    actor: Actor
+    actor: Actor = Field(description="Who did it. A person whom your viewset hides has the id `hidden`.")
     type: str
     event: str = Field(description="Type of the event that the entry was made from.")
     user: str | None

@@ -6,7 +6,8 @@ the state before the decision. `from` of a pool's numbers is kept beside the log
 makes no entry; a refusal always makes one.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ _TYPE_OF_STATE = {
 # Details with the ids of people besides the one whom the entry is about: a reader with a viewset does not see all of them. `people` of some
 # types is a number.
 PEOPLE: Final = ("people", "from_user", "moved_to")
+HIDDEN: Final = "hidden"  # instead of the id of an actor whom the reader does not see
 
 Scalar = str | int | bool | None
 
@@ -75,24 +77,35 @@ def entries_of(payload: Payload, envelope: Envelope, pools: Changed) -> list[Ent
 
 
 def people_in(details: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the people whom the details name."""
-    found = [details.get(name) for name in PEOPLE]
-    return {each for value in found for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)}
+    """Return the ids of the people whom the details name, also as actors."""
+    return {user for name, value in details.items() for user in _people_of(name, value)}
 
 
-def without_hidden(details: Mapping[str, Any], seen: Collection[str]) -> Mapping[str, Any]:
-    """Return the details for a reader who sees only some people: the others are counted in `hidden`."""
+def _people_of(name: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [value["id"]] if value.get("kind") == "user" else []
+    if name not in PEOPLE:
+        return []
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+
+
+def without_hidden(type_: str, details: Mapping[str, Any], seen: AbstractSet[str]) -> Mapping[str, Any]:
+    """Return the details of an entry for a reader who sees only some people: the others are counted in `hidden`. What stood in a command
+    that was rejected may be the id of a person in any form."""
+    if type_ == "command_rejected":
+        return dict(details) | {"value": None}
     number = len(people_in(details).difference(seen))
     if not number:
         return details
-    shown = {name: _seen(value, seen) if name in PEOPLE else value for name, value in details.items()}
-    return shown | {"hidden": number}
+    return {name: _seen(name, value, seen) for name, value in details.items()} | {"hidden": number}
 
 
-def _seen(value: Any, seen: Collection[str]) -> Any:
-    if isinstance(value, list):
-        return [each for each in value if each in seen]
-    return None if isinstance(value, str) and value not in seen else value
+def _seen(name: str, value: Any, seen: AbstractSet[str]) -> Any:
+    if seen >= set(_people_of(name, value)):
+        return value
+    if isinstance(value, Mapping):
+        return {**value, "id": HIDDEN}
+    return [each for each in value if each in seen] if isinstance(value, list) else None
 
 
 def actor_of(payload: Payload) -> Actor | None:
@@ -130,7 +143,7 @@ def _seats(payload: seats_v1.SeatsEvent, name: str, pools: Changed) -> Iterator[
                 details = {"deadline": format_instant(payload.deadline) if payload.deadline else None}
             yield _seat(name, payload.user, payload.module, new, details)
         case seats_v1.CommandRejected():
-            yield Entry(name, details=payload.model_dump(mode="json", include={"field", "value", "expected"}))
+            yield Entry(name, user=payload.user, details=payload.model_dump(mode="json", include={"field", "value", "expected"}))
         case seats_v1.CommandFailed() | seats_v1.SettleFailed():
             yield Entry(name, details={"error_id": payload.error_id})
         case seats_v1.ReplacementRefused():

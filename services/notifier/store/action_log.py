@@ -1,6 +1,7 @@
 """The action log, which is only ever appended to, and the numbers of pools as its last entries left them."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notifier.domain.action_log import people_in, without_hidden
+from services.notifier.domain.action_log import HIDDEN, people_in, without_hidden
 from services.notifier.domain.pool_numbers import PoolNumbers
 from services.notifier.store import recipients
 from services.notifier.store.recipients import View, visible_to_reader
@@ -152,16 +153,19 @@ def _page(given: tuple[str, ...], *, after: bool, oldest_first: bool) -> Select[
     """Select the page first, then the actors of its rows. Only the given conditions are part of it, so that each finds its index."""
     a = TABLE.alias("a")
     starter = _chain_start(a).subquery("c")
+    by = bindparam("actor", type_=Text)
+    kind = func.coalesce(a.c.actor_kind, select(starter.c.actor_kind).correlate(a).scalar_subquery(), "system")
     conditions = {
         "user": a.c.user_id == bindparam("user"),
         "type": a.c.type == bindparam("type"),
         "module": a.c.module == bindparam("module"),
-        "actor": func.coalesce(a.c.actor_id, select(starter.c.actor_id).correlate(a).scalar_subquery(), "rules")
-        == bindparam("actor", type_=Text),
+        "actor": func.coalesce(a.c.actor_id, select(starter.c.actor_id).correlate(a).scalar_subquery(), "rules") == by,
         "since": a.c.at >= bindparam("since"),
         "until": a.c.at < bindparam("until"),
         "departments": visible_to_reader(a.c.tenant_id, a.c.user_id),
     }
+    if {"actor", "departments"} <= set(given):  # who asks for the entries of an actor would learn who that is
+        conditions["actor"] &= (kind != "user") | visible_to_reader(a.c.tenant_id, by)
     order = (a.c.at, a.c.seq) if oldest_first else (a.c.at.desc(), a.c.seq.desc())
     page = (
         select(*columns_of(ActionRow, a), a.c.tenant_id)
@@ -214,8 +218,14 @@ async def actions(
     if wanted.departments is None or wanted.reader is None:
         return page
     named = {user for row in page for user in people_in(row.details)}
+    named |= {row.actor_id for row in page if row.actor_kind == "user" and row.actor_id is not None}
     seen = await recipients.visible(connection, tenant_id, named, View(wanted.departments, wanted.reader))
-    return [replace(row, details=without_hidden(row.details, seen)) for row in page]
+    return [_as_seen(row, seen) for row in page]
+
+
+def _as_seen(row: ActionRow, seen: AbstractSet[str]) -> ActionRow:
+    is_hidden = row.actor_kind == "user" and row.actor_id not in seen
+    return replace(row, actor_id=HIDDEN if is_hidden else row.actor_id, details=without_hidden(row.type, row.details, seen))
 
 
 async def add_tenant(connection: AsyncConnection, tenant_id: str) -> None:
