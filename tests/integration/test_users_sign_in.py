@@ -671,7 +671,7 @@ async def test_a_sign_in_works_once_and_only_in_the_browser_in_which_it_began(si
         assert (refused.status_code, refused.json()["type"]) == (status, f"urn:seatpool:problem:{type_}")
         assert "was already completed" in used.json()["detail"]
         assert (await signing.client.post(path, json=body | {"code": "c"})).status_code == 422
-    body = {"flow": first["flow"], "state": back["state"], "code": back["code"]}
+    body = {"flow": first["flow"], "state": back["state"], "code": back["code"], "iss": signing.issuer}
     answers = await asyncio.gather(*(signing.client.post(path, json=body) for _ in range(5)))
     assert sorted(each.status_code for each in answers) == [201] + [409] * 4
     other = await signing.at_provider(second["authorization_url"], "sub-ann")
@@ -680,6 +680,13 @@ async def test_a_sign_in_works_once_and_only_in_the_browser_in_which_it_began(si
     state = parse_qs(urlsplit(third["authorization_url"]).query)["state"][0]
     mixed = await signing.client.post(path, json={"flow": third["flow"], "state": state, "code": other["code"]})
     assert (mixed.status_code, mixed.json()["type"]) == (403, "urn:seatpool:problem:identity-refused")
+    # Another provider sent the browser back, with a code for somebody's account there: this one must not get it.
+    fourth = await signing.started()
+    back = await signing.at_provider(fourth["authorization_url"], "sub-ann")
+    body = {"flow": fourth["flow"], "state": back["state"], "code": back["code"], "iss": "https://login.example/other"}
+    refused = await signing.client.post(path, json=body)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:seatpool:problem:sign-in-not-valid")
+    assert "another identity provider" in refused.json()["detail"]
     rows = str([tuple(row) for row in await signing.bench.execute("SELECT * FROM sign_in_flows")])
     assert first["flow"] not in rows
 

@@ -6,13 +6,14 @@ from html import unescape
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
 from cli.settings import CliSettings
 from services.console.settings import Settings
-from tests.support.console import KEY_OF_CONSOLE, ConsoleBench, console, problem
+from tests.support.console import KEY_OF_CONSOLE, ConsoleBench, console, problem, reply
 
 ACCESS = "/tenants/acme/access"
 
@@ -337,6 +338,19 @@ async def test_an_identity_provider_is_used_after_the_test_sign_in_of_the_person
     assert bench.company.access.provider["effective"]["issuer"] == "https://login.acme.example"
     again = await browser.get(f"{url}/complete?state=s1&code=c1")
     assert "The test was begun too long ago, or in another browser." in words(again)
+
+
+async def test_the_issuer_that_sent_the_browser_back_is_passed_on(bench: ConsoleBench) -> None:
+    """With it, users refuses a code that another identity provider gave (RFC 9207). Parameters of a provider's own do not matter."""
+    browser, begin = bench.browser(), "/v1/sign-in/identity-provider"
+    bench.company.answers[f"POST users {begin}"] = reply({"authorization_url": "https://login.example/a?state=s1", "flow": "f1"})
+    bench.company.answers[f"POST users {begin}/complete"] = problem(409, "sign-in-not-valid", "Another identity provider.")
+    for address, passed in (("iss=https%3A%2F%2Flogin.example&session_state=x", {"iss": "https://login.example"}), ("scope=openid", {})):
+        await browser.get("/sign-in")
+        await browser.post("/sign-in/with-provider", company="acme", next="/")
+        refused = await browser.get(f"/sign-in/callback?state=s1&code=c1&{address}")
+        assert refused.status_code == 409
+        assert orjson.loads(bench.company.requests[-1].content) == {"flow": "f1", "state": "s1", "code": "c1"} | passed
 
 
 async def test_a_service_that_does_not_answer_is_no_other_reason(bench: ConsoleBench) -> None:

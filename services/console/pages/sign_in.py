@@ -173,6 +173,7 @@ async def complete_with_provider(
     state: Annotated[str, Query(max_length=500)] = "",
     code: Annotated[str, Query(max_length=4000)] = "",
     error: Annotated[str, Query(max_length=200)] = "",
+    iss: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """Take what the identity provider sent back, and begin the session."""
     flow = page.wiring.seals.unseal(page.cookie(cookies.FLOW), FLOW) or {}
@@ -182,7 +183,8 @@ async def complete_with_provider(
         kind = "sign-in-cancelled" if error == "access_denied" else "provider-refused"
         return _show(page, 409, Problem(kind, 409, ""), next=_safe(str(flow.get("next", "/"))))
     try:
-        session = await ask_users(page, "/v1/sign-in/identity-provider/complete", {"flow": flow["flow"], "state": state, "code": code})
+        body = {"flow": flow["flow"], "state": state, "code": code} | ({"iss": iss} if iss else {})
+        session = await ask_users(page, "/v1/sign-in/identity-provider/complete", body)
     except Refusal as refusal:
         return _show(page, 409, refusal.problem, next=_safe(str(flow.get("next", "/"))))
     except Unavailable:

@@ -150,8 +150,8 @@ async def start_sign_in(body: StartSignIn, request: Request, context: InContext)
     summary="Start a session after a sign-in with an identity provider",
 )
 async def complete_sign_in(body: CompletedSignIn, request: Request, context: InContext) -> Response:
-    """Send `flow` from the cookie, and from the address to which the identity provider sent the browser back, `state` and `code`. If the
-    address has an `error` instead of a `code`, send that: the answer says what it means to the person."""
+    """Send `flow` from the cookie, and from the address to which the identity provider sent the browser back, `state`, `code` and, if it is
+    there, `iss`. If the address has an `error` instead of a `code`, send that: the answer says what it means to the person."""
     now = context.clock.now()
     context.sign_in.limits.attempt(request, now)
     flow, claims = await _completed(context, body, EFFECTIVE, None)
@@ -187,6 +187,8 @@ async def _completed(context: Context, body: CompletedSignIn, state: str, tenant
         flow = await use_cases.take(uow, body.state, body.flow, context.clock.now(), provider_state=state)
     if tenant is not None and flow.provider.tenant_id != tenant:
         raise NotFound("sign-in of this tenant")
+    if body.iss is not None and body.iss != flow.provider.issuer:
+        raise use_cases.other_issuer()
     client, providers = use_cases.client_of(flow.provider, context.sign_in.secrets_keys), context.sign_in.providers
     try:
         if body.code is None:

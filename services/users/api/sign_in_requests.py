@@ -99,6 +99,9 @@ class CompletedSignIn(Body):
     state: Opaque = Field(description="The `state` in the address to which the browser came back.")
     code: Annotated[str, Field(min_length=1, max_length=4000)] | None = Field(None, description="The `code` in that address.")
     error: Opaque | None = Field(None, description="The `error` in that address, which an identity provider sends instead of a `code`.")
+    iss: Annotated[str, Field(max_length=500)] | None = Field(
+        None, description="The `iss` in that address, if there is one (RFC 9207): the issuer that sent the browser back."
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -201,6 +201,15 @@ def _not_valid() -> Refused:
     )
 
 
+def other_issuer() -> Refused:
+    """Return the refusal of an answer of another identity provider: its code must not be sent to the one of this sign-in (RFC 9207)."""
+    SIGN_INS.labels("refused").inc()
+    return Refused(
+        "sign-in-not-valid",
+        "The answer comes from another identity provider than the one with which this sign-in began. Start it again.",
+    )
+
+
 def code_refused() -> Refused:
     """Return the refusal of a sign-in whose code the provider does not accept."""
     SIGN_INS.labels("refused").inc()
