@@ -248,7 +248,7 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     for said in (
         "Changes of hr/acme wait 41 people would lose access.",
         "Possible duplicates from hr/acme This source added many people who match nobody.",
-        "Anne Mueller hr/acme E-u7 Another employed person has the same login. Ann Müller Decide",
+        "Anne Mueller u7@acme.example · Research · hr/acme E-u7 Another employed person has the same login. Ann Müller ann@acme.example ·",
         "hr/acme 500 employed All sources together 500 employed 498 require modules Seats 497 people have a seat",
         "Bruno Jovanović Refused hr/acme : no longer employed One source has ended the employment, and another has not. Projects The",
         "If the other source ends the employment as well, the seats are given up. Without this difference: no modules",

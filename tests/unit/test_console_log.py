@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.console.rendering import languages
+from services.console.rendering.difference_texts import CONFLICTS
 from services.console.rendering.formats import Formats
 from services.console.rendering.log_sentences import CODES, FIELDS, KINDS, SENTENCES, Words, actor, changes, sentence
 from services.invoicing.api.purchase_requests import State
@@ -57,6 +58,17 @@ async def test_a_text_that_looks_like_a_day_that_no_calendar_has_is_shown_as_it_
     page = await bench.signed_in().get(LOG)
     assert page.status_code == 200
     assert words(page).count(text) >= 2
+
+
+async def test_an_entry_about_a_conflict_names_its_reason(bench: ConsoleBench) -> None:
+    said = {}
+    for reason in (*CONFLICTS, "a_later_reason"):
+        bench.company.access.entries = [entry("conflict_found", "u1", details={"conflict": reason, "by": "login", "people": ["u2"]})]
+        page = words(await bench.signed_in().get(LOG))
+        said[reason] = page[page.index("Zora Schmid") - 60 : page.index("Zora Schmid") + 90]
+    assert len(set(said.values())) == len(said)
+    assert "Zora Schmid has the login of another employed person." in said["login_in_use"]
+    assert "Zora Schmid may be somebody whom you have already." in said["a_later_reason"]
 
 
 async def test_the_people_of_a_page_of_the_log_are_named_with_one_request(bench: ConsoleBench) -> None:

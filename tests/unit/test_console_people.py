@@ -184,6 +184,22 @@ async def test_a_page_does_not_say_that_licences_are_reserved_after_a_reduction_
     assert 'name="reserve" value="yes"' in ended.text, "a new invitation reserves them again"
 
 
+async def test_people_of_one_name_are_told_apart_where_somebody_has_to_decide(bench: ConsoleBench) -> None:
+    people = bench.company.people.people
+    people["u2"] |= {"name": "Anne Mueller", "department": "Sales", "source": "scim/okta", "external_id": "okta-2"}
+    people["u1"] |= {"name": "Anne Mueller", "email": ""}
+    people["u7"]["conflict"] |= {"people": ["u1", "u2", "hidden"]}
+    people["u2"] |= {"in_conflict": ["u7"]}
+    browser = bench.signed_in()
+    seen = words(await browser.get("/tenants/acme/people/u7"))
+    assert "Anne Mueller u1 · Research · hr/acme E-u1 This is Anne Mueller" in seen
+    assert "Anne Mueller u2@acme.example · Sales · scim/okta okta-2 This is Anne Mueller" in seen
+    assert "hidden This is hidden" in seen, "whom the reader does not see"
+    assert "Anne Mueller u7@acme.example · Research · hr/acme E-u7" in words(await browser.get("/tenants/acme/people/u2"))
+    listed = words(await browser.get("/tenants/acme/people/checks"))
+    assert "Anne Mueller u1 · Research · hr/acme E-u1 Anne Mueller u2@acme.example · Sales · scim/okta okta-2" in listed
+
+
 async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and_of_a_last_day_that_comes(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     people["u5"] |= {"modules": [], "profile": "staff"}

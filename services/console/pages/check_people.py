@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import whole_number
-from services.console.pages.licences import names_of
+from services.console.pages.licences import names_of, people_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
@@ -46,7 +46,7 @@ async def show_checks(page: Managing, cursor: Annotated[str, Query(max_length=50
     return page.render(
         "people_checks.html",
         conflicts=found,
-        meant=await names_of(page, meant, CONFLICTS_SHOWN) if meant else {},
+        meant=await people_of(page, meant, CONFLICTS_SHOWN) if meant else {},
         duplicates=[each for each in sources.value["items"] if each["duplicates_held"]] if sources.ok else [],
         sources=sources,
         held=held,

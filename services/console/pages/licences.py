@@ -197,11 +197,16 @@ async def _changes(page: Page) -> dict[str, Any] | None:
 
 
 async def names_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, str]:
-    """Return the names of people whom this reader sees, by their ids. People without any, such as those who were erased, are left out, and
-    so are texts that nobody can have as an id."""
+    """Return the names of people whom this reader sees, by their ids. People without any, such as those who were erased, are left out."""
+    found = await people_of(page, users, most)
+    names = {user: each["name"] or each["login"] or each["email"] for user, each in found.items()}
+    return {user: name for user, name in names.items() if name}
+
+
+async def people_of(page: Page, users: Sequence[str], most: int = NAMED_MAX) -> dict[str, Mapping[str, Any]]:
+    """Return the people whom this reader sees, by their ids. Texts that nobody can have as an id are left out."""
     wanted = [user for user in dict.fromkeys(users) if _ID.fullmatch(user)][:most] if page.may(USERS_READ) else []
     if not wanted:
         return {}
     part = await page.get("users", "people", user=wanted, status="all", limit=len(wanted))
-    names = {each["user"]: each["name"] or each["login"] or each["email"] for each in part.value["items"]} if part.ok else {}
-    return {user: name for user, name in names.items() if name}
+    return {each["user"]: each for each in part.value["items"]} if part.ok else {}

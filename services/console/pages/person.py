@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
-from services.console.pages.licences import names_of
+from services.console.pages.licences import people_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
@@ -57,7 +57,7 @@ async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_
         emails=emails,
         coming_invitation=_coming_invitation(person, emails),
         profile_name=_profile_name(person, profiles),
-        others=await names_of(page, others, OTHERS_NAMED) if others else {},
+        others=await people_of(page, others, OTHERS_NAMED) if others else {},
         conflicts=CONFLICTS,
         texts=people_texts,
         written=lambda name, value: written(name, value, page),

@@ -80,7 +80,7 @@ KINDS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "person_separated": N_("A report of %(source)s was separated from %(person)s."),
             "invitation_expired": N_("The invitation of %(person)s expired."),
             "hand_over_due": N_("Somebody has to take over the items of %(person)s."),
-            "conflict_found": N_("Two reports about %(person)s contradict each other."),
+            "conflict_found": N_("%(person)s may be somebody whom you have already."),
             "possible_duplicates": N_("New people of %(source)s may be duplicates."),
             "changes_stopped": N_("Changes from %(source)s were stopped, because too many people would lose access."),
             "profile_defined": N_("The profile %(profile)s was defined."),
@@ -191,6 +191,13 @@ _REQUESTS: Final = {  # by the state that a request to the vendor takes
 _DOCUMENTS: Final = {  # by the kind of the document that was issued
     "invoice": N_("The invoice %(number)s was issued."),
     "credit_note": N_("The credit note %(number)s was issued."),
+}
+_CONFLICTS: Final = {  # by the reason for which somebody takes no seat until it is decided
+    "login_in_use": N_("%(person)s has the login of another employed person."),
+    "several_people": N_("Several people match %(person)s."),
+    "same_source": N_("The same source knows the person who matches %(person)s under another id."),
+    "privileged": N_("%(person)s matches somebody who may manage people or purchases, by e-mail address only."),
+    "possible_duplicate": N_("%(person)s is one of many new people of a source who match nobody."),
 }
 _COUNTED: Final = {  # with the number of licences
     "quote_issued": N_("A quote for %(module)s was requested: +%(quantity)s."),
@@ -374,6 +381,8 @@ def _exact(entry: Mapping[str, Any]) -> str | None:
             return _REQUESTS.get(str(entry["to"].get("request.state")))
         case "invoice_issued":
             return _DOCUMENTS.get(str(details.get("kind")))
+        case "conflict_found":
+            return _CONFLICTS.get(str(details.get("conflict")))
         case "quote_approved" | "second_approval_needed" as type_:
             return _COUNTED[type_] if isinstance(details.get("lines"), str) else None
         case type_:
