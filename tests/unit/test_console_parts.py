@@ -159,7 +159,9 @@ async def test_a_kept_form_shows_each_choice_in_the_words_of_its_page(bench: Con
     ("page", "form", "said"),
     [
         ("people/u1/terminate", "", "Zora Schmid › Set the last working day Person Bruno Jovanović"),
-        ("people/u1/erase", "", "Zora Schmid › Erase the personal data"),
+        ("people/u6/erase", "", "Dora Left › Erase the personal data"),
+        ("access/clients/client-1/secrets/s1/delete", "", "› Revoke the secret s1?"),
+        ("access/scim/okta/tokens/t1/delete", "", "okta › Revoke the token t1?"),
         ("people/u1", "people/u1/terminate/withdraw", "Zora Schmid › Take the leaving back"),
         ("access/roles/auditor/delete", "", "Auditor › Delete the role?"),
         ("people/checks/held/apply?source=hr/acme", "", "› Apply the changes?"),

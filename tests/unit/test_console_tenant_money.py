@@ -49,6 +49,9 @@ async def test_a_payment_is_recorded_once_and_at_most_what_is_open(bench: Consol
         assert (wrong.status_code, says in words(wrong)) == (422, True), amount
     wrong = await browser.post(url, amount="1.00", paid_on="2026-03-06", reference="")
     assert "Enter today or an earlier day." in words(wrong)
+    for day in ("x", "", "2026-02-30"):
+        wrong = await browser.post(url, amount="1.00", paid_on=day, reference="")
+        assert (wrong.status_code, "Enter a day, for example 2026-03-31." in words(wrong)) == (422, True), day
     assert rest.sent == []
     last = browser.last
     done = words(await browser.post(url, amount="800.00", paid_on="2026-03-04", reference="<b>Bank</b>"))

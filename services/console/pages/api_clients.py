@@ -90,7 +90,7 @@ async def _secret_question(page: Page, client: str, secret: str) -> Question:
         else page.gettext("This is the only secret. The program gets no more access tokens until you add another one and enter it there.")
     )
     return Question(
-        page.gettext("Revoke the secret?"),
+        page.gettext("Revoke the secret %(secret)s?", secret=secret),
         page.gettext("Revoke the secret"),
         page.url(f"access/clients/{url_part(client)}"),
         [effect, page.gettext("It cannot be made valid again.")],

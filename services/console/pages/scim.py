@@ -144,7 +144,7 @@ async def _revocation(page: Page, connection: str, token: str) -> Question:
         else page.gettext("This is the only token. The identity provider can report nobody until you create another one.")
     )
     return Question(
-        page.gettext("Revoke the token?"),
+        page.gettext("Revoke the token %(token)s?", token=token),
         page.gettext("Revoke the token"),
         page.url(f"access/scim/{url_part(connection)}"),
         [effect, page.gettext("It cannot be made valid again.")],

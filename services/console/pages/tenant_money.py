@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages.discount_forms import AMOUNT_MAX, discount_of
-from services.console.pages.forms import Form
+from services.console.pages.forms import Form, day_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs_operator
 from services.console.pages.people import LISTED_MAX
@@ -109,7 +109,10 @@ async def record_payment(page: OperatorPage, tenant: str, invoice: str) -> Respo
     found = (await page.get("invoicing", rest(tenant, f"invoices/{url_part(invoice)}"))).need()
     currency = found["currency"]
     amount = form.amount("amount", page.gettext("Enter an amount."), currency, page.formats.locale, most=AMOUNT_MAX)
-    form.text("paid_on", page.gettext("Enter the day of the payment."))
+    try:
+        day_of(form["paid_on"])
+    except ValueError:
+        form.errors["paid_on"] = page.gettext("Enter a day, for example 2026-03-31.")
     if len(form["reference"]) > REFERENCE_MAX:
         form.errors["reference"] = page.gettext("Write at most %(most)s characters.", most=REFERENCE_MAX)
     if not form.ok:
