@@ -6,6 +6,8 @@ import re
 from collections.abc import AsyncIterator
 
 import httpx
+import orjson
+import pytest
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console, problem
@@ -184,6 +186,17 @@ async def test_a_page_does_not_say_that_licences_are_reserved_after_a_reduction_
     assert 'name="reserve" value="yes"' in ended.text, "a new invitation reserves them again"
 
 
+async def test_an_invitation_that_expired_is_sent_again_with_a_reservation_unless_somebody_wants_none(bench: ConsoleBench) -> None:
+    browser, url = bench.signed_in(), "/tenants/acme/people/u5"
+    bench.company.people.people["u5"]["invitation"] |= {"state": "expired", "reserved": False}
+    asked = await browser.get(url)
+    assert re.findall(r'<input type="checkbox" name="reserve" value="yes" checked>', asked.text)
+    for reserve, reserves in (("yes", True), ("", False)):
+        await browser.post(f"{url}/invite", reserve=reserve)
+        sent = next(each for each in reversed(bench.company.requests) if each.url.path.endswith("/u5/invite"))
+        assert orjson.loads(sent.content) == {"reserve": reserves}
+
+
 async def test_people_of_one_name_are_told_apart_where_somebody_has_to_decide(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     people["u2"] |= {"name": "Anne Mueller", "department": "Sales", "source": "scim/okta", "external_id": "okta-2"}
@@ -198,6 +211,23 @@ async def test_people_of_one_name_are_told_apart_where_somebody_has_to_decide(be
     assert "Anne Mueller u7@acme.example · Research · hr/acme E-u7" in words(await browser.get("/tenants/acme/people/u2"))
     listed = words(await browser.get("/tenants/acme/people/checks"))
     assert "Anne Mueller u1 · Research · hr/acme E-u1 Anne Mueller u2@acme.example · Sales · scim/okta okta-2" in listed
+
+
+async def test_a_page_of_a_person_without_a_login_says_so_also_in_a_conflict(bench: ConsoleBench) -> None:
+    people, browser, says = bench.company.people.people, bench.signed_in(), "The person has no login"
+    for user in ("u7", "u6", "u1"):
+        assert says not in words(await browser.get(f"/tenants/acme/people/{user}"))
+        people[user]["login"] = None
+        assert (says in words(await browser.get(f"/tenants/acme/people/{user}"))) == (user != "u6"), "who has left needs none"
+
+
+@pytest.mark.parametrize("user", ["u1", "u7"])
+async def test_the_data_of_somebody_who_has_not_left_cannot_be_erased_and_the_page_says_what_to_do_first(
+    bench: ConsoleBench, user: str
+) -> None:
+    page = await bench.signed_in().get(f"/tenants/acme/people/{user}/erase")
+    assert "Only the data of people who have left can be erased. Set the last working day first." in words(page)
+    assert (f'href="/tenants/acme/people/{user}/terminate"' in page.text, 'name="sure"' in page.text) == (True, False)
 
 
 async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and_of_a_last_day_that_comes(bench: ConsoleBench) -> None:

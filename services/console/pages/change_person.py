@@ -229,7 +229,7 @@ def _told_about_heir(page: Page, heir: str | None) -> str:
 @router.post("/invite")
 async def invite(page: Managing, user: str) -> Response:
     """Send the invitation, or a new one: earlier links are void, and the reservation is renewed."""
-    body = {"reserve": page.form["reserve"] != "no"}
+    body = {"reserve": page.form["reserve"] == "yes"}
     return await _send(page, user, "POST", "invite", body, notice=page.gettext("An invitation is on its way by e-mail."))
 
 
