@@ -24,10 +24,17 @@ from services.users.scim import on_full
 from services.users.scim.callers import KNOWN_SECONDS, Caller, Callers
 from services.users.scim.routes import make_router
 from services.users.scim.storage import Storage
+from services.users.store import held_statements as held_store
 from services.users.store import people as people_store
 from services.users.store import scim_connections, scim_users
+from services.users.store.held_statements import RELEASING
+from services.users.use_cases import held_statements
+from shared import ids
 from shared.database import UnitOfWork
 from shared.database.unit_of_work import lock_number
+from shared.schemas import hr_v1
+from shared.schemas.envelope import Envelope
+from shared.schemas.registry import type_of
 from shared.web.tenant_limits import COSTLY_MAX
 from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
@@ -1536,6 +1543,35 @@ async def test_what_an_HR_system_states_is_no_statement_of_a_connection_when_ano
     await scim.hr(tenant, "1", 2, login="ann", department="Makers")
     (ann,) = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
     assert (ann["status"], ann["login"], ann["email"]) == ("active", "ann", "")
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["read together", "read apart"])
+async def test_the_first_two_HR_reports_about_somebody_whom_SCIM_knows_lead_to_the_same_read_together_or_apart(
+    scim: ScimBench, together: bool
+) -> None:
+    """The first one, that the person works here, is matched, and the second one, that the person has left, is about that person."""
+    tenant, rest = await scim.open_tenant()
+    await (await scim.connect(rest, tenant)).create("ann", **{ENTERPRISE: {"department": "Makers"}})
+    messages = []
+    for version, ends_on in ((1, None), (2, "2026-02-01")):
+        values = {"login": "ann", "department": "Makers"}
+        employment = [{"starts_on": "2020-01-01", "ends_on": ends_on}]
+        body = {"external_id": "1", "version": version, "employment": employment, "attributes": [{"since": "2020-01-01"} | values]}
+        report = hr_v1.PersonReported.model_validate_json(orjson.dumps(body))
+        envelope = Envelope(id=ids.new_id(), source="hr/test", type=type_of(hr_v1.PersonReported), time=NOON, tenant=tenant)
+        messages.append((envelope, report))
+    for read in [messages] if together else [[each] for each in messages]:
+        async with scim.users.database.unit_of_work(tenant) as uow:
+            await held_statements.receive(await scim.users.tenants.for_write(tenant, uow), uow, read)
+    async with scim.users.database.unit_of_work(tenant) as uow:
+        found = await scim.users.tenants.for_write(tenant, uow)
+        while held := (await held_store.lock(uow.connection, tenant, ["hr/test"])).get("hr/test"):
+            await (held_statements.release if held.status == RELEASING else held_statements.evaluate)(found, uow, held)
+    people = (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]
+    reasons = [(each["conflict"] or {}).get("reason") for each in people]
+    shown = [(each["login"], each["status"], reason, len(each["timelines"])) for each, reason in zip(people, reasons, strict=True)]
+    assert shown == [("ann", "left", None, 2)]
+    assert len({user for user, modules in await scim.needs(tenant) if modules}) == 1, "never a second seat"
 
 
 async def test_a_connection_is_removed_while_a_request_of_it_that_has_begun_waits_for_the_logins(scim: ScimBench) -> None:

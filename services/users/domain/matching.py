@@ -273,6 +273,11 @@ def first_employed(of: Stated, today: date) -> Record | None:
     return None
 
 
+def is_employed_or_will_be(of: Stated, today: date) -> bool:
+    record = of.on(today)
+    return (record is not None and record.employed) or first_employed(of, today) is not None
+
+
 def wanted_marks(known: KnownPeople, keys: Iterable[Key], today: date) -> set[Mark]:
     """Return the marks of the people to whom these timelines could belong, and of those whose login they claim."""
     found: set[Mark] = set()

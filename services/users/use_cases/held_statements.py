@@ -6,6 +6,7 @@ them, or until the source corrects itself. People whose access the source has en
 matter how slowly the statements come. Held statements about one person are applied together, as one change.
 """
 
+from collections import Counter as Numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from services.users.domain.facts import Fact
 from services.users.domain.guard import begins_conflict, ends_or_blocks
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
+from services.users.domain.matching import is_employed_or_will_be
 from services.users.domain.person import Cause, Tenant, source_actor
 from services.users.domain.required_modules import Account
 from services.users.domain.sources import Key
@@ -53,12 +55,35 @@ async def receive(tenant: Tenant, uow: UnitOfWork, messages: Sequence[tuple[Enve
         by_source.setdefault(envelope.source, []).append((envelope, payload))
     held = await store.lock(uow.connection, tenant.tenant, list(by_source))
     for source, given in by_source.items():
-        received = [received_from(envelope, payload) for envelope, payload in given]
-        if source in held or await ended_by(tenant, uow, received):
-            HELD.inc(len(given))
-            await store.add(uow.connection, tenant.tenant, source, [_held(tenant, *each) for each in given])
-        else:
-            await people.apply_statements(tenant, uow, received)
+        received, is_held = [received_from(envelope, payload) for envelope, payload in given], source in held
+        for part in await _parts(tenant, uow, received):
+            is_held = is_held or bool(await ended_by(tenant, uow, received[part]))
+            if is_held:
+                HELD.inc(len(given[part]))
+                await store.add(uow.connection, tenant.tenant, source, [_held(tenant, *each) for each in given[part]])
+            else:
+                await people.apply_statements(tenant, uow, received[part])
+
+
+async def _parts(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]) -> list[slice]:
+    """Return the parts that are applied one after the other. A new part begins where a source ends somebody whom it has reported for the
+    first time just now: the first report is matched, and its end counts for whom it belongs to, also if both are read together."""
+    numbers = Numbers(Key(each.source, each.external_id) for each in received)
+    several = [key for key, number in numbers.items() if number > 1]
+    if not several:
+        return [slice(None)]
+    known, begins = await known_people.load(tenant, uow, several), [0]
+    new, works_in = {key for key in several if known.is_first(key)}, dict[Key, int]()
+    for number, each in enumerate(received):
+        key = Key(each.source, each.external_id)
+        if key not in new:
+            continue
+        known.put(key, _with_statements(known.timeline(key), [each]))
+        if is_employed_or_will_be(known.stated(known.users[key]), tenant.today):
+            works_in[key] = len(begins)
+        elif works_in.pop(key, 0) == len(begins):
+            begins.append(number)
+    return [slice(begin, end) for begin, end in zip(begins, [*begins[1:], None], strict=True)]
 
 
 def _held(tenant: Tenant, envelope: Envelope, payload: Any) -> HeldStatement:
