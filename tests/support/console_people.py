@@ -150,6 +150,9 @@ class PeopleRest:
     import_status: str = "checked"
     import_running: str = ""  # an earlier import that nobody has applied or deleted
     would_end: int = 0
+    lacking: int = 3  # people of the import without a profile, as the last check found
+    lacking_now: int = 3
+    check_refused: bool = False
 
     def routes(self) -> Mapping[str, Answer]:
         own = "users /v1/tenants/acme"
@@ -179,7 +182,7 @@ class PeopleRest:
             f"PUT {own}/department-mapping": self._put_mapping,
             f"POST {own}/imports": self._begin_import,
             f"PUT {own}/imports/i1/people/([0-9]+)": self._upload,
-            f"POST {own}/imports/i1/check": lambda request: reply({}),
+            f"POST {own}/imports/i1/check": self._check_import,
             f"GET {own}/imports/i1": lambda request: reply(self._import()),
             f"GET {own}/imports/i1/changes": lambda request: reply({"items": IMPORT_CHANGES, "next": None}),
             f"POST {own}/imports/i1/apply": self._apply_import,
@@ -399,11 +402,18 @@ class PeopleRest:
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
         seats = {"decided": True, "detail": "", "people": [], "expansions": [], "cost": None}
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
-        lacking = {"people": 3, "departments": [{"department": "Lab & Co", "people": 2}, {"department": None, "people": 1}]}
+        departments = [{"department": "Lab & Co", "people": self.lacking - 1}, {"department": None, "people": 1}]
+        lacking = {"people": self.lacking, "departments": departments}
         report = {"counts": counts, "absent": [], "others": [other], "invalid": [], "modules": modules, "seats": seats, "guard": guard}
         report["without_profile"] = lacking
         own = {"import": "i1", "source": "hr/acme", "status": self.import_status, "people": 5, "done": 1, "total": 2, "failure": None}
         return own | {"report": report}
+
+    def _check_import(self, _: httpx.Request) -> httpx.Response:
+        if self.check_refused:
+            return refusal(409, "clock-advancing", "The test clock is being advanced.")
+        self.lacking = self.lacking_now
+        return reply(self._import()["report"])
 
     def _apply_import(self, request: httpx.Request) -> httpx.Response:
         given = orjson.loads(request.content) if request.content else {}

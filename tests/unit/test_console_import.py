@@ -115,6 +115,29 @@ async def test_an_import_by_which_many_would_lose_access_is_confirmed_with_their
     assert people.import_status == "applying"
 
 
+async def test_a_report_is_made_again_when_it_is_looked_at_again(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    assert "3 people have no profile" in words(await send(browser, GOOD))
+    people.lacking_now = 2  # a department got a profile
+    assert "2 people have no profile" in words(await browser.get(f"{IMPORT}/i1"))
+    people.lacking_now, people.check_refused = 1, True
+    shown = words(await browser.get(f"{IMPORT}/i1"))
+    assert "This report may be out of date The test clock is being advanced." in shown
+    assert "2 people have no profile" in shown
+
+
+async def test_an_import_changes_nobody_if_it_would_change_something_else_than_the_reader_saw(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    page = await send(browser, GOOD)
+    people.lacking_now = 2
+    shown = words(await browser.post(f"{IMPORT}/i1/apply", seen=fields(page)["seen"]))
+    assert "Something has changed since you looked, so the import would change something else now. Look at it again." in shown
+    assert "2 people have no profile" in shown
+    assert people.import_status == "checked"
+    await browser.post(f"{IMPORT}/i1/apply", seen=fields(await browser.get(f"{IMPORT}/i1"))["seen"])
+    assert people.import_status == "applying"
+
+
 async def test_a_file_that_cannot_be_read_says_why_beside_its_field(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     for content, more, said in (

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
 
-from services.console.pages.forms import Form, whole_number
+from services.console.pages.forms import Form, mark_of, whole_number
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotAllowed, Page, needs
 from services.console.pages.people import LISTED_MAX
@@ -125,7 +125,10 @@ def _explain(page: Page, text: str) -> None:
     page.form.errors[field] = file_text(text, page.gettext)
 
 
-async def _report(page: Page, import_id: str, company: Company | None = None, *, keeps_absent: bool = False) -> Response:
+async def _report(
+    page: Page, import_id: str, company: Company | None = None, *, keeps_absent: bool = False, not_checked: str = ""
+) -> Response:
+    """`not_checked`: why the report may be of an earlier time."""
     path = f"imports/{url_part(import_id)}"
     found, changes, modules = await page.together(
         page.get("users", path),
@@ -135,6 +138,8 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
     return page.render(
         "import_report.html",
         found=found.need(),
+        seen=_mark(found.value["report"]),
+        not_checked=not_checked,
         changes=[_change(each, page) for each in changes.value["items"]] if changes.ok else [],
         to_decide=changes.ok and any(each["match"] and each["match"]["outcome"] == "conflict" for each in changes.value["items"]),
         more_changes=bool(changes.ok and changes.value["next"]),
@@ -146,6 +151,14 @@ async def _report(page: Page, import_id: str, company: Company | None = None, *,
         names=module_names(modules),
         texts=people_texts,
     )
+
+
+def _mark(report: Mapping[str, Any] | None) -> str:
+    """Return a mark of what a report promises. Deadlines are left out: each check counts them from its own time."""
+    if report is None:
+        return ""
+    decided = [(each["external_id"], each["status"]) for each in report["seats"]["people"]]
+    return mark_of({name: report[name] for name in ("counts", "modules", "without_profile")} | {"decided": decided})
 
 
 def _declared(page: Page, source: str, *, is_new: bool) -> dict[str, str]:
@@ -186,22 +199,41 @@ def _shown(name: str, value: Any, page: Page) -> str:
 
 @router.get("/{import_id}")
 async def show_import(page: Managing, import_id: str) -> Response:
-    """Show the report and the progress."""
+    """Show the report and the progress. A report is made again: people, profiles and licences may have changed since the last one."""
     _check_reader(page)
-    return await _report(page, import_id)
+    path, not_checked = f"imports/{url_part(import_id)}", ""
+    if (await page.get("users", path)).need()["status"] == "checked":
+        try:
+            await page.send("POST", "users", f"{path}/check", seconds=CHECK_SECONDS_MAX)
+        except Refusal as refusal:
+            not_checked = page.why(refusal.problem)
+    return await _report(page, import_id, not_checked=not_checked)
 
 
 @router.post("/{import_id}/apply")
 async def apply(page: Managing, import_id: str) -> Response:
-    """Let a background job change the people."""
-    number = whole_number(page.form["confirm"])
+    """Let a background job change the people, if that changes what the reader saw."""
+    path, number = f"imports/{url_part(import_id)}", whole_number(page.form["confirm"])
     body = {"confirm": number} if number is not None else None
     here = page.url(f"people/import/{url_part(import_id)}")
     try:
-        await page.send("POST", "users", f"imports/{url_part(import_id)}/apply", body, seconds=CHECK_SECONDS_MAX)
+        if page.form["seen"] and await _promises_something_else(page, path):
+            return page.redirect(
+                here,
+                page.gettext("Something has changed since you looked, so the import would change something else now. Look at it again."),
+                "warning",
+            )
+        await page.send("POST", "users", f"{path}/apply", body, seconds=CHECK_SECONDS_MAX)
     except Refusal as refusal:
         return page.redirect(here, page.why(refusal.problem), "bad")
     return page.redirect(here)
+
+
+async def _promises_something_else(page: Page, path: str) -> bool:
+    """Return whether an import that nobody has applied yet would change something else than the reader saw."""
+    if (await page.get("users", path)).need()["status"] != "checked":
+        return False
+    return page.form["seen"] != _mark(await page.send("POST", "users", f"{path}/check", seconds=CHECK_SECONDS_MAX))
 
 
 @router.post("/{import_id}/discard")
