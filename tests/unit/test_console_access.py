@@ -291,6 +291,10 @@ async def test_the_groups_of_a_connection_get_a_profile_and_a_role_after_a_look_
     assert "would require other modules." in words(seen)
     assert "The members get the role Auditor, also those who join the group later." in words(seen)
     assert groups["g1"]["profile"] == "staff", "a look changes nothing"
+    form["effect"] = hidden(seen, "effect")
+    other = await browser.post(f"{url}/g1", step="save", **form | {"role": ""})
+    assert "This is not what you saw before. Check it, and then go on." in words(other)
+    assert groups["g1"]["profile"] == "staff", "the input was changed after the look"
     saved = await browser.post(f"{url}/g1", step="save", **form)
     assert ("The group was saved." in words(saved), groups["g1"]["profile"], groups["g1"]["role"]) == (True, "guests", "auditor")
     stale = await browser.post(f"{url}/g1", step="save", **form | {"role": ""})

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console, problem
 from tests.support.console_people import person
+from tests.unit.test_console_access import hidden
 from tests.unit.test_console_people import PEOPLE, words
 
 
@@ -39,7 +40,11 @@ async def test_A14_M12_a_person_is_added_after_a_look_at_the_seats_and_the_cost(
     assert "Status: Refused Planning has a seat Projects refused Projects : All licences were in use." in text
     assert "1 licence would be added by itself You would be charged CHF 12.00 per month, without tax." in text
     assert sent(bench, "POST") == [], "nobody is added by a look"
-    await browser.post(f"{PEOPLE}/add", step="add", **fields, invite="yes", reserve="yes")
+    form = {**fields, "invite": "yes", "reserve": "yes", "effect": hidden(seen, "effect")}
+    other = await browser.post(f"{PEOPLE}/add", step="add", **form | {"profile": "guests"})
+    assert "This is not what you saw before. Check it, and then go on." in words(other)
+    assert sent(bench, "POST") == [], "the input was changed after the look"
+    await browser.post(f"{PEOPLE}/add", step="add", **form)
     ((path, body),) = sent(bench, "POST")
     assert (path, body) == ("", fields | {"invitation": {"reserve": True}})
     taken = await browser.post(f"{PEOPLE}/add", step="add", **fields)

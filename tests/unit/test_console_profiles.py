@@ -6,6 +6,7 @@ from typing import Any
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console
+from tests.unit.test_console_access import hidden
 from tests.unit.test_console_people import words
 
 PROFILES = "/tenants/acme/profiles"
@@ -35,9 +36,14 @@ async def test_a_profile_is_saved_after_a_look_at_the_seats_and_not_over_somebod
     form = await browser.get(f"{PROFILES}/edit?profile=staff")
     assert form.text.count("checked") == 2
     fields: dict[str, Any] = {"name": "Staff", "modules": ["projects", "lab"], "partial": "yes", "seen": '"1"'}
-    seen = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", **fields))
+    page = await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", **fields)
+    seen = words(page)
     assert "31 people would require other modules. Lab 27 licences 27 → 58 Lab 3 over the limit Lab 28 refused It costs nothing" in seen
     assert people.profiles["staff"]["modules"] == ["planning", "projects"], "nothing is saved by a look"
+    fields["effect"] = hidden(page, "effect")
+    other = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields | {"modules": ["projects"]}))
+    assert "This is not what you saw before. Check it, and then go on." in other
+    assert people.profiles["staff"]["modules"] == ["planning", "projects"], "the input was changed after the look"
     await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields)
     assert (people.profiles["staff"]["modules"], people.profiles["staff"]["partial"]) == (["projects", "lab"], True)
     await browser.get(f"{PROFILES}/edit?profile=staff")
@@ -54,11 +60,16 @@ async def test_a_profile_is_saved_after_a_look_at_the_seats_and_not_over_somebod
 async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_stay(bench: ConsoleBench) -> None:
     browser, people = bench.signed_in(), bench.company.people
     await browser.get(f"{PROFILES}/department?department=Sales+%3Cb%3E")
-    seen = words(await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview"))
+    page = await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview")
+    seen = words(page)
     assert "5’000 people would require other modules." in seen
     assert "There are too many people for a preview of each seat." in seen
     assert people.departments["Sales <b>"] is None
-    await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="guests", step="save")
+    effect = hidden(page, "effect")
+    other = await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="staff", step="save", effect=effect)
+    assert "This is not what you saw before. Check it, and then go on." in words(other)
+    assert people.departments["Sales <b>"] is None, "the input was changed after the look"
+    await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="guests", step="save", effect=effect)
     assert people.departments == {"Research": "staff", "Sales <b>": "guests"}
     people.meanwhile = {"Legal": "staff"}  # somebody saves another department in this moment
     late = await browser.post(f"{PROFILES}/department", department="Research", seen="staff", profile="guests", step="save")

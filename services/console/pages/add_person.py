@@ -59,8 +59,8 @@ async def add(page: Managing) -> Response:
     if not form.ok:
         return await _show(page, form, status=422)
     try:
-        if form["step"] != "add":
-            preview = await page.preview("POST", "users", "people", _body(form))
+        preview = await page.preview("POST", "users", "people", _body(form))
+        if not form.goes_on({"input": _body(form), "expansions": preview["expansions"]}):
             return await _show(page, form, preview)
         added = await page.send("POST", "users", "people", _body(form), key=form.key or None, wait_seconds=2)
     except Refusal as refusal:

@@ -73,6 +73,8 @@ class Form:
         self.errors: dict[str, str] = {}
         self.problem: Problem | None = None  # a refusal that belongs to no field
         self.present: dict[str, str] | None = None  # values that somebody else has changed meanwhile, by their labels
+        self.effect = ""  # a mark of what the page says that the input leads to
+        self.leads_elsewhere = False  # the reader wanted to go on, but has seen another effect
 
     @classmethod
     def of(cls, **values: object) -> "Form":
@@ -127,6 +129,14 @@ class Form:
             self.errors[name] = error
             return 0
         return amount
+
+    def goes_on(self, effect: Mapping[str, Any]) -> bool:
+        """Tell whether the reader saw that the input leads to this, and wants it. The input can still be changed after a preview, and so
+        can what it is about: then the page shows the effect first."""
+        shown, self.effect = self["effect"], mark_of(effect)
+        wanted = self["step"] in ("add", "save")
+        self.leads_elsewhere = wanted and shown not in ("", self.effect)
+        return wanted and not self.leads_elsewhere
 
     def is_outdated(self, present: "Form", texts: Mapping[str, tuple[str, str]]) -> bool:
         """Tell whether somebody else has changed what the form is about since it was shown: the field `seen` of both differs. The form can

@@ -92,7 +92,7 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
     body = {"name": form["name"], "modules": form.all("modules"), "partial": bool(form["partial"])}
     path = f"profiles/{url_part(name)}"
     try:
-        if form["step"] != "save":
+        if not form.goes_on(body):
             preview = await page.preview("PUT", "users", path, body)
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or NEW)
@@ -158,7 +158,7 @@ async def save_department(page: Managing) -> Response:
         return await _show_department(page, form, status=409)
     mapping[department] = form["profile"] or None
     try:
-        if form["step"] == "save":
+        if form.goes_on({"department": department, "profile": mapping[department]}):
             await page.send("PUT", "users", "department-mapping", mapping, etag=found.etag)
             return page.redirect(page.url("profiles"), page.gettext("The department was saved. Its people are evaluated again now."))
         preview = await page.preview("PUT", "users", "department-mapping", mapping)

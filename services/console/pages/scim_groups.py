@@ -112,7 +112,7 @@ async def save_mapping(page: Managing, connection: str, group: str) -> Response:
     if form["seen"] != _mark(found):
         return await _show(page, connection, found, form)
     try:
-        if form["step"] == "save":
+        if form.goes_on(body):
             await page.send("PUT", "users", path, body)
             return page.redirect(_url(page, connection), page.gettext("The group was saved. Its members are evaluated again now."))
         preview = await page.preview("PUT", "users", path, body)

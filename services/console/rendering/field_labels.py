@@ -118,7 +118,7 @@ LABELS: Final = {
 }
 # Fields that a reader does not enter: what the page knew, and which button was pressed.
 NOT_ENTERED: Final = (
-    "back", "client_secret", "close", "confirm", "content", "currency", "digests", "etag", "file", "known", "language",
+    "back", "client_secret", "close", "confirm", "content", "currency", "digests", "effect", "etag", "file", "known", "language",
     "next", "nobody", "plan", "secret", "seen", "sort", "step", "takes_effect", "term", "text", "ticket", "to", "token",
     "undo", "version",
 )  # fmt: skip
