@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from services.console.pages.page import Page
 from services.console.rendering.people_texts import REASONS
 
 Event = Mapping[str, Any]
+KEPT: Final = ("active", "flagged", "held", "waiting")  # states that an answer names again while they stay
+STATE_AFTER: Final = {"seat_granted": "active", "seat_flag_cleared": "active", "seat_flagged": "flagged"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What was decided, and why. `module`: the module that it is about, if it is about one."""
+    """What was decided, and why. `module`: the module that it is about, if it is about one. `state`: the state that it has from then on."""
 
     text: str
     because: str = ""
     module: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,16 @@ def decisions_of(why: Mapping[str, Any], user: str, names: Mapping[str, str], pa
 
 
 def latest(decisions: Sequence[Decision], module: str) -> tuple[str, str]:
-    """Return why the module is as it is, and since when; empty if the decisions do not tell."""
+    """Return why the module is as it is, and since when; empty if the decisions do not tell. An answer names all modules, also those that
+    stay as they are: the decision that made the module so says why, not one that left it so."""
+    found, state = ("", ""), ""
     for decision in decisions:
         for sentence in reversed(decision.sentences):
             if sentence.module == module:
-                return sentence.because or decision.asked, decision.at
-    return "", ""
+                if found != ("", "") and (state not in KEPT or sentence.state != state):
+                    return found
+                found, state = (sentence.because or decision.asked, decision.at), sentence.state
+    return found
 
 
 def _reason(reason: str | None, page: Page) -> str:
@@ -69,7 +76,7 @@ def _sentences(event: Event, user: str, names: Mapping[str, str], page: Page) ->
     elif kind in ("command_rejected", "command_failed"):
         yield Sentence(page.gettext("The change could not be decided. Ask the vendor."))
     elif "module" in data and (text := _consequence(kind, data, names.get(data["module"], data["module"]), page)):
-        yield Sentence(text, because, data["module"])
+        yield Sentence(text, because, data["module"], STATE_AFTER.get(kind, ""))
 
 
 def _answered(each: Mapping[str, Any], data: Mapping[str, Any], names: Mapping[str, str], page: Page) -> Sentence:
@@ -84,7 +91,7 @@ def _answered(each: Mapping[str, Any], data: Mapping[str, Any], names: Mapping[s
         "revoked": page.gettext("%(module)s: still lost.", module=name),
     }
     reason = each.get("reason") or ("" if state == "active" else data.get("reason"))
-    return Sentence(texts.get(state, f"{name}: {state}"), _reason(reason, page), each["module"])
+    return Sentence(texts.get(state, f"{name}: {state}"), _reason(reason, page), each["module"], state)
 
 
 def _over_limit(data: Mapping[str, Any], name: str, page: Page) -> str:
