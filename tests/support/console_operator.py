@@ -17,6 +17,7 @@ def tenant(name: str, title: str, **more: Any) -> dict[str, Any]:
     found = {
         "tenant": name, "name": title, "clock": "real", "created_at": "2026-01-02T09:00:00.000Z", "status": "open",
         "time_zone": "Europe/Zurich", "locale": "de-CH", "contact_email": f"it@{name}.example", "support_contact": "help@vendor.example",
+        "now": "2027-01-28T23:30:00.000Z",
     }  # fmt: skip
     return found | more
 

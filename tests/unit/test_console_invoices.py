@@ -86,7 +86,7 @@ async def test_a_part_that_is_missing_costs_only_itself(bench: ConsoleBench) -> 
     assert "The next invoice: this is being computed. Reload the page in a moment." in words(page)
     assert "R-0003" in page.text
     answers[f"{REST}/invoices/upcoming"] = problem(409, "subscription-ended", "The subscription ended on 1 March 2026.")
-    assert "The next invoice: The subscription has ended, so nothing can be changed." in words(await browser.get(INVOICES))
+    assert "The subscription has ended, so no further invoice is issued for a period." in words(await browser.get(INVOICES))
     bench.company.down.add("invoicing")
     assert (await browser.get(INVOICES)).status_code == 503
     assert (await browser.get(f"{INVOICES}/i3/pdf")).status_code == 503

@@ -98,6 +98,7 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     page = await browser.get("/operator/tenants/birch/set-up?template=auto-expand")
     assert "Lab (optional) CHF 7.00 per month" in words(page)
     assert '<option value="CH" selected>' in page.text, "the country of the company's time zone"
+    assert 'value="2027-01-29"' in page.text, "the first day is today for the company, by its test clock and time zone"
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": "many"}))
     assert "Enter a whole number up to 10,000,000, or nothing." in words(wrong)
     wrong = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand", "licences-projects": ""}))

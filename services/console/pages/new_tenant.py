@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 
@@ -100,9 +102,14 @@ async def ask_subscription(page: OperatorPage, tenant: str, template: Short = ""
     found, billed = await page.together(page.get("users", path), page.get("invoicing", f"{path}/billing-details"))
     country = languages.country_of(found.need()["time_zone"])
     known = {"company": found.value["name"], "email": found.value["contact_email"], "country": country}
-    style, day = template_named(template), page.now.date().isoformat()
+    style, day = template_named(template), _today(found.value).isoformat()
     form = Form.of(template=style.name, offer=offer, period_start=day, profile="yes", **known | _billed(billed))
     return await _show_subscription(page, tenant, form)
+
+
+def _today(tenant: Mapping[str, Any]) -> date:
+    """Return the day that it is for the company: in its time zone, and by its test clock if it has one."""
+    return datetime.fromisoformat(tenant["now"]).astimezone(ZoneInfo(tenant["time_zone"])).date()
 
 
 def _billed(part: Part) -> dict[str, Any]:

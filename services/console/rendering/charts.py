@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 14, 20, 34
 HEIGHT: Final = 280
 WIDE, NARROW = 960, 380
 WIDTH_OF_A_DAY_TICK: Final = 120
-WIDTH_OF_A_NAME: Final = 64
+WIDTH_OF_A_NAME: Final = 90  # of the longest in any language: Verlängerung
 _STEPS: Final = (1, 2, 5)
 
 

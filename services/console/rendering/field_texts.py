@@ -170,7 +170,7 @@ REWORDED: Final[Mapping[str, str]] = {
     "a profile of this tenant, or null": N_("a profile of this company, or none"),
     "a person of this tenant": N_("a person of this company"),
     "a source on the allow-list for this tenant (an operator adds it: PUT /v1/operator/sources/{source})": N_(
-        "a source that the vendor has allowed for this company"
+        "a source that the vendor has allowed for this company; ask your contact at the vendor to allow yours"
     ),
     "null, because an owner sees all people": N_("everybody, because an owner sees all people"),
     "ids of roles (`GET …/roles` lists them)": N_("roles that this company has"),
