@@ -118,10 +118,33 @@ async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back
         await page.keyboard.type("2")
         await page.keyboard.press("Enter")
         await page.wait_for_selector("dialog[open] .price")
+        assert await page.evaluate("document.activeElement.id") == "dialog-title", "a second Enter buys nothing that is not read yet"
         assert await opened.violations() == []
         await page.keyboard.press("Escape")
         await page.wait_for_function("() => !document.querySelector('dialog[open]')")
         assert await page.evaluate("document.activeElement.closest('tr').id") == "row-planning"
+
+
+async def test_a_key_that_is_held_down_shows_the_price_and_does_not_buy(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin) as opened:
+        page = opened.page
+        await opened.use_session(session_of(served.bench, ADMINISTRATOR))
+        await opened.open("/tenants/acme/licences")
+        await page.locator("#row-planning td.actions a").focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        before = len(served.bench.company.orders)
+        await page.keyboard.down("Enter")
+        await page.wait_for_selector("dialog[open] .price")
+        buy = page.locator("dialog[open] .actions .primary")
+        await buy.focus()
+        for _ in range(3):
+            await page.keyboard.down("Enter")  # what a keyboard repeats while the key is held
+        assert await buy.is_visible()
+        assert len(served.bench.company.orders) == before, "nothing is bought"
+        await page.keyboard.up("Enter")
+        await buy.press("Enter")
+        await page.wait_for_url("**/licences?order=*")
 
 
 async def test_a_dialog_takes_input_from_its_first_moment(chromium: Browser, served: Served) -> None:

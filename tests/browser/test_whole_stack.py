@@ -55,6 +55,8 @@ async def test_T5_T9_an_activation_over_the_limit_turns_red_and_a_purchase_clear
         assert await page.evaluate("window.mark") == "the same page"
         await page.keyboard.press("Enter")
         await page.wait_for_selector("dialog[open] .price")
+        await page.keyboard.press("Tab")  # past the title and the button to close
+        await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("can be used now")).to_be_visible()
         await expect(page.locator("#row-lab .use")).to_contain_text("3 of 3")

@@ -47,6 +47,13 @@
     }
   });
 
+  // A key that is held down presses one button, not also the one that comes after it, which may buy what nobody has read.
+  document.addEventListener("keydown", function (event) {
+    if (event.repeat && event.key === "Enter" && event.target.tagName !== "TEXTAREA") {
+      event.preventDefault();
+    }
+  }, true);
+
   document.addEventListener("htmx:afterSwap", function (event) {
     if (event.detail.target.id !== "dialog-content") {
       return;
