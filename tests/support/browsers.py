@@ -21,6 +21,7 @@ _RUN_AXE = """async rules => (await axe.run(document, {runOnly: rules})).violati
 RULES_OF_COLOURS = ("color-contrast", "link-in-text-block")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES, HEIGHT = (1300, 390), 900
+TABLET = 1000
 PATIENCE_MS = 60_000  # what a page waits for is there within 2 s; a busy machine takes longer than Playwright's 5 s
 expect.set_options(timeout=PATIENCE_MS)
 _MISFITS = """(() => {
@@ -31,7 +32,15 @@ _MISFITS = """(() => {
     const width = each.getBoundingClientRect().width;
     return width > 1 && width < 44 && each.innerText.trim().length > 12;
   });
-  return [...wide.map((each) => named("wide", each)), ...squeezed.map((each) => named("squeezed", each))];
+  const lines = (each) => {
+    const range = document.createRange();
+    range.selectNodeContents(each);
+    return new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size;
+  };
+  const isWord = (each) => !each.childElementCount && /^\\p{L}{2,24}$/u.test(each.textContent.trim());
+  const broken = all("main *").filter((each) => isWord(each) && lines(each) > 1);
+  const found = {wide, squeezed, broken};
+  return Object.keys(found).flatMap((what) => found[what].map((each) => named(what, each)));
 })()"""
 
 
@@ -72,7 +81,8 @@ class Window:
             await self.context.add_cookies([{"name": "seatpool_session", "value": secret, "url": self.origin}])
 
     async def misfits(self, width: int) -> list[str]:
-        """Return what is wider than a screen of this width or than its frame, and texts that are squeezed into a few letters."""
+        """Return what is wider than a screen of this width or than its frame, texts that are squeezed into a few letters, and
+        words that are broken."""
         await self.page.set_viewport_size({"width": width, "height": HEIGHT})
         found: list[str] = await self.page.evaluate(_MISFITS)
         return [f"{urlsplit(self.page.url).path} {width}: {each}" for each in found]
