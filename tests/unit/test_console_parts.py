@@ -1,5 +1,6 @@
 """All pages of the console share labels, languages, numbers, deadlines, and lists to choose from."""
 
+import hashlib
 import html
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -183,6 +184,17 @@ async def test_a_kept_form_says_what_it_does_and_about_whom(bench: ConsoleBench,
         browser.http.cookies.delete("seatpool_session")
         browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
         assert said in words((await browser.get("/resume")).text)
+
+
+async def test_input_is_kept_although_what_its_form_is_about_is_too_long_for_a_cookie(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{OWN}/people/u1/terminate")
+    bench.company.sessions.clear()
+    long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(200))
+    sent = await browser.post(f"{OWN}/people/u1/terminate", last_day="2026-04-30", _about=long)
+    assert "Your input is kept" in words(sent.text)
+    browser.http.cookies.set("seatpool_session", bench.company.begin_session(), domain="127.0.0.1")
+    assert "Last working day 30 Apr 2026" in words((await browser.get("/resume")).text)
 
 
 @pytest.mark.parametrize("form", ["erase", "terminate", "edit", "access/deactivate", "replace", "hand-over"])

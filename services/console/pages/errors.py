@@ -178,7 +178,8 @@ async def _keep_form(page: Page) -> tuple[str, Mapping[str, str]]:
     if any("secret" in name for name in form.own_fields()):
         return "form-lost", {}  # a secret is in no page but the one where somebody types it
     content = {"path": address_of(page.request), "fields": form.own_fields(), "about": form.all(ABOUT), "token": form[TOKEN]}
-    sealed = page.wiring.seals.seal(content, FORM)
+    seal = page.wiring.seals.seal
+    sealed = seal(content, FORM) or seal(content | {"about": []}, FORM)  # the input goes before the words about it
     if sealed is None:
         return "form-lost", {}
     page.set_cookie(cookies.FORM, sealed)

@@ -341,7 +341,8 @@ _NAMED: Final = ("profile", "plan", "discount.module")  # ids, of which the read
 _COUNTRIES: Final = ("country", "rate_country")
 _DURATIONS: Final = ("grace", "price_notice")
 _PERCENTAGES: Final = ("percent", "tax_rate_percent")
-_PERCENTAGE: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+_PERCENTAGE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")  # no number of a service is longer
 _NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months", "quantity", "days")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(_DAY.pattern + r"T[0-9:.]+Z")
@@ -533,9 +534,9 @@ def _value(name: str, value: Any, currency: str | None, words: Words) -> str:
         return languages.name_of(text, words.formats.language)
     if last in _PERCENTAGES and _PERCENTAGE.fullmatch(text):
         return words.formats.percent(text)
-    if text.isdecimal() and currency and (last == "price" or last.endswith("_minor")):
+    if currency and _WHOLE.fullmatch(text) and (last == "price" or last.endswith("_minor")):
         return words.formats.money(int(text), currency)
-    if text.isdecimal() and last in _NUMBERS:
+    if last in _NUMBERS and _WHOLE.fullmatch(text):
         return words.formats.number(int(text))
     if last in _DURATIONS:
         return words.duration(text)
