@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from services.users.domain.person import Cause, source_actor
+from services.users.jobs.due_people import DuePeople
 from services.users.use_cases import scim_groups
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
@@ -299,6 +300,40 @@ async def test_a_conflict_is_told_again_when_its_reason_changes_or_somebody_else
     await company.report(company.first, {"1": person("ann", **office), "3": person("p3", **office)})
     told.append(("several_people", {users["1"], users["3"]}))
     assert (await conflict(), await events()) == (told[-1], told)
+
+
+async def test_a_conflict_is_told_again_when_a_new_person_or_one_with_a_new_address_may_be_meant_as_well(bench: Bench) -> None:
+    """Two are in conflict about one address: neither lets the other one be looked at again without end."""
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {"1": person("p1", **office), "2": person("p2", **office), "4": person("p4")})
+    await company.report(company.second, {"8": person("back", **office), "9": person("front", **office)})
+    due = DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm)
+    users = {who: each["user"] for who, each in (await company.everybody()).items()}
+
+    async def looked_at() -> int:
+        """Return the number of chunks after which nobody is due; the job of the service itself may be faster."""
+        for number in range(10):
+            if not await due.run_chunk(company.tenant):
+                return number
+        raise AssertionError("people are due without end")
+
+    async def meant() -> list[set[str]]:
+        found = await company.everybody()
+        return [set(found[who]["conflict"]["people"]) for who in "89"]
+
+    assert (await meant(), await looked_at()) == ([{users["1"], users["2"]}] * 2, 0)
+    await company.report(company.first, {"3": person("p3", **office)})
+    assert await looked_at() <= 1
+    users["3"] = (await company.everybody())["3"]["user"]
+    assert await meant() == [{users["1"], users["2"], users["3"]}] * 2
+    await company.report(company.first, {"4": person("p4", **office)})
+    assert await looked_at() <= 1
+    assert await meant() == [{users[who] for who in "1234"}] * 2
+    told = [len(each.people) for each in await bench.events(company.tenant, ConflictFound)]
+    assert told == [2, 2, 3, 3, 4, 4]
+    await company.report(company.first, {"5": person("p5"), "4": person("p4", **office, name="Pia")})
+    assert await looked_at() == 0, "an address that nobody is in conflict about, and one that is not new"
 
 
 async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_person_has_no_privileges_any_more(bench: Bench) -> None:

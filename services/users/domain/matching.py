@@ -1,7 +1,7 @@
 """One human, one person: which person a new timeline belongs to, and who may not use a login because somebody else has it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -87,6 +87,7 @@ class Matched:
     links: dict[Key, Link] = field(default_factory=dict)
     conflicts: dict[str, Conflict | None] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)  # of first reports that match nobody
+    sharing: list[str] = field(default_factory=list)  # people in conflict who have the same as somebody who is in none
 
 
 class Matching:
@@ -289,4 +290,15 @@ def wanted_marks(known: KnownPeople, keys: Iterable[Key], today: date) -> set[Ma
         if record is not None:
             found |= set(wanted_of(record, key, source_of(known.sources, key.source)).values())
             found |= {mark for mark in ((str(MatchBy.LOGIN), login_key(record.login)),) if mark[1]}
+    return found
+
+
+def shared_marks(known: KnownPeople, keys: Iterable[Key], today: date) -> set[Mark]:
+    """Return what the people of these timelines could share with somebody in conflict, by whatever the sources match."""
+    found: set[Mark] = set()
+    for key in keys:
+        record = known.stated(known.users[key]).on(today)
+        if record is not None and record.employed:
+            source = replace(source_of(known.sources, key.source), match_by=tuple(MatchBy))
+            found |= set(wanted_of(record, key, source).values())
     return found

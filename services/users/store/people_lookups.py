@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
     union,
     update,
 )
@@ -40,18 +41,23 @@ _HOLDER: Final = (
     .order_by(_P.conflict.is_not(None), _P.user_id)
     .limit(1)
 )
-_ARE_MEANT: Final = (_P.tenant_id == _TENANT) & _P.employed & _P.conflict.is_(None)
+_REASON: Final = _P.conflict["reason"].as_string()
+# A possible duplicate is compared again when somebody has confirmed it, and not before: there may be very many.
+_WAITS: Final = bindparam("held", ConflictReason.POSSIBLE_DUPLICATE.value, type_=Text) == _REASON
+_ARE_COMPARED: Final = (_P.tenant_id == _TENANT) & _P.employed & _WAITS.is_not(true())
+_IS_IN_CONFLICT: Final = _P.conflict.is_not(None).label("in_conflict")
+_WHO: Final = select(_P.user_id, _IS_IN_CONFLICT)
 _HR_IDS: Final = any_(bindparam("hr_ids", type_=ARRAY(Text)))
 # Each part uses an index of its own; a disjunction would read all people.
 _WITH_MARKS: Final = union(
-    select(_P.user_id).where(_ARE_MEANT, _P.login_key == any_(bindparam("logins", type_=ARRAY(Text)))),
-    select(_P.user_id).where(_ARE_MEANT, _P.email_key == any_(bindparam("emails", type_=ARRAY(Text)))),
-    select(_P.user_id).where(_ARE_MEANT, _P.employee_number != "", _P.employee_number == any_(bindparam("numbers", type_=ARRAY(Text)))),
-    select(_P.user_id)
-    .select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id)))
-    .where(_ARE_MEANT, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))),
+    _WHO.where(_ARE_COMPARED, _P.login_key == any_(bindparam("logins", type_=ARRAY(Text)))),
+    _WHO.where(_ARE_COMPARED, _P.email_key == any_(bindparam("emails", type_=ARRAY(Text)))),
+    _WHO.where(_ARE_COMPARED, _P.employee_number != "", _P.employee_number == any_(bindparam("numbers", type_=ARRAY(Text)))),
+    _WHO.select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id))).where(
+        _ARE_COMPARED, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))
+    ),
 )
-_REASON: Final = _P.conflict["reason"].as_string() == bindparam("reason", type_=Text)
+_HAS_REASON: Final = bindparam("reason", type_=Text) == _REASON
 _IS_MEANT: Final = _P.conflict_people.op("&&")(bindparam("users", type_=ARRAY(Text)))
 
 
@@ -63,8 +69,9 @@ def _reconsider(*conditions: ColumnElement[bool]) -> Update:
     return update(PEOPLE).where(of_tenant, _P.user_id == any_(ids)).values(reconsider_on=_TODAY)
 
 
-_RECONSIDER_DUPLICATES: Final = _reconsider(_REASON)
-_RECONSIDER_PRIVILEGED: Final = _reconsider(_REASON, _IS_MEANT)
+_RECONSIDER_DUPLICATES: Final = _reconsider(_HAS_REASON)
+_RECONSIDER_PRIVILEGED: Final = _reconsider(_HAS_REASON, _IS_MEANT)
+_RECONSIDER_PEOPLE: Final = _reconsider(_P.user_id == any_(bindparam("users", type_=ARRAY(Text))))
 _RECONSIDER_OF_SOURCE: Final = _reconsider(
     exists(
         select(_T.user_id).where(_T.tenant_id == _P.tenant_id, _T.user_id == _P.user_id, _T.source == bindparam("of_source", type_=Text))
@@ -75,7 +82,6 @@ _SIGN_IN_EMAIL: Final = func.coalesce(_P.confirmed_email, _P.email)
 _EMAIL: Final = func.lower(bindparam("email", type_=Text))
 _HAS_SIGN_IN_EMAIL: Final = _P.employed & (literal_column("''") != _SIGN_IN_EMAIL) & (func.lower(_SIGN_IN_EMAIL) == _EMAIL)
 _KEY: Final = bindparam("login_key", type_=Text)
-_IS_IN_CONFLICT: Final = _P.conflict.is_not(None).label("in_conflict")
 # Each part uses an index of its own.
 _WITH_SIGN_IN_LOGIN: Final = union(
     select(_P.user_id, _IS_IN_CONFLICT).where(_P.tenant_id == _TENANT, _P.employed, _P.login_key == _KEY, _P.confirmed_login.is_(None)),
@@ -129,12 +135,12 @@ async def with_marks(
     numbers: Sequence[str],
     hr_ids: Sequence[str],
     hr_sources: Sequence[str],
-) -> list[str]:
-    """Return the employed people, but for those in conflict, who have one of these logins, e-mail addresses or employee numbers, or one of
-    these external ids in one of the HR systems."""
+) -> dict[str, bool]:
+    """Return the employed people who have one of these logins, e-mail addresses or employee numbers, or one of these external ids in one of
+    the HR systems, each with whether the person is in conflict. Possible duplicates are left out."""
     given = {"logins": logins, "emails": emails, "numbers": numbers, "hr_ids": hr_ids, "hr_sources": hr_sources}
     found = await connection.execute(_WITH_MARKS, {"tenant": tenant_id} | {name: list(values) for name, values in given.items()})
-    return list(found.scalars())
+    return {row.user_id: row.in_conflict for row in found}
 
 
 async def in_conflict_with(connection: AsyncConnection, tenant_id: str, users: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -153,6 +159,11 @@ async def reconsider_privileged(connection: AsyncConnection, tenant_id: str, use
     """Let the background job look at those who are in conflict with these people because these were privileged."""
     given = {"tenant": tenant_id, "reason": ConflictReason.PRIVILEGED, "users": list(users), "today": today}
     await connection.execute(_RECONSIDER_PRIVILEGED, given)
+
+
+async def reconsider_people(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> None:
+    """Let the background job look at those of these people who are in conflict."""
+    await connection.execute(_RECONSIDER_PEOPLE, {"tenant": tenant_id, "users": list(users), "today": today})
 
 
 async def reconsider_of_source(connection: AsyncConnection, tenant_id: str, source: str, today: date) -> None:

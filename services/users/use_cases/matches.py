@@ -35,7 +35,8 @@ async def page(
     own = [Key(source, external_id) for external_id in keys]
     others = {user for key in own if (conflict := known.people[known.users[key]].conflict) is not None for user in conflict.people}
     if again:
-        others |= set(await matching.with_marks(tenant, uow, known, wanted_marks(known, own, tenant.today)))
+        found_by_marks = await matching.with_marks(tenant, uow, known, wanted_marks(known, own, tenant.today))
+        others |= {user for user, in_conflict in found_by_marks.items() if not in_conflict}
     if missing := sorted(others - set(known.people)):
         people = await people_store.get_many(uow.connection, tenant.tenant, missing, tenant.today)
         known.add(await known_people.of_users(tenant, uow, list(people.values()), known.sources))

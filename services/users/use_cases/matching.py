@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
-from services.users.domain.matching import HR_ID, NUMBER, Link, Mark, Matched, Matching, gives_up, wanted_marks
+from services.users.domain.matching import HR_ID, NUMBER, Link, Mark, Matched, Matching, gives_up, shared_marks, wanted_marks
 from services.users.domain.person import Person, Tenant, is_privileged
 from services.users.domain.sources import Key, MatchBy, SourceKind
 from services.users.store import people as store
@@ -41,6 +41,8 @@ async def match(
         if _privileged(known) != privileged:
             # Groups give roles without CLAIMS: somebody may have been linked by an address alone who may buy or manage people now.
             raise Transient("a person who was compared was given privileges, or has lost them, meanwhile")
+    if lock and matched.sharing:
+        uow.gather(look_again_at, (tenant, tuple(matched.sharing)))
     if matched.new:
         await duplicates.hold(tenant, uow, known, matched, lock=lock, added=added)
     return matched
@@ -53,11 +55,12 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
     if changing:
         waiting = await people_lookups.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
         await _add(tenant, uow, known, waiting)
-    marks = wanted_marks(known, first, tenant.today)
+    marks = wanted_marks(known, first, tenant.today) | shared_marks(known, first, tenant.today)
     concerned = {person.user for person in changing}
     links: dict[Key, Link] = {}
+    sharing = set[str]()
     while True:
-        await _add_meant(tenant, uow, known, marks, concerned)
+        sharing |= await _add_meant(tenant, uow, known, marks, concerned)
         privileged = _privileged(known)
         linked = {link.user for link in links.values()}
         matched = Matching(known, tenant.today, privileged, edited, linked).run([key for key in first if key not in links])
@@ -69,22 +72,37 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
         if not gave_up and not (matched.links and any(matched.conflicts.values())):
             break
         await _add(tenant, uow, known, await people_lookups.in_conflict_with(uow.connection, tenant.tenant, gave_up))
-    return replace(matched, links=links)
+    # Others in conflict who have the same as somebody who is in none: that one may be meant as well.
+    gaining = {known.users[key] for key in first} | concerned
+    if all(matched.conflicts.get(user) is not None for user in gaining):
+        sharing = set()
+    return replace(matched, links=links, sharing=sorted(sharing))
 
 
 def _privileged(known: KnownPeople) -> set[str]:
     return {user for user, person in known.people.items() if is_privileged(person)}
 
 
-async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: set[Mark], concerned: Collection[str]) -> None:
-    """Add the people whom somebody may be, or whose login somebody wants."""
+async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: set[Mark], concerned: Collection[str]) -> set[str]:
+    """Add the people whom somebody may be, or whose login somebody wants. Return those in conflict who have the same."""
     for user, person in known.people.items():
         record = known.stated(user).on(tenant.today)
         if person.conflict is not None:
             marks |= wanted_marks(known, known.timelines[user], tenant.today)
         if (person.conflict is not None or user in concerned) and record is not None and record.employed and record.login:
             marks.add((MatchBy.LOGIN, login_key(record.login)))
-    await _add(tenant, uow, known, await with_marks(tenant, uow, known, marks))
+        if user in concerned and record is not None and record.employed and record.email:
+            marks.add((MatchBy.EMAIL, login_key(record.email)))
+    found = await with_marks(tenant, uow, known, marks)
+    await _add(tenant, uow, known, [user for user, in_conflict in found.items() if not in_conflict])
+    return {user for user, in_conflict in found.items() if in_conflict}
+
+
+async def look_again_at(uow: UnitOfWork, gathered: Sequence[tuple[Tenant, Sequence[str]]]) -> None:
+    """Let the background job look at these people, as far as they are still in conflict. For `UnitOfWork.gather`."""
+    for tenant in {each.tenant: each for each, _ in gathered}.values():
+        users = sorted({user for each, found in gathered if each.tenant == tenant.tenant for user in found})
+        await people_lookups.reconsider_people(uow.connection, tenant.tenant, users, tenant.today)
 
 
 async def look_again_gathered(uow: UnitOfWork, gathered: Sequence[tuple[Tenant, str]]) -> None:
@@ -103,10 +121,10 @@ def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
     return claimed_login(person.record, record) is not None or gives_up(person.record, record)
 
 
-async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> list[str]:
-    """Return the employed people who have one of these marks."""
+async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> dict[str, bool]:
+    """Return the employed people who have one of these marks, each with whether the person is in conflict."""
     if not marks:
-        return []
+        return {}
     by_kind: dict[str, list[str]] = {}
     for kind, value in sorted(marks):
         by_kind.setdefault(kind, []).append(value)
