@@ -807,6 +807,31 @@ async def test_a_bulk_change_of_as_many_people_as_a_request_can_name_answers_a_r
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
 
 
+async def test_people_who_are_activated_together_get_the_last_licence_in_the_order_of_the_request_as_the_preview_says(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under `reject`, seats grants the free licence to the first command that it gets, and refuses the others."""
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    people = [(await rest.post(path, {"login": login, "department": "Makers"}))["user"] for login in ("ann", "bob", "cyd")]
+    requested = sorted(people, reverse=True)
+    await rest.post(f"{path}/bulk-changes", {"action": "deactivate", "people": [{"user": user} for user in people]})
+    needs = await bench.until_needs(tenant, 6)
+
+    async def what_if(_: str, commands: Sequence[seats.AssignSeats]) -> Any:
+        states = [{"module": "time", "state": "refused" if place else "active", "reason": None} for place, _ in enumerate(commands)]
+        return [[{"type": type_of(seats.SeatsAssigned), "data": {"revision": 9, "modules": [state]}}] for state in states]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    body = {"action": "activate", "people": [{"user": user} for user in requested]}
+    seen = (await rest.post(f"{path}/bulk-changes?dry_run=true", body))["people"]
+    first = [each["user"] for each in seen if each["modules"][0]["state"] == "active"]
+    done = (await rest.post(f"{path}/bulk-changes", body))["people"]
+    commands = (await bench.until_needs(tenant, 9))[len(needs) :]
+    assert first == [requested[0]] == [commands[0].user]
+    assert [each["user"] for each in seen] == [each["user"] for each in done] == [each.user for each in commands] == requested
+
+
 async def test_a_preview_locks_people_in_the_order_of_all_transactions_whatever_the_order_of_the_request(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     path = f"/v1/tenants/{tenant}/people"

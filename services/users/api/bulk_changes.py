@@ -12,6 +12,7 @@ from services.users.api.dependencies import Context, InContext, NothingChangedEr
 from services.users.api.requests import Body
 from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, ObstacleView
 from services.users.domain.person import Person, Tenant
+from services.users.store import people
 from services.users.store.people import CLAIMS
 from services.users.use_cases import bulk_changes
 from services.users.use_cases.bulk_changes import PEOPLE_MAX, Action, Changed, Decisions, Outcome
@@ -103,20 +104,21 @@ async def change_people(
 async def _change(
     context: Context, uow: UnitOfWork, tenant: str, action: Action, wanted: Mapping[str, int | None], principal: Principal
 ) -> tuple[Tenant, list[Changed]]:
-    """Change the people in the order of their ids, as every transaction that locks several. What was done for one who is refused is rolled
-    back."""
+    """Change the people in the order of the request, in which they get the last free licences. What was done for one who is refused is
+    rolled back. All are locked before, so that no rollback releases a lock, in the order of every transaction that locks several."""
     found = await context.tenants.for_write(tenant, uow)
-    await uow.lock(CLAIMS, tenant)  # outside of the savepoints, so that a refusal does not release it
-    by_user: dict[str, Changed] = {}
-    for user, revision in sorted(wanted.items()):
+    await uow.lock(CLAIMS, tenant)
+    await people.lock_many(uow.connection, tenant, sorted(wanted), found.today)
+    changed = []
+    for user, revision in wanted.items():
         before: Person | None = None
         try:
             async with uow.savepoint():
                 before = await locked_person(found, uow, user, principal)
-                by_user[user] = await bulk_changes.change(found, uow, action, before, revision, cause_of(principal))
+                changed.append(await bulk_changes.change(found, uow, action, before, revision, cause_of(principal)))
         except Refused as refusal:
-            by_user[user] = Changed(user, Outcome.REFUSED, before, refusal.type, refusal.detail)
-    return found, [by_user[user] for user in wanted]
+            changed.append(Changed(user, Outcome.REFUSED, before, refusal.type, refusal.detail))
+    return found, changed
 
 
 async def _preview(
