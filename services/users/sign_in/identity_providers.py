@@ -36,6 +36,7 @@ REFETCH_SECONDS_MIN: Final = 30  # a token that no key fits fetches the keys aga
 FAILED_SECONDS: Final = 5  # so long nobody asks a provider again that did not answer
 TRIED_MAX: Final = 20  # keys, for a token that names none
 TOKEN_BYTES_MAX: Final = 16_000
+_SECRET_PARTS: Final = frozenset({"d", "k", "priv"})  # of RSA and elliptic curves; of a key of HMAC; of post-quantum keys
 
 V = TypeVar("V")
 
@@ -235,7 +236,10 @@ def _listed(found: object) -> list[Any]:
 
 
 def _usable(found: Any) -> Key | None:
-    """Return the key, or None for one that is of no known kind or is not valid: the others count (RFC 7517, section 5)."""
+    """Return the key, or None for one that is of no known kind or is not valid: the others count (RFC 7517, section 5). A key with a secret
+    part is not even read: its provider has published it, and to check that part can take seconds."""
+    if isinstance(found, dict) and not _SECRET_PARTS.isdisjoint(found):
+        return None
     try:
         return JWKRegistry.import_key(found)
     except (JoseError, ValueError, TypeError, KeyError, AttributeError):
