@@ -248,7 +248,7 @@ async def test_a_provider_that_does_not_answer_as_it_should_fails_clearly(answer
         assert "s3cret" not in refusal.detail
 
 
-@pytest.mark.parametrize("address", ["https://[", "https://", "login", ""])
+@pytest.mark.parametrize("address", ["https://[", "https://", "login", "", "https://l.example/?" + "a&" * 1000], ids=lambda url: url[:20])
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
 async def test_a_discovery_document_with_an_address_that_cannot_be_read_is_refused_by_field(name: str, address: str) -> None:
     provider = Provider(**{"openid-configuration": METADATA | {name: address}})

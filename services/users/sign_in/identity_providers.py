@@ -36,6 +36,7 @@ REFETCH_SECONDS_MIN: Final = 30  # a token that no key fits fetches the keys aga
 FAILED_SECONDS: Final = 5  # so long nobody asks a provider again that did not answer
 TRIED_MAX: Final = 20  # keys, for a token that names none
 TOKEN_BYTES_MAX: Final = 16_000
+ADDRESS_CHARACTERS_MAX: Final = 2000
 _SECRET_PARTS: Final = frozenset({"d", "k", "priv"})  # of RSA and elliptic curves; of a key of HMAC; of post-quantum keys
 
 V = TypeVar("V")
@@ -46,6 +47,8 @@ class TokenRefused(Exception):
 
 
 def _address(value: str) -> str:
+    if len(value) > ADDRESS_CHARACTERS_MAX:  # to add parameters to a query of 240,000 characters takes more than a second
+        raise ValueError(f"an address of at most {ADDRESS_CHARACTERS_MAX} characters expected")
     if not urlsplit(value).hostname:  # raises ValueError where the address cannot be read
         raise ValueError("an address of a server expected")
     return value
