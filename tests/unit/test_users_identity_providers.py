@@ -402,7 +402,16 @@ async def test_new_keys_are_found_for_tokens_that_name_no_key_or_an_old_one(coun
 async def test_keys_that_cannot_be_used_do_not_hinder_the_others() -> None:
     (good,) = KeySet([KEY]).as_dict(private=False)["keys"]
     curve = {"kty": "EC", "crv": "brainpoolP256r1", "x": "AA", "y": "AA", "kid": "k2"}
-    wrong: list[Any] = [curve, good | {"kid": 3}, good | {"x5c": None}, {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}, {}, None, "k1"]
+    wrong: list[Any] = [
+        curve,
+        good | {"kid": 3},
+        good | {"e": good["n"]},
+        good | {"x5c": None},
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+        {},
+        None,
+        "k1",
+    ]
     assert await Provider(keys={"keys": [*wrong, good]}).ask().claims(CLIENT, token(), "n")
     for none in (wrong, [], None, {"k1": good}):
         with pytest.raises(WrongAnswer, match=r"the keys of login\.example cannot be read"):

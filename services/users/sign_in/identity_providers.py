@@ -37,6 +37,7 @@ FAILED_SECONDS: Final = 5  # so long nobody asks a provider again that did not a
 TRIED_MAX: Final = 20  # keys, for a token that names none
 TOKEN_BYTES_MAX: Final = 16_000
 ADDRESS_CHARACTERS_MAX: Final = 2000
+EXPONENT_CHARACTERS_MAX: Final = 11  # 64 bits; almost every key has 65537 (AQAB)
 _SECRET_PARTS: Final = frozenset({"d", "k", "priv"})  # of RSA and elliptic curves; of a key of HMAC; of post-quantum keys
 
 V = TypeVar("V")
@@ -240,8 +241,9 @@ def _listed(found: object) -> list[Any]:
 
 def _usable(found: Any) -> Key | None:
     """Return the key, or None for one that is of no known kind or is not valid: the others count (RFC 7517, section 5). A key with a secret
-    part is not even read: its provider has published it, and to check that part can take seconds."""
-    if isinstance(found, dict) and not _SECRET_PARTS.isdisjoint(found):
+    part is not even read: its provider has published it, and to check that part can take seconds. Nor is one of RSA with a large exponent,
+    with which each signature takes 20 ms; others take 0.1."""
+    if isinstance(found, dict) and (not _SECRET_PARTS.isdisjoint(found) or len(str(found.get("e"))) > EXPONENT_CHARACTERS_MAX):
         return None
     try:
         return JWKRegistry.import_key(found)
