@@ -400,7 +400,9 @@ class PeopleRest:
         counts = {"new": 1, "changed": 1, "unchanged": 3, "invalid": 1, "leaving": self.would_end, "absent": 0, "others": 1}
         modules = [{"module": "lab", "required_before": 27, "required": 28, "licences": 27, "available": 0}]
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
-        seats = {"decided": True, "detail": "", "people": [], "expansions": [], "cost": None}
+        flagged = {"module": "lab", "state": "flagged", "deadline": "2026-03-12T09:00:00.000Z", "reason": "pool_full"}
+        decided = {"user": "u9", "external_id": "9", "status": "over_limit", "modules": [flagged]}
+        seats = {"decided": True, "detail": "", "people": [decided], "expansions": [], "cost": None}
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
         departments = [{"department": "Lab & Co", "people": self.lacking - 1}, {"department": None, "people": 1}]
         lacking = {"people": self.lacking, "departments": departments}

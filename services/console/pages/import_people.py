@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form, mark_of, whole_number
-from services.console.pages.module_order import module_names
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotAllowed, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.person import written
@@ -21,7 +22,7 @@ from services.console.rendering import people_texts
 from services.console.rendering.field_texts import expected_text, label_of
 from services.console.rendering.file_texts import file_text, read_text, row_text
 from services.console.rest.problems import Refusal
-from services.console.rest.services import url_part
+from services.console.rest.services import Part, url_part
 from shared.hr_files.columns import FilesUnusable, read_column_map, read_kinds
 from shared.hr_files.company import FIELDS, Company, Dialect, read_company
 from shared.hr_files.dates import DateOrder, EndDates
@@ -135,12 +136,17 @@ async def _report(
         page.get("users", f"{path}/changes", limit=CHANGES_SHOWN),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
+    report = found.need()["report"]
+    decided = {each["external_id"]: each for each in report["seats"]["people"]} if report else {}
+    states = Counter((each["module"], each["state"]) for person in decided.values() for each in person["modules"])
     return page.render(
         "import_report.html",
-        found=found.need(),
-        seen=_mark(found.value["report"]),
+        found=found.value,
+        required=in_order(report["modules"], modules) if report else [],
+        outcomes=in_order([{"module": module, "state": state, "people": people} for (module, state), people in states.items()], modules),
+        seen=_mark(report),
         not_checked=not_checked,
-        changes=[_change(each, page) for each in changes.value["items"]] if changes.ok else [],
+        changes=[_change(each, decided.get(each["external_id"]), modules, page) for each in changes.value["items"]] if changes.ok else [],
         to_decide=changes.ok and any(each["match"] and each["match"]["outcome"] == "conflict" for each in changes.value["items"]),
         more_changes=bool(changes.ok and changes.value["next"]),
         company=company,
@@ -167,10 +173,10 @@ def _declared(page: Page, source: str, *, is_new: bool) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
+def _change(each: Mapping[str, Any], decided: Mapping[str, Any] | None, modules: Part, page: Page) -> dict[str, Any]:
     """Return the change of one person with the values that differ, now and on later days, those that were planned and are no longer, and
-    those that are not accepted."""
-    before, after = each["before"] or {}, each["after"] or {}
+    those that are not accepted. `decided`: what seats would decide about the person, and the status that follows."""
+    before, after = each["before"] or {}, (each["after"] or {}) | ({"status": decided["status"]} if decided else {})
     fields = [
         (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
         for name in people_texts.FIELDS
@@ -182,7 +188,9 @@ def _change(each: Mapping[str, Any], page: Page) -> dict[str, Any]:
     later += [(day, name, _shown(name, value, page), False) for (day, name), value in was.items() if (day, name) not in planned]
     errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
     later_name = next((value for (_, name), value in planned.items() if name == "name"), None)
-    return {**each, "name": after.get("name") or before.get("name") or later_name, "fields": fields, "later": later, "errors": errors}
+    seats = in_order(decided["modules"], modules) if decided else []
+    name = after.get("name") or before.get("name") or later_name
+    return {**each, "name": name, "fields": fields, "later": later, "errors": errors, "seats": seats}
 
 
 def _planned(values: Mapping[str, Any]) -> dict[tuple[date, str], Any]:
