@@ -4,7 +4,7 @@ from shared.web.app import create_app
 from shared.web.auth import Principal, Verifier, access, actor_of, authenticated, operator
 from shared.web.client import ServiceClient
 from shared.web.openapi import refusals
-from shared.web.rest import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag
+from shared.web.rest import Cursor, IfMatch, Limit, Page, answer, check_if_match, decode_cursor, encode_cursor, etag, mark_of
 
 __all__ = [
     "Cursor",
@@ -23,6 +23,7 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "etag",
+    "mark_of",
     "operator",
     "refusals",
 ]

@@ -2,10 +2,11 @@
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import orjson
 from fastapi import Header, Query, Response
@@ -19,6 +20,7 @@ LIMIT_DEFAULT, LIMIT_MAX = 100, 200
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="The maximum number of items on a page.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="The `next` of the previous page.")]
+MARK_CHARACTERS: Final = 32
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The ETag that you read, or `*` for any version.")]
 
 
@@ -75,6 +77,11 @@ def decode_cursor(cursor: str | None, *types: type[str] | type[int]) -> tuple[An
 def _is_key(key: object, type_: type) -> bool:
     """Tell whether the database can compare this key. A cursor may be invented."""
     return type(key) is type_ and (abs(key) < 2**63 if isinstance(key, int) else "\0" not in str(key))
+
+
+def mark_of(values: Mapping[str, Any]) -> str:
+    """Return what differs between two states of a resource that has no version: the ETag of these values."""
+    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:MARK_CHARACTERS]
 
 
 def etag(version: int | str) -> str:

@@ -103,7 +103,12 @@ async def test_a_purchase_waits_for_its_second_approver_over_midnight_and_not_ov
     settings = f"/v1/tenants/{tenant}/purchase-settings"
     assert (await bench.ok("GET", settings, tenant=tenant, **BUY))["second_approver"] == "none"
     await bench.refused("PUT", settings, {"second_approver": "always"}, 403, tenant=tenant, **BUY)
-    await bench.ok("PUT", settings, {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
+    tag = (await bench.call("GET", settings, tenant=tenant, **BUY)).headers["etag"]
+    manages: Any = {"tenant": tenant, "rights": ["settings:manage"]}
+    changed = await bench.call("PUT", settings, {"second_approver": "always"}, if_match=tag, **manages)
+    assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)
+    late = await bench.refused("PUT", settings, {"second_approver": "none"}, 412, if_match=tag, **manages)
+    assert late["current"] == changed.headers["etag"]
     first = await quote_of(bench, tenant, time=1)
     assert first["your_approval"] == "waits"
 

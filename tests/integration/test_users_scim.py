@@ -1316,6 +1316,19 @@ async def test_what_groups_give_follows_a_resource_whose_conflict_ends(scim: Sci
     assert (len(kim["timelines"]), kim["profile"], [each["module"] for each in kim["modules"]]) == (2, "timers", ["time"])
 
 
+async def test_what_a_group_gives_is_not_overwritten_by_somebody_who_has_read_it_before(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    group = await (await scim.connect(rest, tenant)).create_group("Readers")
+    path = f"/v1/tenants/{tenant}/scim-connections/okta/groups/{group['id']}"
+    tag = (await rest.call("GET", path)).headers["etag"]
+    changed = await rest.call("PUT", path, {"profile": "makers"}, if_match=tag)
+    assert (changed.status_code, changed.headers["etag"] != tag) == (200, True)
+    late = await rest.call("PUT", path, {"role": "reader"}, if_match=tag)
+    assert (late.status_code, late.json()["current"]) == (412, changed.headers["etag"])
+    assert (await rest.get(path))["profile"] == "makers"
+    assert (await rest.call("PUT", path, {"role": "reader"})).status_code == 200, "without If-Match"
+
+
 async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_come_back_under_its_name(
     scim: ScimBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

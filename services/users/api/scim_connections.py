@@ -34,7 +34,7 @@ from services.users.use_cases.remove_connection import Removal
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
-from shared.web import Cursor, IfMatch, Limit, Page, actor_of, answer, check_if_match, decode_cursor, encode_cursor, etag, refusals
+from shared.web import Cursor, IfMatch, Limit, Page, actor_of, answer, check_if_match, decode_cursor, encode_cursor, etag, mark_of, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
 from shared.web.tenant_limits import costly
@@ -190,6 +190,15 @@ async def list_groups(
     return Page(items=[_group(row) for row in rows], next=encode_cursor(rows[-1].group_id) if len(rows) == limit else None)
 
 
+def _shown(row: GroupRow) -> Response:
+    return answer(_group(row), headers={"etag": etag(_mark(row))})
+
+
+def _mark(row: GroupRow) -> str:
+    """Return what differs between two states of what PUT sets."""
+    return mark_of({"profile": row.profile, "role": row.role})
+
+
 async def _one_group(uow: UnitOfWork, tenant: str, connection: str, group: str, *, lock: bool) -> tuple[View, GroupRow]:
     view = View(tenant, connection, (await scim_connections.require(tenant, uow, connection)).source)
     row = await groups_store.get(uow.connection, view, group, lock=lock)
@@ -198,18 +207,18 @@ async def _one_group(uow: UnitOfWork, tenant: str, connection: str, group: str, 
     return view, row
 
 
-@router.get("/{connection}/groups/{group}", summary="Get a group of a SCIM connection")
-async def show_group(tenant: TenantId, connection: Name, group: Group, context: InContext, principal: RolesManager) -> ScimGroupView:
+@router.get("/{connection}/groups/{group}", response_model=ScimGroupView, summary="Get a group of a SCIM connection")
+async def show_group(tenant: TenantId, connection: Name, group: Group, context: InContext, principal: RolesManager) -> Response:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_read(tenant, uow)
         _, row = await _one_group(uow, tenant, connection, group, lock=False)
-    return _group(row)
+    return _shown(row)
 
 
 @router.put(
     "/{connection}/groups/{group}",
     response_model=ScimGroupView | SettingsPreviewView,
-    responses={200: {"description": "The group, or the answer to `dry_run`."}},
+    responses={**refusals(412), 200: {"description": "The group, or the answer to `dry_run`."}},
     summary="Set what the members of a SCIM group get",
 )
 @costly
@@ -220,15 +229,18 @@ async def put_group(
     body: GroupMapping,
     context: InContext,
     principal: RolesManager,
+    if_match: IfMatch = None,
     dry_run: DryRun = False,
 ) -> Response:
-    """The members are evaluated again, those of a large group soon after."""
+    """The members are evaluated again, those of a large group soon after. If you send `If-Match`, it is checked."""
     authority = authority_of(principal)
     counted = Counted()
     with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
             view, row = await _one_group(uow, tenant, connection, group, lock=True)
+            if if_match is not None:
+                check_if_match(if_match, _mark(row))
             rights.check_sees_everybody(authority)
             moved = {role for role in (row.role, body.role) if role is not None}
             rights.check_covered(authority, rights_of_roles(moved, found.settings.roles), "The role that the group gives has")
@@ -241,7 +253,7 @@ async def put_group(
         async with context.database.unit_of_work(tenant) as uow:
             return preview_answer(await preview_settings.decided(found, uow, context.seats, counted))
     context.alarm.wake()
-    return answer(_group(after))
+    return _shown(after)
 
 
 @stopped_router.get("", summary="List the SCIM connections whose requests the guard stopped")

@@ -1,6 +1,5 @@
 """The bodies of responses about changes of a contract."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -17,9 +16,8 @@ from shared.schemas.invoicing_v1 import (
     SubscriptionStarted,
 )
 from shared.schemas.seats_v1 import Policies, WouldCancel, WouldFlag
-from shared.web import etag
+from shared.web import etag, mark_of
 
-MARK_CHARACTERS: Final = 32
 _OWN: Final = ("charge_when", "credit_when", "zero_invoices", "price_notice")
 
 
@@ -67,16 +65,12 @@ class PoliciesView(BaseModel):
 
     def mark(self) -> str:
         """Return the mark by which two states of all policies differ."""
-        return _mark(self.model_dump(include={*_OWN, "modules"}))
+        return mark_of(self.model_dump(include={*_OWN, "modules"}))
 
     def mark_of(self, module: str | None) -> str:
         """Return the mark of the policies of a pool; None: of the subscription's own."""
         own = self.model_dump(include=set(_OWN)) if module is None else self.modules.get(module, {})
-        return _mark({"module": module, "policies": own})
-
-
-def _mark(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()[:MARK_CHARACTERS]
+        return mark_of({"module": module, "policies": own})
 
 
 class PlanChangeView(BaseModel):
