@@ -707,6 +707,14 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     assert (await rest.call("POST", path, ann)).status_code == 201
     again = await rest.call("POST", f"{path}?dry_run=true", ann)
     assert again.json()["type"].endswith("person-exists"), "a dry run is refused as the request would be"
+    added = await bench.person(rest, tenant, "ann")
+    assert added is not None
+    events = await bench.events(tenant, Changed)
+    asked.clear()
+    seen = await rest.patch(f"{path}/{added['user']}?dry_run=true", {"job_title": "Lead"})
+    assert ([need.modules for need in asked], seen["expansions"]) == ([MAKERS], [{"module": "time", "licences": 2}])
+    assert await bench.person(rest, tenant, "ann") == added
+    assert await bench.events(tenant, Changed) == events, "a look changes nothing"
 
 
 async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_preview_and_a_change_is_undone_unless_something_came_between(

@@ -153,6 +153,7 @@ class PeopleRest:
     lacking: int = 3  # people of the import without a profile, as the last check found
     lacking_now: int = 3
     check_refused: bool = False
+    expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
 
     def routes(self) -> Mapping[str, Answer]:
         own = "users /v1/tenants/acme"
@@ -321,6 +322,10 @@ class PeopleRest:
     def _patch(self, user: str, request: httpx.Request) -> httpx.Response:
         if request.headers["if-match"] != f'"{self.people[user]["version"]}"':
             return refusal(412, "precondition-failed", "It was changed.")
+        if "dry_run" in request.url.params:
+            cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
+            more = [{"module": "planning", "licences": 1}] if orjson.loads(request.content).get("profile") == self.expanding_profile else []
+            return reply({"decided": True, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost})
         return self._set(user, **orjson.loads(request.content))
 
     def _remove_override(self, user: str, name: str, request: httpx.Request) -> httpx.Response:

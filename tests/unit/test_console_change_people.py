@@ -13,6 +13,7 @@ from tests.support.console import ConsoleBench, console, problem
 from tests.support.console_people import person
 from tests.unit.test_console_access import hidden
 from tests.unit.test_console_people import PEOPLE, words
+from tests.unit.test_console_settings import fields
 
 
 @pytest_asyncio.fixture
@@ -92,6 +93,17 @@ async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: Console
     asked = [each for each in bench.company.requests if each.method == "POST" and "/people/" in each.url.path]
     keys = [each.headers["idempotency-key"] for each in asked]
     assert (keys[0] != "k0", keys[1:]) == (True, ["k1", "k2", "k3"]), "a look has a key of its own"
+
+
+async def test_M12_an_edit_that_adds_licences_by_itself_announces_them_before_anything_is_changed(bench: ConsoleBench) -> None:
+    bench.company.people.expanding_profile = "guests"
+    browser, url = bench.signed_in(), f"{PEOPLE}/u1/edit"
+    form: dict[str, Any] = fields(await browser.get(url)) | {"profile": "guests"}
+    announced = await browser.post(url, **form)
+    assert "1 licence would be added by itself You would be charged CHF 12.00 per month, without tax." in words(announced)
+    assert sent(bench, "PATCH") == [], "nothing is changed by a look"
+    await browser.post(url, **form, step="save", effect=hidden(announced, "effect"))
+    assert sent(bench, "PATCH") == [("/u1", {"profile": "guests"})]
 
 
 async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:

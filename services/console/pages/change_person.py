@@ -23,6 +23,7 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/{user
 Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 Chosen = Annotated[str, Query(max_length=200)]
 EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
+SEATS_DEPEND_ON: Final = frozenset({"login", "department", "profile", "kind", "valid_to"})
 NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
 FOUND_MAX: Final = 10
 REPLACE: Final = "person_replace.html"
@@ -58,20 +59,26 @@ async def ask_data(page: Managing, user: str) -> Response:
     """Show the data as a form."""
     person, seen = await _person(page, user)
     form = _data_form(person, seen)
-    return page.render("person_edit.html", person=person, form=form, **await choices(page, person["profile"]))
+    return page.render("person_edit.html", person=person, form=form, preview=None, **await choices(page, person["profile"]))
 
 
 @router.post("/edit")
 async def edit(page: Managing, user: str) -> Response:
-    """Change what differs. Somebody else's change meanwhile is not overwritten."""
+    """Change what differs. Somebody else's change meanwhile is not overwritten. What adds licences by itself is announced first (M12)."""
     person, seen = await _person(page, user)
     form = page.form
     given = {name: form[name] for name in EDITED if form[name] != (person[name] or "")}
     if not given:
         return page.redirect(_home(page, user), page.gettext("Nothing has changed."))
     body = {name: value or (None if name in NULLABLE else "") for name, value in given.items()}
+    path, etag = f"people/{url_part(user)}", form["seen"] or seen
     try:
-        await page.send("PATCH", "users", f"people/{url_part(user)}", body, etag=form["seen"] or seen)
+        if not SEATS_DEPEND_ON.isdisjoint(body):
+            preview = await page.preview("PATCH", "users", path, body, etag=etag)
+            if preview["expansions"] and not form.goes_on({"input": body, "expansions": preview["expansions"]}):
+                offered = await choices(page, person["profile"])
+                return page.render("person_edit.html", person=person, form=form, preview=preview, **offered)
+        await page.send("PATCH", "users", path, body, etag=etag)
     except Refusal as refusal:
         form.refuse(refusal.problem)
         if refusal.problem.is_stale:
@@ -83,7 +90,7 @@ async def edit(page: Managing, user: str) -> Response:
             }
             texts = {name: (page.gettext(people_texts.FIELDS[name]), shown[name]) for name in EDITED}
             form.go_on_from(_data_form(person, seen), "seen", texts)
-        return page.render("person_edit.html", 422, person=person, form=form, **offered)
+        return page.render("person_edit.html", 422, person=person, form=form, preview=None, **offered)
     return page.redirect(_home(page, user), page.gettext("The data were changed."))
 
 

@@ -208,10 +208,10 @@ class Page:
             self.request.state.has_changed = True  # even if the page cannot be shown then
         return answer
 
-    async def preview(self, method: str, service: str, path: str, body: Any) -> Any:
+    async def preview(self, method: str, service: str, path: str, body: Any, *, etag: str | None = None) -> Any:
         """Ask what a change would lead to. Raises Refusal and Unavailable, and StillComputing, which becomes a page that asks again."""
         try:
-            return await self.send(method, service, path, body, query={"dry_run": "true"})
+            return await self.send(method, service, path, body, query={"dry_run": "true"}, etag=etag)
         except Refusal as refusal:
             if refusal.problem.status != HTTPStatus.TOO_MANY_REQUESTS:
                 raise

@@ -132,11 +132,11 @@ class _NothingChangedError(Exception):
     """Rolls back the transaction of a preview."""
 
 
-async def _previewed(context: Context, tenant: str, add: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
+async def _previewed(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
     with suppress(_NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
-            person = await add(found, uow)
+            person = await change(found, uow)
             raise _NothingChangedError
     async with context.database.unit_of_work(tenant) as uow:
         shown = await preview_person.preview(found, uow, context.seats, person)
@@ -295,21 +295,32 @@ async def explain_seats(tenant: TenantId, user: UserId, context: InContext, prin
     return answer(chain)
 
 
-@router.patch("/{user}", response_model=PersonView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
+@router.patch("/{user}", response_model=PersonView | PreviewView, responses=refusals(409, 412, 428), summary="Change a person (If-Match)")
 async def change_person(
-    tenant: TenantId, user: UserId, body: PersonPatch, context: InContext, principal: PersonManager, if_match: IfMatch = None
+    tenant: TenantId,
+    user: UserId,
+    body: PersonPatch,
+    context: InContext,
+    principal: PersonManager,
+    if_match: IfMatch = None,
+    dry_run: Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")] = False,
 ) -> Response:
     """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
     released at once. If a source reports the person, what you set is an override: it goes before what sources state."""
     given = body.model_dump(exclude_unset=True)
     nullable = {"login", "email", "department", "valid_to", "profile"}
     given = {name: value for name, value in given.items() if value is not None or name in nullable}
-    async with context.database.unit_of_work(tenant) as uow:
-        found = await context.tenants.for_write(tenant, uow)
+
+    async def change(found: Tenant, uow: UnitOfWork) -> Person:
         before = await locked_person(found, uow, user, principal)
         check_if_match(if_match, before.version)
-        person = await edit_person.change(found, uow, before, given, cause_of(principal))
-        return await answer_person(found, uow, person, principal)
+        return await edit_person.change(found, uow, before, given, cause_of(principal))
+
+    if dry_run:
+        return await _previewed(context, tenant, change)
+    async with context.database.unit_of_work(tenant) as uow:
+        found = await context.tenants.for_write(tenant, uow)
+        return await answer_person(found, uow, await change(found, uow), principal)
 
 
 @router.post("/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Reactivate a person")

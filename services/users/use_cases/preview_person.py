@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.users.domain.module_states import status_of_answer
@@ -37,18 +37,19 @@ class Preview:
     cost: Cost | None = None
 
 
-async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, added: Person) -> Preview:
-    """Return what seats would decide about a person who was added, in a transaction that is rolled back."""
-    if added.standing.required == NO_MODULES:
-        return Preview(True, added.standing.status)
-    answer = await seats.what_if(tenant.tenant, [command_of(added, Reason.HIRED.value, ())])
+async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Person) -> Preview:
+    """Return what seats would decide about a person who was added or changed, in a transaction that is rolled back."""
+    if changed.standing.required == NO_MODULES:
+        return Preview(True, changed.standing.status)
+    asked = replace(changed, revision=changed.revision + 1)  # a change that asks seats nothing keeps the revision
+    answer = await seats.what_if(tenant.tenant, [command_of(asked, Reason.CHANGED.value, ())])
     if answer is None:
-        return Preview(False, added.standing.status)
+        return Preview(False, changed.standing.status)
     (events,) = answer
     known, states = await licences.load(tenant, uow), states_in(events)
     modules = [{**each, "warning": _warning(tenant, known, **each)} for each in states]
     more = expansions_in(events)
-    status = status_after(tenant, added, states, await pools.add_ons(uow.connection, tenant.tenant))
+    status = status_after(tenant, changed, states, await pools.add_ons(uow.connection, tenant.tenant))
     return Preview(True, status, modules, more, await cost_of(tenant, uow, more))
 
 
