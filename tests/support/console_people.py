@@ -153,6 +153,9 @@ class PeopleRest:
     lacking: int = 3  # people of the import without a profile, as the last check found
     lacking_now: int = 3
     check_refused: bool = False
+    bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
+    settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
+    import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
 
     def routes(self) -> Mapping[str, Answer]:
@@ -317,7 +320,10 @@ class PeopleRest:
                 shown |= {"outcome": "changed", "status": wanted, "revision": known["version"]}
             found.append(shown)
         pools = [{"module": "planning", "licences": 12, "before": 9, "after": 8}]
-        return reply({"people": found, "decided": True if dry_run else None, "pools": pools, "expansions": [], "cost": None})
+        changing = body["action"] == "activate" and any(each["outcome"] == "changed" for each in found)
+        more = self.bulk_expansions if dry_run and changing else []
+        cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200} if more else None
+        return reply({"people": found, "decided": True if dry_run else None, "pools": pools, "expansions": more, "cost": cost})
 
     def _patch(self, user: str, request: httpx.Request) -> httpx.Response:
         if request.headers["if-match"] != f'"{self.people[user]["version"]}"':
@@ -352,7 +358,7 @@ class PeopleRest:
     def _put_profile(self, name: str, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         if "dry_run" in request.url.params:
-            return reply(PREVIEW)
+            return reply(PREVIEW | {"expansions": self.settings_expansions})
         known = self.profiles.get(name, {"version": 0})
         if request.headers["if-match"] != f'"{known["version"]}"':
             return refusal(412, "precondition-failed", "It was changed.")
@@ -369,7 +375,8 @@ class PeopleRest:
 
     def _put_mapping(self, request: httpx.Request) -> httpx.Response:
         if "dry_run" in request.url.params:
-            return reply(PREVIEW | {"decided": False, "outcomes": [], "changed": 5000})
+            few = {"decided": False, "outcomes": [], "changed": 5000, "expansions": []}
+            return reply(PREVIEW | ({"expansions": self.settings_expansions} if self.settings_expansions else few))
         if request.headers.get("if-match") != self._mark():
             return refusal(412, "precondition-failed", "It was changed.")
         self.departments = orjson.loads(request.content)
@@ -407,7 +414,7 @@ class PeopleRest:
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
         flagged = {"module": "lab", "state": "flagged", "deadline": "2026-03-12T09:00:00.000Z", "reason": "pool_full"}
         decided = {"user": "u9", "external_id": "9", "status": "over_limit", "modules": [flagged]}
-        seats = {"decided": True, "detail": "", "people": [decided], "expansions": [], "cost": None}
+        seats = {"decided": True, "detail": "", "people": [decided], "expansions": self.import_expansions, "cost": None}
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
         departments = [{"department": "Lab & Co", "people": self.lacking - 1}, {"department": None, "people": 1}]
         lacking = {"people": self.lacking, "departments": departments}

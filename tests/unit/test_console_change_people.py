@@ -106,6 +106,59 @@ async def test_M12_an_edit_that_adds_licences_by_itself_announces_them_before_an
     assert sent(bench, "PATCH") == [("/u1", {"profile": "guests"})]
 
 
+async def test_M12_an_activation_that_adds_licences_by_itself_since_it_was_looked_at_is_announced_first(bench: ConsoleBench) -> None:
+    """Somebody else has taken the free licence meanwhile."""
+    people = bench.company.people.people
+    people["u1"]["status"] = people["u2"]["status"] = "inactive"
+    browser, one, more = bench.signed_in(), f"{PEOPLE}/u2/access/activate", [{"module": "planning", "licences": 1}]
+    announced = "This is not what you saw before. Check it, and then go on."
+    single = await browser.get(one)
+    seen = await browser.post(f"{PEOPLE}/bulk", action="activate", user=["u1"])
+    bench.company.people.bulk_expansions = more
+    other = await browser.post(f"{PEOPLE}/bulk/apply", action="activate", user=["u1"], effect=hidden(seen, "effect"))
+    alone = await browser.post(one, effect=hidden(single, "effect"))
+    for page in (other, alone):
+        assert "1 licence would be added by itself You would be charged CHF 12.00 per month, without tax." in words(page)
+        assert announced in words(page)
+    assert sent(bench, "POST") == [], "nothing is changed by a look"
+    form: dict[str, Any] = {"action": "activate", "user": ["u1"], "effect": hidden(other, "effect")}
+    for _ in range(2):  # also if it is sent twice
+        assert "Activated" in words(await browser.post(f"{PEOPLE}/bulk/apply", **form))
+    await browser.post(one, effect=hidden(alone, "effect"))
+    assert (people["u1"]["status"], people["u2"]["status"]) == ("active", "active")
+
+
+async def test_M12_an_undo_that_adds_licences_by_itself_announces_them(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    await browser.get(PEOPLE)
+    done = await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=["ann", "u1"])
+    people.bulk_expansions = [{"module": "planning", "licences": 2}]
+    form: dict[str, Any] = {"action": "activate", "undo": "yes", "user": re.findall(r'name="user" value="([^"]+)"', done.text)}
+    people.people["u1"]["version"] += 1  # somebody else
+    announced = await browser.post(f"{PEOPLE}/bulk/apply", **form)
+    assert "2 licences would be added by themselves" in words(announced)
+    assert "This is not what you saw before" not in words(announced), "nothing was shown before"
+    assert people.people["ann"]["status"] == "inactive"
+    again = re.findall(r'name="(undo|user|effect)" value="([^"]+)"', announced.text)
+    assert [value for name, value in again if name != "effect"] == ["yes", "ann 4"], "the undo is still one"
+    form |= {"user": ["ann 4"], "effect": hidden(announced, "effect")}
+    assert "Undone" in words(await browser.post(f"{PEOPLE}/bulk/apply", **form))
+    assert people.people["ann"]["status"] == "active"
+
+
+async def test_a_person_who_is_added_by_a_form_that_is_sent_again_is_answered_like_the_first_time(bench: ConsoleBench) -> None:
+    """Users knows the form by its key, and its preview does not: the login is in use since the first time."""
+    browser = bench.signed_in()
+    await browser.get(f"{PEOPLE}/add")
+    form: dict[str, Any] = {"name": "Eva Noll", "login": "eva", "kind": "employee"}
+    effect = hidden(await browser.post(f"{PEOPLE}/add", step="preview", **form), "effect")
+    for _ in range(2):
+        await browser.post(f"{PEOPLE}/add", step="add", effect=effect, _key="k1", **form)
+    asked = [each for each in bench.company.requests if each.method == "POST" and each.url.path == "/v1/tenants/acme/people"]
+    keys = [each.headers["idempotency-key"] for each in asked if "dry_run" not in each.url.params]
+    assert keys == ["k1", "k1"], "users is asked both times, and answers both"
+
+
 async def test_data_are_changed_only_where_they_differ_and_not_over_somebody_elses_change(bench: ConsoleBench) -> None:
     people = bench.company.people.people
     browser = bench.signed_in()

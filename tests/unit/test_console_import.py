@@ -136,6 +136,10 @@ async def test_an_import_changes_nobody_if_it_would_change_something_else_than_t
     assert "Something has changed since you looked, so the import would change something else now. Look at it again." in shown
     assert "2 people have no profile" in shown
     assert people.import_status == "checked"
+    seen = fields(await browser.get(f"{IMPORT}/i1"))["seen"]
+    people.import_expansions = [{"module": "lab", "licences": 1}]  # somebody else has taken a licence (M12)
+    assert "1 licence would be added by itself" in words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
+    assert people.import_status == "checked"
     await browser.post(f"{IMPORT}/i1/apply", seen=fields(await browser.get(f"{IMPORT}/i1"))["seen"])
     assert people.import_status == "applying"
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console
@@ -77,6 +78,31 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     await browser.post(f"{PROFILES}/department", department="Research", seen="staff", profile="guests", step="save")
     assert people.departments == {"Research": "guests", "Sales <b>": "guests", "Legal": "staff"}
     assert (await browser.get(f"{PROFILES}/department?department=Nope")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("edit?profile=staff", {"name": "Staff", "modules": ["projects", "lab"], "seen": '"1"'}),
+        ("department", {"department": "Sales <b>", "known": "Sales <b>", "profile": "guests"}),
+    ],
+)
+async def test_M12_what_would_add_licences_by_itself_since_it_was_looked_at_is_announced_first(
+    bench: ConsoleBench, path: str, form: dict[str, Any]
+) -> None:
+    """Somebody else has taken the free licence meanwhile."""
+    browser, people, url = bench.signed_in(), bench.company.people, f"{PROFILES}/{path}"
+    await browser.get(PROFILES)
+    form["effect"] = hidden(await browser.post(url, step="preview", **form), "effect")
+    people.settings_expansions = [{"module": "lab", "licences": 1}]
+    announced = await browser.post(url, step="save", **form)
+    assert "This is not what you saw before. Check it, and then go on." in words(announced)
+    assert "1 licence would be added by itself" in words(announced)
+    assert (people.profiles["staff"]["modules"], people.departments["Sales <b>"]) == (["planning", "projects"], None), (
+        "a look changes nothing"
+    )
+    await browser.post(url, step="save", **form | {"effect": hidden(announced, "effect")})
+    assert people.profiles["staff"]["modules"] == ["projects", "lab"] or people.departments["Sales <b>"] == "guests"
 
 
 async def test_T23_profiles_are_changed_with_the_right_to_manage_settings_only(bench: ConsoleBench) -> None:

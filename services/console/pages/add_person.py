@@ -59,8 +59,8 @@ async def add(page: Managing) -> Response:
     if not form.ok:
         return await _show(page, form, status=422)
     try:
-        preview = await page.preview("POST", "users", "people", _body(form))
-        if not form.goes_on({"input": _body(form), "expansions": preview["expansions"]}):
+        preview = await _preview(page, form)
+        if preview is not None and not form.goes_on({"input": _body(form), "expansions": preview["expansions"]}):
             return await _show(page, form, preview)
         added = await page.send("POST", "users", "people", _body(form), key=form.key or None, wait_seconds=2)
     except Refusal as refusal:
@@ -70,6 +70,17 @@ async def add(page: Managing) -> Response:
         page.gettext("The person was added and gets an invitation by e-mail.") if form["invite"] else page.gettext("The person was added.")
     )
     return page.redirect(page.url(f"people/{added['user']}") if page.may(USERS_READ) else "/", notice)
+
+
+async def _preview(page: Page, form: Form) -> Any:
+    """Return what adding the person would lead to. None: it would be refused, as it is if the same form has added the person already, which
+    the request itself then answers like the first time. Raises Refusal of a first look."""
+    try:
+        return await page.preview("POST", "users", "people", _body(form))
+    except Refusal:
+        if form["step"] != "add":
+            raise
+        return None
 
 
 def _body(form: Form) -> dict[str, Any]:

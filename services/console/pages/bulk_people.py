@@ -52,23 +52,43 @@ def _people(page: Page) -> list[dict[str, Any]]:
     return found
 
 
+async def unannounced(page: Page, action: str, people: Sequence[Mapping[str, Any]]) -> Any:
+    """Return what an activation would lead to, if it would add licences by itself that its reader has not seen (M12). One that was done
+    already adds none, so a form that is sent twice is answered like the first time. Raises Refusal."""
+    if action != "activate":
+        return None
+    found = await change(page, action, people, dry_run=True)
+    return None if page.form.knows_cost(found["expansions"]) else found
+
+
+async def _preview(page: Page, action: str, found: Mapping[str, Any]) -> Response:
+    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    given = {each.partition(" ")[0]: each for each in page.form.all("user")}
+    undo, names = bool(page.form["undo"]), module_names(modules)
+    return page.render(
+        "bulk_preview.html", action=action, found=found, names=names, texts=people_texts, undo=undo, given=given, form=page.form
+    )
+
+
 @router.post("")
 async def show_preview(page: Managing) -> Response:
     """Show who would be changed, and what seats would decide. Nothing is changed yet."""
     action, people = _action(page), _people(page)
     if not people:
         return page.redirect(page.url("people"), page.gettext("Select people in the list first."), "warning")
-    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     found = await change(page, action, people, dry_run=True)
-    return page.render("bulk_preview.html", action=action, found=found, names=module_names(modules), texts=people_texts, undo=False)
+    page.form.knows_cost(found["expansions"])
+    return await _preview(page, action, found)
 
 
 @router.post("/apply")
 async def apply(page: Managing) -> Response:
     """Change the people, and show what became of each. `undo`: it takes back an earlier change, so there is no way back from it."""
-    action = _action(page)
+    action, people = _action(page), _people(page)
     try:
-        found = await change(page, action, _people(page))
+        if found := await unannounced(page, action, people):
+            return await _preview(page, action, found)
+        found = await change(page, action, people)
     except Refusal as refusal:
         return page.redirect(page.url("people"), page.why(refusal.problem), "bad")
     undo = bool(page.form["undo"])

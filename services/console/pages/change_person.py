@@ -101,16 +101,20 @@ async def remove_override(page: Managing, user: str, field: str) -> Response:
     return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice)
 
 
+async def _show_access(page: Page, user: str, action: str, found: Any, form: Form) -> Response:
+    person, _ = await _person(page, user)
+    names = module_names(await page.get("invoicing", "/v1/modules", limit=LISTED_MAX))
+    return page.render("person_access.html", person=person, action=action, found=found, form=form, names=names, texts=people_texts)
+
+
 @router.get("/access/{action}")
 async def show_access(page: Managing, user: str, action: str) -> Response:
     """Show what activating or deactivating the person would lead to."""
     if action not in bulk_people.OPPOSITE:
         raise NotThere
-    person, _ = await _person(page, user)
-    found = await bulk_people.change(page, action, [{"user": user}], dry_run=True)
-    modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
-    names = module_names(modules)
-    return page.render("person_access.html", person=person, action=action, found=found, names=names, texts=people_texts)
+    found, form = await bulk_people.change(page, action, [{"user": user}], dry_run=True), Form()
+    form.knows_cost(found["expansions"])
+    return await _show_access(page, user, action, found, form)
 
 
 @router.post("/access/{action}")
@@ -118,6 +122,8 @@ async def set_access(page: Managing, user: str, action: str) -> Response:
     """Activate or deactivate the person."""
     if action not in bulk_people.OPPOSITE:
         raise NotThere
+    if found := await bulk_people.unannounced(page, action, [{"user": user}]):
+        return await _show_access(page, user, action, found, page.form)
     (done,) = (await bulk_people.change(page, action, [{"user": user}]))["people"]
     if done["outcome"] == "refused":
         return page.redirect(_home(page, user), done["detail"], "bad")

@@ -8,7 +8,7 @@ return page.render("buy.html", form=form)      # the macros show each value, and
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -137,6 +137,12 @@ class Form:
         wanted = self["step"] in ("add", "save")
         self.leads_elsewhere = wanted and shown not in ("", self.effect)
         return wanted and not self.leads_elsewhere
+
+    def knows_cost(self, expansions: Sequence[Mapping[str, Any]]) -> bool:
+        """Tell whether no licence is added by itself (M12), or the reader saw just these. Otherwise the page shows them first."""
+        shown, self.effect = self["effect"], mark_of({"expansions": list(expansions)})
+        self.leads_elsewhere = bool(expansions) and shown not in ("", self.effect)
+        return not expansions or shown == self.effect
 
     def is_outdated(self, present: "Form", texts: Mapping[str, tuple[str, str]]) -> bool:
         """Tell whether somebody else has changed what the form is about since it was shown: the field `seen` of both differs. The form can

@@ -164,7 +164,8 @@ def _mark(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return ""
     decided = [(each["external_id"], each["status"]) for each in report["seats"]["people"]]
-    return mark_of({name: report[name] for name in ("counts", "modules", "without_profile")} | {"decided": decided})
+    added = report["seats"]["expansions"]  # licences that the company is charged for (M12)
+    return mark_of({name: report[name] for name in ("counts", "modules", "without_profile")} | {"decided": decided, "added": added})
 
 
 def _declared(page: Page, source: str, *, is_new: bool) -> dict[str, str]:

@@ -92,8 +92,8 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
     body = {"name": form["name"], "modules": form.all("modules"), "partial": bool(form["partial"])}
     path = f"profiles/{url_part(name)}"
     try:
-        if not form.goes_on(body):
-            preview = await page.preview("PUT", "users", path, body)
+        preview = await page.preview("PUT", "users", path, body)
+        if not form.goes_on(body | {"expansions": preview["expansions"]}):
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or NEW)
     except Refusal as refusal:
@@ -158,10 +158,10 @@ async def save_department(page: Managing) -> Response:
         return await _show_department(page, form, status=409)
     mapping[department] = form["profile"] or None
     try:
-        if form.goes_on({"department": department, "profile": mapping[department]}):
+        preview = await page.preview("PUT", "users", "department-mapping", mapping)
+        if form.goes_on({"department": department, "profile": mapping[department], "expansions": preview["expansions"]}):
             await page.send("PUT", "users", "department-mapping", mapping, etag=found.etag)
             return page.redirect(page.url("profiles"), page.gettext("The department was saved. Its people are evaluated again now."))
-        preview = await page.preview("PUT", "users", "department-mapping", mapping)
     except Refusal as refusal:
         form.refuse(refusal.problem, {department: "profile"})
         return await _show_department(page, form, status=422)

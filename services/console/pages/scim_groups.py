@@ -112,10 +112,10 @@ async def save_mapping(page: Managing, connection: str, group: str) -> Response:
     if form["seen"] != _mark(found):
         return await _show(page, connection, found, form)
     try:
-        if form.goes_on(body):
+        preview = await page.preview("PUT", "users", path, body)
+        if form.goes_on(body | {"expansions": preview["expansions"]}):
             await page.send("PUT", "users", path, body)
             return page.redirect(_url(page, connection), page.gettext("The group was saved. Its members are evaluated again now."))
-        preview = await page.preview("PUT", "users", path, body)
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return await _show(page, connection, found, form, status=422)
