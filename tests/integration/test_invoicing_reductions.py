@@ -284,6 +284,27 @@ async def test_an_offer_that_no_longer_fits_is_refused_and_a_second_approval_cha
     assert (await bench.refused("POST", late["approve_url"], {}, tenant=tenant, **BUY))["type"] == "quote-expired"
 
 
+async def test_T18_a_reduction_at_once_flags_no_more_or_other_people_than_its_offer_says(bench: Bench) -> None:
+    tenant = await subscribed(bench, at_once=True)
+
+    def flags(*users: str) -> None:
+        bench.foreseen.reduction = Forecast([WouldFlag(module="time", users=users, count=len(users))])
+
+    flags("ann", "bob")
+    offer = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=6), tenant=tenant, **BUY)
+    for others in (("ann", "cyd"), ("ann", "bob", "cyd")):
+        flags(*others)
+        problem = await bench.refused("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+        assert (problem["type"], "than its offer says" in problem["detail"]) == ("quote-outdated", True)
+    assert await bench.commands(tenant, seats_v1.ReduceLicences) == []
+    flags("bob")  # Ann was deactivated in time
+    done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    flags("ann", "bob", "cyd")
+    again = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+    bench.foreseen.reduction = Forecast()
+    assert (done["status"], again["status"]) == ("completed", "completed")
+
+
 async def test_a_reduction_is_given_as_approved_or_refused_when_the_plan_changes_meanwhile(bench: Bench) -> None:
     await bench.price("plus", {"time": 1500, "documents": 2000})
     tenant = await subscribed(bench, at_once=True)

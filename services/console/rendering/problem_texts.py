@@ -10,7 +10,7 @@ from services.console.rest.problems import Problem
 
 TEXTS: Final[Mapping[str, str]] = {
     "quote-expired": N_("The quote has expired. Request a new one: the price may have changed."),
-    "quote-outdated": N_("The quote no longer fits, because the licences, the period or the price list have changed. Request a new one."),
+    "quote-outdated": N_("The quote no longer fits: the licences, people, the period or prices have changed. Request a new one."),
     "quote-approved": N_("This quote was approved already. Look at the present numbers."),
     "quote-withdrawn": N_("This quote was withdrawn. Request a new one."),
     "second-approver-needed": N_("Another person with the right to buy must approve this purchase."),

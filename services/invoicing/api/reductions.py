@@ -9,7 +9,7 @@ from services.invoicing.api.dependencies import Buyer, IdPath, Reader, TenantId,
 from services.invoicing.api.requests import ReductionBody
 from services.invoicing.api.responses.reductions import ReductionView
 from services.invoicing.use_cases.ordering import check_direct_buying
-from services.invoicing.use_cases.reductions import approve_reduction, forecast, offer_reduction
+from services.invoicing.use_cases.reductions import approve_reduction, check_people, forecast, offer_reduction
 from services.invoicing.wiring import Wiring
 from shared.database import UnitOfWork
 from shared.errors import NotFound
@@ -115,7 +115,9 @@ async def post_approval(
     key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response:
-    """The reduction is sent to seats, which decides it. If you approve it again, nothing changes."""
+    """The reduction is sent to seats, which decides it. If you approve it again, nothing changes. A reduction at once is refused if it
+    would flag more or other people than its offer says."""
+    await check_people(wiring.database, wiring.seats, tenant, reduction, clock=wiring.clock)
 
     async def act() -> Response:
         await approve_reduction(uow, tenant, reduction, actor_of(principal), clock=wiring.clock)

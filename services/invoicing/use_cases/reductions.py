@@ -195,6 +195,38 @@ async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, act
     return approved
 
 
+async def check_people(database: Database, seats: Seats, tenant_id: str, reduction: str, *, clock: Clock) -> None:
+    """Raise Conflict if a reduction at once would flag more or other people than its offer says (T18). It is asked outside of any
+    transaction. A reduction at the end of the period flags nobody now, and until then the administrators are told of it."""
+    async with database.unit_of_work(tenant_id) as uow:
+        found = await store.reductions.find(uow.connection, tenant_id, reduction)
+    if found is None or found.status != "offered" or found.terms["takes_effect"] != NOW:
+        return
+    items = [ReductionTotal(module=item["module"], total=item["total"]) for item in found.terms["items"]]
+    try:
+        foreseen = await forecast(database, seats, tenant_id, ReductionBody(items=items), clock=clock)
+    except Conflict:
+        return  # the approval says what no longer fits, or seats does
+    for name, now in consequences(foreseen).items():
+        shown = found.terms[name]
+        if now is not None and shown is not None and _is_worse(now, {each["module"]: each for each in shown}):
+            raise Conflict(
+                "quote-outdated",
+                "The reduction would now put more or other people over the limit, or end other reservations, than its offer says. Request "
+                "the reduction again.",
+            )
+
+
+def _is_worse(now: Sequence[Mapping[str, Any]], shown: Mapping[str, Mapping[str, Any]]) -> bool:
+    nobody: Mapping[str, Any] = {"count": 0, "users": ()}
+    for each in now:
+        said = shown.get(each["module"], nobody)
+        names_all = len(said["users"]) == said["count"]
+        if each["count"] > said["count"] or (names_all and not set(each["users"]) <= set(said["users"])):
+            return True
+    return False
+
+
 def _commands(reduction: str, takes_effect: str, items: Sequence[ReductionItem], expects: Expected) -> list[ReductionCommand]:
     """Return the commands of a reduction: one for the modules that keep licences, and one for each pool that is closed."""
     kept, found = [item for item in items if item.total > 0], list[ReductionCommand]()
