@@ -14,6 +14,7 @@ from deploy.local import ports
 from services.users.api.requests import SOURCE_TENANTS_MAX
 from services.users.main import start
 from services.users.use_cases.rights import Granted
+from shared import ids
 from shared.clock import FixedClock
 from shared.schemas import seats_v1 as seats
 from shared.schemas.rights import TENANT_RIGHTS
@@ -553,6 +554,31 @@ async def test_the_allow_list_has_an_entry_for_each_source(bench: Bench) -> None
     for reserved in ("seatpool/users", "rest", "scim/okta"):
         own = await rest.call("PUT", f"/v1/operator/sources/{reserved}", {"tenants": []})
         assert (own.status_code, fields(own.json())) == (422, ["path.source"])
+
+
+async def test_two_operators_do_not_overwrite_each_others_tenants_of_a_source(bench: Bench) -> None:
+    rest, path, everything = await bench.rest(), f"/v1/operator/sources/hr/shared/{ids.new_id()}", "/v1/operator/sources"
+    assert (await rest.call("GET", path)).status_code == 404
+    first = await rest.call("PUT", path, {"tenants": ["shared-b"]}, if_match='"0"')
+    tag = first.headers["etag"]
+    late = await rest.call("PUT", path, {"tenants": ["shared-c"]}, if_match='"0"')
+    assert (late.status_code, late.json()["current"]) == (412, tag)
+    shown = await rest.call("GET", path)
+    assert (shown.headers["etag"], shown.json()["tenants"], shown.json()["topic"]) == (tag, ["shared-b"], "hr.events.v1")
+    both = await rest.call("PUT", path, {"tenants": ["shared-b", "shared-c"]}, if_match=tag)
+    assert (both.status_code, both.headers["etag"] != tag) == (200, True)
+    of_c = await rest.get(f"{everything}?tenant=shared-c")
+    assert ([each["tenants"] for each in of_c["items"]], of_c["next"]) == ([["shared-b", "shared-c"]], None)
+    assert (await rest.get(f"{everything}?tenant=shared-nobody"))["items"] == []
+    emptied = await rest.call("PUT", path, {"tenants": []}, if_match=both.headers["etag"])
+    assert emptied.headers["etag"] == '"0"'
+    assert (await rest.get(path))["tenants"] == []
+
+
+async def test_a_refused_if_match_adds_no_source(bench: Bench) -> None:
+    rest, path = await bench.rest(), f"/v1/operator/sources/hr/refused/{ids.new_id()}"
+    assert (await rest.call("PUT", path, {"tenants": ["a"]}, if_match='"1"')).status_code == 412
+    assert (await rest.call("GET", path)).status_code == 404
 
 
 async def test_sources_are_listed_in_pages_of_as_many_tenants_as_one_source_may_have(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """Tenants, and the allow-list of HR sources."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated
@@ -18,6 +19,7 @@ from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.sign_in.tokens import OPERATOR_TTL_SECONDS
 from services.users.store import hr_sources, operators
 from services.users.store import tenants as store
+from services.users.store.hr_sources import HrSource
 from services.users.store.tenants import StoredTenant, TenantRow
 from services.users.use_cases import edit_person
 from services.users.use_cases import tenants as use_cases
@@ -25,7 +27,7 @@ from shared import ids
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.fields import common_fields
-from shared.schemas.base import Text
+from shared.schemas.base import Id, Text
 from shared.schemas.registry import USERS
 from shared.schemas.rights import OPERATOR
 from shared.schemas.users_v1 import TenantOpenedByOperator
@@ -42,6 +44,7 @@ from shared.web import (
     decode_cursor,
     encode_cursor,
     etag,
+    mark_of,
     operator,
     refusals,
 )
@@ -177,24 +180,59 @@ def check_source(field: str, source: str) -> None:
         raise Invalid(field, source, "the name of an upstream system; this name is reserved for Seatpool itself")
 
 
+def _source_view(found: HrSource) -> SourceView:
+    return SourceView(source=found.source, tenants=list(found.tenants), topic=hr_sources.topic_of(found.topic).name)
+
+
+def _mark(tenants: Sequence[str]) -> str:
+    """Return what differs between two lists of tenants of a source; "0" for an empty one, which a source has that nobody has added."""
+    return mark_of({"tenants": tenants}) if tenants else "0"
+
+
 @router.put(
-    "/operator/sources/{source:path}", dependencies=[Depends(operator())], summary="Set the tenants for which a source may send facts"
+    "/operator/sources/{source:path}",
+    dependencies=[Depends(operator())],
+    response_model=AllowedView,
+    responses=refusals(412),
+    summary="Set the tenants for which a source may send facts",
 )
-async def put_source(source: SourceName, body: Allowed, context: InContext) -> AllowedView:
-    """The request replaces the list of tenants of this source. Events of other sources, or about other tenants, become dead letters."""
+async def put_source(source: SourceName, body: Allowed, context: InContext, if_match: IfMatch = None) -> Response:
+    """The request replaces the list of tenants of this source. Events of other sources, or about other tenants, become dead letters. If you
+    send `If-Match`, it is checked; `"0"` fits as long as the source has no tenants."""
     check_source("path.source", source)
     tenants = sorted(set(body.tenants))
     async with context.database.unit_of_work(None) as uow:
+        if if_match is not None:
+            check_if_match(if_match, _mark((await hr_sources.lock(uow.connection, source)).tenants))
         await hr_sources.save_tenants(uow.connection, source, tenants)
-    return AllowedView(source=source, tenants=tenants)
+    return answer(AllowedView(source=source, tenants=tenants), headers={"etag": etag(_mark(tenants))})
+
+
+@router.get(
+    "/operator/sources/{source:path}",
+    dependencies=[Depends(operator())],
+    response_model=SourceView,
+    responses=refusals(404),
+    summary="Get a source and its tenants",
+)
+async def show_source(source: SourceName, context: InContext) -> Response:
+    async with context.database.unit_of_work(None) as uow:
+        found = await hr_sources.get(uow.connection, source)
+    if found is None:
+        raise NotFound("source")
+    return answer(_source_view(found), headers={"etag": etag(_mark(found.tenants))})
 
 
 @router.get("/operator/sources", dependencies=[Depends(operator())], summary="List the sources and their tenants")
-async def list_sources(context: InContext, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Page[SourceView]:
+async def list_sources(
+    context: InContext,
+    tenant: Annotated[Id | None, Query(description="Only sources that may send facts about this tenant.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Page[SourceView]:
     """The sources are in order of their names. A page can have fewer than `limit` sources: it also ends when its sources have 10,000
     tenants."""
     (after,) = decode_cursor(cursor, str) or ("",)
     async with context.database.unit_of_work(None) as uow:
-        found, following = await hr_sources.page(uow.connection, after, limit, SOURCE_TENANTS_MAX)
-    items = [SourceView(source=each.source, tenants=list(each.tenants), topic=hr_sources.topic_of(each.topic).name) for each in found]
-    return Page(items=items, next=None if following is None else encode_cursor(following))
+        found, following = await hr_sources.page(uow.connection, tenant, after, limit, SOURCE_TENANTS_MAX)
+    return Page(items=[_source_view(each) for each in found], next=None if following is None else encode_cursor(following))

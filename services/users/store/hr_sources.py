@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Text, any_, bindparam, cast, func, select, update
+from sqlalchemy import BigInteger, Text, any_, bindparam, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,21 +31,23 @@ class Permission:
 HR_SOURCES: Final = table_of("hr_sources", HrSource)
 
 _S: Final = HR_SOURCES.c
+_TENANT: Final = bindparam("tenant", type_=Text)
 _SOURCE: Final = bindparam("of_source", type_=Text)
 _TOPIC: Final = bindparam("of_topic", type_=Text)
 _ALL: Final = select(*columns_of(HrSource, HR_SOURCES)).order_by(_S.source)
 _TOPICS: Final = select(_S.topic).where(_S.topic.is_not(None)).order_by(_S.topic)
 _OF_TOPIC: Final = _ALL.where(_S.topic == _TOPIC)
-_IS_LISTED: Final = select(_S.source).where(_S.source == _SOURCE)
-_LOCK: Final = _ALL.where(_S.source == _SOURCE).with_for_update()
+_GET: Final = _ALL.where(_S.source == _SOURCE)
+_LOCK: Final = _GET.with_for_update()
 _INSERT: Final = insert(HR_SOURCES)
 _ADD: Final = _INSERT.on_conflict_do_nothing(index_elements=["source"])
 _SAVE_TENANTS: Final = _INSERT.on_conflict_do_update(index_elements=["source"], set_={"tenants": _INSERT.excluded.tenants})
 _BIND: Final = update(HR_SOURCES).where(_S.source == _SOURCE).values(topic=_TOPIC)
-_PERMISSION: Final = select(_S.topic, (bindparam("tenant", type_=Text) == any_(_S.tenants)).label("allowed")).where(_S.source == _SOURCE)
+_PERMISSION: Final = select(_S.topic, (any_(_S.tenants) == _TENANT).label("allowed")).where(_S.source == _SOURCE)
 _PERMISSION_FOR_SHARE: Final = _PERMISSION.with_for_update(read=True)
 # A page also ends after the source with which its sources have so many tenants together.
-_NEXT: Final = _ALL.where(_S.source > bindparam("after", type_=Text)).limit(bindparam("limit", type_=BigInteger)).subquery("next_sources")
+_AFTER: Final = _ALL.where(_S.source > bindparam("after", type_=Text), or_(_TENANT.is_(None), any_(_S.tenants) == _TENANT))
+_NEXT: Final = _AFTER.limit(bindparam("limit", type_=BigInteger)).subquery("next_sources")
 _SIZE: Final = func.cardinality(_NEXT.c.tenants)
 _COUNTED: Final = select(_NEXT, (func.sum(_SIZE).over(order_by=_NEXT.c.source) - _SIZE).label("tenants_before")).subquery("counted")
 _PAGE: Final = (
@@ -73,9 +75,11 @@ async def save_tenants(connection: AsyncConnection, source: str, tenants: Sequen
     await connection.execute(_SAVE_TENANTS, {"source": source, "tenants": list(tenants)})
 
 
-async def page(connection: AsyncConnection, after: str, limit: int, tenants_max: int) -> tuple[list[HrSource], str | None]:
-    """Return sources in order of their names, and the name after which the next page begins."""
-    found = await many(connection, _PAGE, HrSource, after=after, limit=limit, tenants_max=tenants_max)
+async def page(
+    connection: AsyncConnection, tenant_id: str | None, after: str, limit: int, tenants_max: int
+) -> tuple[list[HrSource], str | None]:
+    """Return sources in order of their names, all or those of one tenant, and the name after which the next page begins."""
+    found = await many(connection, _PAGE, HrSource, tenant=tenant_id, after=after, limit=limit, tenants_max=tenants_max)
     is_last = len(found) < limit and sum(len(each.tenants) for each in found) < tenants_max
     return found, None if is_last else found[-1].source
 
@@ -96,9 +100,9 @@ async def permission(connection: AsyncConnection, tenant_id: str, source: str, *
     return found or Permission(topic=None, allowed=False)
 
 
-async def is_listed(connection: AsyncConnection, source: str) -> bool:
-    """Return whether the source is on the allow-list, also without tenants."""
-    return (await connection.execute(_IS_LISTED, {"of_source": source})).scalar_one_or_none() is not None
+async def get(connection: AsyncConnection, source: str) -> HrSource | None:
+    """Return a source on the allow-list, also one without tenants."""
+    return await one(connection, _GET, HrSource, of_source=source)
 
 
 async def lock(connection: AsyncConnection, source: str) -> HrSource:

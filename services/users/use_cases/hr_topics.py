@@ -22,7 +22,7 @@ async def bind(database: Database, consumer: Consumer, source: str, name: str) -
     allow-list, Conflict, Transient."""
     topic = topics.hr_topic(name)
     async with database.unit_of_work(None) as uow:
-        if not await store.is_listed(uow.connection, source):
+        if await store.get(uow.connection, source) is None:
             raise Invalid("body.source", source, await _listed(uow))
         found, holder = await store.lock(uow.connection, source), await store.of_topic(uow.connection, name)
         if found.topic == name:
@@ -41,7 +41,7 @@ async def bind(database: Database, consumer: Consumer, source: str, name: str) -
 
 
 async def _listed(uow: UnitOfWork) -> str:
-    found, more = await store.page(uow.connection, "", NAMED_MAX, TENANTS_READ_MAX)
+    found, more = await store.page(uow.connection, None, "", NAMED_MAX, TENANTS_READ_MAX)
     names = ", ".join(each.source for each in found) + (", …" if more else "")
     return f"a source on the allow-list ({names or 'it is empty'}). Add the source first: PUT /v1/operator/sources/{{source}}"
 
