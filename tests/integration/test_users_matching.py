@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import TextClause, text
 
+from services.users.domain.conflicts import NAMED_MAX
 from services.users.domain.person import Cause, source_actor
 from services.users.jobs.due_people import DuePeople
-from services.users.use_cases import scim_groups
+from services.users.use_cases import matching, scim_groups
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
 from tests.support.users import NOON, AskedSeats, Bench, Rest
@@ -334,6 +335,33 @@ async def test_a_conflict_is_told_again_when_a_new_person_or_one_with_a_new_addr
     assert told == [2, 2, 3, 3, 4, 4]
     await company.report(company.first, {"5": person("p5"), "4": person("p4", **office, name="Pia")})
     assert await looked_at() == 0, "an address that nobody is in conflict about, and one that is not new"
+
+
+async def test_of_many_people_with_one_address_the_first_are_compared_and_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If each of thousands with the address of their shop named all others, they would fill the database and the topic."""
+    monkeypatch.setattr(matching, "WAITING_MAX", 1)
+    company = await Company.open(bench)
+    shop, makers, others = {"email": "shop@acme.example"}, [f"p{number}" for number in range(NAMED_MAX + 5)], ("x", "y", "z")
+    await company.report(company.first, {who: person(who, **shop) for who in makers})
+    await company.report(company.second, {who: person(who, **shop) for who in others})
+    users = {who: each["user"] for who, each in (await company.everybody()).items()}
+    due = DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm)
+
+    async def meant() -> list[set[str] | None]:
+        """Return who may be meant, when nobody is due any more."""
+        for _ in range(10):
+            if not await due.run_chunk(company.tenant):
+                break
+        found = await company.everybody()
+        conflicts = [found[who]["conflict"] if who in found else None for who in others]
+        return [None if conflict is None else set(conflict["people"]) for conflict in conflicts]
+
+    assert await meant() == [{users[who] for who in makers[:NAMED_MAX]}] * 3
+    await company.report(company.first, {who: person(who) for who in makers[:NAMED_MAX]})
+    assert await meant() == [{users[who] for who in makers[NAMED_MAX:]}] * 3
+    await company.report(company.first, {who: person(who) for who in makers[NAMED_MAX:]})
+    assert await meant() == [None] * 3, "nobody else has the address"
+    assert {len(each.people) for each in await bench.events(company.tenant, ConflictFound)} == {NAMED_MAX, 5}
 
 
 async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_person_has_no_privileges_any_more(bench: Bench) -> None:

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+# A company may give one address to thousands: who is compared with all of them, and names them all, takes the square of their number.
+NAMED_MAX: Final = 20
 
 
 class ConflictReason(StrEnum):
@@ -14,8 +18,8 @@ class ConflictReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A person in conflict takes no seat until somebody decides, or the cause ends. `people` are those who may be meant, `by` is what they
-    were found by."""
+    """A person in conflict takes no seat until somebody decides, or the cause ends. `people` are those who may be meant, at most NAMED_MAX,
+    and `by` is what they were found by."""
 
     reason: str
     by: str = ""

@@ -1,11 +1,12 @@
 """One human, one person: which person a new timeline belongs to, and who may not use a login because somebody else has it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import islice
 from typing import Final
 
-from services.users.domain.conflicts import Conflict, ConflictReason
+from services.users.domain.conflicts import NAMED_MAX, Conflict, ConflictReason
 from services.users.domain.facts import FactType, Record
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
@@ -63,13 +64,13 @@ class People:
         for mark in self._marks.pop(user, ()):
             self._found[mark].pop(user, None)
 
-    def find(self, mark: Mark, but: Collection[str] = ()) -> list[str]:
-        return [user for user in self._found.get(mark, ()) if user not in but]
+    def find(self, mark: Mark, but: Collection[str] = ()) -> Iterator[str]:
+        return (user for user in self._found.get(mark, ()) if user not in but)
 
     def holder(self, record: Record, user: str) -> str | None:
         """Return another person who has the login of the record."""
         key = login_key(record.login)
-        return next(iter(self.find((MatchBy.LOGIN, key), (user,))), None) if key else None
+        return next(self.find((MatchBy.LOGIN, key), (user,)), None) if key else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Matched:
     links: dict[Key, Link] = field(default_factory=dict)
     conflicts: dict[str, Conflict | None] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)  # of first reports that match nobody
-    sharing: list[str] = field(default_factory=list)  # people in conflict who have the same as somebody who is in none
+    look_again: list[str] = field(default_factory=list)  # people in conflict who are compared afterwards, by the background job
 
 
 class Matching:
@@ -189,14 +190,14 @@ class Matching:
         return any(source_of(self._known.sources, key.source).kind == SourceKind.HR for key in self._known.timelines[user])
 
     def _find(self, key: Key, record: Record, but: Collection[str]) -> tuple[list[str], str]:
-        """Return the people whom the first method of the source that finds anybody finds, and that method."""
+        """Return the first people whom the first method of the source that finds anybody finds, and that method."""
         source = source_of(self._known.sources, key.source)
         for method, mark in wanted_of(record, key, source).items():
-            found = self._people.find(mark, but)
+            meant = self._people.find(mark, but)
             if method == MatchBy.EMAIL and source.kind == SourceKind.HR:
                 # People share addresses, and an HR system tells its own people apart.
-                found = [user for user in found if not self._has_timeline_of(user, key.source)]
-            if found:
+                meant = (user for user in meant if not self._has_timeline_of(user, key.source))
+            if found := list(islice(meant, NAMED_MAX)):
                 return found, method
         return [], ""
 

@@ -1,14 +1,15 @@
 """Find people by what is known about them: login, e-mail address, number, role or conflict."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
     Date,
+    Select,
     Text,
     Update,
     any_,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.conflicts import ConflictReason
+from services.users.domain.conflicts import NAMED_MAX, ConflictReason
 from services.users.domain.logins import login_key
 from services.users.store.people import PEOPLE
 from services.users.store.timelines import TIMELINES
@@ -44,15 +45,26 @@ _HOLDER: Final = (
 _REASON: Final = _P.conflict["reason"].as_string()
 # A possible duplicate is compared again when somebody has confirmed it, and not before: there may be very many.
 _WAITS: Final = bindparam("held", ConflictReason.POSSIBLE_DUPLICATE.value, type_=Text) == _REASON
-_ARE_COMPARED: Final = (_P.tenant_id == _TENANT) & _P.employed & _WAITS.is_not(true())
+_KNOWN: Final = func.unnest(bindparam("known", type_=ARRAY(Text))).column_valued("known")
+_IS_KNOWN: Final = exists(select(_KNOWN).where(_P.user_id == _KNOWN))
+_ARE_COMPARED: Final = (_P.tenant_id == _TENANT) & _P.employed & _WAITS.is_not(true()) & ~_IS_KNOWN
 _IS_IN_CONFLICT: Final = _P.conflict.is_not(None).label("in_conflict")
 _WHO: Final = select(_P.user_id, _IS_IN_CONFLICT)
 _HR_IDS: Final = any_(bindparam("hr_ids", type_=ARRAY(Text)))
+
+
+def _first_with(value: ColumnElement[str], values: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select the first people with each of the values: of each source, because an HR system tells its own people apart."""
+    place = func.row_number().over(partition_by=(value, _P.source, _P.conflict.is_not(None)), order_by=_P.arrival).label("place")
+    found = _WHO.add_columns(place).where(_ARE_COMPARED, *conditions, value == any_(bindparam(values, type_=ARRAY(Text)))).subquery()
+    return select(found.c.user_id, found.c.in_conflict).where(found.c.place <= bindparam("named_max", NAMED_MAX, type_=BigInteger))
+
+
 # Each part uses an index of its own; a disjunction would read all people.
 _WITH_MARKS: Final = union(
-    _WHO.where(_ARE_COMPARED, _P.login_key == any_(bindparam("logins", type_=ARRAY(Text)))),
-    _WHO.where(_ARE_COMPARED, _P.email_key == any_(bindparam("emails", type_=ARRAY(Text)))),
-    _WHO.where(_ARE_COMPARED, _P.employee_number != "", _P.employee_number == any_(bindparam("numbers", type_=ARRAY(Text)))),
+    _first_with(_P.login_key, "logins"),
+    _first_with(_P.email_key, "emails"),
+    _first_with(_P.employee_number, "numbers", _P.employee_number != ""),
     _WHO.select_from(TIMELINES.join(PEOPLE, (_T.tenant_id == _P.tenant_id) & (_T.user_id == _P.user_id))).where(
         _ARE_COMPARED, _T.external_id == _HR_IDS, _T.source == any_(bindparam("hr_sources", type_=ARRAY(Text)))
     ),
@@ -130,6 +142,7 @@ async def login_holder(connection: AsyncConnection, tenant_id: str, key: str, us
 async def with_marks(
     connection: AsyncConnection,
     tenant_id: str,
+    known: Collection[str],
     logins: Sequence[str],
     emails: Sequence[str],
     numbers: Sequence[str],
@@ -137,8 +150,9 @@ async def with_marks(
     hr_sources: Sequence[str],
 ) -> dict[str, bool]:
     """Return the employed people who have one of these logins, e-mail addresses or employee numbers, or one of these external ids in one of
-    the HR systems, each with whether the person is in conflict. Possible duplicates are left out."""
-    given = {"logins": logins, "emails": emails, "numbers": numbers, "hr_ids": hr_ids, "hr_sources": hr_sources}
+    the HR systems, each with whether the person is in conflict. The known ones and possible duplicates are left out, and so are those whom
+    a conflict would not name: of many people of a source with the same value, the first are enough."""
+    given = {"known": known, "logins": logins, "emails": emails, "numbers": numbers, "hr_ids": hr_ids, "hr_sources": hr_sources}
     found = await connection.execute(_WITH_MARKS, {"tenant": tenant_id} | {name: list(values) for name, values in given.items()})
     return {row.user_id: row.in_conflict for row in found}
 

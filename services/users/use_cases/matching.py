@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
@@ -13,6 +14,8 @@ from services.users.store import people_lookups
 from services.users.use_cases import duplicates, known_people
 from shared.database import UnitOfWork
 from shared.errors import Transient
+
+WAITING_MAX: Final = 500  # people in conflict who are compared at once when the cause may have ended; a background job compares the others
 
 
 async def match(
@@ -41,8 +44,8 @@ async def match(
         if _privileged(known) != privileged:
             # Groups give roles without CLAIMS: somebody may have been linked by an address alone who may buy or manage people now.
             raise Transient("a person who was compared was given privileges, or has lost them, meanwhile")
-    if lock and matched.sharing:
-        uow.gather(look_again_at, (tenant, tuple(matched.sharing)))
+    if lock and matched.look_again:
+        uow.gather(look_again_at, (tenant, tuple(matched.look_again)))
     if matched.new:
         await duplicates.hold(tenant, uow, known, matched, lock=lock, added=added)
     return matched
@@ -52,9 +55,7 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
     changing = [person for person in known.people.values() if edited is not None or _changes(tenant, known, person)]
     if not first and not changing:
         return Matched()
-    if changing:
-        waiting = await people_lookups.in_conflict_with(uow.connection, tenant.tenant, [person.user for person in changing])
-        await _add(tenant, uow, known, waiting)
+    later = await _add_waiting(tenant, uow, known, [person.user for person in changing])
     marks = wanted_marks(known, first, tenant.today) | shared_marks(known, first, tenant.today)
     concerned = {person.user for person in changing}
     links: dict[Key, Link] = {}
@@ -71,12 +72,21 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
         # A link also changes who may be meant: a person has one timeline of a source, so another one is found alone now.
         if not gave_up and not (matched.links and any(matched.conflicts.values())):
             break
-        await _add(tenant, uow, known, await people_lookups.in_conflict_with(uow.connection, tenant.tenant, gave_up))
+        later |= await _add_waiting(tenant, uow, known, gave_up)
     # Others in conflict who have the same as somebody who is in none: that one may be meant as well.
     gaining = {known.users[key] for key in first} | concerned
     if all(matched.conflicts.get(user) is not None for user in gaining):
         sharing = set()
-    return replace(matched, links=links, sharing=sorted(sharing))
+    return replace(matched, links=links, look_again=sorted(sharing | later.difference(known.people)))
+
+
+async def _add_waiting(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str]) -> set[str]:
+    """Add those who are in conflict with these people. Return those who are too many for one transaction."""
+    if not users:
+        return set()
+    waiting = sorted(await people_lookups.in_conflict_with(uow.connection, tenant.tenant, list(users)))
+    await _add(tenant, uow, known, waiting[:WAITING_MAX])
+    return set(waiting[WAITING_MAX:])
 
 
 def _privileged(known: KnownPeople) -> set[str]:
@@ -84,7 +94,7 @@ def _privileged(known: KnownPeople) -> set[str]:
 
 
 async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: set[Mark], concerned: Collection[str]) -> set[str]:
-    """Add the people whom somebody may be, or whose login somebody wants. Return those in conflict who have the same."""
+    """Add the people whom somebody may be, or whose login somebody wants. Return others in conflict who have the same."""
     for user, person in known.people.items():
         record = known.stated(user).on(tenant.today)
         if person.conflict is not None:
@@ -122,7 +132,7 @@ def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
 
 
 async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> dict[str, bool]:
-    """Return the employed people who have one of these marks, each with whether the person is in conflict."""
+    """Return the employed people who have one of these marks and are not known, each with whether the person is in conflict."""
     if not marks:
         return {}
     by_kind: dict[str, list[str]] = {}
@@ -130,7 +140,7 @@ async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks:
         by_kind.setdefault(kind, []).append(value)
     hr_sources = [source.source for source in known.sources.values() if source.kind == SourceKind.HR]
     logins, emails, numbers, hr_ids = (by_kind.get(kind, []) for kind in (MatchBy.LOGIN, MatchBy.EMAIL, NUMBER, HR_ID))
-    return await people_lookups.with_marks(uow.connection, tenant.tenant, logins, emails, numbers, hr_ids, hr_sources)
+    return await people_lookups.with_marks(uow.connection, tenant.tenant, known.people, logins, emails, numbers, hr_ids, hr_sources)
 
 
 async def _add(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, users: Collection[str]) -> None:
