@@ -713,6 +713,13 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     asked.clear()
     seen = await rest.patch(f"{path}/{added['user']}?dry_run=true", {"job_title": "Lead"})
     assert ([need.modules for need in asked], seen["expansions"]) == ([MAKERS], [{"module": "time", "licences": 2}])
+    one = f"{path}/{added['user']}"
+    asked.clear()
+    seen = await rest.post(f"{one}/reactivate?dry_run=true", None)
+    assert ([need.reactivate for need in asked], seen["expansions"]) == ([MAKERS], [{"module": "time", "licences": 2}])
+    for method, look in (("POST", "separate"), ("DELETE", "terminate"), ("DELETE", "overrides/department")):
+        refused = await rest.call(method, f"{one}/{look}?dry_run=true")
+        assert refused.status_code in (404, 409), "a dry run is refused as the request would be"
     assert await bench.person(rest, tenant, "ann") == added
     assert await bench.events(tenant, Changed) == events, "a look changes nothing"
 

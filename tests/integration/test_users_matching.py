@@ -460,9 +460,13 @@ async def test_an_administrator_links_two_people_and_separates_them_again(bench:
     await bench.until_settled(company.tenant)
     assert (await bench.needs(company.tenant))[-1].created_at.isoformat() == "2026-03-02T12:00:00+00:00"
     assert (set(await company.everybody()), await company.seats()) == ({"2", "3"}, 1)
+    look = await company.rest.post(f"{company.people}/{users['3']}/link?dry_run=true", {"to": users["2"]})
+    assert (look["status"], look["expansions"]) == ("active", []), "a look changes nothing"
     linked = await company.rest.post(f"{company.people}/{users['3']}/link", {"to": users["2"]})
     assert (linked["conflict"], len(linked["timelines"])) == (None, 3)
     only = {"source": company.first, "external_id": "1"}
+    look = await company.rest.post(f"{company.people}/{users['2']}/separate?dry_run=true", only)
+    assert (look["status"], look["expansions"]) == ("active", []), "a look changes nothing"
     apart = await company.rest.post(f"{company.people}/{users['2']}/separate", only)
     assert (apart["user"], apart["login"], apart["conflict"]) == (users["1"], "ann", None), "the id of before"
     again = await company.rest.call("POST", f"{company.people}/{users['1']}/separate", only)

@@ -154,6 +154,7 @@ class PeopleRest:
     lacking_now: int = 3
     check_refused: bool = False
     bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
+    person_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of another change of one person
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
@@ -170,16 +171,16 @@ class PeopleRest:
             f"POST {own}/people/bulk-changes": self._bulk,
             f"POST {own}/people/reactivate-refused": lambda request: reply({"total": 28}, 202),
             f"PATCH {own}/people/([^/]+)": self._patch,
-            f"DELETE {own}/people/([^/]+)/overrides/(.+)": self._remove_override,
+            f"DELETE {own}/people/([^/]+)/overrides/(.+)": self._announced(self._remove_override),
             f"POST {own}/people/([^/]+)/terminate": self._terminate,
-            f"DELETE {own}/people/([^/]+)/terminate": lambda user, request: self._set(user, status="active", last_day=None),
-            f"POST {own}/people/([^/]+)/reactivate": lambda user, request: self._set(user, status="active"),
+            f"DELETE {own}/people/([^/]+)/terminate": self._announced(lambda user, _: self._set(user, status="active", last_day=None)),
+            f"POST {own}/people/([^/]+)/reactivate": self._announced(lambda user, _: self._set(user, status="active")),
             f"POST {own}/people/([^/]+)/replace": lambda user, request: self._set(user, status=orjson.loads(request.content)["afterwards"]),
             f"PUT {own}/people/([^/]+)/heir": lambda user, request: self._set(user, hand_over=OWNED | orjson.loads(request.content)),
             f"POST {own}/people/([^/]+)/invite": lambda user, request: self._set(user, status="invited"),
             f"POST {own}/people/([^/]+)/erase": self._erase,
-            f"POST {own}/people/([^/]+)/link": self._link,
-            f"POST {own}/people/([^/]+)/separate": lambda user, request: self._set(user, status="active", conflict=None),
+            f"POST {own}/people/([^/]+)/link": self._announced(self._link),
+            f"POST {own}/people/([^/]+)/separate": self._announced(lambda user, _: self._set(user, status="active", conflict=None)),
             f"GET {own}/profiles": lambda request: reply({"items": list(self.profiles.values()), "next": None}),
             f"PUT {own}/profiles/(.+)": self._put_profile,
             f"GET {own}/department-mapping": self._mapping,
@@ -277,6 +278,18 @@ class PeopleRest:
         return reply({"timelines": timelines, "next": more})
 
     # -------------------------------------------------------------------------------------------------------------- changes
+
+    def _announced(self, change: Answer) -> Answer:
+        """Return the answer to a change of a person that answers `dry_run` as users does."""
+
+        def answer(*given: Any) -> httpx.Response:
+            if "dry_run" not in given[-1].url.params:
+                return change(*given)
+            cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
+            more = self.person_expansions
+            return reply({"decided": True, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost})
+
+        return answer
 
     def _set(self, user: str, **values: Any) -> httpx.Response:
         self.people[user] |= values

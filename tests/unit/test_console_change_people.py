@@ -146,6 +146,34 @@ async def test_M12_an_undo_that_adds_licences_by_itself_announces_them(bench: Co
     assert people.people["ann"]["status"] == "active"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "form"),
+    [
+        ("POST", "u2/reactivate", {"module": "planning"}),
+        ("POST", "u6/reactivate", {"module": ""}),
+        ("DELETE", "u1/terminate/withdraw", {}),
+        ("DELETE", "u1/overrides/department/remove", {}),
+        ("POST", "u7/separate", {}),
+        ("POST", "u5/separate", {"source": "rest", "external_id": "c"}),
+        ("POST", "u7/link", {"to": "ann"}),
+    ],
+)
+async def test_M12_a_button_of_a_person_that_adds_licences_by_itself_asks_before_it_does(
+    bench: ConsoleBench, method: str, path: str, form: dict[str, Any]
+) -> None:
+    browser, url, people = bench.signed_in(), f"{PEOPLE}/{path}", bench.company.people
+    people.person_expansions = [{"module": "planning", "licences": 1}]
+    await browser.get(PEOPLE)
+    asked = await browser.post(url, **form)
+    assert "1 licence would be added by itself Person " in words(asked)
+    assert "You would be charged CHF 12.00 per month, without tax. Go on Cancel" in words(asked)
+    assert sent(bench, method) == [], "nothing is changed by a look"
+    again = {name: value for name, value in fields(asked).items() if not name.startswith("_")}
+    assert again == form | {"effect": hidden(asked, "effect")}, "the question keeps what it is about"
+    await browser.post(url, **again)
+    assert len(sent(bench, method)) == 1
+
+
 async def test_a_person_who_is_added_by_a_form_that_is_sent_again_is_answered_like_the_first_time(bench: ConsoleBench) -> None:
     """Users knows the form by its key, and its preview does not: the login is in use since the first time."""
     browser = bench.signed_in()
@@ -288,10 +316,10 @@ async def test_an_entry_that_was_linked_by_mistake_is_separated_where_its_timeli
     assert entry is not None
     people["n1"] = person("n1", "Zora S.")
     url = "/v1/tenants/acme/people/u5/separate"
-    bench.company.answers[f"POST users {url}"] = httpx.Response(200, json=people["n1"])
+    bench.company.answers[f"POST users {url}"] = httpx.Response(200, json=people["n1"] | {"expansions": []})
     done = await browser.post(f"{PEOPLE}/u5/separate", source="rest", external_id=entry[1])
     assert (done.url.path, "The two entries are separate now." in words(done)) == (f"{PEOPLE}/n1", True)
-    (asked,) = [each for each in bench.company.requests if each.url.path == url]
+    (asked,) = [each for each in bench.company.requests if each.url.path == url and "dry_run" not in each.url.params]
     assert orjson.loads(asked.content) == {"source": "rest", "external_id": entry[1]}
     bench.company.answers[f"POST users {url}"] = problem(409, "only-source", "Nothing else is stated about the person.")
     refused = await browser.post(f"{PEOPLE}/u5/separate", source="hr/acme", external_id="E-u5")

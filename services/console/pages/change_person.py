@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.console.pages import bulk_people
 from services.console.pages.add_person import choices
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form, day_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
@@ -23,7 +24,7 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/{user
 Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 Chosen = Annotated[str, Query(max_length=200)]
 EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
-SEATS_DEPEND_ON: Final = frozenset({"login", "department", "profile", "kind", "valid_to"})
+SEATS_DEPEND_ON: Final = frozenset({"login", "department", "profile", "kind", "valid_to", "employed"})
 NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
 FOUND_MAX: Final = 10
 REPLACE: Final = "person_replace.html"
@@ -39,8 +40,42 @@ def _home(page: Page, user: str) -> str:
     return page.url(f"people/{url_part(user)}")
 
 
-async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str) -> Response:
-    """Change the person by one request, and go back to the person, with why if it was refused."""
+async def _announced(page: Page, user: str, method: str, path: str, body: Any = None) -> Response | None:
+    """Return the question whether licences shall be added by themselves (M12); None if none would be, or the reader has seen just these. A
+    request that would be refused is left to answer itself, as it may be one that was done already."""
+    try:
+        found = await page.preview(method, "users", f"people/{url_part(user)}/{path}", body)
+    except Refusal:
+        return None
+    if page.form.knows_cost(found["expansions"]):
+        return None
+    person, _ = await _person(page, user)
+    more, cost = sum(each["licences"] for each in found["expansions"]), found["cost"]
+    question = Question(
+        page.ngettext("%(num)s licence would be added by itself", "%(num)s licences would be added by themselves", more),
+        page.gettext("Go on"),
+        _home(page, user),
+        [_charged(page, cost)],
+        {page.gettext("Person"): person["name"] or person["login"] or person["email"] or person["external_id"]},
+        seen={name: values[-1] for name, values in page.form.own_fields().items()} | {"effect": page.form.effect},
+        danger=False,
+    )
+    return ask(page, question)
+
+
+def _charged(page: Page, cost: Mapping[str, Any] | None) -> str:
+    if cost is None:
+        return page.gettext("The price is not known.")
+    amount = page.formats.money(cost["net_minor"], cost["currency"])
+    if cost["term"] == "annual":
+        return page.gettext("You would be charged %(amount)s per year, without tax.", amount=amount)
+    return page.gettext("You would be charged %(amount)s per month, without tax.", amount=amount)
+
+
+async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str, seats: bool = True) -> Response:
+    """Change the person by one request, and go back to the person, with why if it was refused. `seats`: it may request seats."""
+    if seats and (question := await _announced(page, user, method, path, body)):
+        return question
     try:
         changed = await page.send(method, "users", f"people/{url_part(user)}/{path}", body, key=page.form.key or None)
     except Refusal as refusal:
@@ -98,7 +133,7 @@ async def edit(page: Managing, user: str) -> Response:
 async def remove_override(page: Managing, user: str, field: str) -> Response:
     """Let the sources state the value again."""
     notice = page.gettext("The value is that of the sources again.")
-    return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice)
+    return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice, seats=field in SEATS_DEPEND_ON)
 
 
 async def _show_access(page: Page, user: str, action: str, found: Any, form: Form) -> Response:
@@ -243,7 +278,7 @@ def _told_about_heir(page: Page, heir: str | None) -> str:
 async def invite(page: Managing, user: str) -> Response:
     """Send the invitation, or a new one: earlier links are void, and the reservation is renewed."""
     body = {"reserve": page.form["reserve"] == "yes"}
-    return await _send(page, user, "POST", "invite", body, notice=page.gettext("An invitation is on its way by e-mail."))
+    return await _send(page, user, "POST", "invite", body, notice=page.gettext("An invitation is on its way by e-mail."), seats=False)
 
 
 @router.get("/erase")
@@ -272,6 +307,8 @@ async def erase(page: Managing, user: str) -> Response:
 async def link(page: Managing, user: str) -> Response:
     """Make one person of two. The one who stays is shown."""
     to = page.form["to"]
+    if question := await _announced(page, user, "POST", "link", {"to": to}):
+        return question
     try:
         await page.send("POST", "users", f"people/{url_part(user)}/link", {"to": to}, key=page.form.key or None)
     except Refusal as refusal:
@@ -286,6 +323,8 @@ async def separate(page: Managing, user: str) -> Response:
     if not form["source"]:
         return await _send(page, user, "POST", "separate", notice=page.gettext("This is a person of their own now."))
     body = {"source": form["source"], "external_id": form["external_id"]}
+    if question := await _announced(page, user, "POST", "separate", body):
+        return question
     try:
         found = await page.send("POST", "users", f"people/{url_part(user)}/separate", body, key=form.key or None)
     except Refusal as refusal:

@@ -1,8 +1,6 @@
 """People, added by REST or by HR systems."""
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -11,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from services.users.api.dependencies import (
     Context,
     InContext,
+    NothingChangedError,
     PersonManager,
     Reader,
     TenantId,
@@ -19,7 +18,18 @@ from services.users.api.dependencies import (
     locked_person,
     visible,
 )
-from services.users.api.people_views import answer_person, one_person_view, person_view, pool_view, reader_view, shown_again, shown_with
+from services.users.api.people_views import (
+    PREVIEWED,
+    DryRun,
+    answer_person,
+    one_person_view,
+    person_view,
+    pool_view,
+    previewed,
+    reader_view,
+    shown_again,
+    shown_with,
+)
 from services.users.api.requests import (
     InvitationBody,
     KindName,
@@ -31,14 +41,11 @@ from services.users.api.requests import (
     TerminationBody,
 )
 from services.users.api.responses import (
-    CostView,
-    ExpansionView,
     LicenceOfLeaver,
     OtherValue,
     PeoplePage,
     PersonDataView,
     PersonView,
-    PreviewedModule,
     PreviewView,
     ReadyReduction,
     ReductionTotalView,
@@ -61,7 +68,6 @@ from services.users.use_cases import (
     erasure,
     invitations,
     known_people,
-    preview_person,
     replace_person,
     terminate_person,
 )
@@ -87,10 +93,9 @@ def _terms(body: InvitationBody | None) -> InvitationTerms | None:
 
 
 _WOULD_TERMINATE: Responses = {200: {"model": TerminationView, "description": "The answer to `dry_run`."}}
-_PREVIEWED: Responses = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
 
 
-@router.post("", status_code=201, response_model=PersonView, responses=refusals(409) | _PREVIEWED, summary="Add a person")
+@router.post("", status_code=201, response_model=PersonView, responses=refusals(409) | PREVIEWED, summary="Add a person")
 async def create_person(
     tenant: TenantId,
     body: NewPerson,
@@ -99,7 +104,7 @@ async def create_person(
     principal: PersonManager,
     key: IdempotencyKey = None,
     prefer: Prefer = None,
-    dry_run: Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")] = False,
+    dry_run: DryRun = False,
 ) -> Response:
     """If the person requires modules, seats is asked at once. `modules` shows its decision soon after; with `Prefer: wait`, the answer to
     this request shows it."""
@@ -117,7 +122,7 @@ async def create_person(
         return await edit_person.create(found, uow, context.seats, external_id, fields, accounts, cause_of(principal))
 
     if dry_run:
-        return await _previewed(context, tenant, add)
+        return await previewed(context, tenant, add)
     async with context.database.unit_of_work(tenant) as uow:
 
         async def create() -> Response:
@@ -126,30 +131,6 @@ async def create_person(
 
         response = await idempotent(uow, request, principal, key, create, partial(shown_again, context, principal, tenant, uow))
     return await _decided(context, tenant, principal, prefer, response)
-
-
-class _NothingChangedError(Exception):
-    """Rolls back the transaction of a preview."""
-
-
-async def _previewed(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
-    with suppress(_NothingChangedError):
-        async with context.database.unit_of_work(tenant) as uow:
-            found = await context.tenants.for_write(tenant, uow)
-            person = await change(found, uow)
-            raise _NothingChangedError
-    async with context.database.unit_of_work(tenant) as uow:
-        shown = await preview_person.preview(found, uow, context.seats, person)
-    expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
-    view = PreviewView(
-        decided=shown.decided,
-        status=shown.status.value,
-        modules=[PreviewedModule(**each) for each in shown.modules],
-        not_subscribed=list(person.standing.not_subscribed),
-        expansions=expansions,
-        cost=None if shown.cost is None else CostView(**asdict(shown.cost)),
-    )
-    return answer(view)
 
 
 async def _decided(context: Context, tenant: str, principal: Principal, prefer: str | None, response: Response) -> Response:
@@ -303,7 +284,7 @@ async def change_person(
     context: InContext,
     principal: PersonManager,
     if_match: IfMatch = None,
-    dry_run: Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")] = False,
+    dry_run: DryRun = False,
 ) -> Response:
     """If the person then requires no modules (`login` is null, `may_log_in` is false, `status` is `left`, or another kind), the seats are
     released at once. If a source reports the person, what you set is an override: it goes before what sources state."""
@@ -317,13 +298,15 @@ async def change_person(
         return await edit_person.change(found, uow, before, given, cause_of(principal))
 
     if dry_run:
-        return await _previewed(context, tenant, change)
+        return await previewed(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         return await answer_person(found, uow, await change(found, uow), principal)
 
 
-@router.post("/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Reactivate a person")
+@router.post(
+    "/{user}/reactivate", status_code=202, response_model=PersonView, responses=refusals(409) | PREVIEWED, summary="Reactivate a person"
+)
 async def reactivate_person(
     tenant: TenantId,
     user: UserId,
@@ -332,17 +315,23 @@ async def reactivate_person(
     principal: PersonManager,
     body: Reactivation | None = None,
     key: IdempotencyKey = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """The person may log in again, a person who has left is hired again, and seats is asked for the seats again. This is the only way
     to get a revoked seat back. If something else still blocks the login, `obstacle` says what, and what to do."""
     modules = tuple(body.modules) if body is not None and body.modules is not None else None
+
+    async def change(found: Tenant, uow: UnitOfWork) -> Person:
+        before = await locked_person(found, uow, user, principal)
+        return await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
+
+    if dry_run:
+        return await previewed(context, tenant, change, modules)
     async with context.database.unit_of_work(tenant) as uow:
 
         async def reactivate() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            before = await locked_person(found, uow, user, principal)
-            person = await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
-            return await answer_person(found, uow, person, principal, 202)
+            return await answer_person(found, uow, await change(found, uow), principal, 202)
 
         return await idempotent(uow, request, principal, key, reactivate, partial(shown_again, context, principal, tenant, uow))
 
@@ -425,7 +414,7 @@ async def terminate_person_after(
     module whether its licence becomes free, and has the body of a reduction by these licences (A17). With the policy
     `terminate_reduces_pool`, the modules are reduced without a request (M9). Terminate the person again to change the day."""
     shown: Response | None = None
-    with suppress(_NothingChangedError):
+    with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
 
             async def terminate() -> Response:
@@ -437,20 +426,29 @@ async def terminate_person_after(
             if not dry_run:
                 return await idempotent(uow, request, principal, key, terminate, partial(shown_again, context, principal, tenant, uow))
             shown = await terminate()
-            raise _NothingChangedError
+            raise NothingChangedError
     assert shown is not None, "a dry run answers, or raises what the request would raise"
     return shown
 
 
-@router.delete("/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409), summary="Withdraw a termination")
-async def take_termination_back(tenant: TenantId, user: UserId, context: InContext, principal: PersonManager) -> Response:
+@router.delete(
+    "/{user}/terminate", status_code=202, response_model=PersonView, responses=refusals(409) | PREVIEWED, summary="Withdraw a termination"
+)
+async def take_termination_back(
+    tenant: TenantId, user: UserId, context: InContext, principal: PersonManager, dry_run: DryRun = False
+) -> Response:
     """This works for a termination by this API only. Before the last working day has passed, nothing changes for the person. After it, the
     person is employed as if there had been no termination, and seats is asked for the seats again."""
+
+    async def change(found: Tenant, uow: UnitOfWork) -> Person:
+        before = await locked_person(found, uow, user, principal)
+        return await terminate_person.take_back(found, uow, before, cause_of(principal))
+
+    if dry_run:
+        return await previewed(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await locked_person(found, uow, user, principal)
-        person = await terminate_person.take_back(found, uow, before, cause_of(principal))
-        return await answer_person(found, uow, person, principal, 202)
+        return await answer_person(found, uow, await change(found, uow), principal, 202)
 
 
 async def _termination(tenant: Tenant, uow: UnitOfWork, done: Termination, principal: Principal, status: int) -> Response:

@@ -1,15 +1,18 @@
 """People as REST shows them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Final
 
-from fastapi import Response
+from fastapi import Query, Response
 
-from services.users.api.dependencies import Context, visible
+from services.users.api.dependencies import Context, NothingChangedError, visible
 from services.users.api.responses import (
     ConflictView,
+    CostView,
+    ExpansionView,
     HandOverView,
     InvitationView,
     ModuleView,
@@ -18,6 +21,8 @@ from services.users.api.responses import (
     OwnedItemsView,
     PersonView,
     PoolView,
+    PreviewedModule,
+    PreviewView,
     SignInView,
     TimelineView,
 )
@@ -34,11 +39,12 @@ from services.users.store import people as store
 from services.users.store.owned_items import OwnedItemsRow
 from services.users.store.people import View
 from services.users.store.pools import CountsRow
-from services.users.use_cases import known_people, licences
+from services.users.use_cases import known_people, licences, preview_person
 from services.users.use_cases.hand_over import ENDED
 from services.users.use_cases.licences import Licences
 from shared.database import UnitOfWork
 from shared.web import Principal, answer, etag
+from shared.web.openapi import Responses
 from shared.web.rest import PositionView
 
 
@@ -214,6 +220,36 @@ async def one_person_view(tenant: Tenant, uow: UnitOfWork, person: Person, princ
 async def answer_person(tenant: Tenant, uow: UnitOfWork, person: Person, principal: Principal, status: int = 200) -> Response:
     location = {"location": f"/v1/tenants/{tenant.tenant}/people/{person.user}"} if status in (201, 202) else {}
     return answer(await one_person_view(tenant, uow, person, principal), status, {"etag": etag(person.version)} | location)
+
+
+DryRun = Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")]
+PREVIEWED: Final[Responses] = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
+
+
+async def previewed(
+    context: Context,
+    tenant: str,
+    change: Callable[[Tenant, UnitOfWork], Awaitable[Person]],
+    reactivate: Sequence[str] | None = (),
+) -> Response:
+    """Return the answer to `dry_run` of a change of one person."""
+    with suppress(NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            person = await change(found, uow)
+            raise NothingChangedError
+    async with context.database.unit_of_work(tenant) as uow:
+        shown = await preview_person.preview(found, uow, context.seats, person, reactivate)
+    expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
+    view = PreviewView(
+        decided=shown.decided,
+        status=shown.status.value,
+        modules=[PreviewedModule(**each) for each in shown.modules],
+        not_subscribed=list(person.standing.not_subscribed),
+        expansions=expansions,
+        cost=None if shown.cost is None else CostView(**asdict(shown.cost)),
+    )
+    return answer(view)
 
 
 async def shown_again(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

@@ -37,12 +37,16 @@ class Preview:
     cost: Cost | None = None
 
 
-async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Person) -> Preview:
-    """Return what seats would decide about a person who was added or changed, in a transaction that is rolled back."""
+async def preview(
+    tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Person, reactivate: Sequence[str] | None = ()
+) -> Preview:
+    """Return what seats would decide about a person who was added or changed, in a transaction that is rolled back. `reactivate`: modules
+    that are requested again; None: all that the person requires."""
     if changed.standing.required == NO_MODULES:
         return Preview(True, changed.standing.status)
     asked = replace(changed, revision=changed.revision + 1)  # a change that asks seats nothing keeps the revision
-    answer = await seats.what_if(tenant.tenant, [command_of(asked, Reason.CHANGED.value, ())])
+    again = changed.standing.required.modules if reactivate is None else tuple(reactivate)
+    answer = await seats.what_if(tenant.tenant, [command_of(asked, Reason.CHANGED.value, again)])
     if answer is None:
         return Preview(False, changed.standing.status)
     (events,) = answer
