@@ -406,7 +406,7 @@ async def test_keys_that_cannot_be_used_do_not_hinder_the_others() -> None:
         curve,
         good | {"kid": 3},
         good | {"e": good["n"]},
-        good | {"x5c": None},
+        good | {"x5c": "none"},
         {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
         {},
         None,
@@ -416,6 +416,20 @@ async def test_keys_that_cannot_be_used_do_not_hinder_the_others() -> None:
     for none in (wrong, [], None, {"k1": good}):
         with pytest.raises(WrongAnswer, match=r"the keys of login\.example cannot be read"):
             await Provider(keys={"keys": none}).ask().claims(CLIENT, token(), "n")
+
+
+async def test_a_part_of_a_key_that_is_null_is_not_stated() -> None:
+    (good,) = KeySet([KEY]).as_dict(private=False)["keys"]
+    keys = [good | {"x5c": None, "x5t": None, "alg": None, "use": None, "key_ops": None, "d": None}]
+    assert await Provider(keys={"keys": keys}).ask().claims(CLIENT, token(), "n")
+
+
+async def test_at_most_a_hundred_keys_of_a_provider_are_read() -> None:
+    (good,) = KeySet([KEY]).as_dict(private=False)["keys"]
+    others = [good | {"kid": f"o{number}"} for number in range(identity_providers.KEYS_MAX)]
+    assert await Provider(keys={"keys": [*others[1:], good]}).ask().claims(CLIENT, token(), "n")
+    with pytest.raises(TokenRefused):
+        await Provider(keys={"keys": [*others, good]}).ask().claims(CLIENT, token(), "n")
 
 
 @pytest.mark.parametrize("secret", [KEY, ECKey.generate_key("P-256"), OctKey.generate_key()], ids=lambda key: key.key_type)
