@@ -396,6 +396,15 @@ async def test_M8_a_reduction_at_once_says_on_which_document_its_credit_is(
     assert "next invoice" not in without
 
 
+async def test_M8_the_form_of_a_number_says_whether_a_reduction_applies_at_once(bench: ConsoleBench) -> None:
+    browser, policies, keep = bench.signed_in(), bench.company.settings.policies, "Until then you keep your 27 licences."
+    policies["lab"]["reduce_at"] = "period_end"
+    assert keep in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    policies["lab"]["reduce_at"] = "now"
+    form = words(await browser.get(f"{LICENCES}/lab/next-period"))
+    assert ("A lower number applies at once" in form, keep in form) == (True, False)
+
+
 async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     assert "This is the last base module" in words(await browser.get(f"{LICENCES}/projects/next-period"))

@@ -35,9 +35,13 @@ async def concerned(page: Page, modules: Sequence[Mapping[str, Any]] | None) -> 
     return Concerned(sum(each["count"] for each in modules or ()), await names_of(page, users, NAMED_MAX))
 
 
-def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
+async def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
     can_close = _can_close(licences, module)
-    return page.render("licences_next_period.html", status, licences=licences, module=module, form=form, can_close=can_close)
+    subscription = await page.get("invoicing", "subscription")
+    modules = subscription.value["modules"] if subscription.ok else []
+    policies: Mapping[str, Any] = next((each["policies"] for each in modules if each["module"] == module["module"]), {})
+    values = {"licences": licences, "module": module, "form": form, "can_close": can_close}
+    return page.render("licences_next_period.html", status, at_once=policies.get("reduce_at") == "now", **values)
 
 
 def _can_close(licences: Mapping[str, Any], module: Mapping[str, Any]) -> bool:
@@ -50,7 +54,7 @@ def _can_close(licences: Mapping[str, Any], module: Mapping[str, Any]) -> bool:
 async def ask_number(page: Buying, module: str) -> Response:
     """Ask for the number of the next period."""
     licences, found = await module_of(page, module)
-    return _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
+    return await _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
 
 
 @router.post("/next-period")
@@ -73,7 +77,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
             number=page.formats.number(found["next_period"]),
         )
     if not form.ok:
-        return _show(page, licences, found, _seen_now(form, found), 422)
+        return await _show(page, licences, found, _seen_now(form, found), 422)
     if number == found["next_period"]:
         return page.redirect(page.url("licences"), page.gettext("Nothing has changed: the number was the same."))
     try:
@@ -81,7 +85,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
         reduction = await page.send("POST", "invoicing", "reductions", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem, {"items.0.total": "number"})
-        return _show(page, licences, found, form, 422)
+        return await _show(page, licences, found, form, 422)
     return page.render(
         "licences_reduction.html",
         licences=licences,
@@ -115,5 +119,5 @@ async def approve(page: Buying, module: str, reduction: str) -> Response:
         licences, found = await module_of(page, module)
         form = Form.of(number=page.form["number"] or found["next_period"], seen=found["next_period"])
         form.refuse(refusal.problem)
-        return _show(page, licences, found, form, 409)
+        return await _show(page, licences, found, form, 409)
     return page.redirect(page.url(f"licences?reduction={url_part(reduction)}"))
