@@ -80,7 +80,14 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     assert (await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=f"ann {'9' * 5000}")).status_code == 200
     assert "Select people in the list first." in words(await browser.post(f"{PEOPLE}/bulk", action="activate"))
     assert "/bulk/refused" in (await browser.get(f"{PEOPLE}?status=refused")).text
+    asked = await browser.post(f"{PEOPLE}/bulk/refused")
+    assert "the policy of the module decides: licences may be added and charged." in words(asked), "a module may expand (M12)"
+    sent_before = len(sent(bench, "POST"))
+    done = await browser.post(f"{PEOPLE}/bulk/refused", confirm=hidden(asked, "confirm"))
+    assert "The seats of 28 refused people are requested again." in words(done)
+    bench.company.settings.policies["documents"]["over_limit"] = "flag"
     assert "The seats of 28 refused people are requested again." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
+    assert len(sent(bench, "POST")) == sent_before + 2
 
 
 async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: ConsoleBench) -> None:
@@ -89,7 +96,7 @@ async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: Console
     await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann"], _key="k0")
     await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=["ann"], _key="k1")
     await browser.post(f"{PEOPLE}/u1/access/deactivate", _key="k2")
-    await browser.post(f"{PEOPLE}/bulk/refused", _key="k3")
+    await browser.post(f"{PEOPLE}/bulk/refused", _key="k3", confirm="yes")
     asked = [each for each in bench.company.requests if each.method == "POST" and "/people/" in each.url.path]
     keys = [each.headers["idempotency-key"] for each in asked]
     assert (keys[0] != "k0", keys[1:]) == (True, ["k1", "k2", "k3"]), "a look has a key of its own"

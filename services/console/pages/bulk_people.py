@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import whole_number
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
@@ -97,14 +98,26 @@ async def apply(page: Managing) -> Response:
 
 @router.post("/refused")
 async def request_refused(page: Managing) -> Response:
-    """Request the seats of all refused people again, in the order of their refusal; a job of users does it."""
+    """Request the seats of all refused people again, in the order of their refusal; a job of users does it. Where a module may expand, it
+    is asked first (M12)."""
+    back = page.url("people?status=refused")
+    if page.form["confirm"] != "yes" and await _may_expand(page):
+        button = page.gettext("Request the seats of all refused people again")
+        effect = page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged.")
+        return ask(page, Question(button, button, back, [effect], seen={"confirm": "yes"}, danger=False))
     try:
         asked = await page.send("POST", "users", "people/reactivate-refused", key=page.form.key or None)
     except Refusal as refusal:
-        return page.redirect(page.url("people?status=refused"), page.why(refusal.problem), "bad")
+        return page.redirect(back, page.why(refusal.problem), "bad")
     text = page.ngettext(
         "The seats of %(num)s refused person are requested again.",
         "The seats of %(num)s refused people are requested again.",
         asked["total"],
     )
-    return page.redirect(page.url("people?status=refused"), text)
+    return page.redirect(back, text)
+
+
+async def _may_expand(page: Page) -> bool:
+    """Return whether a module has the policy to expand. A reader who may not see the policies is asked as well."""
+    subscription = await page.get("invoicing", "subscription")
+    return not subscription.ok or any(each["policies"].get("over_limit") == "expand" for each in subscription.value["modules"])
