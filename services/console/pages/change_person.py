@@ -244,7 +244,7 @@ async def replace(page: Managing, user: str) -> Response:
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return await _choose(page, user, form["text"], REPLACE, form, 422)
-    return page.redirect(_home(page, to), page.gettext("This person takes over the seats. No number of licences changes."))
+    return page.redirect(_home(page, to), page.gettext("This person takes over the seats."))
 
 
 @router.get("/hand-over")
