@@ -113,6 +113,9 @@ class OperatorRest:
         ]
     )
 
+    sources: dict[str, list[str]] = field(default_factory=lambda: {"hr/acme": ["acme"], "hr/group": ["acme", "cedar"]})
+    bound: dict[str, str] = field(default_factory=lambda: {"hr/group": "hr.events.v1.group"})
+
     def routes(self) -> Mapping[str, Answer]:
         found: dict[str, Callable[..., httpx.Response]] = {
             "GET users /v1/tenants": self._tenants,
@@ -135,6 +138,11 @@ class OperatorRest:
             ),
             "PUT invoicing /v1/tenants/birch/purchase-requests/r1/(estimate)": self._estimate,
             "POST invoicing /v1/tenants/birch/purchase-requests/r1/(decline)": self._note,
+        }
+        found |= {
+            "GET users /v1/operator/sources": self._sources,
+            "GET users /v1/operator/sources/(.+)": self._source,
+            "PUT users /v1/operator/sources/(.+)": self._allow,
         }
         for service in ("users", "invoicing", "notifier"):
             found[f"GET {service} /v1/operator/dead-letters"] = lambda request, of=service: self._letters(of, request)
@@ -214,6 +222,32 @@ class OperatorRest:
     def _note(self, what: str, request: httpx.Request) -> httpx.Response:
         self.sent.append((request.method, what, orjson.loads(request.content)))
         return reply({}, 202)
+
+    def _shown(self, source: str) -> dict[str, Any]:
+        return {"source": source, "tenants": self.sources[source], "topic": self.bound.get(source, "hr.events.v1")}
+
+    def _mark(self, source: str) -> str:
+        return f'"{"+".join(self.sources.get(source, [])) or 0}"'
+
+    def _sources(self, request: httpx.Request) -> httpx.Response:
+        of, after = request.url.params["tenant"], request.url.params.get("cursor", "")
+        found = [self._shown(each) for each in sorted(self.sources) if of in self.sources[each] and each > after]
+        limit = int(request.url.params["limit"])
+        return reply({"items": found[:limit], "next": found[limit - 1]["source"] if len(found) > limit else None})
+
+    def _source(self, source: str, request: httpx.Request) -> httpx.Response:
+        if source not in self.sources:
+            return refusal(404, "not-found", "no source")
+        return reply(self._shown(source), etag=self._mark(source))
+
+    def _allow(self, source: str, request: httpx.Request) -> httpx.Response:
+        if source.startswith("scim/"):
+            expected = "the name of an upstream system; this name is reserved for Seatpool itself"
+            return refusal(422, "invalid", "not valid", errors=[{"field": "path.source", "value": source, "expected": expected}])
+        if request.headers["if-match"] != self._mark(source):
+            return refusal(412, "precondition-failed", "It has changed.")
+        self.sources[source] = sorted(orjson.loads(request.content)["tenants"])
+        return reply({"source": source, "tenants": self.sources[source]}, etag=self._mark(source))
 
     def _letters(self, service: str, request: httpx.Request) -> httpx.Response:
         wanted, of = request.url.params.get("status", "open"), request.url.params.get("tenant", "")

@@ -115,6 +115,8 @@ PAGES = (
     _of_operator("open", "tenants/{tenant}/open"),
     _of_operator("new-tenant", "tenants/new"),
     _of_operator("set-up", "tenants/{new_tenant}/set-up?template=auto-expand"),
+    _of_operator("sources", "tenants/{tenant}/sources"),
+    _of_operator("source-end", "tenants/{tenant}/sources/end?source={held_source}"),
     _of_operator("money", "tenants/{tenant}/money"),
     _of_operator("payment", "tenants/{tenant}/money/invoices/{open_invoice}/pay"),
     _of_operator("payment-take-back", "tenants/{tenant}/money/payments/{payment}/take-back"),

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.console import Browser, ConsoleBench, console
+from tests.support.console import Browser, ConsoleBench, console, problem
 from tests.support.console_people import IMPORT_CHANGES
 from tests.unit.test_console_people import words
 from tests.unit.test_console_settings import fields
@@ -58,6 +58,18 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     done = words(await browser.get(f"{IMPORT}/i1"))
     assert "1 person was changed." in done
     assert lacking in done
+
+
+async def test_the_page_names_the_contact_who_allows_a_source_also_when_the_source_is_refused(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    contact = "ask your contact at the vendor. Your contact: help@vendor.example"
+    assert contact in words(await browser.get(IMPORT))
+    expected = "a source on the allow-list for this tenant (an operator adds it: PUT /v1/operator/sources/{source})"
+    faults = [{"field": "body.source", "value": "hr/acme", "expected": expected}]
+    bench.company.answers["POST users /v1/tenants/acme/imports"] = problem(422, "invalid", "not valid", errors=faults)
+    refused = words(await send(browser, GOOD))
+    assert contact in refused
+    assert "a source that the vendor has allowed for this company; ask your contact at the vendor to allow yours" in refused
 
 
 async def test_a_report_leads_back_to_its_form_with_what_was_entered(bench: ConsoleBench) -> None:

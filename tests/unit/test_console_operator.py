@@ -53,7 +53,10 @@ def words(page: httpx.Response) -> str:
 
 async def test_the_pages_of_the_operator_do_not_exist_for_anybody_else(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
-    tenants, letters = ("tenants/new", "tenants/birch/set-up"), ("dead-letters", "dead-letters/users/17")
+    tenants, letters = (
+        ("tenants/new", "tenants/birch/set-up", "tenants/acme/sources", "tenants/acme/sources/end?source=hr/acme"),
+        ("dead-letters", "dead-letters/users/17"),
+    )
     catalogue, asked = ("catalogue", "catalogue/file", "catalogue/plans/standard"), ("requests", "requests/birch/r1")
     for path in (*tenants, *letters, *catalogue, *asked, "status", "status/parts"):
         assert (await browser.get(f"/operator/{path}")).status_code == 404, path
@@ -116,6 +119,7 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     rest.sent.clear()
     done = await browser.post("/operator/tenants/birch/set-up", **(BOUGHT | {"template": "auto-expand"}))
     assert "The subscription was started." in words(done)
+    assert done.url.path == "/operator/tenants/birch/sources", "the next step, unless the company imports nobody"
     sent = {what: body for _, what, body in rest.sent}
     assert list(sent) == ["billing-details", "subscription", "profiles/everybody"]
     assert sent["billing-details"] == {
@@ -140,6 +144,82 @@ async def test_a_subscription_starts_with_the_policies_of_the_template(bench: Co
     assert "This company has a subscription already." in words(await browser.get("/operator/tenants/acme/set-up"))
     bench.company.status = "ended"
     assert "Start the subscription" in words(await browser.get("/operator/tenants/acme/set-up")), "a new one may follow"
+
+
+async def test_the_sources_of_a_tenant_are_shown_in_pages_with_the_topics_to_which_they_are_bound(bench: ConsoleBench) -> None:
+    browser, rest, url = operator(bench), bench.company.operator, "/operator/tenants/acme/sources"
+    shown = words(await browser.get(url))
+    assert "hr/acme hr.events.v1 shared by all sources that are not bound 0 End" in shown
+    assert "hr/group hr.events.v1.group the source is bound to it 1 End" in shown
+    rest.sources |= {f"hr/{number:03}": ["acme"] for number in range(60)}
+    first = (await browser.get(url)).text
+    assert ("hr/049" in first, "hr/050" in first) == (True, False)
+    following = re.search(r'href="([^"]+cursor=[^"]+)"', first)
+    assert following is not None
+    assert "hr/050" in (await browser.get(unescape(following[1]))).text
+
+
+async def test_an_operator_allows_a_source_and_its_other_tenants_stay(bench: ConsoleBench) -> None:
+    browser, rest, url = operator(bench), bench.company.operator, "/operator/tenants/birch/sources"
+    setup = await browser.get("/operator/tenants/birch/set-up")
+    assert f'href="{url}"' in setup.text
+    page = await browser.get(url)
+    assert "No source may send facts about this company yet." in words(page)
+    assert 'value="hr/birch"' in page.text, "the page proposes a name"
+    for name, why in (
+        ("scim/okta", "this name is reserved for Seatpool itself"),
+        (" ", "Enter the name of the source"),
+        ("x" * 301, "Enter"),
+    ):
+        wrong = await browser.post(url, source=name)
+        assert (wrong.status_code, why in words(wrong)) == (422, True), name
+    done = await browser.post(url, source=" hr/birch ")
+    assert (done.url.path, rest.sources["hr/birch"]) == (url, ["birch"])
+    assert "hr/birch may send facts about Birch & Sons now." in words(done)
+    assert 'value="hr/birch"' not in done.text, "it is not proposed again"
+    await browser.get(url)
+    done = await browser.post(url, source="hr/group")
+    assert rest.sources["hr/group"] == ["acme", "birch", "cedar"]
+    assert "It may send facts about 2 other companies, too." in words(done)
+    assert "hr/birch hr.events.v1" in words(done)
+
+
+async def test_a_source_that_another_operator_changes_meanwhile_loses_no_tenant(bench: ConsoleBench) -> None:
+    browser, rest, url = operator(bench), bench.company.operator, "/operator/tenants/birch/sources"
+    read, others = rest._source, ["dune", "elm"]
+
+    def read_and_change(source: str, request: httpx.Request) -> httpx.Response:
+        answer = read(source, request)
+        if others:
+            rest.sources[source] = sorted([*rest.sources[source], others.pop()])
+        return answer
+
+    rest._source = read_and_change  # type: ignore[method-assign]
+    await browser.get(url)
+    await browser.post(url, source="hr/group")
+    assert rest.sources["hr/group"] == ["acme", "birch", "cedar", "dune", "elm"]
+    others += ["f", "g", "h"]
+    await browser.get(f"{url}/end?source=hr/group")
+    others[:] = ["f", "g", "h", "i"]
+    refused = await browser.post(f"{url}/end?source=hr/group")
+    assert (refused.status_code, "birch" in rest.sources["hr/group"]) == (409, True), "three times is enough"
+
+
+async def test_an_operator_ends_a_source_for_one_tenant_after_a_question_that_says_what_it_means(bench: ConsoleBench) -> None:
+    browser, rest, url = operator(bench), bench.company.operator, "/operator/tenants/acme/sources"
+    asked = words(await browser.get(f"{url}/end?source=hr/group"))
+    for said in (
+        "Source hr/group Company Alpenrose AG",
+        "From then on, facts about this company from this source become dead letters.",
+        "What it has reported stays",
+        "Nothing changes for 1 other company of this source.",
+        "The source stays bound to its own topic hr.events.v1.group.",
+    ):
+        assert said in asked
+    done = await browser.post(f"{url}/end?source=hr/group")
+    assert (done.url.path, rest.sources["hr/group"]) == (url, ["cedar"])
+    assert "hr/group may no longer send facts about this company." in words(done)
+    assert (await browser.get(f"{url}/end?source=hr/nobody")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 
-from services.console.pages import billing
+from services.console.pages import billing, hr_sources
 from services.console.pages.forms import Form
 from services.console.pages.operator import OperatorPage
 from services.console.pages.page import NEW, Page
@@ -198,7 +198,8 @@ async def subscribe(page: OperatorPage, tenant: str) -> Response:
             form.go_on_from(Form.of(**_billed(now)), "etag", {name: billing.present(page, now.value)[name] for name in BILLING})
         form.refuse(refusal.problem, {f"modules.{place}.licences": f"licences-{each['module']}" for place, each in enumerate(modules)})
         return await _show_subscription(page, tenant, form, 422)
-    return page.redirect("/operator/tenants", page.gettext("The subscription was started. The modules open in a moment."))
+    text = page.gettext("The subscription was started. The modules open in a moment. If the company imports people, now allow its source.")
+    return page.redirect(hr_sources.home(tenant), text)
 
 
 async def _add_profile(page: Page, path: str, modules: list[str]) -> None:
