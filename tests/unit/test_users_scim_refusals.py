@@ -13,6 +13,7 @@ from services.users.scim.limits import (
     ENTRIES_MAX,
     FILTER_CHARACTERS_MAX,
     OPERATIONS_MAX,
+    PATH_CHARACTERS_MAX,
     PATHS_CHARACTERS_MAX,
     check_entries,
     check_operations,
@@ -98,7 +99,7 @@ def test_a_search_that_would_take_too_long_is_refused(payload: dict[str, Any], d
     ("operations", "detail"),
     [
         ([{"op": "remove", "path": "title"}] * (OPERATIONS_MAX + 1), f"Operations: at most {OPERATIONS_MAX} operations of PATCH expected"),
-        ([{"op": "remove", "Path": "e" * (FILTER_CHARACTERS_MAX + 1)}], f"path: at most {FILTER_CHARACTERS_MAX} characters expected"),
+        ([{"op": "remove", "Path": "e" * (PATH_CHARACTERS_MAX + 1)}], f"path: at most {PATH_CHARACTERS_MAX} characters expected"),
         ([{"op": "remove", "path": "e" * 1000}] * 101, f"and {PATHS_CHARACTERS_MAX} in all operations together"),
     ],
 )

@@ -11,6 +11,7 @@ from scim2_server.service import SEARCH_REQUEST_PARAMETERS
 PREFIX: Final = "/scim/v2"
 OPERATIONS_MAX: Final = 1_000  # of the PATCH of a request, or of all of them in a bulk request
 FILTER_CHARACTERS_MAX: Final = 4_000
+PATH_CHARACTERS_MAX: Final = 1_000  # the library keeps what it has parsed; longer ones it parses six times
 PATHS_CHARACTERS_MAX: Final = 100_000  # of all operations
 ATTRIBUTES_MAX: Final = 100
 ENTRIES_MAX: Final = 50  # of an attribute with several values
@@ -31,8 +32,8 @@ def check_operations(value: Any, *, is_bulk: bool) -> None:
             raise PayloadTooLargeException(detail=f"Operations: at most {OPERATIONS_MAX} operations of PATCH expected in one request.")
         lengths = [len(path) for path in _named(operation, "path") if isinstance(path, str)]
         characters += sum(lengths)
-        if max(lengths, default=0) > FILTER_CHARACTERS_MAX or characters > PATHS_CHARACTERS_MAX:
-            detail = f"path: at most {FILTER_CHARACTERS_MAX} characters expected, and {PATHS_CHARACTERS_MAX} in all operations together."
+        if max(lengths, default=0) > PATH_CHARACTERS_MAX or characters > PATHS_CHARACTERS_MAX:
+            detail = f"path: at most {PATH_CHARACTERS_MAX} characters expected, and {PATHS_CHARACTERS_MAX} in all operations together."
             raise InvalidPathException(detail=detail)
 
 
