@@ -207,6 +207,11 @@ async def test_A9_an_operator_uploads_the_catalogue_sets_up_a_company_that_buys_
             await page.get_by_label(label).fill(value)
         await page.get_by_role("button", name="Start the subscription").click()
         await expect(page.get_by_text("The subscription was started.")).to_be_visible()
+        await page.get_by_role("button", name="Allow the source").click()
+        await expect(page.get_by_text(f"hr/{company.tenant} may send facts about Request Ltd now.")).to_be_visible()
+        await page.get_by_role("link", name="End", exact=True).click()
+        await page.get_by_role("dialog").get_by_role("button", name="End the source").click()
+        await expect(page.get_by_text("No source may send facts about this company yet.")).to_be_visible()
         await company.call("GET", "invoicing", "{tenant}/licences")
         contact = {"name": "Ann Owner", "email": company.email}
         wanted = {"company": "Request Ltd", "contact": contact, "items": [{"module": "projects", "add": 2}]}
