@@ -15,7 +15,7 @@ from services.users.use_cases import duplicates, known_people
 from shared.database import UnitOfWork
 from shared.errors import Transient
 
-WAITING_MAX: Final = 500  # people in conflict who are compared at once when the cause may have ended; a background job compares the others
+WAITING_MAX: Final = 100  # people in conflict who are compared at once when the cause may have ended; a background job compares the others
 
 
 async def match(
