@@ -120,6 +120,11 @@ class UnitOfWork:
         self._outbox.append(_OutboxRow(shard_of(envelope.key), topic.name, envelope.key, tenant, headers, value))
         return envelope
 
+    def published_to(self, topic: Topic) -> list[Payload]:
+        """Return what was published to the topic, in a transaction that is rolled back to show what it would lead to."""
+        rows = [row for row in self._outbox if row.topic == topic.name]
+        return [registry.REGISTRY[dict(orjson.loads(row.headers))["ce_type"]].model.model_validate_json(row.value) for row in rows]
+
     def defer(self, statement: Executable, row: object) -> None:
         """Write `row`, an instance of a row class, at the end of the transaction, with all others of this `statement` in one round trip.
 

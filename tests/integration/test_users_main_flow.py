@@ -711,8 +711,10 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     assert added is not None
     events = await bench.events(tenant, Changed)
     asked.clear()
+    seen = await rest.patch(f"{path}/{added['user']}?dry_run=true", {"profile": "planners"})
+    assert ([need.modules for need in asked], seen["expansions"]) == ([("planning", "time")], [{"module": "time", "licences": 2}])
     seen = await rest.patch(f"{path}/{added['user']}?dry_run=true", {"job_title": "Lead"})
-    assert ([need.modules for need in asked], seen["expansions"]) == ([MAKERS], [{"module": "time", "licences": 2}])
+    assert (len(asked), seen["decided"], seen["expansions"]) == (1, True, []), "it requests no seats"
     one = f"{path}/{added['user']}"
     asked.clear()
     seen = await rest.post(f"{one}/reactivate?dry_run=true", None)
@@ -722,6 +724,52 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
         assert refused.status_code in (404, 409), "a dry run is refused as the request would be"
     assert await bench.person(rest, tenant, "ann") == added
     assert await bench.events(tenant, Changed) == events, "a look changes nothing"
+
+
+async def test_M12_a_dry_run_of_a_change_of_a_person_asks_seats_what_the_change_then_requests(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}/people"
+    asked: list[seats.AssignSeats | seats.ReplaceUser] = []
+
+    async def what_if(_: str, commands: Sequence[seats.AssignSeats | seats.ReplaceUser]) -> Any:
+        asked.extend(commands)
+        return [[{"type": type_of(seats.PoolExpanded), "data": {"module": "time", "by": 1}}] for _ in commands]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    people = [await hire(bench, tenant, who) for who in ("ann", "bob", "cyd")]
+    ann, bob, cyd = (f"{path}/{user}" for user in people)
+    await rest.patch(ann, {"department": "Planners"})  # an override
+    await rest.patch(bob, {"status": "left"})
+
+    async def changed(method: str, address: str, body: Any = None) -> list[seats.AssignSeats | seats.ReplaceUser]:
+        """Look, and then do it. Return the commands."""
+        await bench.until_settled(tenant)
+        before = [each.payload for each in await bench.commands(tenant)]
+        shown = await rest.get(f"{path}?status=all")
+        asked.clear()
+        answer = await rest.call(method, f"{address}?dry_run=true", body)
+        seen = answer.json()
+        assert (answer.status_code, seen["decided"]) == (200, True), answer.text
+        assert seen["expansions"] == [{"module": "time", "licences": len(asked)}]
+        assert await rest.get(f"{path}?status=all") == shown, "a look changes nothing"
+        looked_at = list(asked)
+        assert (await rest.call(method, address, body)).status_code < 300
+        sent = [each.payload for each in await bench.commands(tenant)][len(before) :]
+        assert looked_at == sent, "the look requests nothing, and is about just what is then requested"
+        return looked_at
+
+    def requested(commands: Sequence[seats.AssignSeats | seats.ReplaceUser]) -> list[tuple[Any, ...]]:
+        return [(need.modules, need.reactivate) for need in commands if isinstance(need, seats.AssignSeats)]
+
+    assert requested(await changed("POST", f"{cyd}/reactivate", {"modules": ["time"]})) == [(MAKERS, ("time",))]
+    assert requested(await changed("DELETE", f"{ann}/overrides/department")) == [(MAKERS, ())]
+    assert requested(await changed("DELETE", f"{bob}/terminate")) == [(MAKERS, ())]
+    linked = requested(await changed("POST", f"{cyd}/link", {"to": people[1]}))
+    assert linked[0] == ((), ()), "the seats that the one gives up are free for the other"
+    source = {"source": bench.source(tenant), "external_id": "cyd"}
+    assert (MAKERS, ()) in requested(await changed("POST", f"{bob}/separate", source))
 
 
 async def test_E2_E4_people_are_activated_and_deactivated_together_after_a_preview_and_a_change_is_undone_unless_something_came_between(

@@ -326,7 +326,7 @@ async def reactivate_person(
         return await edit_person.reactivate(found, uow, before, modules, cause_of(principal))
 
     if dry_run:
-        return await previewed(context, tenant, change, modules)
+        return await previewed(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
 
         async def reactivate() -> Response:

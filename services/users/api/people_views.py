@@ -42,7 +42,9 @@ from services.users.store.pools import CountsRow
 from services.users.use_cases import known_people, licences, preview_person
 from services.users.use_cases.hand_over import ENDED
 from services.users.use_cases.licences import Licences
+from services.users.use_cases.seats_questions import Command
 from shared.database import UnitOfWork
+from shared.schemas.topics import SEATS_COMMANDS
 from shared.web import Principal, answer, etag
 from shared.web.openapi import Responses
 from shared.web.rest import PositionView
@@ -226,20 +228,22 @@ DryRun = Annotated[bool, Query(description="Change nothing, and return what seat
 PREVIEWED: Final[Responses] = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
 
 
-async def previewed(
-    context: Context,
-    tenant: str,
-    change: Callable[[Tenant, UnitOfWork], Awaitable[Person]],
-    reactivate: Sequence[str] | None = (),
-) -> Response:
+async def commands_of(uow: UnitOfWork) -> list[Command]:
+    """Return what the transaction, which is rolled back, would request from seats."""
+    await uow.run_pending()
+    return [each for each in uow.published_to(SEATS_COMMANDS) if isinstance(each, Command)]
+
+
+async def previewed(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
     """Return the answer to `dry_run` of a change of one person."""
     with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found = await context.tenants.for_write(tenant, uow)
             person = await change(found, uow)
+            commands = await commands_of(uow)
             raise NothingChangedError
     async with context.database.unit_of_work(tenant) as uow:
-        shown = await preview_person.preview(found, uow, context.seats, person, reactivate)
+        shown = await preview_person.preview(found, uow, context.seats, person, commands)
     expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
     view = PreviewView(
         decided=shown.decided,

@@ -1,20 +1,19 @@
-"""What adding a person would lead to: the decision of seats, and the cost of the licences that it would add."""
+"""Preview a change of a person: the decision of seats, and the cost of the licences that it would add."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.users.domain.module_states import status_of_answer
-from services.users.domain.person import Person, Tenant, command_of
-from services.users.domain.required_modules import NO_MODULES
+from services.users.domain.person import Person, Tenant
 from services.users.domain.status import Status
 from services.users.store import catalogue, pools
 from services.users.use_cases import licences, people
-from services.users.use_cases.seats_questions import SeatsQuestions, states_in
+from services.users.use_cases.seats_questions import COMMANDS_MAX, Command, SeatsQuestions, states_in
 from shared.database import UnitOfWork
 from shared.schemas.registry import type_of
-from shared.schemas.seats_v1 import PoolExpanded, Reason, SeatState
+from shared.schemas.seats_v1 import PoolExpanded, ReplaceUser, SeatState
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +36,31 @@ class Preview:
     cost: Cost | None = None
 
 
-async def preview(
-    tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Person, reactivate: Sequence[str] | None = ()
-) -> Preview:
-    """Return what seats would decide about a person who was added or changed, in a transaction that is rolled back. `reactivate`: modules
-    that are requested again; None: all that the person requires."""
-    if changed.standing.required == NO_MODULES:
-        return Preview(True, changed.standing.status)
-    asked = replace(changed, revision=changed.revision + 1)  # a change that asks seats nothing keeps the revision
-    again = changed.standing.required.modules if reactivate is None else tuple(reactivate)
-    answer = await seats.what_if(tenant.tenant, [command_of(asked, Reason.CHANGED.value, again)])
+async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Person, commands: Sequence[Command]) -> Preview:
+    """Return what seats would decide about a person who was added or changed in a transaction that was rolled back. `commands` were
+    published in it, also about other people."""
+    answer = await ask(tenant, seats, commands)
     if answer is None:
         return Preview(False, changed.standing.status)
-    (events,) = answer
-    known, states = await licences.load(tenant, uow), states_in(events)
+    about = (events for command, events in zip(commands, answer, strict=True) if _subject(command) == changed.user)
+    known, states = await licences.load(tenant, uow), states_in(next(about, ()))
     modules = [{**each, "warning": _warning(tenant, known, **each)} for each in states]
-    more = expansions_in(events)
-    status = status_after(tenant, changed, states, await pools.add_ons(uow.connection, tenant.tenant))
+    more = expansions_in(event for events in answer for event in events)
+    status = changed.standing.status
+    if states:
+        status = status_after(tenant, changed, states, await pools.add_ons(uow.connection, tenant.tenant))
     return Preview(True, status, modules, more, await cost_of(tenant, uow, more))
+
+
+async def ask(tenant: Tenant, seats: SeatsQuestions, commands: Sequence[Command]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+    """Return the events of each command; None if seats cannot answer, or these are too many for one question."""
+    if not commands:
+        return ()
+    return await seats.what_if(tenant.tenant, commands) if len(commands) <= COMMANDS_MAX else None
+
+
+def _subject(command: Command) -> str:
+    return command.to_user if isinstance(command, ReplaceUser) else command.user
 
 
 def _warning(tenant: Tenant, known: licences.Licences, module: str, state: str, reason: str | None, **_: Any) -> str | None:

@@ -15,6 +15,7 @@ from shared.web.rest import LIMIT_MAX
 log = structlog.get_logger(__name__)
 
 _REVISIONS: Final = {"revision", "from_revision", "to_revision"}  # seats draws them itself
+Command = AssignSeats | ReplaceUser
 COMMANDS_MAX: Final = 100  # of one question (seats' what-if)
 
 
@@ -56,7 +57,7 @@ class SeatsQuestions:
                 return found
             params["cursor"] = page["next"]
 
-    async def what_if(self, tenant: str, commands: Sequence[AssignSeats | ReplaceUser]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
+    async def what_if(self, tenant: str, commands: Sequence[Command]) -> Sequence[Sequence[Mapping[str, Any]]] | None:
         """Return the events of each command; None if seats cannot answer now, or the answer would be too large."""
         assert len(commands) <= COMMANDS_MAX
         proposed = [
