@@ -734,7 +734,7 @@ async def test_M12_a_dry_run_of_a_change_of_a_person_asks_seats_what_the_change_
     asked: list[seats.AssignSeats | seats.ReplaceUser] = []
 
     async def what_if(_: str, commands: Sequence[seats.AssignSeats | seats.ReplaceUser]) -> Any:
-        asked.extend(commands)
+        asked[:] = commands  # a replacement asks before, too, whether it would be refused
         return [[{"type": type_of(seats.PoolExpanded), "data": {"module": "time", "by": 1}}] for _ in commands]
 
     monkeypatch.setattr(bench.users.seats, "what_if", what_if)
@@ -766,6 +766,10 @@ async def test_M12_a_dry_run_of_a_change_of_a_person_asks_seats_what_the_change_
     assert requested(await changed("POST", f"{cyd}/reactivate", {"modules": ["time"]})) == [(MAKERS, ("time",))]
     assert requested(await changed("DELETE", f"{ann}/overrides/department")) == [(MAKERS, ())]
     assert requested(await changed("DELETE", f"{bob}/terminate")) == [(MAKERS, ())]
+    given = {"external_id": "dan", "login": "dan", "department": "Planners", "may_log_in": False}
+    (replacing,) = await changed("POST", f"{ann}/replace", {"to": (await rest.post(path, given))["user"]})
+    assert isinstance(replacing, seats.ReplaceUser)
+    assert replacing.to.modules == ("planning", "time"), "a module that the replaced person does not have can add a licence"
     linked = requested(await changed("POST", f"{cyd}/link", {"to": people[1]}))
     assert linked[0] == ((), ()), "the seats that the one gives up are free for the other"
     source = {"source": bench.source(tenant), "external_id": "cyd"}

@@ -175,7 +175,9 @@ class PeopleRest:
             f"POST {own}/people/([^/]+)/terminate": self._terminate,
             f"DELETE {own}/people/([^/]+)/terminate": self._announced(lambda user, _: self._set(user, status="active", last_day=None)),
             f"POST {own}/people/([^/]+)/reactivate": self._announced(lambda user, _: self._set(user, status="active")),
-            f"POST {own}/people/([^/]+)/replace": lambda user, request: self._set(user, status=orjson.loads(request.content)["afterwards"]),
+            f"POST {own}/people/([^/]+)/replace": self._announced(
+                lambda user, request: self._set(user, status=orjson.loads(request.content)["afterwards"])
+            ),
             f"PUT {own}/people/([^/]+)/heir": lambda user, request: self._set(user, hand_over=OWNED | orjson.loads(request.content)),
             f"POST {own}/people/([^/]+)/invite": lambda user, request: self._set(user, status="invited"),
             f"POST {own}/people/([^/]+)/erase": self._erase,

@@ -163,6 +163,7 @@ async def test_M12_an_undo_that_adds_licences_by_itself_announces_them(bench: Co
         ("POST", "u7/separate", {}),
         ("POST", "u5/separate", {"source": "rest", "external_id": "c"}),
         ("POST", "u7/link", {"to": "ann"}),
+        ("POST", "u1/replace", {"to": "u2", "text": "bruno", "afterwards": "blocked"}),
     ],
 )
 async def test_M12_a_button_of_a_person_that_adds_licences_by_itself_asks_before_it_does(

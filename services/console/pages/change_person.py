@@ -238,8 +238,10 @@ async def replace(page: Managing, user: str) -> Response:
     to = form.text("to", page.gettext("Choose a person."))
     if not form.ok:
         return await _choose(page, user, form["text"], REPLACE, form, 422)
+    body = {"to": to, "afterwards": after}
+    if question := await _announced(page, user, "POST", "replace", body):
+        return question
     try:
-        body = {"to": to, "afterwards": after}
         await page.send("POST", "users", f"people/{url_part(user)}/replace", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem)

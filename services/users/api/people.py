@@ -364,7 +364,11 @@ async def invite_person(
 
 
 @router.post(
-    "/{user}/replace", status_code=202, response_model=ReplacementView, responses=refusals(409), summary="Replace a person by another"
+    "/{user}/replace",
+    status_code=202,
+    response_model=ReplacementView,
+    responses=refusals(409) | PREVIEWED,
+    summary="Replace a person by another",
 )
 async def replace_person_by(
     tenant: TenantId,
@@ -374,17 +378,28 @@ async def replace_person_by(
     context: InContext,
     principal: PersonManager,
     key: IdempotencyKey = None,
+    dry_run: DryRun = False,
 ) -> Response:
-    """The other person gets the seats with their states and deadlines, and no pool changes (A17). The other person must have no seat of
-    these modules yet: if a person is added for this purpose, add the person with `may_log_in` false."""
+    """The other person gets the seats with their states and deadlines (A17). Other modules that the person requires are requested as usual.
+    The other person must have no seat of these modules yet: if a person is added for this purpose, add the person with `may_log_in`
+    false."""
+
+    async def change(found: Tenant, uow: UnitOfWork) -> tuple[Person, Person]:
+        for each in sorted({user, body.to}):
+            await locked_person(found, uow, each, principal)
+        after = Afterwards(body.afterwards)
+        return await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
+
+    async def receiver(found: Tenant, uow: UnitOfWork) -> Person:
+        return (await change(found, uow))[1]
+
+    if dry_run:
+        return await previewed(context, tenant, receiver)
     async with context.database.unit_of_work(tenant) as uow:
 
         async def act() -> Response:
             found = await context.tenants.for_write(tenant, uow)
-            after = Afterwards(body.afterwards)
-            for each in sorted({user, body.to}):
-                await locked_person(found, uow, each, principal)
-            both = await replace_person.replace_person(found, uow, context.seats, user, body.to, after, cause_of(principal))
+            both = await change(found, uow)
             shown = await shown_with(found, uow, both, principal)
             replaced, replacement = (person_view(person, shown) for person in both)
             location = {"location": f"/v1/tenants/{tenant}/people/{user}"}
