@@ -155,6 +155,7 @@ class PeopleRest:
     check_refused: bool = False
     bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
     person_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of another change of one person
+    decides: bool = True  # seats answers what a change of one person would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
@@ -289,7 +290,9 @@ class PeopleRest:
                 return change(*given)
             cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
             more = self.person_expansions
-            return reply({"decided": True, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost})
+            return reply(
+                {"decided": self.decides, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost}
+            )
 
         return answer
 
@@ -346,7 +349,8 @@ class PeopleRest:
         if "dry_run" in request.url.params:
             cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
             more = [{"module": "planning", "licences": 1}] if orjson.loads(request.content).get("profile") == self.expanding_profile else []
-            return reply({"decided": True, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost})
+            known = {"decided": self.decides, "modules": [], "not_subscribed": [], "expansions": more, "cost": cost}
+            return reply(known | {"status": "active"})
         return self._set(user, **orjson.loads(request.content))
 
     def _remove_override(self, user: str, name: str, request: httpx.Request) -> httpx.Response:

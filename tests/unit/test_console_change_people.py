@@ -182,6 +182,21 @@ async def test_M12_a_button_of_a_person_that_adds_licences_by_itself_asks_before
     assert len(sent(bench, method)) == 1
 
 
+async def test_M12_a_change_of_a_person_whose_effect_seats_cannot_say_is_asked_first(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    unknown = "The effect on the seats cannot be computed now, because a service does not answer."
+    form: dict[str, Any] = fields(await browser.get(f"{PEOPLE}/u1/edit")) | {"profile": "guests"}
+    people.decides = False
+    edit = await browser.post(f"{PEOPLE}/u1/edit", **form)
+    button = await browser.post(f"{PEOPLE}/u2/reactivate", module="planning")
+    assert unknown in words(edit)
+    assert unknown in words(button)
+    assert (sent(bench, "PATCH"), sent(bench, "POST")) == ([], [])
+    await browser.post(f"{PEOPLE}/u1/edit", **form, step="save", effect=hidden(edit, "effect"))
+    await browser.post(f"{PEOPLE}/u2/reactivate", module="planning", effect=hidden(button, "effect"))
+    assert (len(sent(bench, "PATCH")), len(sent(bench, "POST"))) == (1, 1)
+
+
 async def test_a_person_who_is_added_by_a_form_that_is_sent_again_is_answered_like_the_first_time(bench: ConsoleBench) -> None:
     """Users knows the form by its key, and its preview does not: the login is in use since the first time."""
     browser = bench.signed_in()
@@ -324,7 +339,7 @@ async def test_an_entry_that_was_linked_by_mistake_is_separated_where_its_timeli
     assert entry is not None
     people["n1"] = person("n1", "Zora S.")
     url = "/v1/tenants/acme/people/u5/separate"
-    bench.company.answers[f"POST users {url}"] = httpx.Response(200, json=people["n1"] | {"expansions": []})
+    bench.company.answers[f"POST users {url}"] = httpx.Response(200, json=people["n1"] | {"decided": True, "expansions": []})
     done = await browser.post(f"{PEOPLE}/u5/separate", source="rest", external_id=entry[1])
     assert (done.url.path, "The two entries are separate now." in words(done)) == (f"{PEOPLE}/n1", True)
     (asked,) = [each for each in bench.company.requests if each.url.path == url and "dry_run" not in each.url.params]

@@ -41,26 +41,34 @@ def _home(page: Page, user: str) -> str:
 
 
 async def _announced(page: Page, user: str, method: str, path: str, body: Any = None) -> Response | None:
-    """Return the question whether licences shall be added by themselves (M12); None if none would be, or the reader has seen just these. A
-    request that would be refused is left to answer itself, as it may be one that was done already."""
+    """Return the question whether licences shall be added by themselves (M12), or whether to go on although seats cannot say; None if none
+    would be added, or the reader has seen just this. A request that would be refused is left to answer itself, as it may be one that was
+    done already."""
     try:
         found = await page.preview(method, "users", f"people/{url_part(user)}/{path}", body)
     except Refusal:
         return None
-    if page.form.knows_cost(found["expansions"]):
+    if page.form.knows_cost(found["expansions"] if found["decided"] else [{"decided": False}]):
         return None
     person, _ = await _person(page, user)
-    more, cost = sum(each["licences"] for each in found["expansions"]), found["cost"]
+    more = sum(each["licences"] for each in found["expansions"])
+    title = page.ngettext("%(num)s licence would be added by itself", "%(num)s licences would be added by themselves", more)
     question = Question(
-        page.ngettext("%(num)s licence would be added by itself", "%(num)s licences would be added by themselves", more),
+        title if found["decided"] else page.gettext("What happens"),
         page.gettext("Go on"),
         _home(page, user),
-        [_charged(page, cost)],
+        [_charged(page, found["cost"]) if found["decided"] else _not_decided(page)],
         {page.gettext("Person"): person["name"] or person["login"] or person["email"] or person["external_id"]},
         seen={name: values[-1] for name, values in page.form.own_fields().items()} | {"effect": page.form.effect},
         danger=False,
     )
     return ask(page, question)
+
+
+def _not_decided(page: Page) -> str:
+    return page.gettext(
+        "The effect on the seats cannot be computed now, because a service does not answer. You can go on, or wait a minute and try again."
+    )
 
 
 def _charged(page: Page, cost: Mapping[str, Any] | None) -> str:
@@ -110,7 +118,7 @@ async def edit(page: Managing, user: str) -> Response:
     try:
         if not SEATS_DEPEND_ON.isdisjoint(body):
             preview = await page.preview("PATCH", "users", path, body, etag=etag)
-            if preview["expansions"] and not form.goes_on({"input": body, "expansions": preview["expansions"]}):
+            if (preview["expansions"] or not preview["decided"]) and not form.goes_on({"input": body, "expansions": preview["expansions"]}):
                 offered = await choices(page, person["profile"])
                 return page.render("person_edit.html", person=person, form=form, preview=preview, **offered)
         await page.send("PATCH", "users", path, body, etag=etag)

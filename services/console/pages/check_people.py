@@ -99,7 +99,8 @@ async def _duplicates(page: Page, source: str) -> Question:
         page.gettext("They are new people"),
         _back(page),
         [
-            page.gettext("The new people of this source take seats. Where no licence is free, the policy of the module decides."),
+            page.gettext("The new people of this source take seats."),
+            page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged."),
             page.gettext("If some of them are people whom you have already, link those first: otherwise they take two seats."),
         ],
         {page.gettext("Source"): source},
