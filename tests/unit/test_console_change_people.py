@@ -41,6 +41,8 @@ async def test_A14_M12_a_person_is_added_after_a_look_at_the_seats_and_the_cost(
     assert "Status: Refused Planning has a seat Projects refused Projects : All licences were in use." in text
     assert "1 licence would be added by itself You would be charged CHF 12.00 per month, without tax." in text
     assert sent(bench, "POST") == [], "nobody is added by a look"
+    later = words(await browser.post(f"{PEOPLE}/add", step="preview", **fields, invite="yes"))
+    assert "The licences are requested when the invitation is accepted. Where no licence is free then, the policy of the module" in later
     form = {**fields, "invite": "yes", "reserve": "yes", "effect": hidden(seen, "effect")}
     other = await browser.post(f"{PEOPLE}/add", step="add", **form | {"profile": "guests"})
     assert "This is not what you saw before. Check it, and then go on." in words(other)
