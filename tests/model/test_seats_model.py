@@ -6,6 +6,7 @@ fails.
 
 import os
 import random
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -414,22 +415,25 @@ def test_the_domain_decides_what_the_reference_model_decides(shard: int) -> None
     print(f"seed {seed}: {examples} sequences, {seen[('steps', 'all')]} steps, {events} events")
 
 
-def fails(log: list[Action]) -> bool:
+def failure(log: list[Action]) -> tuple[str, int] | None:
+    """Return the place in the code where these actions fail; None if they do not."""
     harness = Harness(Counter())
     try:
         for action in log:
             harness.do(action)
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return last.filename, last.lineno or 0
+    return None
 
 
 def shortest(log: list[Action]) -> list[Action]:
     """Leaves out what the failure does not need, action by action, from the end."""
-    if not fails(log):
+    found = failure(log)
+    if found is None:
         return log
     for index in reversed(range(len(log))):
         shorter = log[:index] + log[index + 1 :]
-        if fails(shorter):
+        if failure(shorter) == found:
             log = shorter
     return log

@@ -375,6 +375,24 @@ def test_a_row_written_before_the_crash_stays_as_it_is() -> None:
     assert dict(tenants["acme"].rows()) == harness.rows
 
 
+def test_rows_are_completed_if_the_removal_of_a_pool_was_written_before_the_crash() -> None:
+    """One decision starts a period, which sets the numbers of all pools, and then closes one of them."""
+    harness = SeatsHarness()
+    harness.pool("time", 2, base=True)
+    harness.pool("docs", 2)
+    harness.assign("ada", "time", "docs")
+    harness.schedule("2014", START + timedelta(days=1))
+    before = dict(harness.rows)
+    harness.now += timedelta(days=1)
+    expected = ["period_started (period_began)", "pool_closed docs (pool_closed)", "seat_released ada docs (pool_closed)"]
+    assert harness.close("docs") == expected
+    written = domain.pool_key("acme", "docs")
+    tenants = domain.load({key: row for key, row in before.items() if key != written}.items())
+    rest = domain.complete(tenants, "acme", harness.events)
+    assert written not in rest
+    assert dict(tenants["acme"].rows()) == harness.rows
+
+
 def test_A17_an_unknown_target_user_is_served_at_once_if_the_moved_queue_entry_can_be_served() -> None:
     harness = SeatsHarness()
     harness.pool("time", 1, over_limit="wait")

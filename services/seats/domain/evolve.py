@@ -123,9 +123,12 @@ def _pool_closed(tenant: Tenant, body: Body, seq: int) -> None:
 
 
 def _set_numbers(tenant: Tenant, modules: Iterable[str], seq: int) -> None:
-    """Note that the numbers were set, which `pools` of the event show."""
+    """Note that the numbers were set, which `pools` of the event show. A pool that a later event of the same command closes may be gone:
+    its removal was written before the crash."""
     for module in modules:
-        tenant.put_pool(module, tenant.pools[module].row._replace(numbered=seq >> EVENTS_BITS))
+        pool = tenant.pools.get(module)
+        if pool is not None:
+            tenant.put_pool(module, pool.row._replace(numbered=seq >> EVENTS_BITS))
 
 
 def _reduction_scheduled(tenant: Tenant, body: Body, seq: int) -> None:
