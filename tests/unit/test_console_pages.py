@@ -398,11 +398,31 @@ async def test_M8_a_reduction_at_once_says_on_which_document_its_credit_is(
 
 async def test_M8_the_form_of_a_number_says_whether_a_reduction_applies_at_once(bench: ConsoleBench) -> None:
     browser, policies, keep = bench.signed_in(), bench.company.settings.policies, "Until then you keep your 27 licences."
+    later = ("Close the module at the end of the period", "0 closes the module at the end of the period.")
+    now = ("Close the module at once", "0 closes the module at once.")
     policies["lab"]["reduce_at"] = "period_end"
-    assert keep in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    form = words(await browser.get(f"{LICENCES}/lab/next-period"))
+    assert [text in form for text in (keep, *later, *now)] == [True, True, True, False, False]
     policies["lab"]["reduce_at"] = "now"
     form = words(await browser.get(f"{LICENCES}/lab/next-period"))
-    assert ("A lower number applies at once" in form, keep in form) == (True, False)
+    assert "A lower number applies at once" in form
+    assert [text in form for text in (keep, *later, *now)] == [False, False, False, True, True]
+
+
+async def test_T14_M8_a_module_that_closes_at_once_is_not_said_to_close_at_the_end_of_the_period(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/next-period")
+    later = words(await browser.post(f"{LICENCES}/lab/next-period", close="yes", seen="20"))
+    (reduction,) = bench.company.reductions.values()
+    bench.company.answers["POST invoicing /v1/tenants/acme/reductions"] = reply(reduction | {"takes_effect": "now"}, 201)
+    now = words(await browser.post(f"{LICENCES}/lab/next-period", close="yes", seen="20"))
+    texts = (
+        "Close at the end of the period",
+        "On that day everybody loses",
+        "Close at once",
+        "Everybody loses access to Laboratory at once.",
+    )
+    assert [(text in later, text in now) for text in texts] == [(True, False), (True, False), (False, True), (False, True)]
 
 
 async def test_T14_the_last_base_module_cannot_be_closed_and_another_module_can(bench: ConsoleBench) -> None:
