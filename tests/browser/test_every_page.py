@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Route
 
 from services.console.rendering import languages
 from tests.browser.conftest import Served
-from tests.support.browsers import HEIGHT, RULES_OF_COLOURS, SIZES, TABLET, window
+from tests.support.browsers import HEIGHT, RULES_OF_COLOURS, SIZES, TABLET, Window, window
 from tests.support.console import ConsoleBench, problem
 from tests.support.console_pages import ADMINISTRATOR, IN_MEMORY, NOBODY, ONLY_IN_MEMORY, OPERATOR, PAGES, PEOPLE_MANAGER, RENAMED, TESTER
 from tests.support.wait import wait_until
@@ -107,14 +107,19 @@ async def test_a_form_that_was_kept_is_shown_in_words_and_is_accessible(chromium
         await opened.photograph("resume")
 
 
+async def ask_for_a_number(opened: Window) -> None:
+    """Open the dialog of a purchase by keyboard."""
+    await opened.open("/tenants/acme/licences")
+    await opened.page.locator("#row-planning td.actions a").focus()
+    await opened.page.keyboard.press("Enter")
+    await opened.page.wait_for_selector("dialog[open] input[name=number]:focus")
+
+
 async def test_the_buy_dialog_is_used_by_keyboard_alone_and_gives_the_focus_back(chromium: Browser, served: Served) -> None:
     async with window(chromium, served.origin) as opened:
         page = opened.page
         await opened.use_session(session_of(served.bench, ADMINISTRATOR))
-        await opened.open("/tenants/acme/licences")
-        await page.locator("#row-planning td.actions a").focus()
-        await page.keyboard.press("Enter")
-        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        await ask_for_a_number(opened)
         assert await opened.violations() == []
         await page.keyboard.type("2")
         await page.keyboard.press("Enter")
@@ -130,10 +135,7 @@ async def test_a_key_that_is_held_down_shows_the_price_and_does_not_buy(chromium
     async with window(chromium, served.origin) as opened:
         page = opened.page
         await opened.use_session(session_of(served.bench, ADMINISTRATOR))
-        await opened.open("/tenants/acme/licences")
-        await page.locator("#row-planning td.actions a").focus()
-        await page.keyboard.press("Enter")
-        await page.wait_for_selector("dialog[open] input[name=number]:focus")
+        await ask_for_a_number(opened)
         before = len(served.bench.company.orders)
         await page.keyboard.down("Enter")
         await page.wait_for_selector("dialog[open] .price")

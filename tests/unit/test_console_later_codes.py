@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from services.console.rendering.formats import Formats
 from services.console.rendering.policy_texts import PolicyTexts
+from shared.clock import SystemClock
 from tests.support.console import ConsoleBench, console
 from tests.support.console_pages import (
     ADMINISTRATOR,
@@ -88,10 +90,7 @@ async def test_a_code_of_a_later_release_is_shown_as_it_is_on_every_page() -> No
 
 
 def test_a_policy_of_a_later_release_has_no_example() -> None:
-    class Words:
-        def number(self, count: int) -> str:
-            return str(count)
-
     later = dict.fromkeys(("over_limit", "warn_at", "reduce_at", "reduce_below_use"), LATER)
-    found = PolicyTexts(lambda text, **values: text, lambda one, many, count, **values: many, Words(), 3, later).all()  # type: ignore[arg-type]
+    formats = Formats("en_GB", None, SystemClock().now())
+    found = PolicyTexts(lambda text, **values: text, lambda one, many, count, **values: many, formats, 3, later).all()
     assert [(each.value, each.example) for each in found if each.name in later] == [(LATER, "")] * 4
