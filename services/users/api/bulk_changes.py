@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from services.users.api.dependencies import Context, InContext, NothingChangedError, PersonManager, TenantId, cause_of, locked_person
+from services.users.api.people_views import commands_of
 from services.users.api.requests import Body
 from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, ObstacleView
 from services.users.domain.person import Person, Tenant
@@ -127,9 +128,10 @@ async def _preview(
     with suppress(NothingChangedError):
         async with context.database.unit_of_work(tenant) as uow:
             found, changed = await _change(context, uow, tenant, action, wanted, principal)
+            commands = await commands_of(uow)
             raise NothingChangedError
     async with context.database.unit_of_work(tenant) as uow:
-        return changed, await bulk_changes.decisions(found, uow, context.seats, action, changed)
+        return changed, await bulk_changes.decisions(found, uow, context.seats, changed, commands)
 
 
 def _view(changed: list[Changed], decided: Decisions | None) -> BulkChangeView:

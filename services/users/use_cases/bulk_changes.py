@@ -12,15 +12,14 @@ from typing import Any, Final
 import orjson
 
 from services.users.domain.differences import Obstacle
-from services.users.domain.person import Cause, Person, Tenant, command_of
+from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.required_modules import SeatStatus
 from services.users.domain.status import Status
 from services.users.store import pools
 from services.users.use_cases import edit_person, known_people
-from services.users.use_cases.preview_person import Cost, cost_of, expansions_in, status_after
-from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
+from services.users.use_cases.preview_person import Cost, ask, cost_of, expansions_in, status_after, subject_of
+from services.users.use_cases.seats_questions import COMMANDS_MAX, Command, SeatsQuestions, states_in
 from shared.database import UnitOfWork
-from shared.schemas.seats_v1 import Reason
 
 PEOPLE_MAX: Final = COMMANDS_MAX
 _REVISION_BYTES: Final = 4  # ten digits: every client reads the number exactly
@@ -110,28 +109,24 @@ async def change(tenant: Tenant, uow: UnitOfWork, action: Action, before: Person
     return Changed(before.user, Outcome.CHANGED, after, obstacle=await known_people.obstacle(tenant, uow, after))
 
 
-async def decisions(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, action: Action, changed: Sequence[Changed]) -> Decisions:
-    """Return what seats would decide about the people who were changed in a transaction that is rolled back."""
-    people = [each.person for each in changed if each.outcome is Outcome.CHANGED and each.person is not None]
-    people = [person for person in people if person.sent is not None]  # for others, no seats are requested or given up
-    if not people:
+async def decisions(
+    tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, changed: Sequence[Changed], commands: Sequence[Command]
+) -> Decisions:
+    """Return what seats would decide about the people who were changed in a transaction that was rolled back. `commands` were published in
+    it."""
+    if not commands:
         return Decisions()
-    answer = await seats.what_if(tenant.tenant, [_command(action, person) for person in people])
+    answer = await ask(tenant, seats, commands)
     if answer is None:
         return Decisions(decided=False)
     add_ons = await pools.add_ons(uow.connection, tenant.tenant)
-    states = {person.user: states_in(events) for person, events in zip(people, answer, strict=True)}
-    statuses = {person.user: status_after(tenant, person, states[person.user], add_ons) for person in people}
+    people = {each.user: each.person for each in changed if each.person is not None}
+    states = {subject_of(command): states_in(events) for command, events in zip(commands, answer, strict=True)}
+    statuses = {user: status_after(tenant, people[user], found, add_ons) for user, found in states.items() if user in people}
     events = [event for each in answer for event in each]
     added = expansions_in(events)
     use = await _use(tenant, uow, events)
     return Decisions(True, states, statuses, use, added, await cost_of(tenant, uow, added))
-
-
-def _command(action: Action, person: Person) -> Any:
-    if action is Action.DEACTIVATE:
-        return command_of(person, Reason.CHANGED.value, ())
-    return command_of(person, Reason.REACTIVATED.value, person.standing.required.modules)
 
 
 async def _use(tenant: Tenant, uow: UnitOfWork, events: Sequence[Mapping[str, Any]]) -> list[PoolUse]:

@@ -42,7 +42,7 @@ async def preview(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, change
     answer = await ask(tenant, seats, commands)
     if answer is None:
         return Preview(False, changed.standing.status)
-    about = (events for command, events in zip(commands, answer, strict=True) if _subject(command) == changed.user)
+    about = (events for command, events in zip(commands, answer, strict=True) if subject_of(command) == changed.user)
     known, states = await licences.load(tenant, uow), states_in(next(about, ()))
     modules = [{**each, "warning": _warning(tenant, known, **each)} for each in states]
     more = expansions_in(event for events in answer for event in events)
@@ -59,7 +59,8 @@ async def ask(tenant: Tenant, seats: SeatsQuestions, commands: Sequence[Command]
     return await seats.what_if(tenant.tenant, commands) if len(commands) <= COMMANDS_MAX else None
 
 
-def _subject(command: Command) -> str:
+def subject_of(command: Command) -> str:
+    """Return the person who gets the seats."""
     return command.to_user if isinstance(command, ReplaceUser) else command.user
 
 
