@@ -134,9 +134,9 @@ async def run(stack: RunningStack, people: int, kills: int, seed: int) -> dict[s
     licences = people // 2
     async with await open_rest(stack) as rest, httpx.AsyncClient(timeout=30) as http:
         tenant = await open_tenant(stack, rest, licences=licences)
-        await rest.put("users", tenant.stage.path("guard/scim/okta"), {"people": people})
         url = f"{stack.addresses['services']['users']}/scim/v2"
         client = Client(http, url, await connect(tenant), random.Random(seed))
+        await rest.put("users", tenant.stage.path("guard/scim/okta"), {"people": people})
         numbers = iter(range(people))
         async with asyncio.timeout(SECONDS_MAX), asyncio.TaskGroup() as group:
             disturbing = group.create_task(disturb(stack, client, people, kills))

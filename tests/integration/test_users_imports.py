@@ -310,6 +310,12 @@ async def test_the_guard_stops_an_import_that_would_end_many_people_until_their_
     assert await rest.get(guard) == {"people": 300, "percent": 2}
     settings = await rest.get(f"/v1/tenants/{tenant}/sources/{bench.source(tenant)}")
     assert (settings["guard_people"], settings["kind"]) == (300, "hr"), "the guard is a setting of the source"
+    for method in ("GET", "PUT"):
+        unknown = await rest.call(method, f"/v1/tenants/{tenant}/guard/hr/unknown", {"people": 1} if method == "PUT" else None)
+        assert unknown.status_code == 404
+    assert [each["source"] for each in (await rest.get(f"/v1/tenants/{tenant}/sources"))["items"]] == [bench.source(tenant)], (
+        "none is added"
+    )
     report = await imported(bench, rest, tenant, [person(who, "2027-12-31") for who in everybody])
     assert report["guard"] == {"would_end": 300, "limit": 300, "needs_confirmation": False}
 

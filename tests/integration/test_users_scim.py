@@ -17,7 +17,7 @@ from scim2_tester import Status, check_server
 from sqlalchemy import text
 from starlette.routing import Match
 
-from services.users.domain.scim_connections import ScimConnection
+from services.users.domain.scim_connections import CONNECTIONS_MAX, ScimConnection
 from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.scim_tokens import ScimTokens
 from services.users.scim import on_full
@@ -86,8 +86,9 @@ EXPECTED = {
 
 async def test_all_checks_of_scim2_tester_succeed(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
     await rest.put(f"/v1/tenants/{tenant}/guard/scim/okta", {"people": 1000})  # the checks delete the users that they make
-    results = await asyncio.to_thread(check_server, FromThread(scim, await scim.connect(rest, tenant)))
+    results = await asyncio.to_thread(check_server, FromThread(scim, client))
     others = [each for each in results if each.status is not Status.SUCCESS]
     unexpected = [
         f"{each.status.name} {each.title} {each.resource_type}: {each.reason}"
@@ -740,8 +741,8 @@ async def test_each_user_who_exists_all_the_time_is_seen_once_by_a_client_that_p
     scim: ScimBench,
 ) -> None:
     tenant, rest = await scim.open_tenant()
-    await rest.put(f"/v1/tenants/{tenant}/guard/scim/okta", {"people": 1000})
     client = await scim.connect(rest, tenant)
+    await rest.put(f"/v1/tenants/{tenant}/guard/scim/okta", {"people": 1000})
     for statement in FILL:
         async with scim.users.database.unit_of_work(None) as uow:
             await uow.connection.exec_driver_sql(statement, (tenant, PAGED))
@@ -1380,6 +1381,28 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     assert (await again.call("GET", f"/Users/{own[0]['id']}")).status_code == 404
     assert (await again.create("scim0"))["id"] != own[0]["id"]
     assert (await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/absent")).status_code == 404
+
+
+async def test_a_tenant_has_so_many_names_of_connections_and_no_more(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    base = f"/v1/tenants/{tenant}/scim-connections"
+    for number in range(CONNECTIONS_MAX):
+        await rest.put(f"{base}/c{number}", {})
+    await rest.put(f"{base}/c7", {"on_full": "refuse"})
+
+    async def one_more() -> tuple[str, int]:
+        problem = (await rest.call("PUT", f"{base}/another", {})).json()
+        return problem["type"], problem["connections_max"]
+
+    refused = ("urn:seatpool:problem:too-many-connections", CONNECTIONS_MAX)
+    assert await one_more() == refused
+    assert (await rest.call("GET", f"{base}/another")).status_code == 404
+    assert (await rest.call("DELETE", f"{base}/c7")).status_code == 202
+    job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+    while await job.run_chunk(tenant):
+        pass
+    assert await one_more() == refused, "a removed connection leaves its source"
+    await rest.put(f"{base}/c7", {})
 
 
 async def copy_of(old: Client, new: Client, name: str) -> tuple[str, str]:

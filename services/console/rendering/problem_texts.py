@@ -68,6 +68,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "too-many-roles": N_("The company has as many roles of its own as it can have. Delete one that nobody holds."),
     "too-many-clients": N_("The company has as many API clients as it can have. Revoke one first."),
     "too-many-secrets": N_("Two secrets are valid already. Revoke one first."),
+    "too-many-connections": N_(
+        "The company has used as many names for connections as it can. Remove a connection that no client uses any more, and use its name "
+        "again."
+    ),
     "too-many-tokens": N_("Two tokens are valid already. Revoke one first."),
     "identity-refused": N_(
         "Nobody who may sign in belongs to this account of the identity provider, or its e-mail address is not verified. Ask your "

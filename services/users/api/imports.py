@@ -1,20 +1,17 @@
 """Staged imports: upload people, check them as a whole, look at what would change, apply it."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
-from services.users.api.import_responses import GuardSettingView, ImportChange, ImportReport, ImportView, UploadedPeople
-from services.users.api.requests import ApplyImport, GuardSetting, ImportPeople, NewImport
+from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.import_responses import ImportChange, ImportReport, ImportView, UploadedPeople
+from services.users.api.requests import ApplyImport, ImportPeople, NewImport
 from services.users.api.responses import FieldProblem, Rejected
 from services.users.api.statements import read_as, read_each
 from services.users.domain.imports import Kind
-from services.users.domain.sources import source_of
 from services.users.domain.timelines import report_of
 from services.users.store import imports as store
-from services.users.store import sources
 from services.users.store.imports import ImportRow, StagedPerson
 from services.users.use_cases import imports
 from services.users.use_cases.imports import POSITIONS_MAX, GivenPerson
@@ -32,7 +29,6 @@ from shared.web.tenant_limits import costly
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["imports"])
 
 ImportId = Annotated[Id, Path(alias="import", description="The id of the import.")]
-Source = Annotated[str, Path(max_length=300, description="The name of the source, for example hr/acme.")]
 First = Annotated[int, Path(ge=0, lt=POSITIONS_MAX, description="The position of the first of these people in the import, from 0 on.")]
 _SHOWN = [kind.value for kind in Kind if kind is not Kind.UNCHANGED]
 
@@ -173,22 +169,3 @@ async def delete_import(tenant: TenantId, import_id: ImportId, context: InContex
     async with context.database.unit_of_work(tenant) as uow:
         await imports.discard(tenant, uow, import_id)
     return Response(status_code=204)
-
-
-@router.get("/guard/{source:path}", summary="Get how many people of a source can lose access at once without a confirmation")
-async def show_guard(tenant: TenantId, source: Source, context: InContext, principal: Manager) -> GuardSettingView:
-    async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_read(tenant, uow)
-        settings = source_of(await sources.all_of(uow.connection, tenant), source)
-    return GuardSettingView(people=settings.guard_people, percent=settings.guard_percent)
-
-
-@router.put("/guard/{source:path}", summary="Set how many people of a source can lose access at once without a confirmation")
-async def set_guard(
-    tenant: TenantId, source: Source, body: GuardSetting, context: InContext, principal: SettingsManager
-) -> GuardSettingView:
-    async with context.database.unit_of_work(tenant) as uow:
-        await context.tenants.for_write(tenant, uow)
-        settings = source_of(await sources.all_of(uow.connection, tenant), source)
-        await sources.save(uow.connection, tenant, replace(settings, guard_people=body.people, guard_percent=body.percent))
-    return GuardSettingView(people=body.people, percent=body.percent)

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
+from services.users.api.import_responses import GuardSettingView
 from services.users.api.reevaluations import accepted, reevaluating
-from services.users.api.requests import PossibleDuplicatesBody, SourceSettings
+from services.users.api.requests import GuardSetting, PossibleDuplicatesBody, SourceSettings
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.sources import POSITIONS, Source, source_of
@@ -84,6 +85,33 @@ async def put_tenant_source(
             reevaluation = await reevaluations.add(uow.connection, tenant, ReevaluationKind.SOURCES, cause)
     context.alarm.wake()
     return answer(_view(after), *accepted(tenant, reevaluation))
+
+
+@router.get(
+    "/guard/{source:path}",
+    responses=refusals(404),
+    summary="Get how many people of a source can lose access at once without a confirmation",
+)
+async def show_guard(tenant: TenantId, source: SourceName, context: InContext, principal: Manager) -> GuardSettingView:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_read(tenant, uow)
+        settings = await _found(tenant, uow, source)
+    return GuardSettingView(people=settings.guard_people, percent=settings.guard_percent)
+
+
+@router.put(
+    "/guard/{source:path}",
+    responses=refusals(404),
+    summary="Set how many people of a source can lose access at once without a confirmation",
+)
+async def set_guard(
+    tenant: TenantId, source: SourceName, body: GuardSetting, context: InContext, principal: SettingsManager
+) -> GuardSettingView:
+    async with context.database.unit_of_work(tenant) as uow:
+        await context.tenants.for_write(tenant, uow)
+        settings = await _found(tenant, uow, source)
+        await store.save(uow.connection, tenant, replace(settings, guard_people=body.people, guard_percent=body.percent))
+    return GuardSettingView(people=body.people, percent=body.percent)
 
 
 async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:

@@ -18,6 +18,7 @@ COPIED: Final[Mapping[str, str]] = {
     "department": "department",
 }
 KEY_START: Final = "spscim_"
+CONNECTIONS_MAX: Final = 50  # names that a tenant has used; a source with its people stays known after its connection is removed
 TOKENS_MAX: Final = 2  # valid at a time: the old one and the new one while a client changes over
 DAYS_DEFAULT: Final = 365
 DAYS_MAX: Final = 730

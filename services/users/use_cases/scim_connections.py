@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from services.users.domain.person import Cause, Tenant
-from services.users.domain.scim_connections import KEY_START, TOKENS_MAX, ScimConnection, ScimToken, token_hash
+from services.users.domain.scim_connections import CONNECTIONS_MAX, KEY_START, TOKENS_MAX, ScimConnection, ScimToken, token_hash
 from services.users.domain.sources import SourceKind, new_source
 from services.users.store import scim_connections as store
 from services.users.store import sources
@@ -57,7 +57,9 @@ async def revoke_token(tenant: Tenant, uow: UnitOfWork, connection: str, token: 
 
 
 async def put(tenant: Tenant, uow: UnitOfWork, before: ScimConnection | None, after: ScimConnection, cause: Cause, now: datetime) -> int:
-    """Add the connection, or change it; return its version."""
+    """Add the connection, or change it; return its version. Raises Conflict if the tenant has had enough connections."""
+    if before is None:
+        await _check_room(tenant.tenant, uow, after.source)
     version = await store.save(uow.connection, tenant.tenant, after, now)
     await sources.add(uow.connection, tenant.tenant, [new_source(after.source, SourceKind.SCIM)])
     changes = changes_between(_logged(before), _logged(after))
@@ -65,6 +67,17 @@ async def put(tenant: Tenant, uow: UnitOfWork, before: ScimConnection | None, af
         event = ScimConnectionChanged(at=tenant.now, actor=cause.actor, changes=changes, connection=after.connection, added=before is None)
         uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
     return version
+
+
+async def _check_room(tenant: str, uow: UnitOfWork, source: str) -> None:
+    # a source stays known after its connection is removed, so that connections which come and go are counted, too
+    of_scim = [each.source for each in (await sources.all_of(uow.connection, tenant)).values() if each.kind == SourceKind.SCIM]
+    if source not in of_scim and len(of_scim) >= CONNECTIONS_MAX:
+        detail = (
+            f"The tenant has used {CONNECTIONS_MAX} names for SCIM connections, which is the limit. Remove one that no client uses, "
+            "and use its name again."
+        )
+        raise Conflict("too-many-connections", detail, connections_max=CONNECTIONS_MAX)
 
 
 def _logged(connection: ScimConnection | None) -> dict[str, str]:
