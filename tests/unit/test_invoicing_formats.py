@@ -22,6 +22,7 @@ SELLER = {
 LEITWEG_ID = "04011000-1234512345-06"
 BUYER = {"postcode": "10115", "buyer_reference": LEITWEG_ID, "purchase_order": "", "electronic_address": f"0204:{LEITWEG_ID}"}
 BODY = {"company": "A", "street": "s", "city": "c", "country": "DE", "email": "a@acme.example"}
+PANICS = "\u0958\u094d" * 90  # the shaper of typst counts too far in such a syllable
 
 
 def wrong(
@@ -140,3 +141,11 @@ def test_a_text_that_no_document_can_show_is_refused_where_it_is_set(text: str) 
         ModuleBody(name=text)
     with pytest.raises(ValidationError, match="seller_name"):
         settings_of("", KafkaSettings(), seller_name=text)
+
+
+def test_a_text_that_makes_the_typesetter_panic_is_refused_and_the_next_one_is_accepted() -> None:
+    given = {"company": "Acme", "street": "1", "city": "Київ", "country": "DK", "email": "a@acme.example"}
+    for field in ("company", "street", "city"):
+        with pytest.raises(ValidationError, match=f"{field}\n.*characters that documents can show, and they cannot show {PANICS}"):
+            BillingDetailsBody.model_validate(given | {field: PANICS})
+    assert BillingDetailsBody.model_validate(given)

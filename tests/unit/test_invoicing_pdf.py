@@ -17,6 +17,7 @@ from services.invoicing.documents.logo import read_logo
 from services.invoicing.documents.party import Party
 from services.invoicing.documents.pdf import render
 from services.invoicing.documents.translations import TEXTS
+from services.invoicing.documents.typesetting import CannotTypesetError, to_pdf
 from shared.schemas.invoicing_v1 import ChargeBooked, InvoiceIssued, InvoiceLine, TaxLine
 from tests.support.invoicing_harness import ANN
 
@@ -209,3 +210,19 @@ def test_a_logo_that_no_pdf_can_contain_is_refused_when_the_service_starts(tmp_p
         file.write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         read_logo(file)
+
+
+def test_a_document_that_makes_the_typesetter_panic_is_an_ordinary_error_and_the_next_one_is_made() -> None:
+    """Such a text is refused where it is entered, but one that is stored may make another release of the typesetter panic."""
+    of: Any = {"seller": SELLER, "locale": "en", "modules": {"time": "Time registration"}, "charges": ()}
+    with pytest.raises(CannotTypesetError, match="panicked"):
+        render(document(invoice(), buyer=replace(BUYER, name="\u0958\u094d" * 90), **of))
+    assert render(document(invoice(), buyer=BUYER, **of)).pdf.startswith(b"%PDF")
+
+
+def test_what_is_no_failure_of_the_typesetter_goes_on() -> None:
+    def interrupted(**_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        to_pdf(interrupted)

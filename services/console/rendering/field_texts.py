@@ -52,7 +52,7 @@ TEXTS: Final[Sequence[str]] = (
     N_("a country of ISO 3166-1 as two capital letters, such as DE or GR, or XI for Northern Ireland"),
     N_("a currency that is in use, as its code of ISO 4217: three capital letters, for example EUR"),
     N_("a percentage from 0 to 100 with at most 4 decimal places, for example 12.5"),
-    N_("only characters that documents can show, and %(wrong)s is none of them; for example Latin letters"),
+    N_("only characters that documents can show, and they cannot show %(wrong)s; for example Latin letters"),
     # People.
     N_("another person"),
     N_("the id of another person who works here and may log in"),

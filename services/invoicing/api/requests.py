@@ -71,10 +71,11 @@ Notice = Annotated[
 
 
 def checked_printable(value: str | None) -> str | None:
-    """Return the text if documents can show it. ValueError: the fonts lack a character, or one misleads readers."""
+    """Return the text if documents can show it. ValueError: the fonts lack a character, one misleads readers, or the text
+    cannot be typeset."""
     wrong = first_unprintable(plain(value)) if value is not None else None
     if wrong is not None:
-        raise ValueError(f"expected only characters that documents can show, and {wrong} is none of them; for example Latin letters")
+        raise ValueError(f"expected only characters that documents can show, and they cannot show {wrong}; for example Latin letters")
     return value
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 import typst
 
+from services.invoicing.documents.typesetting import CannotTypesetError, to_pdf
+
 BYTES_MAX: Final = 100_000  # each PDF contains it
 _PAGE: Final = b'#image(bytes(sys.inputs.logo), format: "svg", alt: "logo")'
 
@@ -20,7 +22,7 @@ def read_logo(path: Path) -> str:
         raise ValueError(f"{path} is larger than {BYTES_MAX:,} bytes, and each PDF would contain it")
     try:
         logo = content.decode()
-        typst.compile(_PAGE, format="pdf", pdf_standards="a-3a", sys_inputs={"logo": logo})
-    except (UnicodeDecodeError, typst.TypstError) as error:
+        to_pdf(typst.compile, _PAGE, sys_inputs={"logo": logo})
+    except (UnicodeDecodeError, CannotTypesetError) as error:
         raise ValueError(f"{path} is no SVG picture that a PDF can contain: {error}") from None
     return logo

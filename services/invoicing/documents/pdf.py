@@ -13,15 +13,15 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import typst
 
+from services.invoicing.documents.typesetting import to_pdf
 from services.invoicing.documents.xml import write_xml
 from services.invoicing.domain.formats import Format
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
-STANDARD: Literal["a-3a"] = "a-3a"
 LINES_MAX = 5_000  # an invoice with more lines is an error in the data
 _METADATA: Final = re.compile(rb"\n(\d+) 0 obj\n<</Length \d+/Type/Metadata/Subtype/XML>>\nstream\n(<\?xpacket .*?)\nendstream", re.DOTALL)
 _TRAILER: Final = re.compile(rb"\ntrailer\n<<(.*?)>>\nstartxref\n(\d+)\n%%EOF\Z", re.DOTALL)
@@ -48,7 +48,7 @@ class Files(NamedTuple):
 def render(document: Mapping[str, Any], logo: str | None = None) -> Files:
     """Render the PDF, and the XML if the document has one. `logo`: the SVG of the vendor's logo.
 
-    The same document and logo give the same bytes: the time in the file is the day of the invoice.
+    The same document and logo give the same bytes: the time in the file is the day of the invoice. Raises CannotTypesetError.
     """
     assert len(document["lines"]) <= LINES_MAX
     xml, inputs = None, {"document": json.dumps({name: value for name, value in document.items() if name != "xml"})}
@@ -60,13 +60,7 @@ def render(document: Mapping[str, Any], logo: str | None = None) -> Files:
             inputs["factur_x"] = xml.decode()
     issued = date.fromisoformat(document["issued_on"])
     with _COMPILING:
-        pdf = _compiler().compile(
-            format="pdf",
-            pdf_standards=STANDARD,
-            sys_inputs=inputs,
-            timestamp=datetime(issued.year, issued.month, issued.day, tzinfo=UTC),
-        )
-    assert isinstance(pdf, bytes)
+        pdf = to_pdf(_compiler().compile, sys_inputs=inputs, timestamp=datetime(issued.year, issued.month, issued.day, tzinfo=UTC))
     if "factur_x" in inputs:
         return Files(_declare_factur_x(pdf), xml, xml_apart=False)
     return Files(pdf, xml, xml_apart=xml is not None)

@@ -8,7 +8,7 @@ from typing import Final
 
 import typst
 
-from services.invoicing.documents.pdf import STANDARD
+from services.invoicing.documents.typesetting import CannotTypesetError, to_pdf
 
 _TEMPLATE: Final = Path(__file__).with_name("text.typ")
 _ALWAYS: Final = re.compile("[\u0020-\u007e\u00a0-\u024f]*")  # the fonts have all Latin letters
@@ -22,13 +22,14 @@ def _compiler() -> typst.Compiler:
 
 
 def first_unprintable(text: str) -> str | None:
-    """Return the first character that documents cannot show; None if they can show all."""
+    """Return the first character that documents cannot show, or the whole text if no single character is the cause; None if they can show
+    all."""
     if _ALWAYS.fullmatch(text):
         return None
     try:
         with _COMPILING:
-            _compiler().compile(format="pdf", pdf_standards=STANDARD, sys_inputs={"text": text})
-    except typst.TypstError as error:
+            to_pdf(_compiler().compile, sys_inputs={"text": text})
+    except CannotTypesetError as error:
         named = _NAMED.search(str(error))
         return named[1] if named else text
     return None
