@@ -1,6 +1,7 @@
 """Staged imports by REST: uploaded in parts, checked as a whole, stopped by the guard, applied in chunks."""
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from random import Random
@@ -9,6 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from services.users.domain.logins import claimed_login
+from services.users.use_cases import imports as import_cases
 from services.users.use_cases import people as use_cases
 from shared.errors import Transient
 from shared.schemas.hr_v1 import PersonReported
@@ -339,6 +342,55 @@ async def test_the_guard_stops_an_import_that_gives_many_people_one_login_but_no
     assert (report["guard"]["would_end"], report["counts"]["changed"]) == (0, 300)
     assert {each["module"]: each["required"] for each in report["modules"]} == {"documents": 300, "planning": 0, "time": 300}
     assert set((await statuses(rest, tenant)).values()) == {"active"}
+
+
+async def test_a_check_looks_once_at_each_person_of_a_chain_of_logins(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, rest = await bench.open_tenant()
+    everybody = [f"p{number:02}" for number in range(60)]
+    await imported(bench, rest, tenant, [person(who, department="Makers") for who in everybody])
+    shifted = Import(bench, rest, tenant)
+    await shifted.begin()
+    logins = [*everybody[1:], "last"]
+    await shifted.put([person(who, department="Makers", login=login) for who, login in zip(everybody, logins, strict=True)])
+    looked_at = Counter[str]()
+
+    def claimed(before: Any, record: Any) -> str | None:
+        looked_at[record.login] += 1
+        return claimed_login(before, record)
+
+    monkeypatch.setattr(import_cases, "AT_ONCE", 10)
+    monkeypatch.setattr(import_cases, "claimed_login", claimed)
+    report = await shifted.check()
+    assert (report["counts"]["changed"], report["guard"]["would_end"]) == (60, 0)
+    assert looked_at == Counter(logins), "in each of six steps, the rest of the chain would be looked at again"
+    monkeypatch.setattr(import_cases, "TOGETHER_MAX", 20)
+    assert (await shifted.check())["counts"]["changed"] == 60, "a chain that is too long is checked step by step"
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_check_in_small_steps_finds_what_a_check_at_once_finds(bench: Bench, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    tenant, rest = await bench.open_tenant()
+    everybody = [f"p{number:02}" for number in range(40)]
+    await imported(bench, rest, tenant, [person(who, department="Makers") for who in everybody])
+    random = Random(seed)
+    logins = random.sample([*everybody, *(f"new{number}" for number in range(10))], 36)
+    ends = [random.choice((None, None, None, "2026-02-20", "2027-01-31")) for _ in everybody]
+    given = [
+        person(who, end, department="Makers", login=login)
+        for who, end, login in zip(random.sample([*everybody, "late", "later"], 36), ends, logins, strict=False)
+    ]
+    edited = Import(bench, rest, tenant, complete=True, absent=random.choice(("leave", "list")))
+    await edited.begin()
+    await edited.put(given)
+
+    async def checked(at_once: int) -> tuple[Given, list[Given]]:
+        monkeypatch.setattr(import_cases, "AT_ONCE", at_once)
+        report = await edited.check()
+        return {name: report[name] for name in ("counts", "guard", "modules", "absent", "others")}, await edited.changes()
+
+    at_once = await checked(250)
+    for size in (1, 7, 13):
+        assert await checked(size) == at_once, (seed, size)
 
 
 async def test_an_import_goes_on_where_it_was_interrupted_and_an_unchanged_one_sends_no_event(

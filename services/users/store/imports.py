@@ -265,7 +265,7 @@ _NEXT_OF: Final = (
     .where(_STAGED_OF_IMPORT, ~_S.done, _S.kind == _KINDS, _S.external_id == any_(bindparam("external_ids", type_=ARRAY(Text))))
     .order_by(_S.position)
 )
-_REPORTS: Final = select(_S.external_id, _S.report).where(
+_READABLE: Final = select(*columns_of(StagedPerson, STAGED)).where(
     _STAGED_OF_IMPORT,
     _S.report.is_not(None),
     _S.kind.is_distinct_from("invalid"),
@@ -458,10 +458,10 @@ async def holders(connection: AsyncConnection, tenant_id: str, source: str, logi
     return set(found.scalars())
 
 
-async def reports(connection: AsyncConnection, tenant_id: str, import_id: str, external_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Return what the import reports about those of these people whom it can change."""
-    found = await connection.execute(_REPORTS, {"tenant": tenant_id, "of_import": import_id, "external_ids": list(external_ids)})
-    return {row.external_id: row.report for row in found}
+async def readable(connection: AsyncConnection, tenant_id: str, import_id: str, external_ids: Sequence[str]) -> dict[str, StagedPerson]:
+    """Return by external id those of these people whom the import can change."""
+    found = await many(connection, _READABLE, StagedPerson, tenant=tenant_id, of_import=import_id, external_ids=list(external_ids))
+    return {each.external_id: each for each in found}
 
 
 async def to_apply(

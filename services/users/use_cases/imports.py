@@ -182,12 +182,14 @@ async def _check_people(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people:
     after = before.copy()
     for key in keys:
         _state(tenant, row, after, key, given[key])
-    earlier = await _add_concerned(tenant, uow, row, before, after, found, {key.external_id for key in given})
+    earlier, chained = await _add_concerned(tenant, uow, row, before, after, found, {key.external_id for key in given})
     first = [key for key in (*earlier, *keys) if before.is_first(key)]
     matched = await matching.match(tenant, uow, after, first, lock=False, added=found.new)
     others = await _add_before(tenant, uow, before, after, matched)
     checked = []
-    for person in people:
+    for number, person in enumerate([*people, *await _without_erased(tenant, uow, row, chained)]):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
         key = Key(row.source, person.external_id)
         if key in of_erased:
             checked.append(CheckedPerson(person.position, person.user_id, Kind.UNCHANGED.value, ends=False, releases=False, change={}))
@@ -206,7 +208,12 @@ async def _check_people(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people:
         conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE for conflict in matched.conflicts.values()
     )
     await store.save_checked(uow.connection, tenant.tenant, row.import_id, checked)
-    await asyncio.sleep(0)
+
+
+async def _without_erased(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson]) -> list[StagedPerson]:
+    statements = {Key(row.source, each.external_id): _reported(row, each.report) for each in people if each.report is not None}
+    erased = await erased_timelines.repeated(tenant, uow, statements)
+    return [each for each in people if Key(row.source, each.external_id) not in erased]
 
 
 def _reported(row: ImportRow, report: Mapping[str, Any]) -> Reported:
@@ -226,29 +233,34 @@ def _state(tenant: Tenant, row: ImportRow, known: KnownPeople, key: Key, report:
 
 async def _add_concerned(
     tenant: Tenant, uow: UnitOfWork, row: ImportRow, before: KnownPeople, after: KnownPeople, found: _Found, here: set[str]
-) -> list[Key]:
+) -> tuple[list[Key], list[StagedPerson]]:
     """Add what the import says about others: under another external id about one of these people, and about those who have a login that
     somebody is given. They may give it up in another step, also because they are absent and leave. Return those who were given such a login
-    by an earlier step."""
+    by an earlier step, and those whom this step can check as well, because everybody whom they concern was added, too."""
     earlier: dict[Key, None] = {}
+    chained: list[StagedPerson] = []
+    stated = set(after.timelines)  # the people of this step at first, then those whom the last turn added
     while len(here) <= TOGETHER_MAX:
-        changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in after.timelines]
+        changes = [(before.people.get(user), after.stated(user).on(tenant.today)) for user in stated]
         claimed = [login for person, record in changes if (login := claimed_login(person.record if person else None, record))]
         holders = await store.holders(uow.connection, tenant.tenant, row.source, claimed) if claimed else set[str]()
         given = {found.logins[login] for login in claimed if login in found.logins}
         wanted = sorted((holders | given | {key.external_id for key in after.users if key.source == row.source}) - here)
         if not wanted:
-            break
+            return list(earlier), [each for each in chained if not before.is_first(Key(row.source, each.external_id))]
         here |= set(wanted)
-        reports = await store.reports(uow.connection, tenant.tenant, row.import_id, wanted)
-        keys = [Key(row.source, who) for who in wanted if who in reports or who in found.leaving]
+        staged = await store.readable(uow.connection, tenant.tenant, row.import_id, wanted)
+        keys = [Key(row.source, who) for who in wanted if who in staged or who in found.leaving]
         others = await known_people.load(tenant, uow, [key for key in keys if key not in after.users])
         before.add(others.copy())
         after.add(others)
         for key in keys:
-            _state(tenant, row, after, key, reports.get(key.external_id))
+            person = staged.get(key.external_id)
+            _state(tenant, row, after, key, person.report if person is not None else None)
         earlier |= {key: None for key in keys if key.external_id in given}
-    return list(earlier)
+        chained += [each for each in staged.values() if each.kind is None]
+        stated = {after.users[key] for key in keys}
+    return list(earlier), []
 
 
 async def _add_before(tenant: Tenant, uow: UnitOfWork, before: KnownPeople, after: KnownPeople, matched: Matched) -> list[str]:
