@@ -167,7 +167,14 @@ ASKED = {
     "roles/auditor/delete": ("Delete the role?", "Auditor", "see licences, plan and invoices", "Nobody can get this role any more."),
     "clients/client-1/delete": ("Revoke the API client?", "Reporting", "client-1", "see people", "ends after at most 5 minutes"),
     "clients/client-1/secrets/s1/delete": ("Revoke the secret s1?", "Reporting", "s1", "This is the only secret."),
-    "scim/okta/delete": ("Remove the SCIM connection?", "okta", "40", "12 people lose access.", "1 blocked person gets access again."),
+    "scim/okta/delete": (
+        "Remove the SCIM connection?",
+        "okta",
+        "40",
+        "12 people lose access.",
+        "1 blocked person gets access again.",
+        "licences may be added and charged",
+    ),
     "scim/okta/tokens/t1/delete": ("Revoke the token t1?", "okta", "t1", "20 Mar 2026", "This is the only token."),
     "identity-provider/delete": ("Remove the identity provider?", "https://login.acme.example", "People sign in by e-mail link"),
 }

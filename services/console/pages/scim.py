@@ -166,6 +166,8 @@ async def _removal(page: Page, connection: str) -> Question:
     ]
     if begins:
         effects.append(page.ngettext("%(num)s blocked person gets access again.", "%(num)s blocked people get access again.", begins))
+    if begins or found["groups"]:  # who is in no group any more may require other modules
+        effects.append(page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged."))
     return Question(
         page.gettext("Remove the SCIM connection?"),
         page.gettext("Remove the connection"),
