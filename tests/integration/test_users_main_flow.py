@@ -942,6 +942,26 @@ async def test_a_dry_run_of_a_profile_or_the_mapping_says_who_would_require_what
     assert wrong.status_code == 422
 
 
+async def test_a_dry_run_of_the_company_s_settings_says_whose_seats_come_back_and_changes_nothing(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    path = f"/v1/tenants/{tenant}"
+    for login, more in (("ann", {}), ("bob", {"valid_to": "2026-03-01"}), ("cyd", {"valid_to": "2027-03-01"})):
+        await rest.post(f"{path}/people", {"login": login, "email": f"{login}@acme.example", "department": "Makers", **more})
+    seen = await rest.call("PATCH", f"{path}?dry_run=true", {"release_on_expiry": True})
+    assert [(each["module"], each["before"], each["after"]) for each in seen.json()["modules"]] == [("documents", 3, 2), ("time", 3, 2)]
+    assert (await rest.get(path))["release_on_expiry"] is False
+    assert (await rest.call("PATCH", path, {"release_on_expiry": True})).status_code == 428, "a change needs If-Match"
+    await rest.patch(path, {"release_on_expiry": True})
+    await bench.until_settled(tenant)
+    back = (await rest.call("PATCH", f"{path}?dry_run=true", {"release_on_expiry": False})).json()
+    assert (back["changed"], [(each["module"], each["before"], each["after"]) for each in back["modules"]]) == (
+        1,
+        [("documents", 2, 3), ("time", 2, 3)],
+    )
+    assert {(each["module"], each["state"]) for each in back["outcomes"]} == {("documents", "active"), ("time", "active")}
+    assert (await rest.call("PATCH", f"{path}?dry_run=true", {"name": "Other"})).json()["changed"] == 0
+
+
 async def test_a_profile_has_the_modules_that_its_modules_require_and_one_that_is_not_subscribed_is_warned_about(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     maps, flow = f"maps-{tenant}", f"flow-{tenant}"  # of the vendor's catalogue, which all tests share

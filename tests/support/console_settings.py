@@ -42,6 +42,17 @@ def policies() -> dict[str, dict[str, Any]]:
     }
 
 
+def preview(changed: int, *, added: int = 0) -> dict[str, Any]:
+    """Return the answer to `dry_run` if so many people required Lab again, for which so many licences were added."""
+    modules = [{"module": "lab", "before": 27, "after": 27 + changed, "licences": 27, "available": 0}] if changed else []
+    outcomes = [{"module": "lab", "state": "active", "people": changed}] if changed else []
+    price = {"currency": "CHF", "term": "monthly", "net_minor": 500 * added}
+    return {
+        "examined": 31, "complete": True, "changed": changed, "modules": modules, "decided": True, "outcomes": outcomes,
+        "expansions": [{"module": "lab", "licences": added}] if added else [], "cost": price if added else None,
+    }  # fmt: skip
+
+
 @dataclass
 class SettingsRest:
     """The settings of `acme`. `sent` has the bodies of the changes."""
@@ -57,6 +68,7 @@ class SettingsRest:
         default_factory=lambda: {"charge_when": "threshold", "credit_when": "threshold", "zero_invoices": False}
     )
     digests: bool = True
+    preview: dict[str, Any] = field(default_factory=lambda: preview(0))  # of another `release_on_expiry`
     sent: list[dict[str, Any]] = field(default_factory=list)
 
     def routes(self) -> Mapping[str, Answer]:
@@ -78,6 +90,8 @@ class SettingsRest:
         }
 
     def _change_tenant(self, request: httpx.Request) -> httpx.Response:
+        if "dry_run" in request.url.params:
+            return reply(self.preview)
         if request.headers["if-match"] != f'"{self.tenant["version"]}"':
             return refusal(412, "precondition-failed", "Somebody else has changed it.")
         self.tenant |= orjson.loads(request.content) | {"version": self.tenant["version"] + 1}

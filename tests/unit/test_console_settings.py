@@ -13,6 +13,7 @@ from services.console.rendering.formats import Formats
 from services.console.rendering.policy_texts import PolicyTexts
 from shared.schemas.rights import TENANT_RIGHTS
 from tests.support.console import ConsoleBench, console, problem
+from tests.support.console_settings import preview
 from tests.support.messaging import NOON
 
 SETTINGS = "/tenants/acme/settings"
@@ -172,6 +173,27 @@ async def test_the_company_is_changed_only_if_nobody_else_has_changed_it_meanwhi
     stale = await browser.post(url, **form)
     assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
     assert bench.company.settings.tenant["locale"] == "da-DK"
+
+
+async def test_M12_a_setting_of_the_company_by_which_licences_are_added_shows_them_before_it_is_saved(bench: ConsoleBench) -> None:
+    browser, url, settings = bench.signed_in(), f"{SETTINGS}/company", bench.company.settings
+    settings.preview = preview(3, added=2)
+    form = fields(await browser.get(url)) | {"release_on_expiry": "yes"}
+    seen = await browser.post(url, **form)
+    text = words(seen)
+    assert "3 people would require other modules. Lab 27 licences 27 → 30 Lab 3 has a seat" in text
+    assert "2 licences would be added by themselves You would be charged CHF 10.00 per month, without tax." in text
+    assert settings.tenant["release_on_expiry"] is False
+    settings.preview = preview(3, added=3)  # somebody else has taken the free licence meanwhile
+    again = await browser.post(url, **fields(seen) | {"step": "save"})
+    assert "This is not what you saw before. Check it, and then go on. " in words(again)
+    assert settings.tenant["release_on_expiry"] is False
+    assert "The settings were changed." in words(await browser.post(url, **fields(again) | {"step": "save"}))
+    assert settings.tenant["release_on_expiry"] is True
+    asked = [each for each in bench.company.requests if "dry_run" in each.url.params]
+    await browser.post(url, **fields(await browser.get(url)) | {"name": "Alpenrose"})
+    assert settings.tenant["name"] == "Alpenrose"
+    assert [each for each in bench.company.requests if "dry_run" in each.url.params] == asked, "another field concerns no seats"
 
 
 @pytest.mark.parametrize("right", TENANT_RIGHTS)

@@ -22,6 +22,7 @@ from tests.unit.test_web_access import all_routes
 COSTLY = {
     ("users", "GET", "/v1/tenants/{tenant}/department-mapping"),
     ("users", "PUT", "/v1/tenants/{tenant}/department-mapping"),
+    ("users", "PATCH", "/v1/tenants/{tenant}"),
     ("users", "PUT", "/v1/tenants/{tenant}/profiles/{profile}"),
     ("users", "POST", "/v1/tenants/{tenant}/hr-events"),
     ("users", "PUT", "/v1/tenants/{tenant}/imports/{import}/people/{first}"),

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Response
 from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NEW, NotAllowed, NotThere, Page, needs
+from services.console.pages.people import LISTED_MAX
 from services.console.pages.plan import need_running
 from services.console.pages.route import PageRoute
-from services.console.rendering import languages, policy_texts
+from services.console.rendering import languages, people_texts, policy_texts
 from services.console.rendering.field_texts import label_of
 from services.console.rendering.policy_texts import PolicyTexts, joined_duration, split_duration
 from services.console.rendering.purchase_texts import PurchaseTexts
@@ -263,15 +264,17 @@ async def change_charging(page: Managing) -> Response:
 # -------------------------------------------------------------------------------------------------------------- company
 
 
-def _company_page(page: Page, form: Form, status: int = 200) -> Response:
+async def _company_page(page: Page, form: Form, status: int = 200, preview: Any = None) -> Response:
     codes = dict.fromkeys((*LANGUAGES, *([form["locale"]] if form["locale"] else [])))
-    return page.render("settings_company.html", status, form=form, locales=[(code, language_name(page, code)) for code in codes])
+    locales = [(code, language_name(page, code)) for code in codes]
+    names = module_names(await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)) if preview else {}
+    return page.render("settings_company.html", status, form=form, locales=locales, preview=preview, names=names, texts=people_texts)
 
 
 @router.get("/company")
 async def ask_company(page: Managing) -> Response:
     """Ask for the settings of the company."""
-    return _company_page(page, _company_form(await page.get("users", _tenant_path(page))))
+    return await _company_page(page, _company_form(await page.get("users", _tenant_path(page))))
 
 
 def _company_form(part: Part) -> Form:
@@ -299,7 +302,8 @@ def _present_company(page: Page, found: Mapping[str, Any]) -> dict[str, tuple[st
 
 @router.post("/company")
 async def change_company(page: Managing) -> Response:
-    """Change the settings of the company, if nobody else has changed them since they were shown."""
+    """Change the settings of the company, if nobody else has changed them since they were shown. Where people would require other modules,
+    show that first (M12)."""
     form = page.form
     months = form.integer(
         "erase_after_months", page.gettext("Enter a whole number from 0 to %(most)s.", most=MONTHS_MAX), least=0, most=MONTHS_MAX
@@ -312,7 +316,13 @@ async def change_company(page: Managing) -> Response:
         "erase_after_months": months,
     }
     if form.ok:
+        releases = body["release_on_expiry"]
+        present = await page.get("users", _tenant_path(page))
         try:
+            if releases != present.need()["release_on_expiry"]:
+                preview = await page.preview("PATCH", "users", _tenant_path(page), {"release_on_expiry": releases})
+                if preview["changed"] and not form.goes_on({"releases": releases, "expansions": preview["expansions"]}):
+                    return await _company_page(page, form, preview=preview)
             await page.send("PATCH", "users", _tenant_path(page), body, etag=form["etag"])
         except Refusal as refusal:
             form.refuse(refusal.problem)
@@ -320,7 +330,7 @@ async def change_company(page: Managing) -> Response:
                 part = await page.get("users", _tenant_path(page))
                 form.go_on_from(_company_form(part), "etag", _present_company(page, part.value))
     if not form.ok:
-        return _company_page(page, form, 422)
+        return await _company_page(page, form, 422)
     return page.redirect(page.url("settings"), page.gettext("The settings were changed."))
 
 

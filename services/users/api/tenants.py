@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.users.api.dependencies import Context, InContext, Operator, SettingsManager, TenantId, TenantOperator, cause_of, now_of
+from services.users.api.profiles import DryRun, preview_answer
 from services.users.api.requests import SOURCE_TENANTS_MAX, Allowed, FirstOwner, NewTenant, OperatorAccess, TenantPatch
-from services.users.api.responses import AllowedView, SourceView, TenantView
+from services.users.api.responses import AllowedView, SettingsPreviewView, SourceView, TenantView
 from services.users.api.sign_in_responses import Token
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.invitations import InvitationTerms
@@ -21,7 +22,7 @@ from services.users.store import hr_sources, operators
 from services.users.store import tenants as store
 from services.users.store.hr_sources import HrSource
 from services.users.store.tenants import StoredTenant, TenantRow
-from services.users.use_cases import edit_person
+from services.users.use_cases import edit_person, preview_settings
 from services.users.use_cases import tenants as use_cases
 from shared import ids
 from shared.database import UnitOfWork
@@ -52,6 +53,7 @@ from shared.web.auth import OPERATOR_KIND
 from shared.web.idempotency import IdempotencyKey, idempotent
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1", tags=["tenants"])
 
@@ -152,15 +154,29 @@ async def _shown(context: Context, uow: UnitOfWork, tenant: str) -> Response:
     return answer(_view(row, context), headers={"etag": etag(row.version)})
 
 
-@router.patch("/tenants/{tenant}", response_model=TenantView, responses=refusals(409, 412, 428), summary="Change a tenant (If-Match)")
+@router.patch(
+    "/tenants/{tenant}",
+    response_model=TenantView | SettingsPreviewView,
+    responses=refusals(409, 412, 428),
+    summary="Change a tenant (If-Match)",
+)
+@costly
 async def change_tenant(
-    tenant: TenantId, body: TenantPatch, context: InContext, principal: SettingsManager, if_match: IfMatch = None
+    tenant: TenantId, body: TenantPatch, context: InContext, principal: SettingsManager, if_match: IfMatch = None, dry_run: DryRun = False
 ) -> Response:
-    """Only the vendor changes `support_contact`, which is the vendor's own, and `time_zone`, by which the days of invoices are counted."""
+    """Only the vendor changes `support_contact`, which is the vendor's own, and `time_zone`, by which the days of invoices are counted.
+    After a change of `release_on_expiry` or `time_zone`, all people are evaluated again soon after. `dry_run` shows what
+    `release_on_expiry` would lead to; it needs no `If-Match`."""
     sent = body.model_dump(exclude_unset=True)
     if not principal.may(OPERATOR) and (names := [name for name in OPERATORS_FIELDS if name in sent]):
         detail = f"Only a token with the right {OPERATOR} may change {', '.join(names)}. Ask your support contact to change it."
         raise Forbidden("no-right", detail, right=OPERATOR, field=f"body.{names[0]}")
+    if dry_run:
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_read(tenant, uow)
+            releases = found.settings.release_on_expiry if body.release_on_expiry is None else body.release_on_expiry
+            settings = replace(found.settings, release_on_expiry=releases)
+            return preview_answer(await preview_settings.preview(found, uow, context.seats, settings))
     async with context.database.unit_of_work(tenant) as uow:
         before = await use_cases.lock(tenant, uow)
         check_if_match(if_match, before.version)
