@@ -91,6 +91,14 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     assert ("the renewal puts" in page, "the renewal ends" in page) == (False, False)
 
 
+async def test_free_licences_beside_refused_people_name_the_other_modules_that_are_full(bench: ConsoleBench) -> None:
+    browser, also = bench.signed_in(), "People whose profile gives all modules or none also need a free licence of: Laboratory."
+    assert also not in words(await browser.get(LICENCES))
+    bench.company.modules["lab"].refused = 1
+    page = words(await browser.get(LICENCES))
+    assert f"Reactivate the people who should have access. {also}" in page
+
+
 async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_possible(bench: ConsoleBench) -> None:
     bench.company.ends_on = "2026-04-01"
     browser = bench.signed_in()

@@ -240,3 +240,23 @@ async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and
     assert "No seat is requested before the invitation is accepted." in invited
     assert "The profile has no modules." not in invited
     assert "An administrator has set when the employment ends, instead of what the sources state." in leaver
+
+
+@pytest.mark.parametrize(
+    ("reason", "used", "says"),
+    [
+        ("other_module_refused", 12, "A licence is free now, but no licence of: Planning. The profile gives all modules or none."),
+        ("other_module_refused", 11, "A licence is free now. "),
+        ("pool_full", 12, "A licence is free now. "),
+    ],
+    ids=["all or none, another module is full", "all or none, both are free", "each module alone"],
+)
+async def test_a_refused_person_is_not_told_to_try_again_while_another_module_of_the_profile_is_full(
+    bench: ConsoleBench, reason: str, used: int, says: str
+) -> None:
+    planning, projects = bench.company.people.people["u2"]["modules"]
+    planning["pool"] = {"limit": 12, "licences": 12, "in_use": used}
+    projects |= {"reason": reason, "pool": {"limit": 3, "licences": 3, "in_use": 2}}
+    text = words(await bench.signed_in().get(f"{PEOPLE}/u2"))
+    assert says in text
+    assert ("but no licence of" in text) == (says != "A licence is free now. ")

@@ -128,7 +128,8 @@ def attention_of(rows: Sequence[Row], licences: Mapping[str, Any], emails: Part,
         found.append(_ending(licences["ends_on"], page))
     found += _overdue(licences, page)
     for row in rows:
-        found += _of_module(row, licences["period"]["end"], page, buying)
+        full = [other.name for other in rows if other is not row and other.refused and not other.available]
+        found += _of_module(row, licences["period"]["end"], page, buying, full)
     found += _to_approve(licences["buying"]["open_items"], page)
     if emails.ok and emails.value["emails"]:
         found.append(_undelivered(emails.value, page))
@@ -225,7 +226,8 @@ def _ending(ends_on: str, page: Page) -> Attention:
     return Attention("bad", "clock", title, text, page.url("plan"), page.gettext("Plan and subscription"))
 
 
-def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[Attention]:
+def _of_module(row: Row, renewal: str, page: Page, buying: Buying, full: Sequence[str]) -> Iterator[Attention]:
+    """`full`: the other modules that refused people and have no free licence."""
     if row.flagged_at_renewal or row.cancelled_at_renewal:
         title, text = _at_renewal(row, renewal, page)
         can = buying.may and not buying.by_request and row.may_reduce
@@ -243,6 +245,10 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying) -> Iterator[A
             "%(num)s licences are free. Reactivate the people who should have access.",
             row.available,
         )
+        if full:
+            names = ", ".join(full)
+            also = page.gettext("People whose profile gives all modules or none also need a free licence of: %(names)s.", names=names)
+            text = f"{text} {also}"
         yield Attention("info", "people", title, text, people=_people(row, page, "refused"))
     elif row.refused:
         title = page.ngettext("%(name)s: %(num)s person was refused", "%(name)s: %(num)s people were refused", row.refused, name=row.name)

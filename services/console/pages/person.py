@@ -1,7 +1,7 @@
 """A person: the modules and why, what each source states, what an administrator has set, and the e-mails."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -17,6 +17,7 @@ from services.console.rendering import people_texts
 from services.console.rendering.difference_texts import CONFLICTS
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import LOG_READ, USERS_MANAGE, USERS_READ
+from shared.schemas.seats_v1 import Reason
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people", include_in_schema=False)
 
@@ -51,6 +52,7 @@ async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_
         why=why,
         decisions=decisions,
         because={each["module"]: _because(each, decisions, page) for each in person["modules"]},
+        full_besides=_full_besides(person["modules"], names),
         values=list(_values(person, page)),
         timelines=timelines,
         facts_cursor=facts,
@@ -69,6 +71,14 @@ def _because(each: Mapping[str, Any], decisions: list[Any], page: Page) -> tuple
     text, at = latest(decisions, each["module"])
     reason = people_texts.REASONS.get(each["reason"])
     return text or (page.gettext(reason) if reason else ""), at
+
+
+def _full_besides(modules: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, str]:
+    """Return by module the names of the other refused modules without a free licence, if the profile gives all modules or none."""
+    refused = [each for each in modules if each["state"] == "refused"]
+    together = any(each["reason"] == Reason.OTHER_MODULE_REFUSED for each in refused)
+    full = [each["module"] for each in refused if together and each["pool"] and each["pool"]["in_use"] >= each["pool"]["licences"]]
+    return {each["module"]: ", ".join(names.get(other, other) for other in full if other != each["module"]) for each in refused}
 
 
 def _coming_invitation(person: Mapping[str, Any], emails: Part) -> str | None:
