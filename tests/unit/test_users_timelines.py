@@ -260,6 +260,15 @@ def test_a_fact_after_a_report_is_added_to_it() -> None:
     assert (record.department, record.login) == ("Planners", "ann")
 
 
+@pytest.mark.parametrize(("restated", "department"), [("Makers", "Planners"), ("Guests", "Guests")])
+def test_a_fact_between_two_entries_holds_until_the_report_changes_the_value(restated: str, department: str) -> None:
+    history = {"2026-01-05": ANN, "2026-11-20": ANN | {"name": "Ann Smith", "department": restated}}
+    reported = after(report(("2026-01-05", None), attributes=history))
+    record = fold(stated(reported, single("1", FactType.CHANGED, "2026-11-10", department="Planners")).facts, TODAY)
+    assert record is not None
+    assert (record.name, record.department) == ("Ann Smith", department)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -81,6 +81,10 @@ def _unless_open(day: date | None) -> date | None:
 
 
 def _entries(attributes: Iterable[DatedAttributes]) -> tuple[Entry, ...]:
+    """Return what changes on each day.
+
+    A value that is repeated is no statement. HR systems write all columns again when one of them changes, which must not end a single fact.
+    """
     by_day: dict[date, dict[str, Any]] = {}
     for entry in sorted(attributes, key=lambda each: each.since):
         by_day.setdefault(entry.since, {}).update(_given(entry))
