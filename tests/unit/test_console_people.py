@@ -243,20 +243,33 @@ async def test_a_page_says_what_holds_of_an_invitation_without_a_reservation_and
 
 
 @pytest.mark.parametrize(
-    ("reason", "used", "says"),
+    ("reason", "partial", "used", "is_short"),
     [
-        ("other_module_refused", 12, "A licence is free now, but no licence of: Planning. The profile gives all modules or none."),
-        ("other_module_refused", 11, "A licence is free now. "),
-        ("pool_full", 12, "A licence is free now. "),
+        ("other_module_refused", False, 12, True),
+        ("base_module_refused", False, 12, True),
+        ("other_module_refused", False, 11, False),
+        ("pool_full", True, 12, False),
     ],
-    ids=["all or none, another module is full", "all or none, both are free", "each module alone"],
+    ids=["all or none, another module is full", "all or none, the base module is full", "all or none, both are free", "each module alone"],
 )
 async def test_a_refused_person_is_not_told_to_try_again_while_another_module_of_the_profile_is_full(
-    bench: ConsoleBench, reason: str, used: int, says: str
+    bench: ConsoleBench, reason: str, partial: bool, used: int, is_short: bool
 ) -> None:
-    planning, projects = bench.company.people.people["u2"]["modules"]
+    person = bench.company.people.people["u2"]
+    bench.company.people.profiles[person["profile"]]["partial"] = partial
+    planning, projects = person["modules"]
     planning["pool"] = {"limit": 12, "licences": 12, "in_use": used}
     projects |= {"reason": reason, "pool": {"limit": 3, "licences": 3, "in_use": 2}}
     text = words(await bench.signed_in().get(f"{PEOPLE}/u2"))
-    assert says in text
-    assert ("but no licence of" in text) == (says != "A licence is free now. ")
+    assert "A licence is free now. " in text
+    assert ("The person also needs a licence of Planning, and none is free." in text) == is_short
+
+
+async def test_a_refused_person_is_told_to_get_the_base_module_first_if_the_profile_gives_what_is_available(bench: ConsoleBench) -> None:
+    person = bench.company.people.people["u2"]
+    bench.company.people.profiles[person["profile"]]["partial"] = True
+    planning, projects = person["modules"]
+    planning |= {"reason": "base_module_refused", "pool": {"limit": 12, "licences": 12, "in_use": 2}}
+    projects |= {"reason": "pool_full", "pool": {"limit": 3, "licences": 3, "in_use": 3}}
+    text = words(await bench.signed_in().get(f"{PEOPLE}/u2"))
+    assert "A licence is free now. The person also needs a licence of Projects, and none is free." in text

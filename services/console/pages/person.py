@@ -1,7 +1,7 @@
 """A person: the modules and why, what each source states, what an administrator has set, and the e-mails."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -17,7 +17,6 @@ from services.console.rendering import people_texts
 from services.console.rendering.difference_texts import CONFLICTS
 from services.console.rest.services import Part, url_part
 from shared.schemas.rights import LOG_READ, USERS_MANAGE, USERS_READ
-from shared.schemas.seats_v1 import Reason
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people", include_in_schema=False)
 
@@ -52,7 +51,7 @@ async def show_person(page: Reading, user: str, facts: Annotated[str, Query(max_
         why=why,
         decisions=decisions,
         because={each["module"]: _because(each, decisions, page) for each in person["modules"]},
-        full_besides=_full_besides(person["modules"], names),
+        full_besides=_full_besides(person, modules, profiles),
         values=list(_values(person, page)),
         timelines=timelines,
         facts_cursor=facts,
@@ -73,12 +72,15 @@ def _because(each: Mapping[str, Any], decisions: list[Any], page: Page) -> tuple
     return text or (page.gettext(reason) if reason else ""), at
 
 
-def _full_besides(modules: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, str]:
-    """Return by module the names of the other refused modules without a free licence, if the profile gives all modules or none."""
-    refused = [each for each in modules if each["state"] == "refused"]
-    together = any(each["reason"] == Reason.OTHER_MODULE_REFUSED for each in refused)
-    full = [each["module"] for each in refused if together and each["pool"] and each["pool"]["in_use"] >= each["pool"]["licences"]]
-    return {each["module"]: ", ".join(names.get(other, other) for other in full if other != each["module"]) for each in refused}
+def _full_besides(person: Mapping[str, Any], modules: Part, profiles: Part) -> dict[str, str]:
+    """Return by refused module the names of the others that the person needs with it and that have no free licence: each of the profile,
+    or the base modules if the profile gives what is available."""
+    base = {each["module"] for each in modules.value["items"] if each["base"]} if modules.ok else set()
+    is_partial = profiles.ok and any(each["profile"] == person["profile"] and each["partial"] for each in profiles.value["items"])
+    refused = [each for each in person["modules"] if each["state"] == "refused" and each["pool"]]
+    full = [each["module"] for each in refused if each["pool"]["in_use"] >= each["pool"]["licences"]]
+    needed, names = [module for module in full if module in base or not is_partial], module_names(modules)
+    return {each["module"]: ", ".join(names.get(other, other) for other in needed if other != each["module"]) for each in refused}
 
 
 def _coming_invitation(person: Mapping[str, Any], emails: Part) -> str | None:
