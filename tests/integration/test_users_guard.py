@@ -9,7 +9,7 @@ import pytest
 from shared.schemas.hr_v1 import PersonLeft, PersonReported
 from shared.schemas.users_v1 import ChangesStopped
 from tests.support.decided_seats import DecidedSeats
-from tests.support.users import Bench, Rest
+from tests.support.users import Bench, Rest, expanding_by_one_each
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -88,6 +88,8 @@ async def test_events_that_would_end_many_people_wait_until_their_number_is_conf
     body = {"source": bench.source(tenant), "confirm": 299}
     refused = await rest.call("POST", f"/v1/tenants/{tenant}/held-events/confirm", body)
     assert (refused.status_code, refused.json()["would_end"]) == (409, 300)
+    seen = await rest.post(f"/v1/tenants/{tenant}/held-events/confirm?dry_run=true", body | {"confirm": 300})
+    assert seen == {"decided": False, "expansions": [], "cost": None}, "seats decides about at most 100 people in one question"
     confirmed = await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
     assert confirmed["status"] == "releasing"
     await bench.until_settled(tenant)
@@ -118,6 +120,23 @@ async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_
     assert await statuses(bench, tenant) == {"active": 20}
     needs = await bench.needs(tenant)
     assert [need.modules for need in needs[20:]] == [("planning", "time")] * 20, "what they were meanwhile was sent to nobody"
+
+
+async def test_M12_a_look_at_held_events_tells_which_licences_their_new_people_add_and_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "topic", rest, tenant, reports(1, None, "Makers", people=20))
+    await bench.until_settled(tenant)
+    await send(bench, "topic", rest, tenant, [*reports(2, "2025-12-31", "Makers", people=20), *reports(2, None, "Makers", people=22)[20:]])
+    await stopped(bench, rest, tenant, 22)
+    asked, needs = expanding_by_one_each(bench, monkeypatch), await bench.needs(tenant)
+    confirm, body = f"/v1/tenants/{tenant}/held-events/confirm", {"source": bench.source(tenant), "confirm": 20}
+    seen = await rest.post(f"{confirm}?dry_run=true", body)
+    assert (len(asked), seen) == (22, {"decided": True, "expansions": [{"module": "time", "licences": 2}], "cost": None})
+    assert (await rest.call("POST", f"{confirm}?dry_run=true", body | {"confirm": 19})).status_code == 409
+    assert (await statuses(bench, tenant), await bench.needs(tenant)) == ({"active": 20}, needs)
+    await stopped(bench, rest, tenant, 22)
 
 
 async def test_events_that_give_many_people_one_login_wait_and_events_in_which_logins_are_swapped_do_not(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import LicencesFree, PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
 from shared.schemas.users_v1 import PersonLeft as Left
-from tests.support.users import NOON, Bench, states
+from tests.support.users import NOON, Bench, expanding_by_one_each, states
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own.
@@ -614,7 +614,9 @@ async def test_A6_B2_E7_a_refused_module_shows_limit_use_and_how_to_buy_in_every
     assert left == {"documents": 0, "planning": 0, "time": 10}
 
 
-async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refusals_when_licences_are_free(bench: Bench) -> None:
+async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refusals_when_licences_are_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tenant, rest = await bench.open_tenant()
     path, source = f"/v1/tenants/{tenant}/people", bench.source(tenant)
     names = ("ann", "bob", "cyd", "dan")
@@ -661,6 +663,12 @@ async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refus
         assert set(reasons.values()) == {"requested_again"}, "notifier repeats no e-mail about it"
         return [users[need.user] for need in needs]
 
+    asked = expanding_by_one_each(bench, monkeypatch)
+    before = await bench.needs(tenant)
+    seen = await rest.post(f"{path}/reactivate-refused?dry_run=true")
+    assert [users[need.user] for need in asked] == ["ann", "cyd", "bob"], "M12: just what the request would ask seats for"
+    assert seen == {"decided": True, "expansions": [{"module": "time", "licences": 3}], "cost": None}
+    assert await bench.needs(tenant) == before, "a look changes nothing"
     assert await requested("", 3) == ["ann", "cyd", "bob"]
     assert await requested("?include=revoked", 4) == ["ann", "cyd", "bob", "dan"]
 

@@ -15,7 +15,7 @@ from services.users.jobs.due_people import DuePeople
 from services.users.use_cases import matching, scim_groups
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
-from tests.support.users import NOON, AskedSeats, Bench, Rest
+from tests.support.users import NOON, AskedSeats, Bench, Rest, expanding_by_one_each
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -531,7 +531,9 @@ async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: B
     assert (await company.everybody())["1"]["status"] == "left", "the source states another end"
 
 
-async def test_many_new_people_without_a_match_take_no_seats_until_somebody_confirms_them(bench: Bench) -> None:
+async def test_many_new_people_without_a_match_take_no_seats_until_somebody_confirms_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     company = await Company.open(bench)
     await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})
     await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(3)})
@@ -543,6 +545,10 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     assert (told.source, told.people, told.other_source, told.other_people) == (company.second, 7, company.first, 12)
     assert await company.seats() == 15
     confirm = f"/v1/tenants/{company.tenant}/possible-duplicates/confirm"
+    asked = expanding_by_one_each(bench, monkeypatch)
+    seen = await company.rest.post(f"{confirm}?dry_run=true", {"source": company.second})
+    assert (len(asked), seen) == (4, {"decided": True, "expansions": [{"module": "time", "licences": 4}], "cost": None})
+    assert await company.seats() == 15, "a look changes nothing"
     assert (await company.rest.post(confirm, {"source": company.second}))["duplicates_held"] is False
 
     async def confirmed() -> bool:

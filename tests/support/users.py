@@ -27,6 +27,7 @@ from shared.kafka import partition_of
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Actor, Payload
 from shared.schemas.position import DecisionId, Position
+from shared.schemas.registry import type_of
 from shared.schemas.seats_v1 import ModuleSeat, Need
 from shared.schemas.topics import Topic
 from shared.settings import KafkaSettings
@@ -102,6 +103,19 @@ class AskedSeats(SeatsQuestions):
         required = [each.to.modules if isinstance(each, seats_v1.ReplaceUser) else each.modules for each in commands]
         answers = [{"revision": 1, "modules": [{"module": module, "state": "active"} for module in modules]} for modules in required]
         return [[{"type": "seats_assigned", "data": data}] for data in answers]
+
+
+def expanding_by_one_each(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let seats answer that each command which requires modules adds a licence of `time`. Return the commands of the last question."""
+    asked: list[Any] = []
+
+    async def what_if(_: str, commands: Sequence[Any]) -> Any:
+        asked[:] = commands
+        event = {"type": type_of(seats_v1.PoolExpanded), "data": {"module": "time", "by": 1}}
+        return [[event] if isinstance(each, seats_v1.ReplaceUser) or each.modules else [] for each in commands]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    return asked
 
 
 @dataclass

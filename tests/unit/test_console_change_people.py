@@ -82,10 +82,20 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     assert (await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=f"ann {'9' * 5000}")).status_code == 200
     assert "Select people in the list first." in words(await browser.post(f"{PEOPLE}/bulk", action="activate"))
     assert "/bulk/refused" in (await browser.get(f"{PEOPLE}?status=refused")).text
+    company = bench.company.people
+    company.person_expansions = [{"module": "planning", "licences": 3}]
     asked = await browser.post(f"{PEOPLE}/bulk/refused")
-    assert "the policy of the module decides: licences may be added and charged." in words(asked), "a module may expand (M12)"
+    announced = "3 licences would be added by themselves. You would be charged CHF 12.00 per month, without tax."
+    assert announced in words(asked), "a module may expand (M12)"
     sent_before = len(sent(bench, "POST"))
-    done = await browser.post(f"{PEOPLE}/bulk/refused", confirm=hidden(asked, "confirm"))
+    company.person_expansions = [{"module": "planning", "licences": 4}]
+    asked = await browser.post(f"{PEOPLE}/bulk/refused", effect=hidden(asked, "effect"))
+    assert ("4 licences would be added" in words(asked), len(sent(bench, "POST"))) == (True, sent_before), "somebody else was quicker"
+    company.decides = False
+    asked = await browser.post(f"{PEOPLE}/bulk/refused", effect=hidden(asked, "effect"))
+    assert "that is computed for at most 100 people, and only while the service for seats answers." in words(asked)
+    assert "documents: at most 20 licences can be added." in words(asked)
+    done = await browser.post(f"{PEOPLE}/bulk/refused", effect=hidden(asked, "effect"))
     assert "The seats of 28 refused people are requested again." in words(done)
     bench.company.settings.policies["documents"]["over_limit"] = "flag"
     assert "The seats of 28 refused people are requested again." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
@@ -98,9 +108,9 @@ async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: Console
     await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=["ann"], _key="k0")
     await browser.post(f"{PEOPLE}/bulk/apply", action="deactivate", user=["ann"], _key="k1")
     await browser.post(f"{PEOPLE}/u1/access/deactivate", _key="k2")
-    await browser.post(f"{PEOPLE}/bulk/refused", _key="k3", confirm="yes")
+    await browser.post(f"{PEOPLE}/bulk/refused", _key="k3")
     asked = [each for each in bench.company.requests if each.method == "POST" and "/people/" in each.url.path]
-    keys = [each.headers["idempotency-key"] for each in asked]
+    keys = [each.headers["idempotency-key"] for each in asked if "reactivate" not in each.url.path or "dry_run" not in each.url.params]
     assert (keys[0] != "k0", keys[1:]) == (True, ["k1", "k2", "k3"]), "a look has a key of its own"
 
 
@@ -379,7 +389,13 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     ):
         assert said in text.replace("acme:", "acme :"), said
     applying, duplicates = f"{PEOPLE}/checks/held/apply?source=hr/acme", f"{PEOPLE}/checks/duplicates?source=hr/acme"
+    people.person_expansions = [{"module": "planning", "licences": 2}]
     asked = await browser.get(applying)
+    announced = "2 licences would be added by themselves. You would be charged CHF 12.00 per month, without tax."
+    for question in (applying, duplicates):
+        assert announced in words(await browser.get(question)), "M12"
+        assert announced in words(await browser.post(question, confirm="41")), "a page that said less does not go on"
+    assert (people.held != [], people.sources[0]["duplicates_held"]) == (True, True)
     assert "Who would lose access 4711-0 , 4711-1 ," in words(asked)
     assert "and 21 more 41 people lose access and give up their seats." in words(asked)
     assert 'name="confirm" value="41"' in asked.text
@@ -389,14 +405,15 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     stale = await browser.post(applying, confirm="40")
     assert (stale.status_code, "The number of people who would lose access has changed." in words(stale)) == (409, True)
     assert 'name="confirm" value="41"' in stale.text, "the question is asked again with the present number"
-    await browser.post(applying, confirm="41")
+    await browser.post(applying, confirm="41", effect=hidden(asked, "effect"))
     twice = await browser.post(applying, confirm="41")
     assert (twice.status_code, "The form is about something that no longer exists" in words(twice)) == (404, True)
-    assert "they take two seats" in words(await browser.get(duplicates))
+    seen = await browser.get(duplicates)
+    assert "they take two seats" in words(seen)
     for unknown in ("..", ".", "", "nope", "a%2F..%2Fb", "%F0%9F%A6%8A"):
         for path in ("held/apply", "held/discard", "duplicates"):
             assert (await browser.get(f"{PEOPLE}/checks/{path}?source={unknown}")).status_code == 404, (path, unknown)
-    await browser.post(duplicates)
+    await browser.post(duplicates, effect=hidden(seen, "effect"))
     assert (people.held, people.sources[0]["duplicates_held"]) == ([], False)
     assert sent(bench, "POST") == []
     assert (await bench.signed_in("bob", rights=("users:read",)).get(f"{PEOPLE}/checks")).status_code == 403

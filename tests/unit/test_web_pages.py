@@ -150,6 +150,7 @@ BOUNDED = {
     "BulkChangeView.pools": MODULES,
     "BulkChangeView.expansions": MODULES,
     "ChangedPerson.modules": MODULES,
+    "CostPreviewView.expansions": MODULES,
     "SettingsPreviewView.modules": MODULES,
     "SettingsPreviewView.outcomes": MODULES,
     "SettingsPreviewView.expansions": MODULES,

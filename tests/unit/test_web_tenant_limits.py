@@ -28,6 +28,8 @@ COSTLY = {
     ("users", "PUT", "/v1/tenants/{tenant}/imports/{import}/people/{first}"),
     ("users", "GET", "/v1/tenants/{tenant}/held-events/{source:path}"),
     ("users", "POST", "/v1/tenants/{tenant}/held-events/confirm"),
+    ("users", "POST", "/v1/tenants/{tenant}/people/reactivate-refused"),
+    ("users", "POST", "/v1/tenants/{tenant}/possible-duplicates/confirm"),
     ("users", "POST", "/v1/tenants/{tenant}/imports/{import}/check"),
     ("users", "POST", "/v1/tenants/{tenant}/people/bulk-changes"),
     ("users", "PUT", "/v1/tenants/{tenant}/scim-connections/{connection}/groups/{group}"),

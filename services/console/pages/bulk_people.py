@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages import added_licences
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import whole_number
 from services.console.pages.module_order import module_names
@@ -98,15 +99,15 @@ async def apply(page: Managing) -> Response:
 
 @router.post("/refused")
 async def request_refused(page: Managing) -> Response:
-    """Request the seats of all refused people again, in the order of their refusal; a job of users does it. Where a module may expand, it
-    is asked first (M12)."""
-    back = page.url("people?status=refused")
-    if page.form["confirm"] != "yes" and await _may_expand(page):
+    """Request the seats of all refused people again, in the order of their refusal; a job of users does it. What adds licences by itself is
+    announced first (M12)."""
+    back, path = page.url("people?status=refused"), "people/reactivate-refused"
+    knows, effects = await added_licences.of_many(page, path, None, page.form)
+    if not knows:
         button = page.gettext("Request the seats of all refused people again")
-        effect = page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged.")
-        return ask(page, Question(button, button, back, [effect], seen={"confirm": "yes"}, danger=False))
+        return ask(page, Question(button, button, back, effects, seen={"effect": page.form.effect}, danger=False))
     try:
-        asked = await page.send("POST", "users", "people/reactivate-refused", key=page.form.key or None)
+        asked = await page.send("POST", "users", path, key=page.form.key or None)
     except Refusal as refusal:
         return page.redirect(back, page.why(refusal.problem), "bad")
     text = page.ngettext(
@@ -115,9 +116,3 @@ async def request_refused(page: Managing) -> Response:
         asked["total"],
     )
     return page.redirect(back, text)
-
-
-async def _may_expand(page: Page) -> bool:
-    """Return whether a module has the policy to expand. A reader who may not see the policies is asked as well."""
-    subscription = await page.get("invoicing", "subscription")
-    return not subscription.ok or any(each["policies"].get("over_limit") == "expand" for each in subscription.value["modules"])

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.console.pages import bulk_people
+from services.console.pages import added_licences, bulk_people
 from services.console.pages.add_person import choices
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form, day_of
@@ -51,13 +51,11 @@ async def _announced(page: Page, user: str, method: str, path: str, body: Any = 
     if page.form.knows_cost(found["expansions"] if found["decided"] else [{"decided": False}]):
         return None
     person, _ = await _person(page, user)
-    more = sum(each["licences"] for each in found["expansions"])
-    title = page.ngettext("%(num)s licence would be added by itself", "%(num)s licences would be added by themselves", more)
     question = Question(
-        title if found["decided"] else page.gettext("What happens"),
+        added_licences.title_of(page, found["expansions"]) if found["decided"] else page.gettext("What happens"),
         page.gettext("Go on"),
         _home(page, user),
-        [_charged(page, found["cost"]) if found["decided"] else _not_decided(page)],
+        [added_licences.charged(page, found["cost"]) if found["decided"] else _not_decided(page)],
         {page.gettext("Person"): person["name"] or person["login"] or person["email"] or person["external_id"]},
         seen={name: values[-1] for name, values in page.form.own_fields().items()} | {"effect": page.form.effect},
         danger=False,
@@ -69,15 +67,6 @@ def _not_decided(page: Page) -> str:
     return page.gettext(
         "The effect on the seats cannot be computed now, because a service does not answer. You can go on, or wait a minute and try again."
     )
-
-
-def _charged(page: Page, cost: Mapping[str, Any] | None) -> str:
-    if cost is None:
-        return page.gettext("The price is not known.")
-    amount = page.formats.money(cost["net_minor"], cost["currency"])
-    if cost["term"] == "annual":
-        return page.gettext("You would be charged %(amount)s per year, without tax.", amount=amount)
-    return page.gettext("You would be charged %(amount)s per month, without tax.", amount=amount)
 
 
 async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str, seats: bool = True) -> Response:

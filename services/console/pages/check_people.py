@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from services.console.pages import added_licences
 from services.console.pages.confirm import Question, ask
-from services.console.pages.forms import whole_number
+from services.console.pages.forms import Form, whole_number
 from services.console.pages.licences import names_of, people_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
@@ -25,6 +26,7 @@ CONFLICTS_SHOWN: Final = 50
 DIFFERENCES_SHOWN: Final = 25
 COMPARING_SECONDS_MAX: Final = 12.0
 NAMED_MAX: Final = 20
+HELD_CONFIRM: Final = "held-events/confirm"
 Source = Annotated[str, Query(max_length=300)]
 Step = Literal["apply", "discard"]
 
@@ -90,75 +92,94 @@ async def _decide(page: Page, question: Question, path: str, body: Mapping[str, 
     return page.redirect(question.back, notice)
 
 
-async def _duplicates(page: Page, source: str) -> Question:
+async def _duplicates(page: Page, source: str, form: Form) -> tuple[Question, bool]:
+    """Return the question, and whether the reader of the form knows which licences are added."""
     sources = (await page.get("users", "sources", limit=LISTED_MAX)).need()["items"]
     if not any(each["source"] == source and each["duplicates_held"] for each in sources):
         raise NotThere
-    return Question(
+    knows, added = await added_licences.of_many(page, "possible-duplicates/confirm", {"source": source}, form)
+    question = Question(
         page.gettext("Are they new people?"),
         page.gettext("They are new people"),
         _back(page),
         [
             page.gettext("The new people of this source take seats."),
-            page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged."),
+            *added,
             page.gettext("If some of them are people whom you have already, link those first: otherwise they take two seats."),
         ],
         {page.gettext("Source"): source},
+        seen={"effect": form.effect},
         danger=False,
     )
+    return question, knows
 
 
 @router.get("/duplicates")
 async def ask_about_duplicates(page: Managing, source: Source) -> Response:
     """Ask whether the new people of a source are new."""
-    return ask(page, await _duplicates(page, source))
+    question, _ = await _duplicates(page, source, Form())
+    return ask(page, question)
 
 
 @router.post("/duplicates")
 async def confirm_duplicates(page: Managing, source: Source) -> Response:
     """Let the new people of a source take seats."""
-    notice = page.gettext("The new people take their seats now.")
-    return await _decide(page, await _duplicates(page, source), "possible-duplicates/confirm", {"source": source}, notice)
+    question, knows = await _duplicates(page, source, page.form)
+    if not knows:
+        return ask(page, question)
+    return await _decide(
+        page, question, "possible-duplicates/confirm", {"source": source}, page.gettext("The new people take their seats now.")
+    )
 
 
-async def _held(page: Page, source: str, step: str) -> Question:
+async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Question, bool]:
+    """Return the question, and whether the reader of the form knows which licences are added, also by others whose changes wait behind."""
     found = (await page.get("users", f"held-events/{url_part(source)}", seconds=COMPARING_SECONDS_MAX)).need()
-    people, ended = found["external_ids"][:NAMED_MAX], found["would_end"]
+    people, ended, is_applied = found["external_ids"][:NAMED_MAX], found["would_end"], step == "apply"
+    knows, added = True, list[str]()
+    if is_applied:
+        knows, added = await added_licences.of_many(page, HELD_CONFIRM, {"source": source, "confirm": ended}, form)
     applying = [
         page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),
+        *added,
         page.gettext("If one of them should keep access, discard the changes, and correct the data in the source."),
     ]
     discarding = [
         page.gettext("The changes are deleted, and nobody is changed. They come back only if the source sends them again."),
         page.ngettext("%(num)s person keeps access.", "%(num)s people keep access.", ended),
     ]
-    is_applied = step == "apply"
-    return Question(
+    question = Question(
         page.gettext("Apply the changes?") if is_applied else page.gettext("Discard the changes?"),
         page.gettext("Apply them") if is_applied else page.gettext("Discard them"),
         _back(page),
         applying if is_applied else discarding,
         {page.gettext("Source"): source} | ({page.gettext("Who would lose access"): people} if people else {}),
         others=max(0, ended - len(people)),
-        seen={"confirm": ended},
+        seen={"confirm": ended, "effect": form.effect},
     )
+    return question, knows
 
 
 @router.get("/held/{step}")
 async def ask_about_held(page: Managing, step: Step, source: Source) -> Response:
     """Ask whether the changes of a source that wait shall be applied, or discarded."""
-    return ask(page, await _held(page, source, step))
+    question, _ = await _held(page, source, step, Form())
+    return ask(page, question)
 
 
 @router.post("/held/{step}")
 async def decide_held(page: Managing, step: Step, source: Source) -> Response:
-    """Apply the changes that wait, or discard them."""
-    question = await _held(page, source, step)
+    """Apply the changes that wait, or discard them. A number of people who lose access that has changed is refused by users."""
+    question, knows = await _held(page, source, step, page.form)
     if step == "discard":
         notice = page.gettext("The changes were discarded. Nobody was changed.")
         return await _decide(page, question, "held-events/discard", {"source": source}, notice)
-    body = {"source": source, "confirm": whole_number(page.form["confirm"]) or 0}
-    return await _decide(page, question, "held-events/confirm", body, page.gettext("The changes are being applied."))
+    number = whole_number(page.form["confirm"]) or 0
+    if not knows and number == question.seen["confirm"]:
+        return ask(page, question)
+    return await _decide(
+        page, question, HELD_CONFIRM, {"source": source, "confirm": number}, page.gettext("The changes are being applied.")
+    )
 
 
 async def _stopped(page: Page, connection: str) -> Question:

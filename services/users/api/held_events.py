@@ -5,8 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Response
 
 from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.people_views import COST_PREVIEWED, DryRun, previewed_cost
 from services.users.api.requests import ConfirmHeldEvents, HeldEvents
 from services.users.api.responses import HeldEventsDetail, HeldEventsView
+from services.users.domain.person import Tenant
 from services.users.store import held_statements as store
 from services.users.store.held_statements import HeldSource
 from services.users.use_cases import held_statements
@@ -49,11 +51,23 @@ async def list_held_events(
 
 
 @router.post(
-    "/confirm", status_code=202, response_model=HeldEventsView, responses=refusals(404, 409), summary="Confirm HR events that wait"
+    "/confirm",
+    status_code=202,
+    response_model=HeldEventsView,
+    responses=refusals(404, 409) | COST_PREVIEWED,
+    summary="Confirm HR events that wait",
 )
 @costly
-async def confirm_held_events(tenant: TenantId, body: ConfirmHeldEvents, context: InContext, principal: Manager) -> Response:
+async def confirm_held_events(
+    tenant: TenantId, body: ConfirmHeldEvents, context: InContext, principal: Manager, dry_run: DryRun = False
+) -> Response:
     """Let the events be applied. `confirm` must be the number of people who would lose access now."""
+
+    async def change(found: Tenant, uow: UnitOfWork) -> bool:
+        return await held_statements.apply_at_once(found, uow, body.source, body.confirm)
+
+    if dry_run:
+        return await previewed_cost(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         view = await _view(tenant, uow, await held_statements.confirm(found, uow, body.source, body.confirm))

@@ -11,6 +11,7 @@ from fastapi import Query, Response
 from services.users.api.dependencies import Context, NothingChangedError, visible
 from services.users.api.responses import (
     ConflictView,
+    CostPreviewView,
     CostView,
     ExpansionView,
     HandOverView,
@@ -226,6 +227,7 @@ async def answer_person(tenant: Tenant, uow: UnitOfWork, person: Person, princip
 
 DryRun = Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")]
 PREVIEWED: Final[Responses] = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
+COST_PREVIEWED: Final[Responses] = {200: {"model": CostPreviewView, "description": "The answer to `dry_run`."}}
 
 
 async def commands_of(uow: UnitOfWork) -> list[Command]:
@@ -254,6 +256,23 @@ async def previewed(context: Context, tenant: str, change: Callable[[Tenant, Uni
         cost=None if shown.cost is None else CostView(**asdict(shown.cost)),
     )
     return answer(view)
+
+
+async def previewed_cost(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[bool]]) -> Response:
+    """Return the answer to `dry_run` of a change that background jobs make. `change` does their work, and returns whether that is all."""
+    with suppress(NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            is_complete = await change(found, uow)
+            commands = await commands_of(uow)
+            raise NothingChangedError
+    answered = await preview_person.ask(found, context.seats, commands) if is_complete else None
+    more = preview_person.expansions_in(event for events in answered or () for event in events)
+    async with context.database.unit_of_work(tenant) as uow:
+        cost = await preview_person.cost_of(found, uow, more)
+    expansions = [ExpansionView(module=module, licences=number) for module, number in more.items()]
+    shown = None if cost is None else CostView(**asdict(cost))
+    return answer(CostPreviewView(decided=answered is not None, expansions=expansions, cost=shown))
 
 
 async def shown_again(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

@@ -5,15 +5,19 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.users.api.dependencies import InContext, Manager, TenantId
+from services.users.api.people_views import COST_PREVIEWED, DryRun, previewed_cost
 from services.users.api.responses import ProgressView
+from services.users.domain.person import Tenant
 from services.users.store import reevaluations as store
 from services.users.store.reevaluations import Reevaluation
 from services.users.use_cases import refused_people
+from services.users.use_cases.seats_questions import COMMANDS_MAX
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.schemas.base import Id
 from shared.web import access, actor_of, answer, refusals
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["people"])
 
@@ -65,19 +69,29 @@ async def show_progress(tenant: TenantId, reevaluation: Annotated[Id, Path()], c
     "/people/reactivate-refused",
     status_code=202,
     response_model=ProgressView,
-    responses=refusals(409),
+    responses=refusals(409) | COST_PREVIEWED,
     summary="Request the seats of all refused people again",
 )
+@costly
 async def reactivate_refused(
     tenant: TenantId,
     context: InContext,
     principal: Manager,
     include: Annotated[Literal["revoked"] | None, Query(description="`revoked`: also people who were deactivated.")] = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """A background job requests them in the order of the refusals. `Location` names the path of its progress."""
+    actor, include_revoked = actor_of(principal), include == "revoked"
+
+    async def change(found: Tenant, uow: UnitOfWork) -> bool:
+        places = await refused_people.request_again(found, uow, actor, COMMANDS_MAX + 1, include_revoked=include_revoked)
+        return len(places) <= COMMANDS_MAX
+
+    if dry_run:
+        return await previewed_cost(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        added = await refused_people.reactivate(found, uow, actor_of(principal), include_revoked=include == "revoked")
+        added = await refused_people.reactivate(found, uow, actor, include_revoked=include_revoked)
         view = await progress(tenant, uow, added)
     context.alarm.wake()
     return answer(view, 202, {"location": location(tenant, added)})

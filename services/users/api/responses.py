@@ -452,6 +452,17 @@ class CostView(BaseModel):
     net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
 
 
+class CostPreviewView(BaseModel):
+    """The cost of a change of many people. Nothing was changed."""
+
+    decided: bool = Field(
+        description="False if more than 100 people would change, if events about more than 250 people wait, or if seats did not answer: "
+        "which pools would expand is not known then."
+    )
+    expansions: list[ExpansionView]
+    cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
+
+
 class HeldEventsView(BaseModel):
     """HR events of one source that wait."""
 

@@ -7,21 +7,26 @@ from fastapi import APIRouter, Path, Response
 
 from services.users.api.dependencies import InContext, Manager, SettingsManager, TenantId
 from services.users.api.import_responses import GuardSettingView
+from services.users.api.people_views import COST_PREVIEWED, DryRun, previewed_cost
 from services.users.api.reevaluations import accepted, reevaluating
 from services.users.api.requests import GuardSetting, PossibleDuplicatesBody, SourceSettings
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
+from services.users.domain.person import Tenant
 from services.users.domain.sources import POSITIONS, Source, source_of
 from services.users.store import hr_sources, people_lookups, reevaluations
 from services.users.store import sources as store
+from services.users.store.people import CLAIMS
 from services.users.store.reevaluations import ReevaluationKind
-from services.users.use_cases import duplicates
+from services.users.use_cases import duplicates, people
+from services.users.use_cases.seats_questions import COMMANDS_MAX
 from shared.database import UnitOfWork
 from shared.errors import NotFound
 from shared.fields import common_fields
 from shared.web import Cursor, Limit, Page, actor_of, answer, decode_cursor, encode_cursor, refusals
 from shared.web.rest import LIMIT_DEFAULT
 from shared.web.route import CheckedRoute
+from shared.web.tenant_limits import costly
 
 router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}", tags=["people"])
 
@@ -126,11 +131,22 @@ async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:
     "/possible-duplicates/confirm",
     status_code=202,
     response_model=TenantSourceView,
-    responses=refusals(404, 409),
+    responses=refusals(404, 409) | COST_PREVIEWED,
     summary="Confirm people who may be duplicates",
 )
-async def confirm_possible_duplicates(tenant: TenantId, body: PossibleDuplicatesBody, context: InContext, principal: Manager) -> Response:
+@costly
+async def confirm_possible_duplicates(
+    tenant: TenantId, body: PossibleDuplicatesBody, context: InContext, principal: Manager, dry_run: DryRun = False
+) -> Response:
     """Let the new people of a source take seats who match nobody. A background job does it."""
+
+    async def change(found: Tenant, uow: UnitOfWork) -> bool:
+        await uow.lock(CLAIMS, tenant)
+        await duplicates.confirm(found, uow, body.source)
+        return await people.change_due(found, uow, COMMANDS_MAX + 1) <= COMMANDS_MAX
+
+    if dry_run:
+        return await previewed_cost(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         source = await duplicates.confirm(found, uow, body.source)

@@ -9,7 +9,6 @@ from services.users.domain import person as rules
 from services.users.domain.facts import FactType
 from services.users.domain.module_states import Seat
 from services.users.domain.person import Cause, Person, Revision, Tenant
-from services.users.domain.status import Status
 from services.users.jobs.alarm import Alarm
 from services.users.store import module_states, reevaluations, timelines
 from services.users.store import people as people_store
@@ -83,27 +82,20 @@ class BulkReevaluation:
 
     async def _reactivate(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> None:
         """Request the seats of the next refused people again."""
-        statuses = refused_people.statuses(include_revoked=work.module is not None)
-        places, chunk = await people_store.lock_refused(
-            uow.connection, tenant.tenant, statuses, work.after_arrival, work.until, CHUNK, tenant.today
+        places = await refused_people.request_again(
+            tenant,
+            uow,
+            work.actor,
+            CHUNK,
+            include_revoked=work.module is not None,
+            after=work.after_arrival,
+            until=work.until,
+            envelope=work.envelope,
         )
-        again, back = (Cause(work.actor, reason.value, FactType.CHANGED) for reason in (Reason.REQUESTED_AGAIN, Reason.REACTIVATED))
-        after = await known_people.as_of_today(tenant, uow, chunk)
-        revisions = [
-            rules.revise(
-                before,
-                each,
-                at=tenant.now,
-                cause=again if before.standing.status is Status.REFUSED else back,
-                reactivate=each.standing.required.modules or None,
-            )
-            for before, each in zip(chunk, after, strict=True)
-        ]
-        await people.save_all(tenant, uow, revisions, work.envelope)
-        if len(chunk) < CHUNK:
-            await reevaluations.finish(uow.connection, tenant.tenant, work.reevaluation_id, len(chunk))
+        if len(places) < CHUNK:
+            await reevaluations.finish(uow.connection, tenant.tenant, work.reevaluation_id, len(places))
         else:
-            await reevaluations.advance(uow.connection, tenant.tenant, work.reevaluation_id, work.after_created, places[-1], len(chunk))
+            await reevaluations.advance(uow.connection, tenant.tenant, work.reevaluation_id, work.after_created, places[-1], len(places))
 
     async def _chunk(self, tenant: Tenant, uow: UnitOfWork, work: Reevaluation) -> list[Person]:
         after = work.after_created, work.after_arrival

@@ -1,24 +1,17 @@
 """Change people because time passes: a fact falls due, or a login ends. Each chunk of people is one transaction."""
 
 from collections.abc import Sequence
-from datetime import date
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.users.domain.merging import Stated
-from services.users.domain.person import Cause
 from services.users.jobs.alarm import Alarm
-from services.users.store import people as people_store
 from services.users.store import tenants as tenants_store
 from services.users.use_cases import people
 from services.users.use_cases.locked_tenants import Tenants
 from shared.database import Database
-from shared.schemas.base import Actor
 
 CHUNK = 500  # people in one transaction
 DUE_EVERY_SECONDS = 15  # on real clocks: how late a fact that falls due at midnight may be applied
-DUE_ACTOR = Actor(kind="system", id="users")
 
 
 class DuePeople:
@@ -40,12 +33,4 @@ class DuePeople:
             found = await self._tenants.load(tenant, uow)
             if found is None:
                 return False
-            await uow.lock(people_store.CLAIMS, tenant)
-            due = await people_store.due(uow.connection, tenant, found.today, CHUNK)
-            await people.describe_again(found, uow, due, partial(_cause, found.today), are_due=True)
-            return bool(due)
-
-
-def _cause(today: date, of: Stated) -> Cause:
-    newest = max((fact for fact in of.facts if fact.effective_date <= today), key=lambda fact: fact.order, default=None)
-    return Cause(DUE_ACTOR, fact=newest.type if newest else None)
+            return await people.change_due(found, uow, CHUNK) > 0

@@ -209,6 +209,17 @@ async def confirm(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> 
     return replace(held, status=RELEASING, would_end=number)
 
 
+async def apply_at_once(tenant: Tenant, uow: UnitOfWork, source: str, number: int) -> bool:
+    """Confirm and apply the held statements, and return True. If they are about too many people for one transaction, do nothing: a look
+    holds no lock while it counts so many. Raises what `confirm` raises."""
+    if len(await store.next_users(uow.connection, tenant.tenant, source, -1, AT_ONCE + 1)) > AT_ONCE:
+        return False
+    await confirm(tenant, uow, source, number)
+    held = (await store.lock(uow.connection, tenant.tenant, [source]))[source]
+    await release(tenant, uow, held)
+    return True
+
+
 async def discard(tenant: Tenant, uow: UnitOfWork, source: str) -> None:
     """Forget the held statements of the source. Raises NotFound."""
     await _locked(tenant, uow, source)

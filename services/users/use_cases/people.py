@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 
 import structlog
@@ -45,6 +45,7 @@ from shared.schemas.users_v1 import ConflictFound, PersonLinked
 log = structlog.get_logger(__name__)
 
 SEATS_ACTOR = Actor(kind="system", id="seats")
+DUE_ACTOR = Actor(kind="system", id="users")
 CONFLICT_CAUSE = Cause(Actor(kind="system", id="users"), fact=FactType.CHANGED)
 UNKNOWN_PERSON = Counter("seatpool_users_unknown_person", "Decisions about a person that users does not know")
 STATEMENTS = Counter("seatpool_users_statements", "Statements of sources about people", ["outcome"])
@@ -272,6 +273,19 @@ async def describe_again(
         after = rules.as_of(replace(before, conflict=change.conflict_of(before)), known.stated(before.user), tenant)
         change.revision(rules.revise(before, after, at=tenant.now, cause=cause(known.stated(before.user))))
     await change.save()
+
+
+async def change_due(tenant: Tenant, uow: UnitOfWork, limit: int) -> int:
+    """Change the next people because time has passed, or because something else lets them be looked at; return how many they are."""
+    await uow.lock(store.CLAIMS, tenant.tenant)
+    due = await store.due(uow.connection, tenant.tenant, tenant.today, limit)
+    await describe_again(tenant, uow, due, partial(_cause_of_due, tenant.today), are_due=True)
+    return len(due)
+
+
+def _cause_of_due(today: date, of: Stated) -> Cause:
+    newest = max((fact for fact in of.facts if fact.effective_date <= today), key=lambda fact: fact.order, default=None)
+    return Cause(DUE_ACTOR, fact=newest.type if newest else None)
 
 
 async def add_person(

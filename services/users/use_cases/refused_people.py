@@ -4,19 +4,27 @@ Under the policy `reject`, and where a cap was reached, nobody waits for a licen
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from services.users.domain.person import Tenant
+from services.users.domain import person as rules
+from services.users.domain.facts import FactType
+from services.users.domain.person import Cause, Tenant
 from services.users.domain.status import Status
 from services.users.store import people, reevaluations
 from services.users.store.pools import CountsRow
 from services.users.store.reevaluations import ReevaluationKind
+from services.users.use_cases import known_people
+from services.users.use_cases import people as people_changes
 from shared.database import UnitOfWork
 from shared.schemas.base import Actor
+from shared.schemas.envelope import Envelope
 from shared.schemas.registry import USERS
+from shared.schemas.seats_v1 import Reason
 from shared.schemas.users_v1 import LicencesFree
 
 _SYSTEM = Actor(kind="system", id="users")
 _REVOKED = "revoked"
+LAST: Final = 2**63 - 1  # no refusal has a later place
 
 
 def statuses(*, include_revoked: bool) -> Sequence[Status]:
@@ -29,6 +37,35 @@ async def reactivate(tenant: Tenant, uow: UnitOfWork, actor: Actor, *, include_r
     cause = reevaluations.cause_of(actor, None)
     module = _REVOKED if include_revoked else None
     return await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.REFUSED, cause, module, until=last, total=total)
+
+
+async def request_again(
+    tenant: Tenant,
+    uow: UnitOfWork,
+    actor: Actor,
+    limit: int,
+    *,
+    include_revoked: bool,
+    after: int = 0,
+    until: int = LAST,
+    envelope: Envelope | None = None,
+) -> Sequence[int]:
+    """Request the seats of the next refused people again, the oldest refusal first; return the places of these refusals."""
+    chosen = statuses(include_revoked=include_revoked)
+    places, chunk = await people.lock_refused(uow.connection, tenant.tenant, chosen, after, until, limit, tenant.today)
+    again, back = (Cause(actor, reason.value, FactType.CHANGED) for reason in (Reason.REQUESTED_AGAIN, Reason.REACTIVATED))
+    revisions = [
+        rules.revise(
+            before,
+            each,
+            at=tenant.now,
+            cause=again if before.standing.status is Status.REFUSED else back,
+            reactivate=each.standing.required.modules or None,
+        )
+        for before, each in zip(chunk, await known_people.as_of_today(tenant, uow, chunk), strict=True)
+    ]
+    await people_changes.save_all(tenant, uow, revisions, envelope)
+    return places
 
 
 async def tell_of_free_licences(tenant: Tenant, uow: UnitOfWork, before: Mapping[str, CountsRow], after: Mapping[str, CountsRow]) -> None:
