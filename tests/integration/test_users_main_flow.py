@@ -946,6 +946,9 @@ async def test_a_dry_run_of_a_profile_or_the_mapping_says_who_would_require_what
         [("documents", 2, 1), ("time", 2, 1)],
     )
     assert await rest.get(f"{path}/department-mapping") == mapping
+    seen = await rest.put(f"{path}/profiles/makers?dry_run=true", {"name": "Makers", "modules": ["time", "documents", "projects"]})
+    later = [{"module": "projects", "people": 2}]
+    assert (seen["changed"], seen["modules"], seen["not_subscribed"]) == (0, [], later), "they require it when it is subscribed"
     wrong = await rest.call("PUT", f"{path}/department-mapping?dry_run=true", {"Makers": "nothing"})
     assert wrong.status_code == 422
 

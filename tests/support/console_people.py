@@ -82,7 +82,7 @@ def profile(name: str, title: str, *modules: str) -> dict[str, Any]:
 
 PREVIEW = {
     "examined": 150, "complete": True, "changed": 31, "decided": True, "cost": None, "expansions": [],
-    "modules": [{"module": "lab", "before": 27, "after": 58, "licences": 27, "available": 0}],
+    "modules": [{"module": "lab", "before": 27, "after": 58, "licences": 27, "available": 0}], "not_subscribed": [],
     "outcomes": [{"module": "lab", "state": "flagged", "people": 3}, {"module": "lab", "state": "refused", "people": 28}],
 }  # fmt: skip
 

@@ -48,7 +48,8 @@ def preview(changed: int, *, added: int = 0) -> dict[str, Any]:
     outcomes = [{"module": "lab", "state": "active", "people": changed}] if changed else []
     price = {"currency": "CHF", "term": "monthly", "net_minor": 500 * added}
     return {
-        "examined": 31, "complete": True, "changed": changed, "modules": modules, "decided": True, "outcomes": outcomes,
+        "examined": 31, "complete": True, "changed": changed, "modules": modules, "not_subscribed": [],
+        "decided": True, "outcomes": outcomes,
         "expansions": [{"module": "lab", "licences": added}] if added else [], "cost": price if added else None,
     }  # fmt: skip
 

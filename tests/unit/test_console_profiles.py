@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.console import ConsoleBench, console
+from tests.support.console_people import PREVIEW
 from tests.unit.test_console_access import hidden
 from tests.unit.test_console_people import words
 
@@ -56,6 +57,19 @@ async def test_a_profile_is_saved_after_a_look_at_the_seats_and_not_over_somebod
     assert (await browser.get(f"{PROFILES}/edit?profile=nothing")).status_code == 404
     await browser.get(f"{PROFILES}/edit")
     assert (await browser.post(f"{PROFILES}/edit", name="", profile="")).text.count('aria-invalid="true"') == 2
+
+
+async def test_a_look_at_a_profile_says_who_will_require_a_module_that_is_not_subscribed(
+    bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = {"changed": 0, "modules": [], "outcomes": [], "not_subscribed": [{"module": "lab", "people": 31}]}
+    for name, value in later.items():
+        monkeypatch.setitem(PREVIEW, name, value)
+    browser = bench.signed_in()
+    await browser.get(f"{PROFILES}/edit?profile=staff")
+    seen = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", name="Staff", modules=["lab"]))
+    assert "Nobody would require other modules now." in seen
+    assert "Lab, or a module that it requires, is not subscribed. 31 people will require it once that is bought." in seen
 
 
 async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_stay(bench: ConsoleBench) -> None:

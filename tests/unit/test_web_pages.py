@@ -152,6 +152,7 @@ BOUNDED = {
     "ChangedPerson.modules": MODULES,
     "CostPreviewView.expansions": MODULES,
     "SettingsPreviewView.modules": MODULES,
+    "SettingsPreviewView.not_subscribed": MODULES,
     "SettingsPreviewView.outcomes": MODULES,
     "SettingsPreviewView.expansions": MODULES,
     "TimelinesView.timelines": "the sources of one person",

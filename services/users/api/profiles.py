@@ -11,7 +11,15 @@ from pydantic import Field
 from services.users.api.dependencies import Context, InContext, SettingsManager, TenantId, now_of
 from services.users.api.reevaluations import accepted, reevaluating
 from services.users.api.requests import DEPARTMENTS_MAX, Department, ProfileBody
-from services.users.api.responses import CostView, ExpansionView, ModuleChange, OutcomeView, ProfileView, SettingsPreviewView
+from services.users.api.responses import (
+    CostView,
+    ExpansionView,
+    LaterModule,
+    ModuleChange,
+    OutcomeView,
+    ProfileView,
+    SettingsPreviewView,
+)
 from services.users.domain.person import Tenant
 from services.users.domain.required_modules import Profile, Settings
 from services.users.store import departments as departments_store
@@ -69,6 +77,7 @@ def preview_answer(found: SettingsPreview) -> Response:
         complete=found.complete,
         changed=found.changed,
         modules=[ModuleChange(**asdict(each)) for each in found.modules],
+        not_subscribed=[LaterModule(module=module, people=people) for module, people in sorted(found.later.items())],
         decided=found.decided,
         outcomes=[OutcomeView(module=module, state=state, people=people) for (module, state), people in found.outcomes.items()],
         expansions=[ExpansionView(module=module, licences=more) for module, more in found.added.items()],

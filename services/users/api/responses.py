@@ -511,6 +511,11 @@ class ModuleChange(BaseModel):
     available: int | None
 
 
+class LaterModule(BaseModel):
+    module: str
+    people: int = Field(description="People who would get it in their profile, and require it when it is subscribed.")
+
+
 class OutcomeView(BaseModel):
     module: str
     state: str = Field(description="active, flagged, waiting, refused or revoked")
@@ -524,6 +529,10 @@ class SettingsPreviewView(BaseModel):
     complete: bool = Field(description="False if there are more people than are examined: the numbers are then those of the first ones.")
     changed: int = Field(description="The people who would require other modules.")
     modules: list[ModuleChange] = Field(description="The modules whose number of people would change.")
+    not_subscribed: list[LaterModule] = Field(
+        description="Modules that people would get in their profiles, but not require yet: the module, or one that it requires, is not "
+        "subscribed."
+    )
     decided: bool = Field(
         description="False if more than 100 people would require other modules, or seats did not answer: compare `after` with `licences`."
     )

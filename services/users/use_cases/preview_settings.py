@@ -39,12 +39,14 @@ class ModulePreview:
 
 @dataclass(frozen=True, slots=True)
 class SettingsPreview:
-    """`changed`: people who would require other modules. `complete`: everybody was examined. `decided`: seats decided person by person."""
+    """`changed`: people who would require other modules. `complete`: everybody was examined. `decided`: seats decided person by person.
+    `later`: people who would get a module in their profile that they require only when it is subscribed."""
 
     examined: int
     complete: bool
     changed: int
     modules: Sequence[ModulePreview] = ()
+    later: Mapping[str, int] = field(default_factory=dict)
     decided: bool = True
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)  # people by module and state
     added: Mapping[str, int] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Counted:
     changed: int = 0
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
+    later: Counter[str] = field(default_factory=Counter)
     asking: list[tuple[Person, bool]] = field(default_factory=list)
 
     def add(self, person: Person, after: Person) -> None:
@@ -67,6 +70,7 @@ class Counted:
         self.examined += 1
         self.before.update(old)
         self.after.update(new)
+        self.later.update(set(after.standing.not_subscribed) - set(person.standing.not_subscribed))
         if old != new:
             self.changed += 1
             if len(self.asking) <= COMMANDS_MAX:
@@ -116,7 +120,7 @@ async def decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counte
         for module in sorted({*counted.before, *counted.after})
         if counted.before[module] != counted.after[module]
     ]
-    found = SettingsPreview(counted.examined, counted.complete, counted.changed, modules)
+    found = SettingsPreview(counted.examined, counted.complete, counted.changed, modules, counted.later)
     return await _decided(tenant, uow, seats, counted, found) if counted.changed else found
 
 
