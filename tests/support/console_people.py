@@ -158,6 +158,7 @@ class PeopleRest:
     decides: bool = True  # seats answers what a change of one person would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
+    lab_of_leaver: str = "reallocated"  # what becomes of the licence of Lab when its owner leaves
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
 
     def routes(self) -> Mapping[str, Answer]:
@@ -361,7 +362,7 @@ class PeopleRest:
         day = orjson.loads(request.content)["last_day"]
         if "dry_run" not in request.url.params:
             self.people[user]["last_day"] = day
-        licences = [{"module": "lab", "state": "reallocated"}, {"module": "projects", "state": "free"}]
+        licences = [{"module": "lab", "state": self.lab_of_leaver}, {"module": "projects", "state": "free"}]
         reduction = {"items": [{"module": "projects", "total": 118}]}
         return reply({"person": self.people[user], "last_day": day, "licences": licences, "reduction": reduction})
 

@@ -251,10 +251,14 @@ async def test_A17_a_person_leaves_after_a_look_at_the_licences_and_comes_back(b
     seen = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-03-31")
     assert "Lab somebody else gets the licence Projects the licence becomes free Free licences stay paid." in words(seen)
     assert people["ann"]["last_day"] is None
-    again = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", seen="2026-03-31")
+    again = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", step="save", effect=hidden(seen, "effect"))
     assert people["ann"]["last_day"] is None, "another day is another look"
     assert 'value="2026-04-30"' in again.text
-    await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", seen="2026-04-30")
+    bench.company.people.lab_of_leaver = "given_up"
+    other = await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", step="save", effect=hidden(again, "effect"))
+    assert people["ann"]["last_day"] is None, "other licences are another look"
+    assert "This is not what you saw before. Check it, and then go on. Lab the licence is given up" in words(other)
+    await browser.post(f"{PEOPLE}/ann/terminate", last_day="2026-04-30", step="save", effect=hidden(other, "effect"))
     assert people["ann"]["last_day"] == "2026-04-30"
     await browser.post(f"{PEOPLE}/ann/terminate/withdraw")
     assert people["ann"]["last_day"] is None

@@ -184,7 +184,8 @@ async def ask_last_day(page: Managing, user: str) -> Response:
 
 @router.post("/terminate")
 async def terminate(page: Managing, user: str) -> Response:
-    """Show what becomes of the licences, and let the person leave when that was seen."""
+    """Show what becomes of the licences, and let the person leave when just that was seen. A form that is sent twice is not asked about
+    again: the person leaves on this day already."""
     form, (person, _) = page.form, await _person(page, user)
     try:
         day = day_of(form["last_day"])
@@ -193,15 +194,16 @@ async def terminate(page: Managing, user: str) -> Response:
         return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
     path, body = f"people/{url_part(user)}/terminate", {"last_day": day.isoformat()}
     try:
-        if form["seen"] == day.isoformat():
-            await page.send("POST", "users", path, body, key=form.key or None)
-            return page.redirect(_home(page, user), page.gettext("The last working day is set: %(day)s.", day=page.formats.day(day)))
-        answer = await page.preview("POST", "users", path, body)
+        if form["step"] != "save" or person["last_day"] != day.isoformat():
+            answer = await page.preview("POST", "users", path, body)
+            if not form.goes_on({"last_day": day.isoformat(), "licences": answer["licences"]}):
+                modules = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+                return page.render("person_terminate.html", person=person, form=form, seen=answer, names=module_names(modules))
+        await page.send("POST", "users", path, body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem)
         return page.render("person_terminate.html", 422, person=person, form=form, seen=None)
-    modules = module_names(await page.get("invoicing", "/v1/modules", limit=LISTED_MAX))
-    return page.render("person_terminate.html", person=person, form=form, seen=answer, names=modules)
+    return page.redirect(_home(page, user), page.gettext("The last working day is set: %(day)s.", day=page.formats.day(day)))
 
 
 @router.post("/terminate/withdraw")
