@@ -197,6 +197,14 @@ async def test_a_form_about_a_subscription_that_has_ended_says_so(bench: Console
     assert "<form" not in page.text[page.text.index("<main") :]
 
 
+@pytest.mark.parametrize("path", ["licences/lab/buy", "plan/modules/add"])
+async def test_no_number_is_asked_for_while_nothing_can_be_bought(bench: ConsoleBench, path: str) -> None:
+    bench.company.money.blocked = True
+    page = await bench.signed_in().get(f"/tenants/acme/{path}")
+    assert (page.status_code, "An invoice is overdue. Nothing can be bought until it is paid." in words(page)) == (409, True)
+    assert "<form" not in page.text[page.text.index("<main") :]
+
+
 async def test_A9_a_company_that_buys_by_request_is_led_to_a_request(bench: ConsoleBench) -> None:
     bench.company.contract.by_request = True
     page = await bench.signed_in().get(PLAN)

@@ -10,7 +10,7 @@ from services.console.pages.forms import Form
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import more_modules, need_running, plan_named
+from services.console.pages.plan import more_modules, need_purchases, need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from shared.schemas.policies import LICENCES_MAX
@@ -58,6 +58,8 @@ def _show(page: Page, offer: _Offer, form: Form, status: int = 200) -> Response:
 async def ask_module(page: Buying) -> Response:
     """Ask which module, and how many licences."""
     offer = await _offer(page)
+    if (balance := await page.get("invoicing", "balance")).ok:
+        need_purchases(balance.value)
     return _show(page, offer, Form.of(licences=min((each["least"] for each in offer.sold), default=1)))
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 
 from services.console.pages.forms import Form
 from services.console.pages.page import NotThere, Page, needs
-from services.console.pages.plan import need_running
+from services.console.pages.plan import need_purchases, need_running
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
@@ -35,6 +35,7 @@ async def module_of(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping
 async def ask_number(page: Buying, module: str) -> Response:
     """Ask how many licences. The suggestion is the number of people over the limit."""
     licences, found = await module_of(page, module)
+    need_purchases(licences["buying"])
     form = Form.of(how="add", number=max(1, found["flagged"] or found["waiting"] or 1))
     return page.render("licences_buy.html", licences=licences, module=found, form=form)
 

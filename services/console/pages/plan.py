@@ -45,6 +45,13 @@ def need_running(subscription: Mapping[str, Any]) -> None:
         raise Refusal(Problem("subscription-ended", 409, ""))
 
 
+def need_purchases(owed: Mapping[str, Any]) -> None:
+    """Raise Refusal if nothing can be bought until an overdue invoice is paid: a form would ask for a number in vain. `owed`: the balance,
+    or how the company buys."""
+    if owed["purchases_blocked"]:
+        raise Refusal(Problem("invoice-overdue", 409, ""))
+
+
 def plan_named(plans: Part, plan: str) -> Any:
     """Return a plan of the catalogue as REST shows it; None if it is not sold any more, or the catalogue cannot be read."""
     return next((each for each in plans.value["items"] if each["plan"] == plan), None) if plans.ok else None
