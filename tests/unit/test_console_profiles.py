@@ -49,6 +49,7 @@ async def test_a_profile_is_saved_after_a_look_at_the_seats_and_not_over_somebod
     await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields)
     assert (people.profiles["staff"]["modules"], people.profiles["staff"]["partial"]) == (["projects", "lab"], True)
     await browser.get(f"{PROFILES}/edit?profile=staff")
+    people.profiles["staff"]["name"] = "Crew"
     stale = await browser.post(f"{PROFILES}/edit?profile=staff", step="save", **fields)
     assert (stale.status_code, "Somebody else has changed this meanwhile." in words(stale)) == (422, True)
     await browser.get(f"{PROFILES}/edit")

@@ -172,3 +172,25 @@ async def test_a_new_profile_does_not_replace_one_with_the_same_id(bench: Consol
     await browser.get(f"{OWN}/profiles/edit")
     taken = await browser.post(f"{OWN}/profiles/edit", **PROFILE | {"profile": "staff"})
     assert (taken.status_code, "There is a profile with this id already." in words(taken)) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("/profiles/edit?profile=staff", {"name": "Everybody", "modules": ["projects"]}),
+        ("/profiles/edit", {"profile": "new", "name": "New", "modules": ["projects"]}),
+        ("/profiles/department?department=Sales+%3Cb%3E", {"profile": "staff"}),
+        ("/settings/company", {"name": "Alpenrose"}),
+        ("/access/roles/auditor/edit", {"name": "Revision"}),
+    ],
+)
+async def test_a_form_that_is_sent_twice_blames_nobody_else(bench: ConsoleBench, path: str, change: dict[str, Any]) -> None:
+    browser, url = bench.signed_in(), OWN + path
+    form = fields(await browser.get(url)) | change | {"step": "save"}
+    assert (await browser.post(url, **form)).status_code == 200
+    stale = problem(412, "precondition-failed", "It was changed.")
+    bench.company.answers["PATCH users /v1/tenants/acme/roles/auditor"] = stale
+    twice = await browser.post(url, **form)
+    text = words(twice)
+    assert "Somebody else has changed this meanwhile." not in text
+    assert ("This is stored already, so nothing was changed" in text, "Stored now" in text) == (True, False)

@@ -24,6 +24,8 @@ TOKEN: Final = "_token"  # noqa: S105 - the name of a field
 KEY: Final = "_key"
 ABOUT: Final = "_about"  # whom a form is about, and what it does
 RESUMED: Final = "_resumed"  # in a form that was kept while its reader signed in
+STORED: Final = "stored-already"  # nobody else has changed what the form is about: it was sent twice, or somebody else wanted the same
+_NOT_STORED: Final = {"step", "effect", "known"}
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)  # times around a later or an earlier day may be none
 FIELDS_MAX: Final = 500
 DIGITS_MAX: Final = 12
@@ -153,12 +155,20 @@ class Form:
         self.go_on_from(present, "seen", texts)
         return True
 
-    def go_on_from(self, present: "Form", mark: str, texts: Mapping[str, tuple[str, str]]) -> None:
+    def go_on_from(self, present: "Form", mark: str, texts: Mapping[str, tuple[str, str]], *, also: Sequence[str] = ()) -> None:
         """Let the form be sent again after somebody else has changed what it is about: the input stays, the field `mark` takes its present
         value, and the page shows the present values that differ from the input. `texts` has the label and the present value of each field,
-        as a reader reads them."""
+        as a reader reads them. If nothing differs, the form says that it is stored already, and blames nobody. `also` are further fields
+        that are not stored."""
         self._fields[mark] = present.all(mark)
         self.present = dict(text for name, text in texts.items() if self._lines(name) != present._lines(name))
+        if self.problem is not None and self.problem.is_stale and self.is_stored_as(present, mark, *also):
+            self.problem = Problem(STORED, 409, "")
+
+    def is_stored_as(self, present: "Form", *but: str) -> bool:
+        """Tell whether the input is what is stored. `but` are fields that are not stored by this form."""
+        compared = {*self.own_fields(), *present.own_fields()} - _NOT_STORED - {*but}
+        return all(self._lines(name) == present._lines(name) for name in compared)
 
     def _lines(self, name: str) -> set[str]:
         return {line.strip() for value in self.all(name) for line in value.splitlines()} - {""}

@@ -97,18 +97,15 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or NEW)
     except Refusal as refusal:
-        if refusal.problem.is_stale and not profile:
-            form.errors["profile"] = page.gettext("There is a profile with this id already.")
-        else:
-            form.refuse(refusal.problem)
-        if refusal.problem.is_stale and profile:
-            await _go_on(page, profile, form)
+        form.refuse(refusal.problem)
+        if refusal.problem.is_stale:
+            await _go_on(page, name, form, is_new=not profile)
         return await _show(page, profile, form, status=422)
     return page.redirect(page.url("profiles"), page.gettext("The profile was saved. Its people are evaluated again now."))
 
 
-async def _go_on(page: Page, profile: str, form: Form) -> None:
-    """Show what somebody else has made of the profile."""
+async def _go_on(page: Page, profile: str, form: Form, *, is_new: bool) -> None:
+    """Show what somebody else has made of the profile. The id of a new one may be that of another one."""
     found, modules = await _profile(page, profile), await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
     names = module_names(modules)
     texts = {
@@ -116,7 +113,10 @@ async def _go_on(page: Page, profile: str, form: Form) -> None:
         "modules": (page.gettext("Modules"), ", ".join(names.get(module, module) for module in found["modules"]) or "–"),
         "partial": (page.gettext("Give what is available"), page.gettext("yes") if found["partial"] else page.gettext("no")),
     }
-    form.go_on_from(_profile_form(found), "seen", texts)
+    if is_new and not form.is_stored_as(_profile_form(found), "seen", "profile"):
+        form.problem, form.errors["profile"] = None, page.gettext("There is a profile with this id already.")
+    else:
+        form.go_on_from(_profile_form(found), "seen", texts, also=("profile",) if is_new else ())
 
 
 async def _show_department(page: Page, form: Form, preview: Any = None, status: int = 200) -> Response:

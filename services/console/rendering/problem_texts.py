@@ -59,6 +59,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "clock-advancing": N_("The test clock is being advanced. Try again when it is ready."),
     "too-many-requests": N_("There were too many requests in a short time. Try again in a minute."),
     "precondition-failed": N_("Somebody else has changed this meanwhile. Check the present values and try again."),
+    "stored-already": N_("This is stored already, so nothing was changed: the form may have been sent twice. You can close it."),
     "not-found": N_("It was not found: it may have been deleted meanwhile, or you may not see it. Reload the page."),
     "no-right": N_("Your roles do not allow this. Ask an administrator of your company."),
     "viewset": N_("Your roles show you only some departments, and this concerns all of them. Ask somebody who sees everybody."),
