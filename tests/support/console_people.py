@@ -155,7 +155,7 @@ class PeopleRest:
     check_refused: bool = False
     bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
     person_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of another change of one person
-    decides: bool = True  # seats answers what a change of one person would lead to
+    decides: bool = True  # seats answers what a change would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
     lab_of_leaver: str = "reallocated"  # what becomes of the licence of Lab when its owner leaves
@@ -308,10 +308,17 @@ class PeopleRest:
         if "dry_run" in request.url.params:
             states = [{"module": name, "state": state, "deadline": None, "reason": reason, "warning": None} for name, state, reason in (
                 ("planning", "active", None), ("projects", "refused", "pool_full"))]  # fmt: skip
-            expansions = [{"module": "planning", "licences": 1}]
+            expansions = [{"module": "planning", "licences": 1}] if self.decides else []
             cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
             return reply(
-                {"decided": True, "status": "refused", "modules": states, "not_subscribed": [], "expansions": expansions, "cost": cost}
+                {
+                    "decided": self.decides,
+                    "status": "refused",
+                    "modules": states,
+                    "not_subscribed": [],
+                    "expansions": expansions,
+                    "cost": cost,
+                }
             )
         user = f"new{len(self.people)}"
         self.people[user] = person(user, body["name"]) | {name: body[name] for name in ("login", "email") if name in body}
@@ -342,7 +349,7 @@ class PeopleRest:
         changing = body["action"] == "activate" and any(each["outcome"] == "changed" for each in found)
         more = self.bulk_expansions if dry_run and changing else []
         cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200} if more else None
-        return reply({"people": found, "decided": True if dry_run else None, "pools": pools, "expansions": more, "cost": cost})
+        return reply({"people": found, "decided": self.decides if dry_run else None, "pools": pools, "expansions": more, "cost": cost})
 
     def _patch(self, user: str, request: httpx.Request) -> httpx.Response:
         if request.headers["if-match"] != f'"{self.people[user]["version"]}"':
@@ -378,7 +385,7 @@ class PeopleRest:
     def _put_profile(self, name: str, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
         if "dry_run" in request.url.params:
-            return reply(PREVIEW | {"expansions": self.settings_expansions})
+            return reply(PREVIEW | {"decided": self.decides, "expansions": self.settings_expansions})
         known = self.profiles.get(name, {"version": 0})
         if request.headers["if-match"] != f'"{known["version"]}"':
             return refusal(412, "precondition-failed", "It was changed.")
@@ -434,7 +441,13 @@ class PeopleRest:
         guard = {"would_end": self.would_end, "limit": 5, "needs_confirmation": self.would_end > 5}
         flagged = {"module": "lab", "state": "flagged", "deadline": "2026-03-12T09:00:00.000Z", "reason": "pool_full"}
         decided = {"user": "u9", "external_id": "9", "status": "over_limit", "modules": [flagged]}
-        seats = {"decided": True, "detail": "", "people": [decided], "expansions": self.import_expansions, "cost": None}
+        seats = {
+            "decided": self.decides,
+            "detail": "",
+            "people": [decided] if self.decides else [],
+            "expansions": self.import_expansions,
+            "cost": None,
+        }
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
         departments = [{"department": "Lab & Co", "people": self.lacking - 1}, {"department": None, "people": 1}]
         lacking = {"people": self.lacking, "departments": departments}

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from tests.support.console import ConsoleBench, console, problem
+from tests.support.console import ConsoleBench, console, problem, reply
 from tests.support.console_people import person
 from tests.unit.test_console_access import hidden
 from tests.unit.test_console_people import PEOPLE, words
@@ -207,6 +207,42 @@ async def test_M12_a_change_of_a_person_whose_effect_seats_cannot_say_is_asked_f
     await browser.post(f"{PEOPLE}/u1/edit", **form, step="save", effect=hidden(edit, "effect"))
     await browser.post(f"{PEOPLE}/u2/reactivate", module="planning", effect=hidden(button, "effect"))
     assert (len(sent(bench, "PATCH")), len(sent(bench, "POST"))) == (1, 1)
+
+
+async def test_M12_an_activation_and_an_undo_whose_effect_seats_cannot_say_are_asked_first(bench: ConsoleBench) -> None:
+    browser, people, one = bench.signed_in(), bench.company.people, f"{PEOPLE}/u2/access/activate"
+    unknown = "The effect on the seats cannot be computed now, because a service does not answer."
+    people.people["u1"]["status"] = people.people["u2"]["status"] = "inactive"
+    single = await browser.get(one)
+    seen = await browser.post(f"{PEOPLE}/bulk", action="activate", user=["u1"])
+    people.decides = False
+    undo: dict[str, Any] = {"action": "activate", "undo": "yes", "user": ["u1"]}
+    asked = [
+        await browser.post(f"{PEOPLE}/bulk/apply", action="activate", user=["u1"], effect=hidden(seen, "effect")),
+        await browser.post(f"{PEOPLE}/bulk/apply", **undo),
+        await browser.post(one, effect=hidden(single, "effect")),
+    ]
+    assert [unknown in words(page) for page in asked] == [True, True, True]
+    assert sent(bench, "POST") == []
+    await browser.post(f"{PEOPLE}/bulk/apply", **undo, effect=hidden(asked[1], "effect"))
+    await browser.post(one, effect=hidden(asked[2], "effect"))
+    assert (people.people["u1"]["status"], people.people["u2"]["status"]) == ("active", "active")
+
+
+async def test_M12_a_person_is_not_added_if_seats_can_no_longer_say_what_the_look_said(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    await browser.get(f"{PEOPLE}/add")
+    form: dict[str, Any] = {"name": "Eva Noll", "login": "eva", "kind": "employee"}
+    free: dict[str, Any] = {"decided": True, "status": "active", "modules": [], "not_subscribed": [], "expansions": [], "cost": None}
+    bench.company.answers["POST users /v1/tenants/acme/people"] = reply(free)
+    looked = await browser.post(f"{PEOPLE}/add", step="preview", **form)
+    del bench.company.answers["POST users /v1/tenants/acme/people"]
+    people.decides = False
+    asked = await browser.post(f"{PEOPLE}/add", step="add", effect=hidden(looked, "effect"), **form)
+    assert "The effect on the seats cannot be computed now" in words(asked)
+    assert sent(bench, "POST") == []
+    await browser.post(f"{PEOPLE}/add", step="add", effect=hidden(asked, "effect"), **form)
+    assert len(sent(bench, "POST")) == 1
 
 
 async def test_a_person_who_is_added_by_a_form_that_is_sent_again_is_answered_like_the_first_time(bench: ConsoleBench) -> None:

@@ -152,6 +152,10 @@ async def test_an_import_changes_nobody_if_it_would_change_something_else_than_t
     people.import_expansions = [{"module": "lab", "licences": 1}]  # somebody else has taken a licence (M12)
     assert "1 licence would be added by itself" in words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
     assert people.import_status == "checked"
+    seen = fields(await browser.get(f"{IMPORT}/i1"))["seen"]
+    people.decides = False
+    assert "or whether licences are added and charged" in words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
+    assert people.import_status == "checked"
     await browser.post(f"{IMPORT}/i1/apply", seen=fields(await browser.get(f"{IMPORT}/i1"))["seen"])
     assert people.import_status == "applying"
 

@@ -79,7 +79,7 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     page = await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview")
     seen = words(page)
     assert "5’000 people would require other modules." in seen
-    assert "There are too many people for a preview of each seat." in seen
+    assert "There is no preview of each seat: there are too many people, or a service does not answer." in seen
     assert people.departments["Sales <b>"] is None
     effect = hidden(page, "effect")
     other = await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="staff", step="save", effect=effect)
@@ -118,6 +118,20 @@ async def test_M12_what_would_add_licences_by_itself_since_it_was_looked_at_is_a
     )
     await browser.post(url, step="save", **form | {"effect": hidden(announced, "effect")})
     assert people.profiles["staff"]["modules"] == ["projects", "lab"] or people.departments["Sales <b>"] == "guests"
+
+
+async def test_M12_a_profile_is_not_saved_if_seats_can_no_longer_say_what_the_look_said(bench: ConsoleBench) -> None:
+    browser, people, url = bench.signed_in(), bench.company.people, f"{PROFILES}/edit?profile=staff"
+    form: dict[str, Any] = {"name": "Staff", "modules": ["projects", "lab"], "seen": '"1"'}
+    await browser.get(PROFILES)
+    look = await browser.post(url, step="preview", **form)
+    people.decides = False
+    asked = await browser.post(url, step="save", **form, effect=hidden(look, "effect"))
+    assert "This is not what you saw before. Check it, and then go on." in words(asked)
+    assert "There is no preview of each seat: there are too many people, or a service does not answer." in words(asked)
+    assert people.profiles["staff"]["modules"] == ["planning", "projects"]
+    await browser.post(url, step="save", **form, effect=hidden(asked, "effect"))
+    assert people.profiles["staff"]["modules"] == ["projects", "lab"]
 
 
 async def test_T23_profiles_are_changed_with_the_right_to_manage_settings_only(bench: ConsoleBench) -> None:

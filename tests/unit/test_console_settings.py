@@ -187,6 +187,11 @@ async def test_M12_a_setting_of_the_company_by_which_licences_are_added_shows_th
     settings.preview = preview(3, added=3)  # somebody else has taken the free licence meanwhile
     again = await browser.post(url, **fields(seen) | {"step": "save"})
     assert "This is not what you saw before. Check it, and then go on. " in words(again)
+    settings.preview = preview(3)
+    again = await browser.post(url, **fields(again) | {"step": "save"})
+    settings.preview |= {"decided": False}  # seats cannot say any more
+    again = await browser.post(url, **fields(again) | {"step": "save"})
+    assert "This is not what you saw before. Check it, and then go on. " in words(again)
     assert settings.tenant["release_on_expiry"] is False
     assert "The settings were changed." in words(await browser.post(url, **fields(again) | {"step": "save"}))
     assert settings.tenant["release_on_expiry"] is True

@@ -60,7 +60,7 @@ async def add(page: Managing) -> Response:
         return await _show(page, form, status=422)
     try:
         preview = await _preview(page, form)
-        if preview is not None and not form.goes_on({"input": _body(form), "expansions": preview["expansions"]}):
+        if preview is not None and not form.goes_on(_body(form), preview):
             return await _show(page, form, preview)
         added = await page.send("POST", "users", "people", _body(form), key=form.key or None, wait_seconds=2)
     except Refusal as refusal:

@@ -37,12 +37,12 @@ async def of_many(page: Page, path: str, body: Mapping[str, Any] | None, form: F
         found = await page.preview("POST", "users", path, body)
     except Refusal:
         return True, []
-    if found["decided"]:
-        more = found["expansions"]
-        if not more:
-            return form.knows_cost(more), [page.gettext("No licence would be added by itself.")]
-        return form.knows_cost(more), [f"{title_of(page, more)}.", charged(page, found["cost"])]
-    return form.knows_cost([{"decided": False}]), [_unknown(page), *_most(page, subscription, modules)]
+    knows = form.knows_cost(found)
+    if not found["decided"]:
+        return knows, [_unknown(page), *_most(page, subscription, modules)]
+    if not found["expansions"]:
+        return knows, [page.gettext("No licence would be added by itself.")]
+    return knows, [title_of(page, found["expansions"]) + ".", charged(page, found["cost"])]
 
 
 def _expanding(subscription: Part) -> list[Mapping[str, Any]]:

@@ -55,12 +55,12 @@ def _people(page: Page) -> list[dict[str, Any]]:
 
 
 async def unannounced(page: Page, action: str, people: Sequence[Mapping[str, Any]]) -> Any:
-    """Return what an activation would lead to, if it would add licences by itself that its reader has not seen (M12). One that was done
-    already adds none, so a form that is sent twice is answered like the first time. Raises Refusal."""
+    """Return what an activation would lead to, if it would add licences by itself that its reader has not seen (M12), or seats cannot
+    say. One that was done already adds none, so a form that is sent twice is answered like the first time. Raises Refusal."""
     if action != "activate":
         return None
     found = await change(page, action, people, dry_run=True)
-    return None if page.form.knows_cost(found["expansions"]) else found
+    return None if page.form.knows_cost(found) else found
 
 
 async def _preview(page: Page, action: str, found: Mapping[str, Any]) -> Response:
@@ -79,7 +79,7 @@ async def show_preview(page: Managing) -> Response:
     if not people:
         return page.redirect(page.url("people"), page.gettext("Select people in the list first."), "warning")
     found = await change(page, action, people, dry_run=True)
-    page.form.knows_cost(found["expansions"])
+    page.form.knows_cost(found)
     return await _preview(page, action, found)
 
 

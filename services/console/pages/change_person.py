@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.console.pages import added_licences, bulk_people
 from services.console.pages.add_person import choices
 from services.console.pages.confirm import Question, ask
-from services.console.pages.forms import Form, day_of
+from services.console.pages.forms import Form, added_by, day_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
@@ -48,7 +48,7 @@ async def _announced(page: Page, user: str, method: str, path: str, body: Any = 
         found = await page.preview(method, "users", f"people/{url_part(user)}/{path}", body)
     except Refusal:
         return None
-    if page.form.knows_cost(found["expansions"] if found["decided"] else [{"decided": False}]):
+    if page.form.knows_cost(found):
         return None
     person, _ = await _person(page, user)
     question = Question(
@@ -107,7 +107,7 @@ async def edit(page: Managing, user: str) -> Response:
     try:
         if not SEATS_DEPEND_ON.isdisjoint(body):
             preview = await page.preview("PATCH", "users", path, body, etag=etag)
-            if (preview["expansions"] or not preview["decided"]) and not form.goes_on({"input": body, "expansions": preview["expansions"]}):
+            if added_by(preview) and not form.goes_on(body, preview):
                 offered = await choices(page, person["profile"])
                 return page.render("person_edit.html", person=person, form=form, preview=preview, **offered)
         await page.send("PATCH", "users", path, body, etag=etag)
@@ -145,7 +145,7 @@ async def show_access(page: Managing, user: str, action: str) -> Response:
     if action not in bulk_people.OPPOSITE:
         raise NotThere
     found, form = await bulk_people.change(page, action, [{"user": user}], dry_run=True), Form()
-    form.knows_cost(found["expansions"])
+    form.knows_cost(found)
     return await _show_access(page, user, action, found, form)
 
 

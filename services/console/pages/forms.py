@@ -66,6 +66,11 @@ def mark_of(values: Mapping[str, Any] | None) -> str:
     return hashlib.sha256(orjson.dumps(values and dict(values), option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
 
 
+def added_by(preview: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the licences that a change adds by itself (M12), by the answer to `dry_run`. While seats cannot say, that is what it says."""
+    return list(preview["expansions"]) if preview["decided"] else [{"decided": False}]
+
+
 class Form:
     """Fields by name. A name that is there several times keeps all its values."""
 
@@ -132,19 +137,21 @@ class Form:
             return 0
         return amount
 
-    def goes_on(self, effect: Mapping[str, Any]) -> bool:
-        """Tell whether the reader saw that the input leads to this, and wants it. The input can still be changed after a preview, and so
-        can what it is about: then the page shows the effect first."""
-        shown, self.effect = self["effect"], mark_of(effect)
+    def goes_on(self, given: Mapping[str, Any], preview: Mapping[str, Any] | None = None) -> bool:
+        """Tell whether the reader saw what the input leads to, and wants it. The input can still be changed after a preview, and so can
+        what it is about: then the page shows the effect first. `preview`: the answer to `dry_run`, if licences may be added."""
+        shown, self.effect = self["effect"], mark_of({"given": dict(given), "added": preview and added_by(preview)})
         wanted = self["step"] in ("add", "save")
         self.leads_elsewhere = wanted and shown not in ("", self.effect)
         return wanted and not self.leads_elsewhere
 
-    def knows_cost(self, expansions: Sequence[Mapping[str, Any]]) -> bool:
-        """Tell whether no licence is added by itself (M12), or the reader saw just these. Otherwise the page shows them first."""
-        shown, self.effect = self["effect"], mark_of({"expansions": list(expansions)})
-        self.leads_elsewhere = bool(expansions) and shown not in ("", self.effect)
-        return not expansions or shown == self.effect
+    def knows_cost(self, preview: Mapping[str, Any]) -> bool:
+        """Tell whether no licence is added by itself (M12), or the reader saw just these, or that seats cannot say. Otherwise the page
+        shows that first. `preview`: the answer to `dry_run`."""
+        added = added_by(preview)
+        shown, self.effect = self["effect"], mark_of({"added": added})
+        self.leads_elsewhere = bool(added) and shown not in ("", self.effect)
+        return not added or shown == self.effect
 
     def is_outdated(self, present: "Form", texts: Mapping[str, tuple[str, str]]) -> bool:
         """Tell whether somebody else has changed what the form is about since it was shown: the field `seen` of both differs. The form can

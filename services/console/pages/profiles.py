@@ -93,7 +93,7 @@ async def save_profile(page: Managing, profile: Chosen = "") -> Response:
     path = f"profiles/{url_part(name)}"
     try:
         preview = await page.preview("PUT", "users", path, body)
-        if not form.goes_on(body | {"expansions": preview["expansions"]}):
+        if not form.goes_on(body, preview):
             return await _show(page, profile, form, preview)
         await page.send("PUT", "users", path, body, etag=form["seen"] or NEW)
     except Refusal as refusal:
@@ -159,7 +159,7 @@ async def save_department(page: Managing) -> Response:
     mapping[department] = form["profile"] or None
     try:
         preview = await page.preview("PUT", "users", "department-mapping", mapping)
-        if form.goes_on({"department": department, "profile": mapping[department], "expansions": preview["expansions"]}):
+        if form.goes_on({"department": department, "profile": mapping[department]}, preview):
             await page.send("PUT", "users", "department-mapping", mapping, etag=found.etag)
             return page.redirect(page.url("profiles"), page.gettext("The department was saved. Its people are evaluated again now."))
     except Refusal as refusal:

@@ -113,7 +113,7 @@ async def save_mapping(page: Managing, connection: str, group: str) -> Response:
         return await _show(page, connection, found, form)
     try:
         preview = await page.preview("PUT", "users", path, body)
-        if form.goes_on(body | {"expansions": preview["expansions"]}):
+        if form.goes_on(body, preview):
             await page.send("PUT", "users", path, body)
             return page.redirect(_url(page, connection), page.gettext("The group was saved. Its members are evaluated again now."))
     except Refusal as refusal:

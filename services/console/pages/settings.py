@@ -321,7 +321,7 @@ async def change_company(page: Managing) -> Response:
         try:
             if releases != present.need()["release_on_expiry"]:
                 preview = await page.preview("PATCH", "users", _tenant_path(page), {"release_on_expiry": releases})
-                if preview["changed"] and not form.goes_on({"releases": releases, "expansions": preview["expansions"]}):
+                if (preview["changed"] or not preview["complete"]) and not form.goes_on({"releases": releases}, preview):
                     return await _company_page(page, form, preview=preview)
             await page.send("PATCH", "users", _tenant_path(page), body, etag=form["etag"])
         except Refusal as refusal:

@@ -534,7 +534,8 @@ class SettingsPreviewView(BaseModel):
         "subscribed."
     )
     decided: bool = Field(
-        description="False if more than 100 people would require other modules, or seats did not answer: compare `after` with `licences`."
+        description="False if more than 100 people would require other modules, `complete` is false, or seats did not answer: compare "
+        "`after` with `licences`."
     )
     outcomes: list[OutcomeView] = Field(description="What seats would decide, if `decided`.")
     expansions: list[ExpansionView]

@@ -121,7 +121,7 @@ async def decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counte
         if counted.before[module] != counted.after[module]
     ]
     found = SettingsPreview(counted.examined, counted.complete, counted.changed, modules, counted.later)
-    return await _decided(tenant, uow, seats, counted, found) if counted.changed else found
+    return await _decided(tenant, uow, seats, counted, found) if counted.changed or not counted.complete else found
 
 
 async def _decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counted: Counted, found: SettingsPreview) -> SettingsPreview:
