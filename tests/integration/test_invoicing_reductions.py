@@ -296,6 +296,11 @@ async def test_T18_a_reduction_at_once_flags_no_more_or_other_people_than_its_of
         flags(*others)
         problem = await bench.refused("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
         assert (problem["type"], "than its offer says" in problem["detail"]) == ("quote-outdated", True)
+    bench.foreseen.reduction = None
+    problem = await bench.refused("POST", offer["approve_url"], {}, tenant=tenant, **BUY)
+    assert (problem["type"], "seats does not answer" in problem["detail"]) == ("quote-outdated", True)
+    unknown = await bench.ok("POST", f"/v1/tenants/{tenant}/reductions", total(time=7), tenant=tenant, **BUY)
+    assert unknown["would_flag"] is None
     assert await bench.commands(tenant, seats_v1.ReduceLicences) == []
     flags("bob")  # Ann was deactivated in time
     done = await bench.ok("POST", offer["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")

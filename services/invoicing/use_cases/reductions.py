@@ -196,8 +196,9 @@ async def approve_reduction(uow: UnitOfWork, tenant_id: str, reduction: str, act
 
 
 async def check_people(database: Database, seats: Seats, tenant_id: str, reduction: str, *, clock: Clock) -> None:
-    """Raise Conflict if a reduction at once would flag more or other people than its offer says (T18). It is asked outside of any
-    transaction. A reduction at the end of the period flags nobody now, and until then the administrators are told of it."""
+    """Raise Conflict if a reduction at once would flag more or other people than its offer says (T18), or seats cannot say any more. It is
+    asked outside of any transaction. A reduction at the end of the period flags nobody now, and until then the administrators are told of
+    it."""
     async with database.unit_of_work(tenant_id) as uow:
         found = await store.reductions.find(uow.connection, tenant_id, reduction)
     if found is None or found.status != "offered" or found.terms["takes_effect"] != NOW:
@@ -209,7 +210,14 @@ async def check_people(database: Database, seats: Seats, tenant_id: str, reducti
         return  # the approval says what no longer fits, or seats does
     for name, now in consequences(foreseen).items():
         shown = found.terms[name]
-        if now is not None and shown is not None and _is_worse(now, {each["module"]: each for each in shown}):
+        if shown is None:
+            continue  # the offer says that it is not known
+        if now is None:
+            raise Conflict(
+                "quote-outdated",
+                "The service seats does not answer, so it is not known whom the reduction would put over the limit now. Request it again.",
+            )
+        if _is_worse(now, {each["module"]: each for each in shown}):
             raise Conflict(
                 "quote-outdated",
                 "The reduction would now put more or other people over the limit, or end other reservations, than its offer says. Request "
