@@ -53,7 +53,8 @@ async def _list() -> list[dict[str, Any]]:
 
 def remove(email: str) -> None:
     run(_remove(email))
-    out.print(f"{email} is no operator any more. Sessions have ended; access tokens end after at most 5 minutes.", markup=False)
+    ended = "Sessions have ended. Access tokens end after at most 5 minutes; those that read an opened tenant, after at most 30."
+    out.print(f"{email} is no operator any more. {ended}", markup=False)
 
 
 async def _remove(email: str) -> None:

@@ -31,7 +31,8 @@ async def add(uow: UnitOfWork, email: str, name: str, by: str, now: datetime) ->
 
 
 async def remove(uow: UnitOfWork, operator_id: str, by: str) -> None:
-    """Remove an operator and end the sessions. Access tokens end after at most five minutes. Raises NotFound."""
+    """Remove an operator and end the sessions. Access tokens end after at most five minutes, and those that read an opened
+    tenant after at most thirty. Raises NotFound."""
     if not await store.remove(uow.connection, operator_id):
         raise NotFound("operator", "`GET /v1/operators` lists them.")
     await sessions_store.end_of(uow.connection, VENDOR, [operator_id])
