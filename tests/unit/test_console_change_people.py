@@ -77,6 +77,7 @@ async def test_people_are_deactivated_together_after_a_preview_and_it_is_undone_
     undone = words(await browser.post(f"{PEOPLE}/bulk/apply", action="activate", undo="yes", user=undo))
     assert "Undone 1 person was changed." in undone
     assert "changed since, so not undone" in undone
+    assert "Ann Müller Being decided" in undone, "seats has not answered yet, and may refuse"
     assert (people["ann"]["status"], people["u1"]["status"]) == ("active", "inactive")
     assert (await browser.post(f"{PEOPLE}/bulk", action="nonsense", user="ann")).status_code == 404
     assert (await browser.post(f"{PEOPLE}/bulk", action="deactivate", user=f"ann {'9' * 5000}")).status_code == 200
