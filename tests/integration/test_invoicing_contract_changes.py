@@ -261,6 +261,26 @@ async def test_E10_a_module_is_added_to_a_running_subscription_and_charged_for_t
     assert [(line.module, line.quantity) for line in renewal.lines] == [("archive", 4), ("documents", 4), ("time", 10)]
 
 
+@pytest.mark.parametrize(
+    ("of_base", "expected"),
+    [
+        ({"over_limit": "reject", "reduce_below_use": "block", "warn_at": "50%"}, ("reject", None, "block", "50%")),
+        ({"over_limit": "expand", "expand_cap": 20, "reduce_at": "now"}, ("reject", None, None, "90%")),
+    ],
+    ids=["hard limit", "expands"],
+)
+async def test_E1_a_module_that_is_added_has_the_policies_of_the_base_module_and_never_expands_by_itself(
+    bench: Bench, of_base: dict[str, Any], expected: tuple[str, int | None, str | None, str]
+) -> None:
+    tenant = await subscribed(bench)
+    await changed(bench, tenant, modules={"time": of_base})
+    quote = await bench.ok("POST", f"/v1/tenants/{tenant}/subscription/modules", {"module": "archive", "licences": 3}, tenant=tenant, **BUY)
+    await bench.ok("POST", quote["approve_url"], {}, tenant=tenant, **BUY, prefer="wait=10")
+    opened = bench.pools[tenant].policies["archive"]
+    assert (opened.over_limit, opened.expand_cap, opened.reduce_below_use, opened.warn_at) == expected
+    assert opened.reduce_at == of_base.get("reduce_at")
+
+
 async def test_a_module_that_cannot_be_added_is_refused(bench: Bench) -> None:
     tenant = await subscribed(bench, {"time": 10})
     path = f"/v1/tenants/{tenant}/subscription/modules"

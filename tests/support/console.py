@@ -339,7 +339,9 @@ class Company:
 
     def _quote_module(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
-        return self._make_quote(body["module"], body["licences"], new_module=body["module"])
+        return self._make_quote(
+            body["module"], body["licences"], new_module=body["module"], policies={"over_limit": "reject", "expand_cap": None}
+        )
 
     def _quote(self, request: httpx.Request) -> httpx.Response:
         (item,) = orjson.loads(request.content)["items"]
@@ -387,6 +389,7 @@ class Company:
             "approvals": [],
             "estimate": None,
             "new_module": None,
+            "policies": None,
             "order": None,
             "replaced_by": None,
             "your_approval": "waits" if self.needs_second else "orders",

@@ -150,6 +150,8 @@ async def test_a_module_is_added_by_a_quote_that_is_approved(bench: ConsoleBench
     quote = await browser.post(f"{PLAN}/modules/add", module="time", licences="3")
     assert "3 licences of time" in words(quote)
     assert "new module" in words(quote)
+    assert "Everybody whose profile has the module requires a licence of it, once it is open." in words(quote)
+    assert "If no licence is free: Refuse the person." in words(quote)
     assert "time" not in bench.company.modules
     (made,) = bench.company.quotes
     done = words(await browser.post(f"/tenants/acme/orders/quotes/{made}/approve"))

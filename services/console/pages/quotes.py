@@ -1,5 +1,6 @@
 """A quote: what it costs, who approved it, and its approval, withdrawal or renewal (T8, B5, B9)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
@@ -10,6 +11,7 @@ from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.route import PageRoute
+from services.console.rendering.policy_texts import PolicyTexts
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import url_part
 from shared.schemas.rights import ACCOUNT_BUY, ACCOUNT_READ
@@ -37,8 +39,17 @@ async def _show(page: Page, quote: str, status: int = 200, problem: Problem | No
         people=await names_of(page, people, NAMED_MAX),
         next_invoice_on=subscription.value["next_invoice_on"] if subscription.ok else None,
         problem=problem,
+        rule=_rule_when_full(shown, page),
         why=lambda step: step_reason(step, page),
     )
+
+
+def _rule_when_full(quote: Mapping[str, Any], page: Page) -> str | None:
+    """Return what happens to people for whom the new module has no free licence, in words."""
+    if quote["policies"] is None:
+        return None
+    policies = {name: value for name, value in quote["policies"].items() if value is not None}
+    return PolicyTexts(page.gettext, page.ngettext, page.formats, quote["lines"][0]["quantity"], policies).all()[0].value
 
 
 @router.get("")
@@ -93,7 +104,7 @@ async def request_again(page: Page, quote: Any) -> Any:
     """Return a new quote with the items of this one, at the present price."""
     if quote["new_module"] is not None:
         (line,) = quote["lines"]
-        body: dict[str, Any] = {"module": line["module"], "licences": line["quantity"]}
+        body: dict[str, Any] = {"module": line["module"], "licences": line["quantity"], "policies": quote["policies"]}
         return await page.send("POST", "invoicing", "subscription/modules", body, key=page.form.key or None)
     items = [{"module": line["module"], "add": line["quantity"]} for line in quote["lines"]]
     return await page.send("POST", "invoicing", "quotes", {"items": items}, key=page.form.key or None)

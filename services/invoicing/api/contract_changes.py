@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from services.invoicing import store
 from services.invoicing.api.dependencies import Buyer, IdPath, SettingsManager, TenantId, Wired, answer_in_time, decided_in_time
 from services.invoicing.api.quotes import quote_view
-from services.invoicing.api.requests import PoliciesBody, SubscribedModule
+from services.invoicing.api.requests import AddedModule, PoliciesBody
 from services.invoicing.api.responses.contract_changes import ContractChangeView, PoliciesView
 from services.invoicing.api.responses.quotes import QuoteView
 from services.invoicing.domain.policies import about_money
@@ -127,7 +127,7 @@ async def patch_policies(
 
 @router.post("/modules", summary="Request a quote for another module", status_code=201, response_model=QuoteView, responses=refusals(409))
 async def post_module(
-    wiring: Wired, request: Request, tenant: TenantId, body: SubscribedModule, principal: Buyer, key: IdempotencyKey = None
+    wiring: Wired, request: Request, tenant: TenantId, body: AddedModule, principal: Buyer, key: IdempotencyKey = None
 ) -> Response:
     """The licences are priced for the rest of the period, like a purchase. Approve the quote like any other; then seats opens the pool. To
     close a module, reduce it to 0 licences (`POST …/reductions`)."""

@@ -306,6 +306,18 @@ class SubscribedModule(Body):
     policies: PoolPolicies = Policies(warn_at=WARN_AT)
 
 
+class AddedModule(Body):
+    """A module that a running subscription gets."""
+
+    module: ModuleName
+    licences: Count
+    policies: PoolPolicies | None = Field(
+        None,
+        description="Without it, the pool has the policies of the subscription's first base module by name; if that one expands, the new "
+        "pool rejects until somebody sets its limit.",
+    )
+
+
 class DiscountBody(Body):
     """A discount: a percentage, or an amount for each period; of a module, or of the whole subscription."""
 

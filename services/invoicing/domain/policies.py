@@ -1,6 +1,6 @@
 """Which policies a pool of a subscription can have, beyond what seats checks (M12, E8)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from services.invoicing.domain.prices import limits_of
@@ -36,6 +36,17 @@ def wrong_for_plan(policies: Policies, plan: PlanDefined, module: str) -> tuple[
 def merged(before: Policies, given: Policies) -> Policies:
     """Return the policies after a change: what the change sets, and what it removes with null."""
     return before.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+
+def of_new_module(base: Sequence[Policies]) -> Policies:
+    """Return the policies of a module that a running subscription gets: those of its first base module, so that people who were refused
+    until now are refused there as well (E1). Nobody has set how far the new pool may expand, so it rejects where that one expands."""
+    if not base:
+        return Policies(warn_at=WARN_AT)
+    first = base[0]
+    if first.over_limit != OverLimit.EXPAND:
+        return first.model_copy(update={"expand_cap": None})
+    return first.model_copy(update={"over_limit": str(OverLimit.REJECT), "expand_cap": None})
 
 
 def difference(before: Policies, after: Policies) -> tuple[Policies, tuple[str, ...]]:

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from services.invoicing import store
-from services.invoicing.api.requests import SubscribedModule
+from services.invoicing.api.requests import AddedModule
 from services.invoicing.domain.account import SYSTEM
 from services.invoicing.domain.policies import wrong_for_plan
 from services.invoicing.domain.quote import NewModule, Refusal, expected, price_new_module
 from services.invoicing.settings import Settings
 from services.invoicing.store.subscriptions import Module
+from services.invoicing.use_cases.decided_policies import policies_of_new_module
 from services.invoicing.use_cases.locked_tenants import lock_tenant
 from services.invoicing.use_cases.opening_policies import opening_policies
 from services.invoicing.use_cases.overdue import check_purchase
@@ -29,7 +30,7 @@ ADD_MODULE = "add_module"
 
 
 async def quote_module(
-    uow: UnitOfWork, tenant_id: str, body: SubscribedModule, actor: Actor, *, settings: Settings, clock: Clock
+    uow: UnitOfWork, tenant_id: str, body: AddedModule, actor: Actor, *, settings: Settings, clock: Clock
 ) -> QuoteIssued:
     """Price the licences of a module that the subscription does not have, and save the quote. Raises Conflict, Invalid."""
     tenant, at = await lock_tenant(uow, tenant_id, clock)
@@ -38,11 +39,12 @@ async def quote_module(
     known = await store.catalogue.modules(uow.connection)
     if body.module not in known:
         raise Invalid("body.module", body.module, f"a module of the catalogue: {', '.join(sorted(known)) or 'none'}")
-    refused = wrong_for_plan(body.policies, situation.plan, body.module)
+    policies = body.policies if body.policies is not None else await policies_of_new_module(uow, tenant_id)
+    refused = wrong_for_plan(policies, situation.plan, body.module)
     if refused is not None:
         field, value, allowed = refused
         raise Invalid(f"body.policies.{field}", value, allowed)
-    new = NewModule(body.module, body.licences, body.policies, known[body.module].requires)
+    new = NewModule(body.module, body.licences, policies, known[body.module].requires)
     subscribed = [each.module for each in await store.subscriptions.modules(uow.connection, tenant_id)]
     valid = timedelta(seconds=settings.quote_valid_seconds)
     quote = price_new_module(situation, new, subscribed, quote=ids.new_id(), actor=actor, valid=valid)

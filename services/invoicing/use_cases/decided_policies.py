@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.invoicing import store
-from services.invoicing.domain.policies import merged
+from services.invoicing.domain.policies import merged, of_new_module
 from shared.database import UnitOfWork
 from shared.schemas.seats_v1 import Policies
 
@@ -22,3 +22,10 @@ async def decided_policies(uow: UnitOfWork, tenant_id: str) -> dict[str, Policie
                 removed = dict.fromkeys(command["unset"])
                 known[module] = after.model_copy(update={**removed, "expand_cap": command["own_cap"]})
     return known
+
+
+async def policies_of_new_module(uow: UnitOfWork, tenant_id: str) -> Policies:
+    """Return the policies of a module that the subscription gets without policies of its own."""
+    known = await decided_policies(uow, tenant_id)
+    modules = await store.subscriptions.modules(uow.connection, tenant_id)
+    return of_new_module([known[each.module] for each in sorted(modules, key=lambda each: each.module) if each.base])

@@ -15,7 +15,6 @@ from services.invoicing.domain.calendar import Term, add_days, local_day, start_
 from services.invoicing.domain.discounts import DISCOUNTS_MAX
 from services.invoicing.domain.ledger import by_number
 from services.invoicing.domain.money import round_half_up
-from services.invoicing.domain.policies import WARN_AT
 from services.invoicing.domain.prices import prices_of
 from services.invoicing.domain.quote import (
     Item,
@@ -41,6 +40,7 @@ from services.invoicing.store.purchase_requests import (
     OfferedDiscount,
     PurchaseRequest,
 )
+from services.invoicing.use_cases.decided_policies import policies_of_new_module
 from services.invoicing.use_cases.discounts import discounts_of, grant_offered, with_offered
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.orders import approve_quote
@@ -191,6 +191,7 @@ async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, it
     known = await store.catalogue.modules(uow.connection)
     added = [item for item in items if item.add]
 
+    policies = await policies_of_new_module(uow, tenant_id)
     options: dict[str, Any] = {"actor": actor, "valid": A_DAY}
     quotes = list[QuoteIssued]()
     own = [Item(item.module, add=item.add, unit_price_minor=item.unit_price_minor) for item in added if item.module in situation.pools]
@@ -198,7 +199,7 @@ async def todays_price(uow: UnitOfWork, tenant_id: str, situation: Situation, it
         quotes.append(_or_refuse(price(situation, own, quote=ids.new_id(), **options)))
     for item in added:
         if item.module not in situation.pools:
-            new = NewModule(item.module, item.add, Policies(warn_at=WARN_AT), known[item.module].requires, item.unit_price_minor)
+            new = NewModule(item.module, item.add, policies, known[item.module].requires, item.unit_price_minor)
             then = replace(situation, undecided=(*situation.undecided, *quotes))  # a credit counts for one quote only
             quotes.append(_or_refuse(price_new_module(then, new, subscribed, quote=ids.new_id(), **options)))
     lines = [line for quote in quotes for line in quote.lines]

@@ -19,6 +19,7 @@ from shared.schemas.invoicing_v1 import (
     QuoteLine,
     TaxLine,
 )
+from shared.schemas.seats_v1 import Policies
 
 
 class StepView(BaseModel):
@@ -74,6 +75,7 @@ class QuoteView(BaseModel):
     recurring_then_minor: int = Field(description="The net price of these modules for a whole period after the order, before discounts.")
     discounts: tuple[Discount, ...] = Field(description="The percentages that the lines are priced with.")
     new_module: str | None = Field(description="The module that the order adds to the subscription.")
+    policies: Policies | None = Field(description="The policies of the new module.")
     cancels_plan_change: str | None = Field(
         description="The scheduled change of plan that does not fit any more after the order: then the present plan goes on."
     )
