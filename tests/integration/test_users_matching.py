@@ -364,6 +364,23 @@ async def test_of_many_people_with_one_address_the_first_are_compared_and_named(
     assert {len(each.people) for each in await bench.events(company.tenant, ConflictFound)} == {NAMED_MAX, 5}
 
 
+async def test_M12_a_dry_run_of_another_address_tells_of_the_seats_that_the_end_of_a_conflict_requests(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = await Company.open(bench)
+    office = {"email": "office@acme.example"}
+    await company.report(company.first, {"1": person("ann", **office), "2": person("bob", **office)})
+    await company.report(company.second, {"3": person("cyd", **office)})
+    found = (await company.everybody())["3"]
+    assert (found["status"], await company.seats()) == ("conflict", 2)
+    expanding_by_one_each(bench, monkeypatch)
+    own, address = f"{company.people}/{found['user']}", {"email": "cyd@acme.example"}
+    seen = await company.rest.patch(f"{own}?dry_run=true", address)
+    assert seen["expansions"] == [{"module": "time", "licences": 1}]
+    await company.rest.patch(own, address)
+    assert await company.seats() == 3
+
+
 async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_person_has_no_privileges_any_more(bench: Bench) -> None:
     company = await Company.open(bench)
     await company.report(company.first, {"1": person("ann", email="office@acme.example"), "2": person("bob", email="office@acme.example")})

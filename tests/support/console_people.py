@@ -356,7 +356,11 @@ class PeopleRest:
             return refusal(412, "precondition-failed", "It was changed.")
         if "dry_run" in request.url.params:
             cost = {"currency": "CHF", "term": "monthly", "net_minor": 1200}
-            more = [{"module": "planning", "licences": 1}] if orjson.loads(request.content).get("profile") == self.expanding_profile else []
+            more = (
+                [{"module": "planning", "licences": 1}]
+                if orjson.loads(request.content).get("profile") == self.expanding_profile
+                else self.person_expansions
+            )
             known = {"decided": self.decides, "modules": [], "not_subscribed": [], "expansions": more, "cost": cost}
             return reply(known | {"status": "active"})
         return self._set(user, **orjson.loads(request.content))

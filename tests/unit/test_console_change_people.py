@@ -173,6 +173,7 @@ async def test_M12_an_undo_that_adds_licences_by_itself_announces_them(bench: Co
         ("POST", "u6/reactivate", {"module": ""}),
         ("DELETE", "u1/terminate/withdraw", {}),
         ("DELETE", "u1/overrides/department/remove", {}),
+        ("DELETE", "u1/overrides/email/remove", {}),
         ("POST", "u7/separate", {}),
         ("POST", "u5/separate", {"source": "rest", "external_id": "c"}),
         ("POST", "u7/link", {"to": "ann"}),
@@ -193,6 +194,17 @@ async def test_M12_a_button_of_a_person_that_adds_licences_by_itself_asks_before
     assert again == form | {"effect": hidden(asked, "effect")}, "the question keeps what it is about"
     await browser.post(url, **again)
     assert len(sent(bench, method)) == 1
+
+
+async def test_M12_another_address_by_which_a_conflict_ends_is_announced_like_another_profile(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    form: dict[str, Any] = fields(await browser.get(f"{PEOPLE}/u7/edit")) | {"email": "own@acme.example"}
+    people.person_expansions = [{"module": "planning", "licences": 1}]
+    asked = await browser.post(f"{PEOPLE}/u7/edit", **form)
+    assert "1 licence would be added by itself" in words(asked)
+    assert sent(bench, "PATCH") == []
+    await browser.post(f"{PEOPLE}/u7/edit", **form, step="save", effect=hidden(asked, "effect"))
+    assert sent(bench, "PATCH") == [("/u7", {"email": "own@acme.example"})]
 
 
 async def test_M12_a_change_of_a_person_whose_effect_seats_cannot_say_is_asked_first(bench: ConsoleBench) -> None:

@@ -24,7 +24,6 @@ router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/{user
 Managing = Annotated[Page, Depends(needs(USERS_MANAGE))]
 Chosen = Annotated[str, Query(max_length=200)]
 EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
-SEATS_DEPEND_ON: Final = frozenset({"login", "department", "profile", "kind", "valid_to", "employed"})
 NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
 FOUND_MAX: Final = 10
 REPLACE: Final = "person_replace.html"
@@ -105,11 +104,10 @@ async def edit(page: Managing, user: str) -> Response:
     body = {name: value or (None if name in NULLABLE else "") for name, value in given.items()}
     path, etag = f"people/{url_part(user)}", form["seen"] or seen
     try:
-        if not SEATS_DEPEND_ON.isdisjoint(body):
-            preview = await page.preview("PATCH", "users", path, body, etag=etag)
-            if added_by(preview) and not form.goes_on(body, preview):
-                offered = await choices(page, person["profile"])
-                return page.render("person_edit.html", person=person, form=form, preview=preview, **offered)
+        preview = await page.preview("PATCH", "users", path, body, etag=etag)
+        if added_by(preview) and not form.goes_on(body, preview):
+            offered = await choices(page, person["profile"])
+            return page.render("person_edit.html", person=person, form=form, preview=preview, **offered)
         await page.send("PATCH", "users", path, body, etag=etag)
     except Refusal as refusal:
         form.refuse(refusal.problem)
@@ -130,7 +128,7 @@ async def edit(page: Managing, user: str) -> Response:
 async def remove_override(page: Managing, user: str, field: str) -> Response:
     """Let the sources state the value again."""
     notice = page.gettext("The value is that of the sources again.")
-    return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice, seats=field in SEATS_DEPEND_ON)
+    return await _send(page, user, "DELETE", f"overrides/{url_part(field)}", notice=notice)
 
 
 async def _show_access(page: Page, user: str, action: str, found: Any, form: Form) -> Response:
