@@ -506,6 +506,9 @@ def test_licences_that_are_free_several_times_beside_refused_people_are_told_onc
     assert re.search(r"Time Registration +3 +60", found.text)
     assert "/people/reactivate-refused" in found.text
     assert "/people/reactivate-refused" in found.html
+    caution = "Somebody who needs several modules may be refused again while another one is full."
+    assert caution in " ".join(found.text.split())
+    assert "licences may be added and charged" in " ".join(found.text.split())
 
 
 def test_M9_the_administrators_get_a_prepared_quote_for_licences_that_do_not_come_back_with_the_people() -> None:
