@@ -133,6 +133,7 @@ class AccessRest:
     connections: dict[str, dict[str, Any]] = field(default_factory=connections)
     provider: dict[str, Any] = field(default_factory=lambda: {"draft": None, "effective": None})
     groups: dict[str, dict[str, Any]] = field(default_factory=groups)  # of the connection okta
+    meanwhile: dict[str, Any] = field(default_factory=dict)  # what somebody else gives the members of a group during a look
     made: dict[str, str] = field(default_factory=dict)  # clients by Idempotency-Key
     _numbers: "count[int]" = field(default_factory=lambda: count(2))
 
@@ -275,9 +276,15 @@ class AccessRest:
                 fault = {"field": "body.role", "value": body["role"], "expected": "the id of a role other than owner, or null"}
                 return refusal(422, "invalid", "These fields are not valid: body.role.", errors=[fault])
             if "dry_run" in request.url.params:
+                self.groups[group] |= self.meanwhile
                 return reply(PREVIEW)
+            if request.headers["if-match"] != self._mark_of(group):
+                return refusal(412, "precondition-failed", "It was changed.")
             self.groups[group] |= body
-        return reply({"group": group} | self.groups[group])
+        return reply({"group": group} | self.groups[group], etag=self._mark_of(group))
+
+    def _mark_of(self, group: str) -> str:
+        return f'"{self.groups[group]["profile"]}+{self.groups[group]["role"]}"'
 
     def _stopped(self, request: httpx.Request) -> httpx.Response:
         waiting = [each for each in self.connections.values() if each["would_end"]]

@@ -324,6 +324,16 @@ async def test_the_groups_of_a_connection_get_a_profile_and_a_role_after_a_look_
         assert (await browser.get(unknown)).status_code == 404, unknown
 
 
+async def test_what_somebody_else_lets_a_group_give_while_seats_are_asked_is_not_overwritten(bench: ConsoleBench) -> None:
+    browser, access, url = bench.signed_in(), bench.company.access, f"{ACCESS}/scim/okta/groups/g1"
+    form: dict[str, Any] = {"profile": "guests", "role": "auditor", "seen": hidden(await browser.get(url), "seen")}
+    form["effect"] = hidden(await browser.post(url, step="preview", **form), "effect")
+    access.meanwhile = {"profile": None}
+    late = await browser.post(url, step="save", **form)
+    assert (late.status_code, "Somebody else has changed this meanwhile." in words(late)) == (409, True)
+    assert access.groups["g1"]["profile"] is None
+
+
 async def test_a_reader_who_may_not_see_profiles_changes_the_role_of_a_group_alone(bench: ConsoleBench) -> None:
     browser = bench.signed_in("kim", rights=("roles:manage",))
     page = await browser.get(f"{ACCESS}/scim/okta/groups/g1")

@@ -54,9 +54,10 @@ async def show_groups(page: Managing, connection: str, cursor: Annotated[str, Qu
     )
 
 
-async def _group(page: Page, connection: str, group: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (await page.get("users", f"scim-connections/{url_part(connection)}/groups/{url_part(group)}")).need()
-    return found
+async def _group(page: Page, connection: str, group: str) -> tuple[Mapping[str, Any], str | None]:
+    """Return the group and the version that a change is based on."""
+    part = await page.get("users", f"scim-connections/{url_part(connection)}/groups/{url_part(group)}")
+    return part.need(), part.etag
 
 
 def _form(found: Mapping[str, Any]) -> Form:
@@ -99,14 +100,14 @@ def _offered(nothing: tuple[str, str], names: Names, present: str) -> list[tuple
 @router.get("/{group}")
 async def ask_mapping(page: Managing, connection: str, group: str) -> Response:
     """Ask which profile and role the members of the group shall get."""
-    found = await _group(page, connection, group)
+    found, _ = await _group(page, connection, group)
     return await _show(page, connection, found, _form(found))
 
 
 @router.post("/{group}")
 async def save_mapping(page: Managing, connection: str, group: str) -> Response:
     """Show what the change would lead to, and save it when that was seen."""
-    form, found = page.form, await _group(page, connection, group)
+    form, (found, etag) = page.form, await _group(page, connection, group)
     body = {"profile": form["profile"] or None, "role": form["role"] or None}
     path = f"scim-connections/{url_part(connection)}/groups/{url_part(group)}"
     if form["seen"] != _mark(found):
@@ -114,9 +115,11 @@ async def save_mapping(page: Managing, connection: str, group: str) -> Response:
     try:
         preview = await page.preview("PUT", "users", path, body)
         if form.goes_on(body, preview):
-            await page.send("PUT", "users", path, body)
+            await page.send("PUT", "users", path, body, etag=etag)
             return page.redirect(_url(page, connection), page.gettext("The group was saved. Its members are evaluated again now."))
     except Refusal as refusal:
         form.refuse(refusal.problem)
+        if refusal.problem.is_stale:
+            found, _ = await _group(page, connection, group)
         return await _show(page, connection, found, form, status=422)
     return await _show(page, connection, found, form, preview)
