@@ -1,4 +1,5 @@
-"""`Idempotency-Key` on creating POSTs: a client that repeats the request within 24 h gets the first answer, and 422 with another body.
+"""`Idempotency-Key` on creating POSTs: a client that repeats the request within 24 h gets the first answer, and 422 with
+another body or query.
 
 A key belongs to the tenant of the path and to the subject of the token.
 """
@@ -98,7 +99,7 @@ async def idempotent(
     if key is None:
         return await act()
     c = uow.connection
-    digest = hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))).digest()
+    digest = _digest(request.method, request.url.path, request.url.query, await request.body())
     tenant, subject = request.path_params.get("tenant", NO_TENANT), principal.subject
     await c.exec_driver_sql(_LOCK, (lock_number("idempotency", tenant, subject, key),))
     found = (await c.execute(_FIND, {"of_tenant": tenant, "of_subject": subject, "of_key": key})).one_or_none()
@@ -126,6 +127,12 @@ async def idempotent(
     row |= {"headers": orjson.dumps(headers), "body": body if is_kept else None}
     await c.execute(_KEEP, {f"new_{name}": value for name, value in row.items()})
     return response
+
+
+def _digest(method: str, path: str, query: str, body: bytes) -> bytes:
+    """Return what tells the request from others. Without a query, it is the one that earlier releases have stored."""
+    digest = hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
+    return hashlib.sha256(digest + query.encode()).digest() if query else digest
 
 
 async def _again(found: KeptAnswer, read: Read) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated, Any
@@ -49,6 +50,7 @@ def make_app(database: Database, dead_letters: DeadLetters | None = None, consum
     async def create(
         tenant: str, body: dict[str, Any], request: Request,
         principal: Annotated[Principal, Depends(access("account:buy"))], key: IdempotencyKey = None,
+        dry_run: bool = False, at: int = 0,
     ) -> Response:  # fmt: skip
         async with database.unit_of_work(tenant) as uow:
 
@@ -101,6 +103,30 @@ async def test_the_same_key_with_another_body_is_refused(client: httpx.AsyncClie
     response = await client.post(PATH, json={"said": "other"}, headers={"idempotency-key": "k1"})
     assert (response.status_code, response.json()["type"]) == (422, "urn:seatpool:problem:idempotency-key-reused")
     assert await facts(plain_database) == ["one"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("", "?dry_run=true"), ("?dry_run=true", ""), ("?at=1", "?at=2")])
+async def test_the_same_key_and_body_with_another_query_is_refused(
+    client: httpx.AsyncClient, plain_database: Database, first: str, second: str
+) -> None:
+    """Else a request would get the answer of its own dry run, and do nothing."""
+    body, key = {"said": "one"}, {"idempotency-key": "k1"}
+    answers = [await client.post(PATH + query, json=body, headers=key) for query in (first, first, second)]
+    assert [(answer.status_code, "idempotency-replayed" in answer.headers) for answer in answers] == [
+        (201, False),
+        (201, True),
+        (422, False),
+    ]
+    assert answers[2].json()["type"] == "urn:seatpool:problem:idempotency-key-reused"
+    assert await facts(plain_database) == ["one"]
+
+
+async def test_a_key_that_an_earlier_release_has_stored_is_still_known(client: httpx.AsyncClient, plain_database: Database) -> None:
+    body, key = b'{"said": "one"}', {"idempotency-key": "k1", "content-type": "application/json"}
+    await client.post(PATH, content=body, headers=key)
+    async with plain_database.unit_of_work("acme") as uow:
+        digest = (await uow.connection.exec_driver_sql("SELECT digest FROM idempotency_keys")).scalar_one()
+    assert digest == hashlib.sha256(b"POST\0" + PATH.encode() + b"\0" + body).digest()
 
 
 async def test_keys_of_different_callers_never_meet(client: httpx.AsyncClient, plain_database: Database) -> None:
