@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from time import process_time
 from typing import cast
 
 import aiosmtplib
@@ -57,6 +58,17 @@ def header_names(content: bytes) -> list[str]:
     """Return the header names without using an e-mail library: each line before the first empty one that does not continue a line."""
     head = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").partition(b"\n\n")[0]
     return [line.partition(b":")[0].decode() for line in head.split(b"\n") if line[:1] not in (b" ", b"\t")]
+
+
+@pytest.mark.parametrize("letter", ["Å", "a", "式", "a "])
+def test_the_header_has_the_first_100_characters_of_a_name(letter: str) -> None:
+    """The standard library takes quadratic time to write a name, and the event loop stands still meanwhile."""
+    name = (letter * 500)[:500]
+    begin = process_time()
+    found = message_from_bytes(build(replace(EMAIL, recipient_name=name), SENDER, DATE).content, policy=policy.default)["To"]
+    assert process_time() - begin < 0.25
+    shown = found.addresses[0].display_name.replace(" ", "")  # the library puts a space between encoded words
+    assert (shown, found.addresses[0].addr_spec) == (name[:100].replace(" ", ""), "bo@acme.example")
 
 
 @pytest.mark.parametrize("evil", ["Hello\r\nBcc: all@acme.example", "Hello\nBcc: x", "a\x00b\x0b\u2028c"])

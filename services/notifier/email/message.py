@@ -20,6 +20,7 @@ HEADERS = (
 )  # fmt: skip
 PART_HEADERS = frozenset(("Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "MIME-Version"))
 
+NAME_MAX = 100  # characters in the header: the library takes quadratic time, for 500 half a second in the event loop
 LINK_PLACEHOLDER = "[the link is only in the e-mail that was sent]"
 Attachment = tuple[str, bytes]  # (file name, PDF or XML)
 
@@ -85,7 +86,7 @@ def _message(
     domain = sender.domain or "localhost"
     message = EmailMessage(policy=WIRE.clone(cte_type="7bit", utf8=utf8))
     message["From"] = sender
-    message["To"] = mailbox_of(header_text(email.recipient_name), email.recipient)
+    message["To"] = mailbox_of(header_text(email.recipient_name)[:NAME_MAX], email.recipient)
     message["Subject"] = header_text(email.subject)
     message["Date"] = date
     message["Message-ID"] = f"<{email.email_id}@{domain}>"
