@@ -4,6 +4,7 @@ FastAPI reads and parses a body before it asks any dependency, so that anybody c
 before the caller's token, tenant and right are known to be good.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from typing import Annotated, Any
@@ -92,7 +93,21 @@ class CheckedRoute(APIRoute):
         if self.body_field is None:
             check_empty(content)
             return ReadRequest(request, b"")
-        return ReadRequest(request, content, parse_body(content, self._body_adapter, own_parts(self.endpoint)) if content else None)
+        return ReadRequest(request, content, await self.parsed(content) if content else None)
+
+    async def parsed(self, content: bytes) -> Any:
+        """Return what the model of the body makes of it."""
+        return self._parse(content)
+
+    def _parse(self, content: bytes) -> Any:
+        return parse_body(content, self._body_adapter, own_parts(self.endpoint))
+
+
+class AsideRoute(CheckedRoute):
+    """A route whose body takes long to check: a thread does it, so that other requests are answered meanwhile."""
+
+    async def parsed(self, content: bytes) -> Any:
+        return await asyncio.to_thread(self._parse, content)
 
 
 class FormRoute(CheckedRoute):

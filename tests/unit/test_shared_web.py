@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -12,11 +13,12 @@ import httpx
 import orjson
 import pytest
 import structlog
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from services.invoicing.api import billing_details
 from shared.clock import FixedClock
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Transient, Unauthenticated
 from shared.schemas.faults import WrongFields
@@ -28,6 +30,7 @@ from shared.web.auth import FETCH_TIMEOUT_SECONDS
 from shared.web.input_limits import BODY_MAX
 from shared.web.problems import status_of
 from shared.web.rest import answer, decode_cursor, encode_cursor, etag
+from shared.web.route import AsideRoute
 from tests.support.messaging import NOON
 from tests.support.wait import wait_until
 
@@ -732,3 +735,39 @@ async def test_a_service_that_gets_no_token_waits_for_one() -> None:
     async with ServiceClient(CommonSettings(users_url="http://users", client_id="users"), transport=refuses) as client:
         with pytest.raises(Transient, match="'users': users answered 401"):
             await client.post("http://seats/v1/a")
+
+
+async def test_a_body_that_takes_long_to_check_is_checked_in_a_thread() -> None:
+    """Other requests are answered meanwhile."""
+    checked_in: list[str] = []
+
+    def check_slowly(value: str) -> str:
+        checked_in.append(threading.current_thread().name)
+        if value == "wrong":
+            raise ValueError("expected another text")
+        return value
+
+    class Slow(BaseModel):
+        text: Annotated[str, AfterValidator(check_slowly)]
+
+    async def ready() -> bool:
+        return True
+
+    app = create_app(title="sample", settings=CommonSettings(), ready=ready)
+    router = APIRouter(route_class=AsideRoute)
+
+    @router.post("/v1/slow")
+    async def slow(body: Slow) -> str:
+        return body.text
+
+    app.include_router(router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.post("/v1/slow", json={"text": "right"})).json() == "right"
+        assert [name != threading.main_thread().name for name in checked_in] == [True]
+        refused = await client.post("/v1/slow", json={"text": "wrong"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body.text")
+
+
+def test_the_texts_that_documents_print_are_checked_in_a_thread() -> None:
+    """typst takes 2 to 60 ms for a text that is not in Latin letters."""
+    assert [type(route) for route in billing_details.router.routes if "PUT" in getattr(route, "methods", ())] == [AsideRoute]

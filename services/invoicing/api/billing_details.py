@@ -12,9 +12,9 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant
 from shared.errors import Forbidden, NotFound
 from shared.schemas.rights import OPERATOR
 from shared.web import IfMatch, access, actor_of, answer, check_if_match, etag, refusals
-from shared.web.route import CheckedRoute
+from shared.web.route import AsideRoute
 
-router = APIRouter(route_class=CheckedRoute, prefix="/v1/tenants/{tenant}/billing-details", tags=["account"])
+router = APIRouter(route_class=AsideRoute, prefix="/v1/tenants/{tenant}/billing-details", tags=["account"])
 
 
 @router.put("", response_model=BillingDetailsView, responses=refusals(409, 412), summary="Set the billing details")

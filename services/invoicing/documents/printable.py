@@ -21,6 +21,7 @@ def _compiler() -> typst.Compiler:
     return typst.Compiler(_TEMPLATE, font_paths=typst.Fonts(include_system_fonts=False))
 
 
+@lru_cache(maxsize=64)  # a body that is not valid is checked twice
 def first_unprintable(text: str) -> str | None:
     """Return the first character that documents cannot show, or the whole text if no single character is the cause; None if they can show
     all."""
