@@ -916,6 +916,8 @@ async def test_an_operator_signs_in_by_link_and_opens_a_tenant_in_their_own_name
     assert (await exchange(bench, secret)).status_code == 400, "a removed operator has no session"
     for path, body in ((f"/v1/tenants/{tenant}/operator-access", {"reason": "late"}), ("/v1/operators", {"email": email, "name": "Vera"})):
         assert (await own.call("POST", path, body)).status_code == 401, "the last access token makes nothing that outlives it"
+    assert opened["expires_in"] == 30 * 60
+    assert (await reader.get(f"/v1/tenants/{tenant}/people"))["items"], "a tenant that was opened can be read until its token ends"
 
 
 async def test_a_link_of_an_operator_whom_no_tenant_knows_belongs_to_no_tenant(bench: Bench) -> None:
