@@ -14,6 +14,7 @@ from services.users.jobs.bulk_reevaluation import BulkReevaluation
 from services.users.jobs.due_instants import DueInstants
 from services.users.jobs.due_people import DuePeople
 from services.users.jobs.held_statements import HeldStatements
+from services.users.jobs.old_imports import OldImports
 from services.users.jobs.retention import Retention
 from services.users.jobs.scim_tokens import ScimTokens
 from services.users.jobs.sign_in_links import SignInLinks
@@ -96,6 +97,7 @@ class Users:
             due_instants,
             retention,
             apply_imports,
+            OldImports(self.database, self.alarm),
             held_statements,
             SignInLinks(self.database, self.alarm, self.clock, links),
             ScimTokens(self.database, self.alarm, self.clock),

@@ -198,6 +198,31 @@ async def test_one_import_of_a_source_runs_at_a_time_and_an_abandoned_one_expire
     assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "body.source")
 
 
+async def test_an_import_that_nobody_applies_is_deleted_with_its_people_thirty_days_after_its_last_change(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann")])
+    await imported(bench, rest, tenant, [person("ann")])
+    other = f"hr/second/{tenant}"
+    await rest.put(f"/v1/operator/sources/{other}", {"tenants": [tenant]})
+    left = Import(bench, rest, tenant)
+    left.body["source"] = other
+    for given in (left, young := Import(bench, rest, tenant)):
+        await given.begin()
+        await given.put([person("bob")])
+        await given.check()
+    age = "UPDATE imports SET touched_at = now() - interval '31 days' WHERE tenant_id = $1 AND import_id <> $2"
+    await bench.execute(age, tenant, young.path.rpartition("/")[2])
+    bench.users.alarm.wake()
+
+    async def is_gone() -> bool:
+        return (await rest.call("GET", left.path)).status_code == 404
+
+    await wait_until(is_gone, what="the import to be deleted")
+    kept = await bench.execute("SELECT DISTINCT import_id FROM import_people WHERE tenant_id = $1", tenant)
+    assert [row[0] for row in kept] == [young.path.rpartition("/")[2]]
+    assert (await rest.get(young.path))["status"] == "checked"
+
+
 async def test_an_import_that_cannot_be_applied_fails_with_the_reason_and_the_next_ones_are_applied(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     given = Import(bench, rest, tenant)

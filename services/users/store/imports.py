@@ -127,11 +127,9 @@ _EXPIRE: Final = delete(IMPORTS).where(
     _I.status.in_(("collecting", "checked")),
     _I.touched_at < func.now() - bindparam("expires_after", EXPIRES_AFTER, type_=Interval),
 )
-_FORGET: Final = delete(IMPORTS).where(
-    _I.tenant_id == _TENANT,
-    _I.status.in_(_ENDED),
-    _I.touched_at < func.now() - bindparam("kept_for", KEPT_FOR, type_=Interval),
-)
+_OLD: Final = and_(_I.status != "applying", _I.touched_at < func.now() - bindparam("kept_for", KEPT_FOR, type_=Interval))
+_WITH_OLD: Final = select(_I.tenant_id).where(_OLD).distinct()
+_FORGET: Final = delete(IMPORTS).where(_I.tenant_id == _TENANT, _OLD).returning(_I.import_id)
 _FORGET_PEOPLE: Final = delete(STAGED).where(
     _S.tenant_id == _TENANT,
     ~exists(
@@ -319,8 +317,18 @@ async def expire(connection: AsyncConnection, tenant_id: str, source: str) -> No
     """Delete imports of the source to which nothing was uploaded for an hour, and what is left of imports that are applied."""
     given = {"tenant": tenant_id, "of_source": source}
     await connection.execute(_EXPIRE, given)
-    await connection.execute(_FORGET, given)
     await connection.execute(_FORGET_PEOPLE, given)
+
+
+async def with_old(connection: AsyncConnection) -> list[str]:
+    """Return the tenants with imports that nobody has used for 30 days."""
+    return list((await connection.execute(_WITH_OLD)).scalars())
+
+
+async def forget_old(connection: AsyncConnection, tenant_id: str) -> None:
+    """Delete the imports of the tenant that nobody has used for 30 days, applied or not, with their people."""
+    for import_id in (await connection.execute(_FORGET, {"tenant": tenant_id})).scalars().all():
+        await connection.execute(_DELETE_STAGED, {"tenant": tenant_id, "of_import": import_id})
 
 
 async def running(connection: AsyncConnection, tenant_id: str, source: str) -> ImportRow | None:
