@@ -417,6 +417,20 @@ async def test_M8_the_form_of_a_number_says_whether_a_reduction_applies_at_once(
     assert [text in form for text in (keep, *later, *now)] == [False, False, False, True, True]
 
 
+async def test_M8_a_reduction_at_once_begins_at_the_present_licences_also_if_fewer_were_scheduled_before(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    bench.company.settings.policies["lab"]["reduce_at"] = "now"
+    page = (await browser.get(f"{LICENCES}/lab/next-period")).text
+    assert all(each in page for each in ('name="seen" value="27"', 'name="number" type="text" value="27"'))
+    scheduled = await browser.post(f"{LICENCES}/lab/next-period", number="20", seen="27")
+    assert "Set to 20" in words(scheduled)
+    same = await browser.post(f"{LICENCES}/lab/next-period", number="27", seen="27")
+    assert "Nothing has changed: the number was the same." in words(same)
+    bench.company.modules["lab"].bought = 26
+    late = await browser.post(f"{LICENCES}/lab/next-period", number="20", seen="27")
+    assert "Somebody else has changed this number to 26 meanwhile. Check it and save again." in words(late)
+
+
 async def test_T14_M8_a_module_that_closes_at_once_is_not_said_to_close_at_the_end_of_the_period(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     await browser.get(f"{LICENCES}/lab/next-period")

@@ -35,13 +35,19 @@ async def concerned(page: Page, modules: Sequence[Mapping[str, Any]] | None) -> 
     return Concerned(sum(each["count"] for each in modules or ()), await names_of(page, users, NAMED_MAX))
 
 
-async def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
-    can_close = _can_close(licences, module)
+async def _reducible(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the licences, and the module with the `number` that a reduction changes: the present one if it applies `at_once`, else that of
+    the next period. Raises what `module_of` raises."""
+    licences, found = await module_of(page, module)
     subscription = await page.get("invoicing", "subscription")
     modules = subscription.value["modules"] if subscription.ok else []
-    policies: Mapping[str, Any] = next((each["policies"] for each in modules if each["module"] == module["module"]), {})
-    values = {"licences": licences, "module": module, "form": form, "can_close": can_close}
-    return page.render("licences_next_period.html", status, at_once=policies.get("reduce_at") == "now", **values)
+    at_once = any(each["module"] == module and each["policies"].get("reduce_at") == "now" for each in modules)
+    return licences, {**found, "at_once": at_once, "number": found["bought"] if at_once else found["next_period"]}
+
+
+def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
+    can_close = _can_close(licences, module)
+    return page.render("licences_next_period.html", status, licences=licences, module=module, form=form, can_close=can_close)
 
 
 def _can_close(licences: Mapping[str, Any], module: Mapping[str, Any]) -> bool:
@@ -53,14 +59,14 @@ def _can_close(licences: Mapping[str, Any], module: Mapping[str, Any]) -> bool:
 @router.get("/next-period")
 async def ask_number(page: Buying, module: str) -> Response:
     """Ask for the number of the next period."""
-    licences, found = await module_of(page, module)
-    return await _show(page, licences, found, Form.of(number=found["next_period"], seen=found["next_period"]))
+    licences, found = await _reducible(page, module)
+    return _show(page, licences, found, Form.of(number=found["number"], seen=found["number"]))
 
 
 @router.post("/next-period")
 async def show_consequences(page: Buying, module: str) -> Response:
     """Show who would be over the limit, whose reservations would end, and the price. Nothing is changed yet."""
-    licences, found = await module_of(page, module)
+    licences, found = await _reducible(page, module)
     form, bought = page.form, found["bought"]
     if form["close"] or (form["number"].strip() == "0" and _can_close(licences, found)):
         number = 0
@@ -71,21 +77,21 @@ async def show_consequences(page: Buying, module: str) -> Response:
             bought=page.formats.number(bought),
         )
         number = form.integer("number", error, least=found["minimum"], most=bought)
-    if form.ok and form["seen"] not in ("", str(found["next_period"])):
+    if form.ok and form["seen"] not in ("", str(found["number"])):
         form.errors["number"] = page.gettext(
             "Somebody else has changed this number to %(number)s meanwhile. Check it and save again.",
-            number=page.formats.number(found["next_period"]),
+            number=page.formats.number(found["number"]),
         )
     if not form.ok:
-        return await _show(page, licences, found, _seen_now(form, found), 422)
-    if number == found["next_period"]:
+        return _show(page, licences, found, _seen_now(form, found), 422)
+    if number == found["number"]:
         return page.redirect(page.url("licences"), page.gettext("Nothing has changed: the number was the same."))
     try:
         body = {"items": [{"module": module, "total": number}]}
         reduction = await page.send("POST", "invoicing", "reductions", body, key=form.key or None)
     except Refusal as refusal:
         form.refuse(refusal.problem, {"items.0.total": "number"})
-        return await _show(page, licences, found, form, 422)
+        return _show(page, licences, found, form, 422)
     return page.render(
         "licences_reduction.html",
         licences=licences,
@@ -99,7 +105,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
 
 def _seen_now(form: Form, module: Mapping[str, Any]) -> Form:
     """Return the form with the number that the reader sees now, so that the next try is about it."""
-    again = Form.of(number=form["number"], seen=module["next_period"])
+    again = Form.of(number=form["number"], seen=module["number"])
     again.errors = form.errors
     return again
 
@@ -116,8 +122,8 @@ async def approve(page: Buying, module: str, reduction: str) -> Response:
             wait_seconds=0 if page.is_partial else 2,
         )
     except Refusal as refusal:
-        licences, found = await module_of(page, module)
-        form = Form.of(number=page.form["number"] or found["next_period"], seen=found["next_period"])
+        licences, found = await _reducible(page, module)
+        form = Form.of(number=page.form["number"] or found["number"], seen=found["number"])
         form.refuse(refusal.problem)
-        return await _show(page, licences, found, form, 409)
+        return _show(page, licences, found, form, 409)
     return page.redirect(page.url(f"licences?reduction={url_part(reduction)}"))
