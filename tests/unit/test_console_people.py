@@ -150,6 +150,11 @@ async def test_with_a_test_clock_the_time_at_which_an_e_mail_was_really_sent_sta
     tested = words(page)
     assert "sent 2 Mar 2026, 10:00 sent 28 Nov 2026, 14:00 (real time)" in tested
     assert "Times that do not follow the test clock are marked as real time." in page.text
+    assert "hx-swap-oob" not in page.text
+    parts = {"hx-request": "true"}
+    part = await bench.signed_in(clock="test").http.get("/tenants/acme/licences/numbers", headers=parts)
+    assert 'id="test-clock"' in part.text.partition("hx-swap-oob")[0], "a part that is loaded again brings the time along"
+    assert "test-clock" not in (await bench.signed_in().http.get("/tenants/acme/licences/numbers", headers=parts)).text
     real = words(await bench.signed_in().get(f"{PEOPLE}/u1"))
     assert "sent 28 Nov 2026, 14:00" in real
     assert "real time" not in real
