@@ -73,6 +73,19 @@ async def test_a_look_at_a_profile_says_who_will_require_a_module_that_is_not_su
     assert "Lab, or a module that it requires, is not subscribed. 31 people will require it once that is bought." in seen
 
 
+async def test_a_preview_lists_modules_as_the_page_licences_does_base_modules_first(
+    bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = ("lab", "planning", "projects")
+    changes = [{"module": each, "before": 1, "after": 2, "licences": None, "available": None} for each in three]
+    monkeypatch.setitem(PREVIEW, "modules", changes)
+    monkeypatch.setitem(PREVIEW, "outcomes", [{"module": each, "state": "active", "people": 7} for each in three])
+    browser = bench.signed_in()
+    await browser.get(f"{PROFILES}/edit?profile=staff")
+    seen = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", name="Staff")).partition("What happens")[2]
+    assert "Projects 1 → 2 Lab 1 → 2 Planning 1 → 2 Projects 7 has a seat Lab 7 has a seat Planning 7 has a seat" in seen
+
+
 async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_stay(bench: ConsoleBench) -> None:
     browser, people = bench.signed_in(), bench.company.people
     await browser.get(f"{PROFILES}/department?department=Sales+%3Cb%3E")

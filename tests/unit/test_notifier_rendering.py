@@ -19,7 +19,7 @@ from shared.schemas.base import Actor, Payload
 from shared.schemas.invoicing_v1 import UnitPrice
 from shared.schemas.topics import INVOICING_EVENTS
 from tests.support import samples, translations
-from tests.support.emails import AT, BO, DATA, EVERY, LINKS, NAMES, OF_PEOPLE, TENANT, email, notification, with_console
+from tests.support.emails import AT, BO, DATA, EVERY, LINE, LINKS, NAMES, OF_PEOPLE, TENANT, email, notification, with_console
 from tests.support.messaging import NOON
 from tests.support.seats_harness import SeatsHarness
 
@@ -233,6 +233,15 @@ def test_T19_the_confirmation_of_a_purchase_states_the_price_now_and_for_each_pe
     assert rendered.subject == "Acme Bikes: 6 licences of Time Registration bought"
     for text in ("13 of the 30 days of this period", "€31.20", "€3,432.00", "total €39.00", "The invoice is issued now."):
         assert text in rendered.text
+
+
+def test_an_e_mail_lists_modules_as_the_page_licences_does_base_modules_first() -> None:
+    lines = [LINE | {"module": module} for module in ("documents", "analysis", "time")]
+    bought = email(Stream.BILLING, notification(Kind.PURCHASED, Stream.BILLING, module=None, lines=lines))
+    for text in (bought.subject, bought.text):
+        assert re.findall("Time Registration|documents|analysis", text)[:3] == ["Time Registration", "analysis", "documents"]
+    both = [notification(Kind.REVOKED, Stream.OWN, module=module) for module in ("documents", "time")]
+    assert email(Stream.OWN, *both).subject == email(Stream.OWN, *reversed(both)).subject
 
 
 def test_the_confirmation_of_a_purchase_names_the_people_who_are_still_deactivated_and_how_to_bring_them_back() -> None:

@@ -1,7 +1,7 @@
 """The templates: one environment of Jinja per language."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
@@ -49,9 +49,16 @@ def _environment(language: str) -> Environment:
     environment.globals |= {"static": static_files.url_of, "icon_sprite": static_files.url_of("icons.svg")}
     for name in ("money", "number", "percent", "day", "short_day", "days", "moment", "clock", "days_left", "span", *REAL):
         environment.filters[name] = _formatting(name)
+    environment.filters["by_module"] = _by_module
     environment.tests["made_id"] = lambda value: MADE_ID.fullmatch(str(value)) is not None
     environment.tests["url"] = lambda value: str(value).startswith("/")
     return environment
+
+
+def _by_module(found: Iterable[Any], names: Mapping[str, str]) -> list[Any]:
+    """Return modules, or things of modules, in the order of `names`: that of `module_order.module_names`, base modules first."""
+    places = {module: place for place, module in enumerate(names)}
+    return sorted(found, key=lambda each: places.get(each if isinstance(each, str) else each["module"], len(places)))
 
 
 def _counting(texts: NullTranslations) -> Any:

@@ -140,7 +140,8 @@ def render(
         "licences_help": any(licence_helps(notification) for notification in notifications),
         "module_missing": any(is_module_missing(notification) for notification in notifications),
         "causes": lambda notification: _causes(notification, names),
-        "pools": _pools(notifications),
+        "pools": _in_order(_pools(notifications), names),
+        "in_order": lambda found: _in_order(found, names),
         "notifications": _by_kind(notifications),
         "one_line": one_line,
         "token": MARKER,
@@ -188,11 +189,25 @@ def _by_kind(notifications: Iterable[Notification]) -> dict[str, list[Notificati
 
 
 def _pools(notifications: Iterable[Notification]) -> list[dict[str, Any]]:
-    """Return the last state of each pool that the notifications name, by module. A pool without licences is closed, or was never open."""
+    """Return the last state of each pool that the notifications name. A pool without licences is closed, or was never open."""
     pools = {
         notification.data["pool"]["module"]: notification.data["pool"] for notification in notifications if notification.data.get("pool")
     }
-    return [pools[module] for module in sorted(pools) if pools[module]["licences"]]
+    return [pool for pool in pools.values() if pool["licences"]]
+
+
+def _in_order(found: Iterable[Any], names: Names) -> list[Any]:
+    """Return what is about modules in the order of the page Licences: base modules first, then by their names. Each is a module, a
+    notification, a value with its module, or the module and what belongs to it."""
+
+    def place(each: Any) -> tuple[bool, str, str]:
+        if isinstance(each, Notification):
+            module = each.module
+        else:
+            module = each if isinstance(each, str) else each["module"] if isinstance(each, Mapping) else each[0]
+        return not names.pools.get(module or ""), names.modules.get(module or "", ""), module or ""
+
+    return sorted(found, key=place)
 
 
 def _tidy(text: str) -> str:
