@@ -391,6 +391,7 @@ class Company:
             "new_module": None,
             "policies": None,
             "order": None,
+            "replaces": None,
             "replaced_by": None,
             "your_approval": "waits" if self.needs_second else "orders",
             "history": [{"state": "open", "at": "2026-03-05T08:00:00.000Z", "by": {"kind": "user", "id": "ann"}, "detail": {}}],

@@ -1,6 +1,7 @@
 """The pages about orders, quotes and requests, with the REST of invoicing in memory."""
 
 import ast
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -102,6 +103,20 @@ async def test_the_history_of_a_quote_says_in_a_sentence_why_it_became_no_order(
     ):
         page = words(await bench.signed_in().get(f"{ORDERS}/quotes/{quote}", accept_language=language))
         assert (known in page, unknown in page, "period_changed" in page, "other_code" in page) == (True, True, False, False)
+
+
+async def test_the_first_approval_stands_where_it_was_given_also_if_the_quote_is_issued_again_for_a_later_day(bench: ConsoleBench) -> None:
+    shown = bench.company.quotes[quote := await quoted(bench)]
+    shown["history"].append(shown["history"][0] | {"state": "waiting_for_approval"})
+    shown["approvals"] = [{"by": {"kind": "user", "id": "ann"}, "at": "2026-03-05T08:00:00.000Z", "gross_minor": 1}]
+
+    async def history() -> list[str]:
+        text = words(await bench.signed_in().get(f"{ORDERS}/quotes/{quote}")).rpartition("History")[2]
+        return re.findall("requested|approved by the first person|waits for a second approver|issued again for this day", text)
+
+    assert await history() == ["requested", "approved by the first person", "waits for a second approver"]
+    shown["replaces"] = "q0"
+    assert await history() == ["approved by the first person", "issued again for this day", "waits for a second approver"]
 
 
 def test_each_refusal_of_a_quote_that_is_priced_again_has_a_sentence() -> None:

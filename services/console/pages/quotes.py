@@ -35,6 +35,7 @@ async def _show(page: Page, quote: str, status: int = 200, problem: Problem | No
         "quote.html",
         status,
         quote=shown,
+        history=_history(shown),
         names=module_names(modules),
         people=await names_of(page, people, NAMED_MAX),
         next_invoice_on=subscription.value["next_invoice_on"] if subscription.ok else None,
@@ -50,6 +51,17 @@ def _rule_when_full(quote: Mapping[str, Any], page: Page) -> str | None:
         return None
     policies = {name: value for name, value in quote["policies"].items() if value is not None}
     return PolicyTexts(page.gettext, page.ngettext, page.formats, quote["lines"][0]["quantity"], policies).all()[0].value
+
+
+def _history(quote: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what happened to the quote, with the first of two approvals where it was given: before the quote waited for the second one.
+    One that is issued again for a later day has the approval of an earlier day, which comes first."""
+    steps: list[Mapping[str, Any]] = list(quote["history"])
+    waits = next((place for place, step in enumerate(steps) if step["state"] == "waiting_for_approval"), None)
+    if waits is not None:
+        place = 0 if quote["replaces"] else waits
+        steps[place:place] = [{"state": "first_approval", **each} for each in quote["approvals"][:1]]
+    return steps
 
 
 @router.get("")
