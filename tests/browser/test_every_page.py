@@ -71,6 +71,17 @@ async def test_a_table_that_is_wider_than_its_frame_scrolls_without_the_page(chr
             assert await opened.page.evaluate("document.documentElement.scrollWidth") == 1000, shown.name
 
 
+async def test_the_button_of_the_filters_stands_beside_its_fields_on_a_wide_screen(chromium: Browser, served: Served) -> None:
+    async with window(chromium, served.origin, width=max(SIZES)) as opened:
+        for shown, language in itertools.product([each for each in PAGES if each.name in ("people", "log")], languages.names()):
+            await opened.use_session(session_of(served.bench, shown.reader))
+            await opened.context.add_cookies([{"name": "seatpool_language", "value": language, "url": opened.origin}])
+            await opened.open(shown.path(IN_MEMORY))
+            shown_parts = "[...form.children].filter(each => each.offsetHeight)"
+            rows = f"form => new Set({shown_parts}.map(each => each.getBoundingClientRect().bottom)).size"
+            assert await opened.page.locator("form.filters").evaluate(rows) == 1, f"{language} {shown.name}"
+
+
 async def test_every_page_works_without_scripts_and_has_one_heading_a_title_and_a_way_past_the_navigation(
     chromium: Browser, served: Served
 ) -> None:
