@@ -273,3 +273,11 @@ async def test_who_buys_where_two_people_approve_is_told_so_before_and_a_purchas
     above = await browser.post(buy, how="add", number="4")
     assert "The purchase exceeds what is left of your company's monthly budget" in words(above)
     assert ("/approve" in above.text, "Change the number" in words(above)) == (False, True)
+
+
+async def test_the_quotes_of_one_approval_have_links_of_different_texts(bench: ConsoleBench) -> None:
+    request = bench.company.ordering.requests["r2"]
+    request["quotes"] = ["q1"]
+    assert "Quote of the approval" in words(await bench.signed_in().get(f"{ORDERS}/requests/r2"))
+    request["quotes"] = ["q1", "q2"]
+    assert "Quote 1 of the approval Quote 2 of the approval" in words(await bench.signed_in().get(f"{ORDERS}/requests/r2"))
