@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.users.domain.erasure import Erased, hires_known_until, is_new_statement
 from services.users.domain.facts import Fact, FactType, Record
 from services.users.domain.guard import ends_or_blocks
 from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Origin, Overrides, Stated, left_since, origins, stated
@@ -202,3 +203,22 @@ def test_the_retention_counts_from_the_last_day_of_employment_however_late_a_sou
     before = replace(person, left_on=TODAY)
     corrected = revise(before, as_of(before, stating, TENANT), at=TENANT.now, cause=Cause(source_actor("one")))
     assert (corrected.person.left_on, corrected.changed) == (since, True), "a corrected end counts as well, so the person is stored"
+
+
+@pytest.mark.parametrize(
+    ("kept", "hired_on", "is_new"),
+    [
+        ([("hired", "2025-01-01"), ("left", "2025-07-01")], "2025-01-01", False),
+        ([("hired", "2025-01-01"), ("left", "2025-07-01")], "2025-06-30", False),
+        ([("hired", "2025-01-01"), ("left", "2025-07-01")], "2025-07-01", True),
+        ([("hired", "2025-07-01"), ("left", "2025-07-01")], "2025-07-01", False),  # who did not come
+        ([("hired", "2025-07-01"), ("left", "2025-07-01")], "2025-07-02", True),
+    ],
+)
+def test_a_hire_after_the_last_day_of_an_erased_person_is_new_and_what_a_source_repeats_is_not(
+    kept: list[tuple[str, str]], hired_on: str, is_new: bool
+) -> None:
+    facts = [Fact(str(number), FactType(what), date.fromisoformat(day), 0) for number, (what, day) in enumerate(kept)]
+    erased = Erased("u1", hires_known_until(date(2025, 7, 1), facts))
+    hire = Fact("x", FactType.HIRED, date.fromisoformat(hired_on), 0)
+    assert is_new_statement(hire, erased, TODAY) is is_new

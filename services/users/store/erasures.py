@@ -115,7 +115,7 @@ _DUE: Final = (
 _NEXT: Final = select(func.min(_ERASE_ON)).where(_LEAVERS)
 
 
-async def erase(connection: AsyncConnection, tenant_id: str, user: str, keys: Collection[Key], left_on: date) -> None:
+async def erase(connection: AsyncConnection, tenant_id: str, user: str, keys: Collection[Key], hires_known_until: date) -> None:
     """Delete what is stated about the person, and what imports and held statements hold. Call under the person's lock."""
     own = {"tenant": tenant_id, "user": user}
     for key in keys:
@@ -124,7 +124,7 @@ async def erase(connection: AsyncConnection, tenant_id: str, user: str, keys: Co
         await connection.execute(_DELETE_HELD, of_key)
         await connection.execute(_DELETE_ENDINGS, of_key)
         await connection.execute(_EMPTY_REPORTS, {"tenant": tenant_id, "quoted": _quoted(key.external_id)})
-        row = {"tenant_id": tenant_id, "key_hash": key_hash(key), "user_id": user, "left_on": left_on}
+        row = {"tenant_id": tenant_id, "key_hash": key_hash(key), "user_id": user, "left_on": hires_known_until}
         await connection.execute(_REMEMBER, row)
     await connection.execute(_DELETE_TIMELINES, own)
     for statement in _DELETE_OF_PERSON:

@@ -8,6 +8,7 @@ services. Of each erased timeline a hash is kept, so that a source that repeats 
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from services.users.domain.erasure import hires_known_until
 from services.users.domain.facts import Record
 from services.users.domain.merging import NO_OVERRIDES
 from services.users.domain.person import Cause, Person, Tenant, with_standing
@@ -66,7 +67,8 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
     )
     after = with_standing(after, tenant)
     await people_store.save(uow.connection, tenant.tenant, [after])
-    await store.erase(uow.connection, tenant.tenant, before.user, keys, before.left_on)
+    until = hires_known_until(before.left_on, (fact for timeline in timelines.values() for fact in timeline.facts))
+    await store.erase(uow.connection, tenant.tenant, before.user, keys, until)
     for view, resource_id in _resources(tenant.tenant, keys):
         await scim_groups.leave_all(uow.connection, view, resource_id)
         await scim_users.delete(uow.connection, view, [resource_id], tenant.now)
