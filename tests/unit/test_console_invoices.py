@@ -63,6 +63,14 @@ async def test_the_files_pass_through_the_console_with_the_readers_token(bench: 
     assert "Bearer" not in str(pdf.headers)
 
 
+async def test_what_is_left_of_a_credit_note_is_no_person_who_left(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.post("/language", language="de", back=INVOICES)
+    credit = words(await browser.get(f"{INVOICES}/c1"))
+    assert "Noch übrig" in credit
+    assert "Ausgetreten" not in credit
+
+
 @pytest.mark.parametrize("path", ["/i9", "/i9/pdf", "/i9/xml", "/..%2F..%2Fbalance"])
 async def test_an_invoice_of_another_tenant_or_an_invented_one_is_not_found(bench: ConsoleBench, path: str) -> None:
     browser = bench.signed_in()
