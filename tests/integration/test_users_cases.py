@@ -94,6 +94,17 @@ async def test_an_invitation_reserves_the_licences_and_is_sent_when_they_are_res
     assert [each["user"] for each in listed["items"]] == [added["user"]]
 
 
+async def test_an_invitation_of_somebody_who_requires_no_module_does_not_say_that_licences_are_reserved(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    boss = {"login": "bea", "name": "Bea Boss", "email": "bea@acme.example", "invitation": {}}
+    added = await rest.post(f"/v1/tenants/{tenant}/people", boss)
+    await in_state(rest, tenant, added["user"], "sent")
+    (sent,) = await bench.events(tenant, PersonInvited)
+    assert (sent.user, sent.reserved) == (added["user"], False)
+    await rest.post(f"/v1/tenants/{tenant}/people/{added['user']}/invite", {})
+    assert [each.reserved for each in await bench.events(tenant, PersonInvited)] == [False, False]
+
+
 async def test_a_link_claims_the_reservation_once_under_parallel_requests(bench: Bench) -> None:
     tenant, rest, user = await with_reservation(bench)
     first, second = await token_of(rest, tenant, user), await token_of(rest, tenant, user)

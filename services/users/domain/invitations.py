@@ -77,7 +77,8 @@ def is_reserved(person: Person, seats: Mapping[str, Seat]) -> bool:
 def invited_event(person: Person, at: datetime, actor: Actor) -> PersonInvited:
     account = person.account
     assert account.invited_until is not None
-    return PersonInvited(at=at, actor=actor, user=person.user, expires_at=account.invited_until, reserved=account.hold_until is not None)
+    reserved = account.hold_until is not None and bool(person.standing.required.modules)
+    return PersonInvited(at=at, actor=actor, user=person.user, expires_at=account.invited_until, reserved=reserved)
 
 
 def shown_state(person: Person, now: datetime) -> InvitationState | None:
