@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -542,6 +543,106 @@ async def test_only_leavers_are_erased_and_only_their_own_messages(bench: Bench)
     kept = await bench.execute("SELECT id FROM dead_letters WHERE tenant = $1 AND value IS NOT NULL ORDER BY id", tenant)
     assert [str(row[0]) for row in kept] == [str(each) for each in (all_of_them[1], all_of_them[4])]
     assert (await person(rest, tenant, ann))["name"] == "Ann"
+
+
+YAN = ("yan-0815", "yan.moor", "yan@moor.example", "Yán Moor")  # whom no test leaves behind
+YANS = {"login": YAN[1], "email": YAN[2], "name": YAN[3], "department": "Makers"}
+HIRED_TODAY = {"type": "person_hired", "external_id": YAN[0], "effective_date": "2026-03-02", "fact": "hire"} | YANS
+NOT_EMPLOYED = {"type": "person_reported", "external_id": YAN[0], "version": 1, "employment": []}
+STARTS = NOT_EMPLOYED | {"employment": [{"starts_on": "2026-03-02"}], "attributes": [{"since": "2026-03-02"} | YANS]}
+
+
+async def absent_from_an_import(bench: Bench, rest: Rest, tenant: str) -> None:
+    begun = await rest.post(f"/v1/tenants/{tenant}/imports", {"source": bench.source(tenant), "complete": True, "absent": "leave"})
+    path = f"/v1/tenants/{tenant}/imports/{begun['import']}"
+    assert (await rest.post(f"{path}/check"))["counts"]["absent"] == 1
+    await rest.post(f"{path}/apply", {})
+
+
+@pytest.mark.parametrize(
+    ("events", "name", "leaver"),
+    [
+        ([STARTS, STARTS | {"version": 2, "employment": []}], YAN[3], False),  # nobody came
+        ([STARTS, NOT_EMPLOYED | {"version": 2, "attributes": []}], "", False),
+        ([STARTS | {"employment": [{"starts_on": "2026-04-01"}]}, STARTS | {"version": 2, "employment": []}], YAN[3], None),
+        ([HIRED_TODAY, {"type": "person_fact_withdrawn", "external_id": YAN[0], "fact": "hire"}], "", False),
+        ([HIRED_TODAY | {"type": "person_changed"}], YAN[3], None),
+        ([STARTS, absent_from_an_import], YAN[3], True),
+        ([HIRED_TODAY, absent_from_an_import], YAN[3], True),
+    ],
+    ids=["no-show", "nothing-left", "start-cancelled", "hire-withdrawn", "never-hired", "absent-report", "absent-fact"],
+)
+async def test_M5_M9_a_person_whom_nobody_employs_any_more_has_left_and_is_erased(
+    bench: Bench, events: Sequence[Any], name: str, leaver: bool | None
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    for event in events:
+        if callable(event):
+            await event(bench, rest, tenant)
+        else:
+            answer = await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": [event]})
+            assert answer["rejected"] == []
+        await bench.until_settled(tenant)
+    yan = await bench.until_person(rest, tenant, YAN[0], status="left")
+    assert [each["user"] for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=left"))["items"]] == [yan["user"]]
+    assert yan["name"] == name
+    assert [need.leaver for need in await bench.needs(tenant) if need.modules == ()] == ([] if leaver is None else [leaver])
+    erased = await rest.post(f"/v1/tenants/{tenant}/people/{yan['user']}/erase", {})
+    assert (erased["status"], erased["name"], erased["external_id"]) == ("left", "", yan["user"])
+    await until_relayed(bench.users.database, tenant)
+    assert await traces(bench.execute, YAN) == []
+
+
+async def test_the_upgrade_lets_a_job_find_the_people_whom_earlier_releases_did_not_list(bench: Bench) -> None:
+    tenant, rest = await bench.open_tenant()
+    for event in (STARTS, STARTS | {"version": 2, "employment": []}):
+        await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": [event]})
+    yan = await bench.until_person(rest, tenant, YAN[0], status="left")
+    before = (
+        "UPDATE people SET status = 'expected', left_on = NULL, login = '', email = '', name = '', login_key = '', email_key = ''"
+        " WHERE tenant_id = $1"
+    )
+    await bench.execute(before, tenant)
+    assert (await rest.call("GET", f"/v1/tenants/{tenant}/people/{yan['user']}")).status_code == 404
+    upgrade = import_module("services.users.migrations.versions.0002_people_whom_nobody_employs")
+    await bench.execute(upgrade.STATEMENT)
+    found = await bench.until_person(rest, tenant, YAN[0], status="left")
+    assert (found["user"], found["name"]) == (yan["user"], YAN[3])
+    await rest.post(f"/v1/tenants/{tenant}/people/{yan['user']}/erase", {})
+
+
+async def test_a_person_who_was_linked_with_another_one_is_erased_with_that_person(bench: Bench) -> None:
+    """The other services know the former person by its own id."""
+    tenant, rest = await bench.open_tenant()
+    source, works = bench.source(tenant), STARTS | {"employment": [{"starts_on": "2020-01-01"}]}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [works]})
+    yan = await bench.until_person(rest, tenant, YAN[0], status="active")
+    kept = await rest.post(f"/v1/tenants/{tenant}/people", {"login": "other"})
+    await rest.post(f"/v1/tenants/{tenant}/people/{yan['user']}/link", {"to": kept["user"]})
+    assert (await rest.call("GET", f"/v1/tenants/{tenant}/people/{yan['user']}")).status_code == 404
+    left = works | {"version": 2, "employment": [{"starts_on": "2020-01-01", "ends_on": "2026-02-28"}]}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [left]})
+    await bench.until_person(rest, tenant, kept["external_id"], status="left")
+    await rest.post(f"/v1/tenants/{tenant}/people/{kept['user']}/erase", {})
+    await until_relayed(bench.users.database, tenant)
+    assert sorted(event.user for event in await bench.events(tenant, PersonErased)) == sorted((yan["user"], kept["user"]))
+    assert await traces(bench.execute, YAN) == []
+    assert [each["user"] for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]] == [kept["user"]]
+
+
+async def test_the_retention_reaches_a_person_who_never_came(bench: Bench) -> None:
+    """It counts from the day on which the source takes the employment back."""
+    tenant, rest = await bench.open_tenant(clock="test", at=format_instant(NOON), erase_after_months=2)
+    async with bench.answering(tenant):
+        await wait_until(lambda: _is_open(rest, tenant), what="the tenant to open")
+        for event in (STARTS, STARTS | {"version": 2, "employment": []}):
+            await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": [event]})
+        yan = await bench.until_person(rest, tenant, YAN[0], status="left")
+        for day, name in ((1, YAN[3]), (3, "")):
+            await rest.post(f"/v1/tenants/{tenant}/clock", {"to": format_instant(datetime(2026, 5, day, 12, tzinfo=UTC))})
+            await wait_until(lambda: _is_ready(rest, tenant), what="the clock to be ready")
+            assert (await person(rest, tenant, yan["user"]))["name"] == name
+    assert [event.user for event in await bench.events(tenant, PersonErased)] == [yan["user"]]
 
 
 async def test_leavers_are_erased_when_the_retention_of_their_tenant_ends(bench: Bench) -> None:

@@ -90,6 +90,21 @@ def test_HR_decides_on_employment_then_REST_and_identity_systems_only_where_no_o
     assert (None if record is None else record.employed) is employed
 
 
+@pytest.mark.parametrize("others", [{}, {"okta": reported(EMPLOYED)}])
+def test_M5_a_person_without_any_employment_in_the_deciding_sources_has_left_and_keeps_the_values(others: Mapping[str, Timeline]) -> None:
+    found = of({"hr/one": reported(login="ann", name="Ann"), **others})
+    assert (found.on(TODAY), found.never_employed) == (Record(False, "ann", name="Ann"), True)
+    assert found.on(date(2020, 1, 1)) == Record(False)
+    assert left_since(found, TODAY) is None
+
+
+def test_M5_a_person_of_whom_a_source_states_nothing_any_more_has_left_unless_the_timeline_belongs_to_another_person() -> None:
+    assert of({"hr/one": Timeline(2)}).on(TODAY) == Record(False)
+    assert of({}).on(TODAY) is None
+    back = Overrides({"name": "Ann"}, Employment(employed=True, since=TODAY))
+    assert of({"hr/one": Timeline(2)}, back).on(TODAY) == Record(True, name="Ann")
+
+
 def test_one_source_that_blocks_the_login_blocks_it() -> None:
     hr, okta = reported(EMPLOYED, login="ann"), reported(EMPLOYED, login_allowed=False)
     assert who({"hr/one": hr, "okta": okta}) == Record(True, "ann", login_allowed=False)

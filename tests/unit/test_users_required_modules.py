@@ -268,6 +268,28 @@ def test_a_person_hired_for_a_later_day_is_published_on_that_day() -> None:
     assert (added.command.created_at, added.command.reason) == (later.now, "hired")
 
 
+@pytest.mark.parametrize("facts", [(), (Fact("f", FactType.CHANGED, D, 0, {"login": "ann", "name": "Ann"}),)])
+def test_M5_a_person_whose_only_employment_is_taken_back_counts_as_left_but_not_as_a_leaver(facts: tuple[Fact, ...]) -> None:
+    came = revise(new(), as_of(new(), hired(D), TENANT), at=NOW, cause=CAUSE).person
+    of = Stated((Part("hr/acme", SourceKind.HR, facts),) if facts else ())
+    found = revise(came, as_of(came, of, TENANT), at=NOW, cause=CAUSE)
+    assert (found.person.standing.status, found.person.left_on) == (Status.LEFT, D)
+    assert isinstance(found.event, PersonLeft)
+    assert found.command is not None
+    assert (found.command.modules, found.command.leaver, found.command.reversible) == ((), False, False), "no licence is given up (M9)"
+    tomorrow = replace(TENANT, now=NOW + timedelta(days=1))
+    assert as_of(found.person, of, tomorrow).left_on == D, "the retention counts from the first day"
+    back = revise(found.person, as_of(found.person, hired(D), tomorrow), at=tomorrow.now, cause=CAUSE)
+    assert back.command is not None
+    assert (back.person.standing.status, back.person.left_on, back.command.reason) == (Status.ACTIVE, None, "hired")
+
+
+def test_a_person_who_was_linked_with_another_one_is_nobody() -> None:
+    came = revise(new(), as_of(new(), hired(D), TENANT), at=NOW, cause=CAUSE).person
+    nobody = as_of(came, Stated((), is_reported=False), TENANT)
+    assert (nobody.record, nobody.standing.status, nobody.left_on) == (None, Status.EXPECTED, None)
+
+
 def test_no_command_is_sent_when_nothing_that_seats_knows_has_changed() -> None:
     found = revise(person(), person(replace(ANN, job_title="Smith")), at=NOW, cause=CAUSE)
     assert found.command is None

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from services.users.domain.facts import Fact, FactType, Record, fold
 from services.users.domain.guard import Endings, GuardLimit, ends_or_blocks, works
-from services.users.domain.imports import is_absent
+from services.users.domain.imports import absence, is_absent
 from services.users.domain.merging import Part, Stated
-from services.users.domain.person import Tenant
+from services.users.domain.person import Person, Tenant, as_of
 from services.users.domain.required_modules import NO_MODULES, Account, Profile, Settings
 from services.users.domain.sources import SourceKind
-from services.users.domain.status import standing
+from services.users.domain.status import Status, standing
 from services.users.domain.timelines import (
     Outcome,
     Report,
@@ -33,6 +33,7 @@ from services.users.domain.timelines import (
     to_json,
     with_fact,
     with_report,
+    with_statement,
     without_fact,
 )
 from shared.schemas.hr_v1 import DatedAttributes, EmploymentPeriod, PersonTimeline
@@ -416,3 +417,28 @@ def test_the_normal_form_says_what_the_report_says(rng: Random) -> None:
         assert record.department == (values.get("department") or None)
         assert record.login == (values.get("login") or "")
         assert record.login_allowed is (values.get("may_log_in") is not False)
+
+
+# ------------------------------------------------------------------------------------------------------------------ absence
+
+
+@pytest.mark.parametrize(
+    ("periods", "kept"),
+    [
+        ([("2026-01-05", None)], [("2026-01-05", "2026-11-26")]),
+        ([("2026-01-05", "2026-12-31"), ("2027-06-01", None)], [("2026-01-05", "2026-11-26")]),
+        ([("2025-01-01", "2025-12-31"), ("2026-11-27", None)], [("2025-01-01", "2025-12-31")]),
+        ([("2026-11-27", None)], [("2026-11-26", "2026-11-26")]),
+    ],
+)
+def test_M9_a_person_missing_from_a_complete_import_leaves_today_also_one_who_starts_today(
+    periods: list[tuple[str, str | None]], kept: list[tuple[str, str]]
+) -> None:
+    employed = Timeline(1, report(*periods, attributes={periods[0][0]: ANN}))
+    assert is_absent(employed, HR, 5, TODAY)
+    statement = absence(employed, HR, 2, 5, TODAY, "f")
+    ended, outcome = with_statement(employed, HR, statement)
+    assert (outcome, ended.report.periods) == (Outcome.TAKEN, report(*((first, last) for first, last in kept)).periods)
+    found = as_of(Person("u1", HR, "17", TENANT.now), alone(ended.facts), TENANT)
+    assert (found.standing.status, found.never_employed) == (Status.LEFT, False)
+    assert found.left_on == day(kept[-1][1]) + timedelta(days=1)

@@ -118,10 +118,11 @@ def fold(facts: Iterable[Fact], today: date) -> Record | None:
     return next(fold_by_day((fact for fact in facts if fact.effective_date <= today), (today,)))
 
 
-def fold_by_day(facts: Iterable[Fact], days: Iterable[date]) -> Iterator[Record | None]:
-    """Yield the person as of each of these days, which ascend, as `fold` does. Each fact is read once, however many days there are."""
+def fold_by_day(facts: Iterable[Fact], days: Iterable[date], *, known: bool = False) -> Iterator[Record | None]:
+    """Yield the person as of each of these days, which ascend, as `fold` does. Each fact is read once, however many days there are.
+    `known`: changes describe a person who is not employed, also before any employment."""
     values: dict[str, Any] = {}
-    employed = known = False
+    employed = False
     transfer: tuple[date, int] | None = None
     left = iter(sorted(facts, key=lambda fact: fact.order))
     fact = next(left, None)

@@ -63,7 +63,7 @@ def expected_of_other(tenant: Tenant, before: KnownPeople, after: KnownPeople, m
 def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: Matched, known: Person | None, unknown: Person) -> Expected:
     old = known or unknown
     user = old.user
-    stated_before, stated_after = before.stated(user) if user in before.timelines else Stated(()), after.stated(user)
+    stated_before, stated_after = before.stated(user) if user in before.timelines else Stated((), is_reported=False), after.stated(user)
     new = as_of(replace(old, conflict=matched.conflicts.get(user, old.conflict)), stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)
@@ -81,16 +81,17 @@ def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: 
 
 
 def absence(timeline: Timeline, source: str, version: int, begun_at: int, today: date, fact_id: str) -> Statement:
-    """Return the statement that a person leaves today who is missing from a complete import."""
+    """Return the statement that a person leaves today who is missing from a complete import. Somebody whose employment began today has
+    yesterday as the only day: without any period, the start would be cancelled instead."""
     if timeline.version == 0:
         return Fact(fact_id, FactType.LEFT, today, 0, {}, source)
     yesterday = today - timedelta(days=1)
-    kept = (
+    kept = tuple(
         Period(each.starts_on, yesterday if each.ends_on is None or each.ends_on >= today else each.ends_on)
         for each in timeline.report.periods
         if each.starts_on < today
     )
-    return Reported(version, Report(tuple(kept), timeline.report.entries), begun_at)
+    return Reported(version, Report(kept or (Period(yesterday, yesterday),), timeline.report.entries), begun_at)
 
 
 def is_absent(timeline: Timeline, source: str, begun_at: int, today: date) -> bool:

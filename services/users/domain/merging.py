@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Record, fold_by_day, next_change
@@ -12,7 +13,8 @@ from services.users.domain.timelines import Timeline
 _DEFAULTS: Final = Record(employed=False)
 _MERGED: Final = tuple(name for name in RECORD_FIELDS if name != "login_allowed")
 _DECIDING: Final = (SourceKind.HR, SourceKind.REST, SourceKind.SCIM)  # the first kind of source that knows a person decides on employment
-_EMPLOYMENT: Final = (FactType.HIRED, FactType.EMPLOYED, FactType.LEFT)
+_BEGINNINGS: Final = (FactType.HIRED, FactType.EMPLOYED)
+_EMPLOYMENT: Final = (*_BEGINNINGS, FactType.LEFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,21 @@ OVERRIDE: Final = "override"  # instead of the name of a source
 
 @dataclass(frozen=True)
 class Stated:
-    """All that is stated about a person: timelines in the order of their sources, and overrides."""
+    """All that is stated about a person: timelines in the order of their sources, and overrides.
+
+    `is_reported`: a source has stated something about the person, even if none of it holds any more.
+    """
 
     parts: tuple[Part, ...]
     overrides: Overrides = NO_OVERRIDES
+    is_reported: bool = True
     _records: dict[date, Record | None] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def never_employed(self) -> bool:
+        """Return whether nothing that is stated employs the person on any day, in the past or later: the start was cancelled, or nobody
+        came. Such a person counts as one who has left, but not as a leaver (M9)."""
+        return self.is_reported and not any(fact.type in _BEGINNINGS for part in _deciding(self.parts) for fact in part.facts)
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -71,7 +83,7 @@ def stated(timelines: Mapping[Key, Timeline], sources: Sources, overrides: Overr
     if len(found) > 1:
         found.sort(key=lambda each: (each[0].position, each[0].arrival, each[1]))
     parts = tuple(Part(key.source, source.kind, facts) for source, key, facts in found if facts)
-    return Stated(parts, overrides if overrides is NO_OVERRIDES else without_ended(overrides, parts))
+    return Stated(parts, overrides if overrides is NO_OVERRIDES else without_ended(overrides, parts), is_reported=bool(timelines))
 
 
 def without_ended(overrides: Overrides, parts: Sequence[Part]) -> Overrides:
@@ -106,7 +118,7 @@ def _deciding(parts: Sequence[Part]) -> list[Part]:
 
 def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
     """Yield the person as of each of these days, which ascend."""
-    folded = [fold_by_day(part.facts, days) for part in of.parts]
+    folded = [fold_by_day(part.facts, days, known=of.never_employed) for part in of.parts]
     if len(folded) == 1 and of.overrides is NO_OVERRIDES:
         yield from folded[0]
         return
@@ -114,7 +126,8 @@ def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
     deciding = [number for number, part in enumerate(of.parts) if part.kind == kind]
     for day in days:
         records = [next(each) for each in folded]
-        yield _overridden(_merged(records, deciding), of.overrides, day)
+        record = _merged(records, deciding) if records or not of.never_employed else Record(employed=False)
+        yield _overridden(record, of.overrides, day)
 
 
 def record_of(part: Part, day: date) -> Record | None:
@@ -186,6 +199,8 @@ def _overridden(record: Record | None, overrides: Overrides, day: date) -> Recor
 
 def left_since(of: Stated, today: date) -> date | None:
     """Return the day after the last day of employment, by what is stated today; None for somebody who is employed, or never was."""
+    if of.never_employed:
+        return None
     days = sorted({today, *(day for day in _days(of) if day <= today)})
     found: date | None = None
     for day, record in zip(days, merged_by_day(of, days), strict=True):

@@ -70,6 +70,7 @@ class Person:
     confirmed_login: str | None = None  # counts for sign-in instead of the record's, as logins are compared (domain/confirmation)
     confirmed_email: str | None = None  # the same of the e-mail address
     confirmed_rights: tuple[str, ...] = ()  # those of the one who stated or confirmed what counts (domain/confirmation)
+    never_employed: bool = False  # by what is stated now; not stored
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -169,9 +170,10 @@ def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     day = reconsider_on(of, record, tenant.today)
     after = with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
     if after.standing.status is Status.LEFT:
-        after = replace(after, left_on=left_since(of, tenant.today) or person.left_on or tenant.today)
+        left_on = left_since(of, tenant.today) or person.left_on or tenant.today
+        after = replace(after, left_on=left_on, never_employed=of.never_employed)
     else:
-        after = replace(after, left_on=None, erased_at=after.erased_at if record is None else None)
+        after = replace(after, left_on=None, erased_at=after.erased_at if record is None else None, never_employed=False)
     release = next_release(after, of, tenant) if day is not None else None
     if release is None:
         return after
@@ -262,6 +264,7 @@ def is_leaver(person: Person) -> bool:
 def command_of(person: Person, reason: str, reactivate: tuple[str, ...], *, leaving_withdrawn: bool = False) -> AssignSeats:
     """Return the command that requests the person's required modules from seats."""
     required, release = person.standing.required, person.standing.required.release
+    leaver = person.standing.status is Status.LEFT and not person.never_employed
     return AssignSeats(
         user=person.user,
         revision=person.revision,
@@ -275,8 +278,8 @@ def command_of(person: Person, reason: str, reactivate: tuple[str, ...], *, leav
         release=None if release is None else DatedRelease(at=release.at, modules=release.modules, leaver=release.leaver),
         reactivate=reactivate,
         reason=reason,
-        leaver=person.standing.status is Status.LEFT,
-        reversible=person.standing.status is Status.LEFT or (release is not None and release.leaver),
+        leaver=leaver,
+        reversible=leaver or (release is not None and release.leaver),
         leaving_withdrawn=leaving_withdrawn,
     )
 

@@ -23,7 +23,7 @@ from shared.schemas.seats_v1 import Reason
 
 
 class Status(StrEnum):
-    EXPECTED = "expected"  # there are only facts of later days, or no hire yet; shown nowhere
+    EXPECTED = "expected"  # starts on a later day, or is linked with another person now; shown nowhere
     INVITED = "invited"  # has not accepted the invitation
     ACTIVE = "active"
     INACTIVE = "inactive"  # may not log in, or has no login

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.person import Person
 from services.users.domain.roles import OWNER
+from services.users.domain.sources import Key
 from services.users.store.module_states import MODULE_STATES
 from services.users.store.person_rows import PersonRow, note_to_json, person_of, row_of
 from services.users.store.timelines import TIMELINES
@@ -126,6 +127,17 @@ _SET_NOTES: Final = update(PEOPLE).where(_P.tenant_id == _TENANT, _P.user_id == 
 _LOCK: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS).order_by(_P.user_id).with_for_update()
 _GET: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USER, _IS_KNOWN)
 _GET_MANY: Final = select(*_COLUMNS).where(_P.tenant_id == _TENANT, _P.user_id == _USERS)
+_KEYS: Final = (
+    func.unnest(bindparam("sources", type_=ARRAY(Text)), bindparam("external_ids", type_=ARRAY(Text)))
+    .table_valued(column("source", Text()), column("external_id", Text()), name="key")
+    .render_derived()
+)
+_NOBODIES: Final = select(_P.user_id).where(
+    _P.tenant_id == _TENANT,
+    tuple_(_P.source, _P.external_id).in_(select(_KEYS.c.source, _KEYS.c.external_id)),
+    _P.erased_at.is_(None),
+    ~exists(select(_T.user_id).where(_T.tenant_id == _TENANT, _T.user_id == _P.user_id).correlate(PEOPLE)),
+)
 _ADVISORY_LOCK: Final = select(func.pg_advisory_xact_lock(bindparam("number", type_=BigInteger)))
 _NEXT_INVITATION: Final = select(func.min(_P.invited_until)).where(_P.tenant_id == _TENANT, _P.invitation == literal_column("'open'"))
 _NEXT_DAY: Final = select(func.min(_P.reconsider_on)).where(_P.tenant_id == _TENANT, _P.reconsider_on.is_not(None))
@@ -311,6 +323,13 @@ async def get_many(connection: AsyncConnection, tenant_id: str, users: Sequence[
     """Return these people, also those who are only expected."""
     found = await many(connection, _GET_MANY, PersonRow, tenant=tenant_id, users=list(users))
     return {row.user_id: person_of(row, today) for row in found}
+
+
+async def lock_linked_away(connection: AsyncConnection, tenant_id: str, keys: Collection[Key], today: date) -> list[Person]:
+    """Return the people who were described by these timelines until they were linked with others, locked."""
+    given = {"tenant": tenant_id, "sources": [key.source for key in keys], "external_ids": [key.external_id for key in keys]}
+    users = list((await connection.execute(_NOBODIES, given)).scalars())
+    return list((await lock_many(connection, tenant_id, users, today)).values())
 
 
 async def page(connection: AsyncConnection, tenant_id: str, chosen: Filter, after: int, limit: int, today: date) -> list[Person]:

@@ -20,6 +20,7 @@ from services.users.domain.timelines import Timeline
 from services.users.store import erasures as store
 from services.users.store import imports, scim_groups, scim_users
 from services.users.store import people as people_store
+from services.users.store import timelines as timelines_store
 from services.users.store.scim_users import View
 from services.users.use_cases import known_people
 from shared.database import UnitOfWork
@@ -33,7 +34,8 @@ RETENTION_ACTOR = Actor(kind="system", id="users")
 
 
 async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -> Person:
-    """Erase the data of a person who has left; nothing happens if they are erased already. Call under the person's lock.
+    """Erase the data of a person who has left, and of those who were linked with the person; nothing happens if they are erased already.
+    Call under CLAIMS and the person's lock.
 
     Raises Conflict if the person has not left, or while an import of the tenant is not finished.
     """
@@ -43,38 +45,48 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
         raise Conflict("person-not-left", "Only the data of people who have left can be erased. End the employment first.")
     known = await known_people.of_users(tenant, uow, [before])
     timelines = known.timelines[before.user]
-    keys = {*timelines, Key(before.source, before.external_id)}
+    own = Key(before.source, before.external_id)
+    keys = {own, *timelines}
+    if own not in timelines and await timelines_store.owners(uow.connection, tenant.tenant, [own]):
+        keys.remove(own)  # another person's now
     if await imports.unfinished(uow.connection, tenant.tenant):
         raise Conflict("import-running", "An import of this tenant is not finished. Wait until it has ended or expired, and try again.")
     stated = _stated(before, timelines.values())
     identifiers = {before.user, *(key.external_id for key in keys), *stated("login"), *stated("email")}
     identifiers |= {value for value in (before.confirmed_login, before.confirmed_email) if value}
-    await erase_kept(uow, tenant.tenant, identifiers, stated("name"))
-    after = replace(
-        before,
-        record=Record(employed=False),
+    linked = await people_store.lock_linked_away(uow.connection, tenant.tenant, keys, tenant.today)
+    linked = [each for each in linked if each.user != before.user]
+    await erase_kept(uow, tenant.tenant, identifiers | {each.user for each in linked}, stated("name"))
+    after = with_standing(_without_data(replace(before, record=Record(employed=False)), tenant), tenant)
+    await people_store.save(uow.connection, tenant.tenant, [after, *(_without_data(each, tenant) for each in linked)])
+    until = hires_known_until(before.left_on, (fact for timeline in timelines.values() for fact in timeline.facts))
+    await store.erase(uow.connection, tenant.tenant, before.user, keys, until)
+    for each in linked:
+        await store.erase(uow.connection, tenant.tenant, each.user, (), until)
+    for view, resource_id in _resources(tenant.tenant, keys):
+        await scim_groups.leave_all(uow.connection, view, resource_id)
+        await scim_users.delete(uow.connection, view, [resource_id], tenant.now)
+    for user in (before.user, *(each.user for each in linked)):
+        event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=user)
+        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=user)
+    return replace(after, source="rest", external_id=before.user)
+
+
+def _without_data(person: Person, tenant: Tenant) -> Person:
+    return replace(
+        person,
         account=Account(),
         overrides=NO_OVERRIDES,
         conflict=None,
         separated=(),
         reconsider_on=None,
         not_done=None,
-        version=before.version + 1,
+        version=person.version + 1,
         erased_at=tenant.now,
         confirmed_login=None,
         confirmed_email=None,
         confirmed_rights=(),
     )
-    after = with_standing(after, tenant)
-    await people_store.save(uow.connection, tenant.tenant, [after])
-    until = hires_known_until(before.left_on, (fact for timeline in timelines.values() for fact in timeline.facts))
-    await store.erase(uow.connection, tenant.tenant, before.user, keys, until)
-    for view, resource_id in _resources(tenant.tenant, keys):
-        await scim_groups.leave_all(uow.connection, view, resource_id)
-        await scim_users.delete(uow.connection, view, [resource_id], tenant.now)
-    event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=before.user)
-    uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=before.user)
-    return replace(after, source="rest", external_id=before.user)
 
 
 def _resources(tenant: str, keys: Collection[Key]) -> list[tuple[View, str]]:
