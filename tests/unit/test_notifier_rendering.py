@@ -681,6 +681,11 @@ def test_A9_each_state_of_a_request_is_told_in_text_and_html(state: str, says: s
     assert words(" ".join(html_words(found.html).split())).find(words(says)) >= 0
 
 
+def test_a_reason_without_a_full_stop_does_not_run_into_the_next_sentence() -> None:
+    text = email(Stream.REQUESTS, notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS, state="declined", reason="too late")).text
+    assert "Reason: too late\n" in text
+
+
 def test_a_request_is_told_to_the_customer_and_to_the_vendor_in_different_texts() -> None:
     for state, customer, vendor in (
         ("requested", "you get another e-mail then", "seatpool requests estimate r1 --tenant acme"),
