@@ -364,6 +364,20 @@ async def test_of_many_people_with_one_address_the_first_are_compared_and_named(
     assert {len(each.people) for each in await bench.events(company.tenant, ConflictFound)} == {NAMED_MAX, 5}
 
 
+async def test_somebody_may_be_one_of_many_with_an_address_also_if_the_first_of_them_are_linked_already(bench: Bench) -> None:
+    """An HR system tells its own people apart, so those whom it knows are not meant: they must not hide those who are."""
+    company = await Company.open(bench)
+    shop, makers = {"email": "shop@acme.example"}, [f"p{number:02}" for number in range(NAMED_MAX + 5)]
+    await company.report(company.first, {who: person(who, **shop) for who in makers})
+    await company.report(company.second, {f"b{who}": person(who, **shop) for who in makers[:NAMED_MAX]})
+    users = {who: each["user"] for who, each in (await company.everybody()).items()}
+    assert len(users) == len(makers), "linked by their logins"
+    await company.report(company.second, {"x": person("x", **shop)})
+    conflict = (await company.everybody())["x"]["conflict"]
+    assert conflict is not None, "else one human could be two people with two seats"
+    assert set(conflict["people"]) == {users[who] for who in makers[NAMED_MAX:]}
+
+
 async def test_M12_a_dry_run_of_another_address_tells_of_the_seats_that_the_end_of_a_conflict_requests(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.domain.conflicts import NAMED_MAX, ConflictReason
@@ -51,11 +52,18 @@ _ARE_COMPARED: Final = (_P.tenant_id == _TENANT) & _P.employed & _WAITS.is_not(t
 _IS_IN_CONFLICT: Final = _P.conflict.is_not(None).label("in_conflict")
 _WHO: Final = select(_P.user_id, _IS_IN_CONFLICT)
 _HR_IDS: Final = any_(bindparam("hr_ids", type_=ARRAY(Text)))
+_SOURCES: Final = (
+    select(func.array_agg(aggregate_order_by(_T.source, _T.source)))
+    .where(_T.tenant_id == _P.tenant_id, _T.user_id == _P.user_id)
+    .correlate(PEOPLE)
+    .scalar_subquery()
+)
 
 
 def _first_with(value: ColumnElement[str], values: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Select the first people with each of the values: of each source, because an HR system tells its own people apart."""
-    place = func.row_number().over(partition_by=(value, _P.source, _P.conflict.is_not(None)), order_by=_P.arrival).label("place")
+    """Select the first people with each of the values, of those whom the same sources know: an HR system tells its own people apart, so
+    those whom it knows must not hide others."""
+    place = func.row_number().over(partition_by=(value, _SOURCES, _P.conflict.is_not(None)), order_by=_P.arrival).label("place")
     found = _WHO.add_columns(place).where(_ARE_COMPARED, *conditions, value == any_(bindparam(values, type_=ARRAY(Text)))).subquery()
     return select(found.c.user_id, found.c.in_conflict).where(found.c.place <= bindparam("named_max", NAMED_MAX, type_=BigInteger))
 
@@ -151,7 +159,7 @@ async def with_marks(
 ) -> dict[str, bool]:
     """Return the employed people who have one of these logins, e-mail addresses or employee numbers, or one of these external ids in one of
     the HR systems, each with whether the person is in conflict. The known ones and possible duplicates are left out, and so are those whom
-    a conflict would not name: of many people of a source with the same value, the first are enough."""
+    a conflict would not name: of many people of the same sources with the same value, the first are enough."""
     given = {"known": known, "logins": logins, "emails": emails, "numbers": numbers, "hr_ids": hr_ids, "hr_sources": hr_sources}
     found = await connection.execute(_WITH_MARKS, {"tenant": tenant_id} | {name: list(values) for name, values in given.items()})
     return {row.user_id: row.in_conflict for row in found}
