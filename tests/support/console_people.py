@@ -415,8 +415,12 @@ class PeopleRest:
 
     def _held(self, source: str, request: httpx.Request) -> httpx.Response:
         found = next((each for each in self.held if each["source"] == source), None)
-        leavers = [f"4711-{number}" for number in range(41)]
-        return reply(found | {"external_ids": leavers}) if found else refusal(404, "not-found", "Nothing of this source waits.")
+        leavers, joiners = ([f"{first}-{number}" for number in range(count)] for first, count in (("4711", 41), ("4811", 22)))
+        return (
+            reply(found | {"external_ids": leavers, "would_begin": 22, "beginning": joiners})
+            if found
+            else refusal(404, "not-found", "Nothing of this source waits.")
+        )
 
     def _decide_held(self, decision: str, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)

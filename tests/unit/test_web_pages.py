@@ -53,6 +53,7 @@ BOUNDED = {
     "IdentityList.identities": "a person has one for each issuer",
     "Taken.rejected": "a request has at most 1,000 events",
     "Taken.facts": "a request has at most 1,000 events",
+    "HeldEventsDetail.beginning": "the first 100",
     "HeldEventsDetail.external_ids": "the first 100",
     "StoppedScimView.people": "the first 100",
     "UploadedPeople.invalid": "a request has at most 1,000 people",

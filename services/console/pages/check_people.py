@@ -135,14 +135,18 @@ async def confirm_duplicates(page: Managing, source: Source) -> Response:
 async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Question, bool]:
     """Return the question, and whether the reader of the form knows which licences are added, also by others whose changes wait behind."""
     found = (await page.get("users", f"held-events/{url_part(source)}", seconds=COMPARING_SECONDS_MAX)).need()
-    people, ended, is_applied = found["external_ids"][:NAMED_MAX], found["would_end"], step == "apply"
+    ended, begun, is_applied = found["would_end"], found["would_begin"], step == "apply"
+    named = [(page.gettext("Who would lose access"), found["external_ids"], ended)]
+    if is_applied:
+        named.append((page.gettext("Who would get access"), found["beginning"], begun))
     knows, added = True, list[str]()
     if is_applied:
         knows, added = await added_licences.of_many(page, HELD_CONFIRM, {"source": source, "confirm": ended}, form)
     applying = [
         page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),
-        *added,
         page.gettext("If one of them should keep access, discard the changes, and correct the data in the source."),
+        *([page.ngettext("%(num)s person gets access.", "%(num)s people get access.", begun)] if begun else []),
+        *added,
     ]
     discarding = [
         page.gettext("The changes are deleted, and nobody is changed. They come back only if the source sends them again."),
@@ -153,8 +157,8 @@ async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Questio
         page.gettext("Apply them") if is_applied else page.gettext("Discard them"),
         _back(page),
         applying if is_applied else discarding,
-        {page.gettext("Source"): source} | ({page.gettext("Who would lose access"): people} if people else {}),
-        others=max(0, ended - len(people)),
+        {page.gettext("Source"): source} | {label: people[:NAMED_MAX] for label, people, _ in named if people},
+        others={label: count - len(people[:NAMED_MAX]) for label, people, count in named},
         seen={"confirm": ended, "effect": form.effect},
     )
     return question, knows
@@ -201,7 +205,7 @@ async def _stopped(page: Page, connection: str) -> Question:
             page.gettext("SCIM connection"): connection,
             page.gettext("Who would lose access"): [names.get(each, page.gettext("A person")) for each in people],
         },
-        others=max(0, ended - len(people)),
+        others={page.gettext("Who would lose access"): max(0, ended - len(people))},
         seen={"confirm": ended},
     )
 

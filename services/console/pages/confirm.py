@@ -17,14 +17,15 @@ from services.console.rest.problems import Refusal
 @dataclass(frozen=True, slots=True)
 class Question:
     """`facts`: what it is about, by labels. `effects`: what happens then, a sentence or two each. `back`: the address of the page before.
-    `seen`: what the answer depends on, such as a number of people; the form sends it. `others`: facts that are not shown."""
+    `seen`: what the answer depends on, such as a number of people; the form sends it. `others`: how many of a fact are not
+    shown, by its label."""
 
     title: str
     button: str
     back: str
     effects: Sequence[str]
     facts: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    others: int = 0
+    others: Mapping[str, int] = field(default_factory=dict)
     seen: Mapping[str, Any] = field(default_factory=dict)
     danger: bool = True
 

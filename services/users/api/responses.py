@@ -486,6 +486,8 @@ class StoppedScimView(BaseModel):
 
 class HeldEventsDetail(HeldEventsView):
     external_ids: list[str] = Field(description="The first 100 people who would lose access.")
+    would_begin: int = Field(description="People who would get access, now or on a later day.")
+    beginning: list[str] = Field(description="The first 100 of them.")
 
 
 class PreviewedModule(DecidedModuleView):

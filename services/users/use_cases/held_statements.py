@@ -7,8 +7,8 @@ matter how slowly the statements come. Held statements about one person are appl
 """
 
 from collections import Counter as Numbers
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -110,9 +110,32 @@ def _message(tenant: str, held: HeldStatement) -> Received:
     return received_from(envelope, parse(held.type, orjson.dumps(held.body)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """People before and after statements, which are about these keys."""
+
+    tenant: Tenant
+    known: KnownPeople
+    after: KnownPeople
+    keys: Sequence[Key]
+    conflicts: Mapping[str, Conflict | None]
+
+    def ended(self) -> list[str]:
+        """Return the external ids of those who would lose access."""
+        return [key.external_id for key in self.keys if _ends(self.tenant, self.known, self.after, key, self.conflicts)]
+
+    def begun(self) -> list[str]:
+        """Return the external ids of those who would get access, also of new people."""
+        return [key.external_id for key in self.keys if _begins(self.tenant, self.known, self.after, key, self.conflicts)]
+
+
 async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], also: Sequence[Received] = ()) -> list[str]:
     """Return the external ids of the people who would lose access by the statements together; `also` are statements of other sources that
     hold as well."""
+    return (await _compared(tenant, uow, received, also)).ended()
+
+
+async def _compared(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], also: Sequence[Received] = ()) -> _Compared:
     by_key: dict[Key, list[Received]] = {}
     for each in received:
         by_key.setdefault(Key(each.source, each.external_id), []).append(each)
@@ -123,8 +146,7 @@ async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received]
     after = known.copy()
     for key, stated in by_key.items():
         after.put(key, _with_statements(known.timeline(key), stated))
-    conflicts = await _conflicts(tenant, uow, known, after)
-    return [key.external_id for key in by_key if _ends(tenant, known, after, key, conflicts)]
+    return _Compared(tenant, known, after, list(by_key), await _conflicts(tenant, uow, known, after))
 
 
 def _with_statements(timeline: Timeline, received: Sequence[Received]) -> Timeline:
@@ -151,14 +173,36 @@ def _ends(tenant: Tenant, known: KnownPeople, after: KnownPeople, key: Key, conf
     return ends_or_blocks(known.stated(user), known.stated_with(key, after.timeline(key)), tenant, account)
 
 
+def _begins(tenant: Tenant, known: KnownPeople, after: KnownPeople, key: Key, conflicts: Mapping[str, Conflict | None]) -> bool:
+    if after.timeline(key) is known.timeline(key):
+        return False
+    user = known.users[key]
+    if conflicts.get(user) is not None:
+        return False
+    account = known.people[user].account if user in known.people else Account()
+    return ends_or_blocks(known.stated_with(key, after.timeline(key)), known.stated(user), tenant, account)
+
+
+async def would_change(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[list[str], list[str]]:
+    """Return the external ids of the people who would lose access by the held statements of the source, and of those who would get it."""
+    ended, begun = list[str](), list[str]()
+    async for part in _parts_of_held(tenant, uow, source):
+        ended += part.ended()
+        begun += part.begun()
+    return ended, begun
+
+
 async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
     """Return the external ids of the people who would lose access by the held statements of the source."""
-    found, after = list[str](), -1
+    return [each async for part in _parts_of_held(tenant, uow, source) for each in part.ended()]
+
+
+async def _parts_of_held(tenant: Tenant, uow: UnitOfWork, source: str) -> AsyncIterator[_Compared]:
+    after = -1
     while users := await store.next_users(uow.connection, tenant.tenant, source, after, AT_ONCE):
         after = users[-1][1]
         held = await store.statements(uow.connection, tenant.tenant, source, [user for user, _ in users])
-        found += await ended_by(tenant, uow, [_message(tenant.tenant, each) for each in held])
-    return found
+        yield await _compared(tenant, uow, [_message(tenant.tenant, each) for each in held])
 
 
 async def evaluate(tenant: Tenant, uow: UnitOfWork, held: HeldSource) -> None:
