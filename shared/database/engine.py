@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import asyncpg
+import orjson
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
@@ -40,6 +41,7 @@ def make_engine(url: str, *, application_name: str, pool_size: int, clock: Clock
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
+        json_deserializer=orjson.loads,
         hide_parameters=True,  # parameters are personal data, and the text of errors is logged
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,

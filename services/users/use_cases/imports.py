@@ -211,6 +211,8 @@ async def _check_people(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people:
 
 
 async def _without_erased(tenant: Tenant, uow: UnitOfWork, row: ImportRow, people: Sequence[StagedPerson]) -> list[StagedPerson]:
+    if not people:
+        return []
     statements = {Key(row.source, each.external_id): _reported(row, each.report) for each in people if each.report is not None}
     erased = await erased_timelines.repeated(tenant, uow, statements)
     return [each for each in people if Key(row.source, each.external_id) not in erased]
