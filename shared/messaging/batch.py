@@ -218,7 +218,8 @@ class Group:
     async def _read_wanted(self, item: Item, envelope: Envelope) -> None:
         record = item.record
         if record.key != envelope.key:
-            detail = f"key is {record.key!r}, expected the tenant ({envelope.key!r}), which gives order"
+            tenant = "ce_tenantid is missing" if envelope.tenant is None else f"ce_tenantid is {envelope.tenant!r}"
+            detail = f"key is {record.key!r}, but {tenant}: both have to be the id of the tenant"
             raise Poison("key", detail, rule="key: ce_tenantid")
         id_ = None
         if not record.topic.outbox_fed and (id_ := record.decision_id()) is None:

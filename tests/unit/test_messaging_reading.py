@@ -62,6 +62,19 @@ async def test_a_message_without_a_time_has_the_time_of_its_record() -> None:
     assert item.message.envelope.time.isoformat() == "2026-03-01T12:00:00.123000+00:00"
 
 
+@pytest.mark.parametrize(
+    ("tenant", "said"),
+    [
+        ((), "key is b'acme', but ce_tenantid is missing: both have to be the id of the tenant"),
+        ((b"globex",), "key is b'acme', but ce_tenantid is 'globex': both have to be the id of the tenant"),
+    ],
+)
+async def test_a_key_that_is_not_the_tenant_makes_a_dead_letter_that_names_both(tenant: tuple[bytes, ...], said: str) -> None:
+    item = await read(headers("ce_tenantid", *tenant))
+    assert item.poison is not None
+    assert (item.poison.reason, item.poison.detail) == ("key", said)
+
+
 @pytest.mark.parametrize("value", [None, b"", b"null", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"external_id":' + b"9" * 10_000 + b"}"])
 async def test_a_body_that_is_no_message_makes_a_dead_letter(value: bytes | None) -> None:
     item = await read(headers(), value=value)
