@@ -267,3 +267,27 @@ async def test_M9_A17_a_person_is_terminated_after_a_last_working_day_and_taken_
         ((), True, False),
         (("documents", "time"), False, False),
     ]
+
+
+@pytest.mark.parametrize("periods", [[("2020-01-01", "2026-02-20")], []], ids=["left", "never-employed"])
+async def test_M9_A17_somebody_whom_only_an_administrator_employs_leaves_after_the_last_working_day(
+    bench: Bench, periods: Sequence[tuple[str, str | None]]
+) -> None:
+    tenant, rest = await bench.open_tenant()
+    await send(bench, "rest", rest, tenant, report("ann", 1, *periods))
+    ann = await bench.until_person(rest, tenant, "ann", status="left")
+    path = f"/v1/tenants/{tenant}/people/{ann['user']}"
+    assert (await rest.post(f"{path}/reactivate"))["status"] == "active"
+    later = await rest.post(f"{path}/terminate", {"last_day": "2026-03-31"})
+    assert (later["person"]["status"], later["person"]["overrides"]) == ("active", {"employed": False})
+    assert (await rest.get(path))["last_day"] == "2026-03-31"
+    assert (await rest.call("DELETE", f"{path}/terminate")).json()["overrides"] == {"employed": True}
+    assert (await rest.get(path))["last_day"] is None
+    assert (await rest.patch(path, {"status": "left"}))["status"] == "left"
+    needs = await bench.until_needs(tenant, 4)
+    assert [(need.modules, need.leaver, None if need.release is None else need.release.leaver) for need in needs] == [
+        (("documents", "time"), False, None),
+        (("documents", "time"), False, True),
+        (("documents", "time"), False, None),
+        ((), True, None),
+    ]

@@ -15,7 +15,7 @@ from services.users.domain.merging import NO_OVERRIDES, OVERRIDE, Employment, Or
 from services.users.domain.person import Cause, Person, Tenant, as_of, revise, source_actor
 from services.users.domain.required_modules import Account, Profile, Settings
 from services.users.domain.sources import Key, Source, SourceKind, Sources, new_source
-from services.users.domain.status import standing
+from services.users.domain.status import Status, standing
 from services.users.domain.timelines import Entry, Period, Report, Timeline
 
 TODAY = date(2026, 11, 27)
@@ -140,6 +140,18 @@ def test_somebody_made_a_leaver_by_REST_stays_one_until_the_source_says_so_too()
         assert found.overrides == gone
         assert (found.on(TODAY) or Record(True)).employed is False
     assert of({"hr/one": reported(ENDED)}, gone).overrides.employment is None
+
+
+@pytest.mark.parametrize("timeline", [reported(ENDED, login="ann"), reported(login="ann")])
+def test_M9_somebody_whom_only_an_administrator_employs_is_a_leaver_after_the_end_that_one_has_set(timeline: Timeline) -> None:
+    last = TODAY + timedelta(days=10)
+    ended = replace(of({"hr/one": timeline}), overrides=Overrides(employment=Employment(True, TODAY, None, last)))
+    person = as_of(Person("u", "hr/one", "17", TENANT.now), ended, TENANT)
+    assert (person.standing.status, person.reconsider_on) == (Status.ACTIVE, last + timedelta(days=1))
+    later = replace(TENANT, now=TENANT.now + timedelta(days=11))
+    gone = as_of(person, ended, later)
+    assert (gone.standing.status, gone.never_employed, gone.reconsider_on) == (Status.LEFT, False, None)
+    assert gone.left_on == last + timedelta(days=1)
 
 
 def test_an_end_that_an_administrator_has_set_for_a_later_day_holds_from_that_day() -> None:

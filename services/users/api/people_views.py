@@ -166,7 +166,7 @@ def _invitation(person: Person, now: datetime) -> InvitationView | None:
 def _overrides(person: Person) -> dict[str, Any]:
     employment = person.overrides.employment
     values = {name: None if value == "" else value for name, value in person.overrides.values.items()}
-    return values | ({} if employment is None else {"employed": employment.employed})
+    return values | ({} if employment is None else {"employed": employment.employed and employment.ends_on is None})
 
 
 def _conflict(conflict: Conflict, shown: Shown) -> ConflictView:

@@ -199,11 +199,12 @@ class _Compared:
             return None
         sources = Stated(self.examined.stated.parts, replace(self.person.overrides, employment=None))
         record = sources.on(self.tenant.today)
-        if record is None or record.employed == employment.employed:
+        employs = employment.employs_on(self.tenant.today)
+        if record is None or record.employed == employs:
             return None
         would = self._requires_as(sources)
         by = _names(label(each.source) for each in self.said)
-        word = "employed" if employment.employed else "not employed"
+        word = "employed" if employs else "not employed"
         say = _verb(self.said, "says")
         text = f"An administrator has set {self.name} to {word}; {by} {say} the opposite."
         effect = f"the person {_requires(would)}" if record.employed else _released(self.required)

@@ -28,12 +28,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Employment:
-    """An administrator's statement that the person is employed, or is not, from a day on. It goes before those of the sources until the
-    sources state another end than `sources_end`."""
+    """An administrator's statement that the person is employed from a day on, until `ends_on` if there is one, or is not employed. It goes
+    before those of the sources until the sources state another end than `sources_end`."""
 
     employed: bool
     since: date
     sources_end: date | None = None
+    ends_on: date | None = None  # the last day of employment
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Return the days on which the person changes by it."""
+        return (self.since,) if self.ends_on is None else (self.since, self.ends_on + timedelta(days=1))
+
+    def employs_on(self, day: date) -> bool:
+        return self.employed and (self.ends_on is None or day <= self.ends_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,15 @@ class Stated:
     _records: dict[date, Record | None] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @cached_property
+    def lacks_employment(self) -> bool:
+        """Return whether the sources employ the person on no day, in the past or later."""
+        return self.is_reported and not any(fact.type in _BEGINNINGS for part in _deciding(self.parts) for fact in part.facts)
+
+    @property
     def never_employed(self) -> bool:
         """Return whether nothing that is stated employs the person on any day, in the past or later: the start was cancelled, or nobody
         came. Such a person counts as one who has left, but not as a leaver (M9)."""
-        return self.is_reported and not any(fact.type in _BEGINNINGS for part in _deciding(self.parts) for fact in part.facts)
+        return self.lacks_employment and (self.overrides.employment is None or not self.overrides.employment.employed)
 
     @property
     def facts(self) -> tuple[Fact, ...]:
@@ -118,7 +132,7 @@ def _deciding(parts: Sequence[Part]) -> list[Part]:
 
 def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
     """Yield the person as of each of these days, which ascend."""
-    folded = [fold_by_day(part.facts, days, known=of.never_employed) for part in of.parts]
+    folded = [fold_by_day(part.facts, days, known=of.lacks_employment) for part in of.parts]
     if len(folded) == 1 and of.overrides is NO_OVERRIDES:
         yield from folded[0]
         return
@@ -126,7 +140,7 @@ def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
     deciding = [number for number, part in enumerate(of.parts) if part.kind == kind]
     for day in days:
         records = [next(each) for each in folded]
-        record = _merged(records, deciding) if records or not of.never_employed else Record(employed=False)
+        record = _merged(records, deciding) if records or not of.lacks_employment else Record(employed=False)
         yield _overridden(record, of.overrides, day)
 
 
@@ -193,7 +207,7 @@ def _overridden(record: Record | None, overrides: Overrides, day: date) -> Recor
     if record is None or overrides is NO_OVERRIDES:
         return record
     employment = overrides.employment
-    employed = employment.employed if employment is not None and employment.since <= day else record.employed
+    employed = employment.employs_on(day) if employment is not None and employment.since <= day else record.employed
     return replace(record, employed=employed, **overrides.values)
 
 
@@ -239,14 +253,12 @@ def _days(of: Stated) -> set[date]:
     ends = {fact.given.get("valid_to") for fact in of.facts} | {of.overrides.values.get("valid_to")}
     days |= {end + timedelta(days=1) for end in ends if end is not None and end < date.max}
     if of.overrides.employment is not None:
-        days.add(of.overrides.employment.since)
+        days.update(of.overrides.employment.days)
     return days
 
 
 def reconsider_on(of: Stated, record: Record | None, today: date) -> date | None:
     """Return the next local day on which time alone can change this person: a fact or an override becomes effective, or the login ends."""
-    employment = of.overrides.employment
-    found = next_change(of.facts, record, today)
-    if employment is None or employment.since <= today:
-        return found
-    return employment.since if found is None else min(found, employment.since)
+    found, employment = next_change(of.facts, record, today), of.overrides.employment
+    ahead = [] if employment is None else [day for day in employment.days if day > today]
+    return min([*ahead, *(() if found is None else (found,))], default=None)

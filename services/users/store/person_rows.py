@@ -129,9 +129,9 @@ def _overrides_to_json(overrides: Overrides) -> dict[str, Any]:
     employment = overrides.employment
     if employment is None:
         return {"values": given_to_json(overrides.values)} if overrides.values else {}
-    end = employment.sources_end
-    days = {"since": employment.since.isoformat(), "sources_end": end.isoformat() if end is not None else None}
-    return {"values": given_to_json(overrides.values), "employment": {"employed": employment.employed} | days}
+    days = {"since": employment.since, "sources_end": employment.sources_end, "ends_on": employment.ends_on}
+    written = {name: None if day is None else day.isoformat() for name, day in days.items()}
+    return {"values": given_to_json(overrides.values), "employment": {"employed": employment.employed} | written}
 
 
 def _overrides_from_json(content: Mapping[str, Any]) -> Overrides:
@@ -139,9 +139,8 @@ def _overrides_from_json(content: Mapping[str, Any]) -> Overrides:
         return NO_OVERRIDES
     employment, found = content.get("employment"), None
     if employment is not None:
-        end = employment["sources_end"]
-        since, sources_end = date.fromisoformat(employment["since"]), date.fromisoformat(end) if end is not None else None
-        found = Employment(employment["employed"], since, sources_end)
+        days = {name: date.fromisoformat(day) for name in ("since", "sources_end", "ends_on") if (day := employment.get(name)) is not None}
+        found = Employment(employment["employed"], **days)
     return Overrides(given_from_json(content["values"]), found)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Any, Final, Self
 
@@ -179,6 +179,12 @@ class Edit:
             given = {name: getattr(record, name) for name in RECORD_FIELDS} if employed else {}
             self._add(FactType.HIRED if employed else FactType.LEFT, given, since)
             return
+        present = self.stated.overrides.employment
+        if not employed and present is not None and present.employed and present.since <= since:
+            # By the sources, the person may have left already.
+            ended = replace(present, ends_on=since - timedelta(days=1))
+            self.stated = replace(self.stated, overrides=replace(self.stated.overrides, employment=ended))
+            return
         overrides = replace(self.stated.overrides, employment=None)
         by_sources = stated(self.known.timelines[self.before.user], self.known.sources, overrides).on(since)
         if by_sources is None or by_sources.employed is not employed:
@@ -205,9 +211,10 @@ class Edit:
             self.stated = self.known.stated(self.before.user)
             return kept != timeline.singles
         employment = self.stated.overrides.employment
-        if employment is None or employment.employed:
+        if employment is None or (employment.employed and employment.ends_on is None):
             return False
-        self.stated = replace(self.stated, overrides=replace(self.stated.overrides, employment=None))
+        reopened = replace(employment, ends_on=None) if employment.employed else None
+        self.stated = replace(self.stated, overrides=replace(self.stated.overrides, employment=reopened))
         return True
 
     def _add(self, type_: FactType, given: Mapping[str, Any], since: date | None = None) -> None:
