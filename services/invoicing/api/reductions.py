@@ -116,7 +116,7 @@ async def post_approval(
     prefer: Prefer = None,
 ) -> Response:
     """The reduction is sent to seats, which decides it. If you approve it again, nothing changes. A reduction at once is refused if it
-    would flag more or other people than its offer says, or if seats, which had answered the offer, does not answer."""
+    would flag more or other people than its offer says, or if seats answered the offer and does not answer now."""
     await check_people(wiring.database, wiring.seats, tenant, reduction, clock=wiring.clock)
 
     async def act() -> Response:
