@@ -391,7 +391,9 @@ UserType = Annotated[str, Field(min_length=1, max_length=100)]
 
 class ScimConnectionBody(Body):
     on_full: Literal["create", "refuse"] = Field(
-        "create", description="What happens to a new user for whom no licence is free: create the user without a licence, or refuse it."
+        "create",
+        description="What happens to a new user whom seats refuses or lets wait, because no licence is free: create the user without a "
+        "licence, or refuse it. A user whom the policy `over_limit` of the pool lets in over the limit, or adds a licence for, is created.",
     )
     deactivation: Literal["suspends", "leaves"] = Field(
         "suspends", description="What `active: false` means: the login is blocked, or the person has left."
