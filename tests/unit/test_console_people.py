@@ -270,11 +270,14 @@ async def test_a_refused_person_is_not_told_to_try_again_while_another_module_of
     assert ("The person also needs a licence of Planning, and none is free." in text) == is_short
 
 
-async def test_a_refused_person_is_told_to_get_the_base_module_first_if_the_profile_gives_what_is_available(bench: ConsoleBench) -> None:
+@pytest.mark.parametrize("state", ["refused", "revoked", "withdrawn"])
+async def test_a_refused_person_is_told_to_get_the_base_module_first_if_the_profile_gives_what_is_available(
+    bench: ConsoleBench, state: str
+) -> None:
     person = bench.company.people.people["u2"]
     bench.company.people.profiles[person["profile"]]["partial"] = True
     planning, projects = person["modules"]
     planning |= {"reason": "base_module_refused", "pool": {"limit": 12, "licences": 12, "in_use": 2}}
-    projects |= {"reason": "pool_full", "pool": {"limit": 3, "licences": 3, "in_use": 3}}
+    projects |= {"state": state, "reason": "pool_full", "pool": {"limit": 3, "licences": 3, "in_use": 3}}
     text = words(await bench.signed_in().get(f"{PEOPLE}/u2"))
     assert "A licence is free now. The person also needs a licence of Projects, and none is free." in text

@@ -73,14 +73,14 @@ def _because(each: Mapping[str, Any], decisions: list[Any], page: Page) -> tuple
 
 
 def _full_besides(person: Mapping[str, Any], modules: Part, profiles: Part) -> dict[str, str]:
-    """Return by refused module the names of the others that the person needs with it and that have no free licence: each of the profile,
-    or the base modules if the profile gives what is available."""
+    """Return by module that the person lacks the names of the others that are needed with it and that have no free licence: each of the
+    profile, or the base modules if the profile gives what is available."""
     base = {each["module"] for each in modules.value["items"] if each["base"]} if modules.ok else set()
     is_partial = profiles.ok and any(each["profile"] == person["profile"] and each["partial"] for each in profiles.value["items"])
-    refused = [each for each in person["modules"] if each["state"] == "refused" and each["pool"]]
-    full = [each["module"] for each in refused if each["pool"]["in_use"] >= each["pool"]["licences"]]
+    lacking = [each for each in person["modules"] if each["state"] in ("refused", "revoked", "withdrawn") and each["pool"]]
+    full = [each["module"] for each in lacking if each["pool"]["in_use"] >= each["pool"]["licences"]]
     needed, names = [module for module in full if module in base or not is_partial], module_names(modules)
-    return {each["module"]: ", ".join(names.get(other, other) for other in needed if other != each["module"]) for each in refused}
+    return {each["module"]: ", ".join(names.get(other, other) for other in needed if other != each["module"]) for each in lacking}
 
 
 def _coming_invitation(person: Mapping[str, Any], emails: Part) -> str | None:
