@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services.console.pages.licence_refusals import WHY_NO_ORDER
-from tests.support.console import ConsoleBench, console, problem
+from tests.support.console import ConsoleBench, console, problem, reply
 from tests.support.console_orders import order, request
 from tests.unit.test_console_pages import words
 
@@ -230,6 +230,28 @@ async def test_an_estimate_that_needs_a_second_approver_says_that_nothing_is_bou
     browser = bench.signed_in()
     await browser.get(f"{ORDERS}/requests/r2")
     assert "Nothing is bought until then." in words(await browser.post(f"{ORDERS}/requests/r2/approve"))
+
+
+async def test_a_quote_and_an_estimate_are_not_offered_for_approval_while_an_overdue_invoice_blocks_purchases(bench: ConsoleBench) -> None:
+    quote, says = await quoted(bench), "Nothing can be bought until the overdue invoices are paid."
+    bench.company.needs_second = True
+    browser, paths = bench.signed_in(), (f"{ORDERS}/quotes/{quote}", f"{ORDERS}/requests/r2")
+    for blocked in (True, False):
+        bench.company.money.blocked = blocked
+        for page in [words(await browser.get(path)) for path in paths]:
+            assert (says in page, "Approve for" in page, "ithdraw" in page) == (blocked, not blocked, True)
+    bench.company.money.blocked, bench.company.quotes[quote]["state"] = True, "expired"
+    page = words(await browser.get(paths[0]))
+    assert (says in page, "Request a new quote" in page) == (True, False)
+
+
+async def test_an_estimate_that_only_reduces_can_be_approved_while_purchases_are_blocked(bench: ConsoleBench) -> None:
+    bench.company.money.blocked = True
+    path = f"GET {REST}/purchase-requests/r2"
+    found = bench.company.ordering.requests["r2"]
+    bench.company.answers[path] = reply(found | {"items": [found["items"][0] | {"add": 0, "reduce": 3}]})
+    page = words(await bench.signed_in().get(f"{ORDERS}/requests/r2"))
+    assert ("Nothing can be bought" in page, "Approve" in page) == (False, True)
 
 
 async def test_T22_T23_a_reader_without_the_right_to_buy_reads_only(bench: ConsoleBench) -> None:

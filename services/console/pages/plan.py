@@ -52,6 +52,11 @@ def need_purchases(owed: Mapping[str, Any]) -> None:
         raise Refusal(Problem("invoice-overdue", 409, ""))
 
 
+def are_blocked(owed: Part) -> bool:
+    """Return whether purchases are blocked as far as the page knows. `owed`: the balance."""
+    return owed.ok and bool(owed.value["purchases_blocked"])
+
+
 def plan_named(plans: Part, plan: str) -> Any:
     """Return a plan of the catalogue as REST shows it; None if it is not sold any more, or the catalogue cannot be read."""
     return next((each for each in plans.value["items"] if each["plan"] == plan), None) if plans.ok else None

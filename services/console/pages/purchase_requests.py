@@ -11,7 +11,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
-from services.console.pages.plan import need_running, plan_named
+from services.console.pages.plan import are_blocked, need_running, plan_named
 from services.console.pages.route import PageRoute
 from services.console.rest.problems import Problem, Refusal
 from services.console.rest.services import url_part
@@ -93,8 +93,10 @@ def _items(page: Page, form: Form) -> list[dict[str, Any]]:
 
 
 async def _show(page: Page, request: str, status: int = 200, problem: Problem | None = None) -> Response:
-    found, modules = await page.together(
-        page.get("invoicing", f"purchase-requests/{url_part(request)}"), page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    found, modules, owed = await page.together(
+        page.get("invoicing", f"purchase-requests/{url_part(request)}"),
+        page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
+        page.get("invoicing", "balance"),
     )
     shown: Mapping[str, Any] = found.need()
     people = [each["by"]["id"] for each in shown["history"] if each["by"]["kind"] == "user"]
@@ -105,6 +107,7 @@ async def _show(page: Page, request: str, status: int = 200, problem: Problem | 
         names=module_names(modules),
         people=await names_of(page, people, NAMED_MAX),
         problem=problem,
+        is_blocked=are_blocked(owed) and any(item["add"] for item in shown["items"]),
         why=lambda step: step_reason(step, page),
     )
 

@@ -10,6 +10,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
+from services.console.pages.plan import are_blocked
 from services.console.pages.route import PageRoute
 from services.console.rendering.policy_texts import PolicyTexts
 from services.console.rest.problems import Problem, Refusal
@@ -24,10 +25,11 @@ NAMED_MAX: Final = 20
 
 
 async def _show(page: Page, quote: str, status: int = 200, problem: Problem | None = None) -> Response:
-    found, subscription, modules = await page.together(
+    found, subscription, modules, owed = await page.together(
         page.get("invoicing", f"quotes/{url_part(quote)}"),
         page.get("invoicing", "subscription"),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
+        page.get("invoicing", "balance"),
     )
     shown = found.need()
     people = [each["by"]["id"] for each in (*shown["history"], *shown["approvals"]) if each["by"]["kind"] == "user"]
@@ -40,6 +42,7 @@ async def _show(page: Page, quote: str, status: int = 200, problem: Problem | No
         people=await names_of(page, people, NAMED_MAX),
         next_invoice_on=subscription.value["next_invoice_on"] if subscription.ok else None,
         problem=problem,
+        is_blocked=are_blocked(owed),
         rule=_rule_when_full(shown, page),
         why=lambda step: step_reason(step, page),
     )
