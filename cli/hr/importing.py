@@ -22,6 +22,7 @@ from shared.ids import new_id
 
 ROWS_REPORTED, NEEDS_CONFIRMATION = 3, 4  # exit codes of the command; its help names them
 POLL_SECONDS = 0.3
+_NO_SEATS = "require no modules and get no seats, unless another source states their login."
 CHECK_SECONDS_MAX = 300.0  # of a very large import on a busy machine; a second attempt would only begin again
 
 
@@ -221,10 +222,10 @@ def _about_logins(company: Company) -> tuple[str, ...]:
     if not without:
         return ()
     if not any("login" in entry.values for person in company.people for entry in person.entries):
-        told = "The files have no column for the field login. People without a login require no modules, so they get no seats."
+        told = f"The files have no column for the field login. The people {_NO_SEATS}"
         return (f"{told} If another column holds what people log in with, map it, for example --columns login=Email,…",)
     count = "1 person has" if len(without) == 1 else f"{len(without)} people have"
-    return (f"{count} no login in the files. People without a login require no modules, so they get no seats.",)
+    return (f"{count} no login in the files. They {_NO_SEATS}",)
 
 
 def _about_emails(company: Company) -> tuple[str, ...]:
@@ -233,7 +234,7 @@ def _about_emails(company: Company) -> tuple[str, ...]:
     if not without or not any("email" in entry.values for person in company.people for entry in person.entries):
         return ()
     count = "1 person has" if len(without) == 1 else f"{len(without)} people have"
-    return (f"{count} no e-mail address in the files. The administrators get what concerns them.",)
+    return (f"{count} no e-mail address in the files. The administrators get what concerns them, unless another source states one.",)
 
 
 def _refused(person: Person, errors: Any) -> BadRow:
