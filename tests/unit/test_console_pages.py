@@ -96,7 +96,7 @@ async def test_free_licences_beside_refused_people_name_the_other_modules_that_a
     assert also not in words(await browser.get(LICENCES))
     bench.company.modules["lab"].refused = 1
     page = words(await browser.get(LICENCES))
-    assert f"Reactivate the people who should have access. {also}" in page
+    assert f"Request the seats again for the people who should have access. {also}" in page
 
 
 async def test_a_subscription_that_ends_says_when_and_offers_only_what_is_still_possible(bench: ConsoleBench) -> None:

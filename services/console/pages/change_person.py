@@ -54,18 +54,12 @@ async def _announced(page: Page, user: str, method: str, path: str, body: Any = 
         added_licences.title_of(page, found["expansions"]) if found["decided"] else page.gettext("What happens"),
         page.gettext("Go on"),
         _home(page, user),
-        [added_licences.charged(page, found["cost"]) if found["decided"] else _not_decided(page)],
+        [added_licences.charged(page, found["cost"]) if found["decided"] else page.gettext(people_texts.EFFECT_UNKNOWN)],
         {page.gettext("Person"): person["name"] or person["login"] or person["email"] or person["external_id"]},
         seen={name: values[-1] for name, values in page.form.own_fields().items()} | {"effect": page.form.effect},
         danger=False,
     )
     return ask(page, question)
-
-
-def _not_decided(page: Page) -> str:
-    return page.gettext(
-        "The effect on the seats cannot be computed now, because a service does not answer. You can go on, or wait a minute and try again."
-    )
 
 
 async def _send(page: Page, user: str, method: str, path: str, body: Any = None, *, notice: str, seats: bool = True) -> Response:

@@ -241,8 +241,8 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying, full: Sequenc
             name=row.name,
         )
         text = page.ngettext(
-            "%(num)s licence is free. Reactivate the people who should have access.",
-            "%(num)s licences are free. Reactivate the people who should have access.",
+            "%(num)s licence is free. Request the seats again for the people who should have access.",
+            "%(num)s licences are free. Request the seats again for the people who should have access.",
             row.available,
         )
         if full:

@@ -68,6 +68,10 @@ NO_ACCESS_YET: Final = N_(
     "The person still gets no access: the login is missing, has ended, or a source blocks it, or the profile has no modules. Edit the "
     "person, or correct it in the source."
 )
+EFFECT_UNKNOWN: Final = N_(
+    "The effect on the seats cannot be computed now, because a service does not answer. Where no licence is free, the policy of the "
+    "module decides: licences may be added and charged. You can go on, or wait a minute and try again."
+)
 REASONS: Final = {
     # why it was asked
     "hired": N_("The person was added."),
