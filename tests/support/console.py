@@ -339,9 +339,8 @@ class Company:
 
     def _quote_module(self, request: httpx.Request) -> httpx.Response:
         body = orjson.loads(request.content)
-        return self._make_quote(
-            body["module"], body["licences"], new_module=body["module"], policies={"over_limit": "reject", "expand_cap": None}
-        )
+        policies = body.get("policies") or {"over_limit": "reject", "expand_cap": None}
+        return self._make_quote(body["module"], body["licences"], new_module=body["module"], policies=policies)
 
     def _quote(self, request: httpx.Request) -> httpx.Response:
         (item,) = orjson.loads(request.content)["items"]

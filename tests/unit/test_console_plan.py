@@ -158,6 +158,17 @@ async def test_a_module_is_added_by_a_quote_that_is_approved(bench: ConsoleBench
     assert "The licences were added and can be used now." in done
 
 
+async def test_a_quote_for_a_module_that_is_requested_again_has_the_same_policies(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{PLAN}/modules/add")
+    await browser.post(f"{PLAN}/modules/add", module="time", licences="3")
+    (made,) = bench.company.quotes
+    waits = {"over_limit": "wait", "expand_cap": None}
+    bench.company.quotes[made] |= {"state": "expired", "your_approval": None, "policies": waits}
+    await browser.post(f"/tenants/acme/orders/quotes/{made}/renew")
+    assert [quote["policies"] for quote in bench.company.quotes.values()] == [waits, waits]
+
+
 async def test_what_the_plan_does_not_sell_is_not_offered(bench: ConsoleBench) -> None:
     browser, contract = bench.signed_in(), bench.company.contract
     page = await browser.get(PLAN)

@@ -175,6 +175,16 @@ async def test_the_company_is_changed_only_if_nobody_else_has_changed_it_meanwhi
     assert bench.company.settings.tenant["locale"] == "da-DK"
 
 
+async def test_M12_a_setting_whose_effect_is_not_known_for_everybody_is_asked_first(bench: ConsoleBench) -> None:
+    browser, url, settings = bench.signed_in(), f"{SETTINGS}/company", bench.company.settings
+    settings.preview = preview(0) | {"complete": False, "decided": False}
+    seen = await browser.post(url, **fields(await browser.get(url)) | {"release_on_expiry": "yes"})
+    assert "Only the first 31 people were examined." in words(seen)
+    assert settings.tenant["release_on_expiry"] is False
+    await browser.post(url, **fields(seen) | {"step": "save"})
+    assert settings.tenant["release_on_expiry"] is True
+
+
 async def test_M12_a_setting_of_the_company_by_which_licences_are_added_shows_them_before_it_is_saved(bench: ConsoleBench) -> None:
     browser, url, settings = bench.signed_in(), f"{SETTINGS}/company", bench.company.settings
     settings.preview = preview(3, added=2)
