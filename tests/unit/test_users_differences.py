@@ -18,7 +18,8 @@ from services.users.domain.facts import Kind
 from services.users.domain.merging import Employment, Overrides
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import as_of
-from services.users.domain.sources import SourceKind
+from services.users.domain.sources import Key, SourceKind
+from services.users.domain.timelines import Report
 from services.users.use_cases import differences as use_case
 from services.users.use_cases.differences import Comparison
 from services.users.use_cases.seats_questions import SeatsQuestions
@@ -160,6 +161,18 @@ def test_whom_only_a_blocking_source_knows_is_activated_there_and_not_by_an_admi
     found = person.differences[1]
     assert found.text == "p1@acme.example is employed and requires no modules, because okta blocks the login."
     assert found.change == "Activate the person in okta: an administrator cannot end this block here."
+
+
+def test_M5_a_source_that_employs_a_person_on_no_day_differs_from_one_that_employs_the_person() -> None:
+    company = Company()
+    company.report(HR, {"1": hr(1)})
+    company.report(OKTA, {"o1": okta(1)})
+    user, timeline = company.timelines[Key(HR, "1")]
+    company.timelines[Key(HR, "1")] = user, replace(timeline, report=Report((), timeline.report.entries))
+    company.next_day()
+    (page,) = Compared(company).compare()
+    (person,) = page.found
+    assert [(each.kind.value, each.reason) for each in person.differences] == [("ended", "left")]
 
 
 def test_pages_of_differences_hold_each_person_once_and_their_counts_add_up() -> None:

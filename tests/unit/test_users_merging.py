@@ -98,6 +98,15 @@ def test_M5_a_person_without_any_employment_in_the_deciding_sources_has_left_and
     assert left_since(found, TODAY) is None
 
 
+def test_M5_the_values_of_a_person_without_any_employment_are_those_of_the_source() -> None:
+    found = origins(of({"hr/one": reported(login="ann", name="Ann")}), TODAY)
+    assert {name: (each.value, each.source) for name, each in found.items()} == {
+        "login": ("ann", "hr/one"),
+        "name": ("Ann", "hr/one"),
+        "employed": (False, "hr/one"),
+    }
+
+
 def test_M5_a_person_of_whom_a_source_states_nothing_any_more_has_left_unless_the_timeline_belongs_to_another_person() -> None:
     assert of({"hr/one": Timeline(2)}).on(TODAY) == Record(False)
     assert of({}).on(TODAY) is None

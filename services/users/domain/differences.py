@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.users.domain.conflicts import ConflictReason
-from services.users.domain.facts import REST_SOURCE, Kind, Record, fold_by_day
+from services.users.domain.facts import BEGINNINGS, REST_SOURCE, Kind, Record, fold_by_day
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.merging import OVERRIDE, Overrides, Stated, origins, stated
 from services.users.domain.module_states import ModuleState, Seat
@@ -79,9 +79,9 @@ def said_about(known: KnownPeople, user: str, tenant: Tenant) -> tuple[Said, ...
     for key, timeline in known.timelines[user].items():
         source = source_of(known.sources, key.source)
         record = next(fold_by_day(timeline.facts, (tenant.today,)))
-        if record is None:
+        if record is None and any(fact.type in BEGINNINGS for fact in timeline.facts):
             says = Says.LATER
-        elif not record.employed:
+        elif record is None or not record.employed:
             says = Says.ENDED
         else:
             says = Says.EMPLOYED if record.login_allowed else Says.BLOCKED

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from services.users.domain.facts import Fact, FactType
+from services.users.domain.facts import BEGINNINGS, Fact, FactType
 from services.users.domain.sources import Key
 from services.users.domain.timelines import Reported, Statement
 
@@ -28,7 +28,7 @@ def hires_known_until(left_on: date, facts: Iterable[Fact]) -> date:
 
     It is the last day of employment. Somebody who was hired on `left_on` and did not come has that hire already.
     """
-    hired = any(fact.type in (FactType.HIRED, FactType.EMPLOYED) and fact.effective_date == left_on for fact in facts)
+    hired = any(fact.type in BEGINNINGS and fact.effective_date == left_on for fact in facts)
     return left_on if hired or left_on == date.min else left_on - timedelta(days=1)
 
 

@@ -27,6 +27,9 @@ class FactType(StrEnum):
     EMPLOYED = "employed"  # a period of a report begins; unlike a hire, it leaves all other values as they are
 
 
+BEGINNINGS: Final = (FactType.HIRED, FactType.EMPLOYED)
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One statement about a person. `given` holds only the fields that it sets."""

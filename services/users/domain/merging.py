@@ -6,15 +6,14 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Final
 
-from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Record, fold_by_day, next_change
+from services.users.domain.facts import BEGINNINGS, RECORD_FIELDS, Fact, FactType, Record, fold_by_day, next_change
 from services.users.domain.sources import Key, SourceKind, Sources, source_of
 from services.users.domain.timelines import Timeline
 
 _DEFAULTS: Final = Record(employed=False)
 _MERGED: Final = tuple(name for name in RECORD_FIELDS if name != "login_allowed")
 _DECIDING: Final = (SourceKind.HR, SourceKind.REST, SourceKind.SCIM)  # the first kind of source that knows a person decides on employment
-_BEGINNINGS: Final = (FactType.HIRED, FactType.EMPLOYED)
-_EMPLOYMENT: Final = (*_BEGINNINGS, FactType.LEFT)
+_EMPLOYMENT: Final = (*BEGINNINGS, FactType.LEFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Stated:
     @cached_property
     def lacks_employment(self) -> bool:
         """Return whether the sources employ the person on no day, in the past or later."""
-        return self.is_reported and not any(fact.type in _BEGINNINGS for part in _deciding(self.parts) for fact in part.facts)
+        return self.is_reported and not any(fact.type in BEGINNINGS for part in _deciding(self.parts) for fact in part.facts)
 
     @property
     def never_employed(self) -> bool:
@@ -144,9 +143,9 @@ def merged_by_day(of: Stated, days: Sequence[date]) -> Iterator[Record | None]:
         yield _overridden(record, of.overrides, day)
 
 
-def record_of(part: Part, day: date) -> Record | None:
-    """Return the person as one source alone describes it on the day."""
-    return next(fold_by_day(part.facts, (day,)))
+def record_of(part: Part, day: date, *, known: bool = False) -> Record | None:
+    """Return the person as one source alone describes it on the day. `known`: also somebody who is not employed yet."""
+    return next(fold_by_day(part.facts, (day,), known=known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def origins(of: Stated, today: date) -> dict[str, Origin]:
     """Return for each field that anybody states where its value comes from; `employed` is one of them."""
     found: dict[str, Origin] = {}
     record = of.on(today)
-    alone = [(part.source, record_of(part, today)) for part in of.parts]
+    alone = [(part.source, record_of(part, today, known=of.lacks_employment)) for part in of.parts]
     employed = any(each is not None and each.employed for _, each in alone)
     stating = [(source, each) for source, each in alone if each is not None and (each.employed or not employed)]
     for name in RECORD_FIELDS:

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from services.users.domain import person as rules
 from services.users.domain.differences import said_about, why_nothing
-from services.users.domain.facts import RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
+from services.users.domain.facts import BEGINNINGS, RECORD_FIELDS, REST_SOURCE, SEQUENCE_MAX, Fact, FactType, Record
 from services.users.domain.invitations import InvitationTerms
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
@@ -205,7 +205,7 @@ class Edit:
         """Remove the leaving that REST has stated, if REST has stated no employment after it. Return whether there was one."""
         if self._own is not None:
             timeline = self.known.timeline(self._own)
-            hired = max((fact.order for fact in timeline.facts if fact.type in (FactType.HIRED, FactType.EMPLOYED)), default=None)
+            hired = max((fact.order for fact in timeline.facts if fact.type in BEGINNINGS), default=None)
             kept = tuple(fact for fact in timeline.singles if fact.type is not FactType.LEFT or (hired is not None and fact.order < hired))
             self.known.put(self._own, replace(timeline, singles=kept))
             self.stated = self.known.stated(self.before.user)
