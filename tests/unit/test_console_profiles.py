@@ -70,7 +70,7 @@ async def test_a_look_at_a_profile_says_who_will_require_a_module_that_is_not_su
     await browser.get(f"{PROFILES}/edit?profile=staff")
     seen = words(await browser.post(f"{PROFILES}/edit?profile=staff", step="preview", name="Staff", modules=["lab"]))
     assert "Nobody would require other modules now." in seen
-    assert "Lab, or a module that it requires, is not subscribed. 31 people will require it once that is bought." in seen
+    assert "31 people will require Lab once it and the modules that it requires are subscribed." in seen
 
 
 async def test_a_preview_lists_modules_as_the_page_licences_does_base_modules_first(

@@ -163,6 +163,19 @@ def test_M9_somebody_whom_only_an_administrator_employs_is_a_leaver_after_the_en
     assert gone.left_on == last + timedelta(days=1)
 
 
+def test_the_last_day_that_an_administrator_has_set_holds_also_if_the_source_employs_the_person_again() -> None:
+    set_here = Overrides(employment=Employment(True, TODAY, date(2026, 11, 21), date(2026, 12, 31)))
+    for period, kept in (
+        (ENDED, set_here.employment),
+        (EMPLOYED, Employment(False, date(2027, 1, 1))),
+        (("2026-01-05", "2027-03-31"), Employment(False, date(2027, 1, 1))),
+        (("2026-01-05", "2026-12-15"), None),
+    ):
+        found = of({"hr/one": reported(period)}, set_here)
+        assert found.overrides.employment == kept
+        assert [(found.on(day) or Record(False)).employed for day in (TODAY, date(2027, 1, 1))] == [True, False]
+
+
 def test_an_end_that_an_administrator_has_set_for_a_later_day_holds_from_that_day() -> None:
     later = TODAY + timedelta(days=10)
     timelines, overrides = {"hr/one": reported(EMPLOYED, login="ann")}, Overrides(employment=Employment(False, later))

@@ -105,9 +105,14 @@ def without_ended(overrides: Overrides, parts: Sequence[Part]) -> Overrides:
     if employment is None:
         return overrides
     end = sources_end(parts)
+    if employment.employed:
+        if end == employment.sources_end:
+            return overrides
+        employment = None if employment.ends_on is None else Employment(False, employment.ends_on + timedelta(days=1))
     # Somebody who was made a leaver stays one until the sources say so too; then nothing is left to override.
-    has_ended = end != employment.sources_end if employment.employed else end is not None and end <= employment.since
-    return replace(overrides, employment=None) if has_ended else overrides
+    if employment is not None and end is not None and end <= employment.since:
+        employment = None
+    return overrides if employment is overrides.employment else replace(overrides, employment=employment)
 
 
 def sources_end(parts: Sequence[Part]) -> date | None:
