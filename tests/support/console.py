@@ -115,6 +115,7 @@ class Company:
     undelivered: dict[str, Any] = field(default_factory=lambda: {"emails": 0, "recipients": 0, "addresses": []})
     status: str = "active"
     ends_on: str | None = None
+    uses_known: bool = True  # False: seats does not answer invoicing
     unconfirmed: set[str] = field(default_factory=set)
     decides: bool = True  # seats decides orders and reductions at once
     needs_second: bool = False  # another person must approve a purchase as well
@@ -275,10 +276,11 @@ class Company:
             "following_renewal": None if self.ends_on else "2026-05-01",
             "ends_on": self.ends_on,
             "next_period_net_minor": 205_200,
-            "position": "3/17",
+            "position": "3/17" if self.uses_known else None,
             "buying": self.money.buying(),
             "modules": [
                 module.view(name)
+                | ({} if self.uses_known else dict.fromkeys(("in_use", "active", "flagged", "held", "waiting", "available")))
                 | {
                     "flagged_at_renewal": module.flagged_at_renewal if asked else None,
                     "cancelled_at_renewal": module.cancelled_at_renewal if asked else None,

@@ -506,6 +506,15 @@ async def test_a_page_of_another_tenant_and_an_unknown_page_are_the_same_404(ben
     assert len({re.sub(r'value="[^"]*"', "", words(page)) for page in pages}) == 1
 
 
+@pytest.mark.parametrize("url", [LICENCES, f"{LICENCES}/lab/buy", "/tenants/acme/plan/end"])
+async def test_pages_say_that_the_use_of_the_licences_is_missing_while_seats_does_not_answer(bench: ConsoleBench, url: str) -> None:
+    browser, missing = bench.signed_in(), "The use of the licences cannot be shown now, because a service does not answer."
+    assert missing not in words(await browser.get(url))
+    bench.company.uses_known = False
+    page = await browser.get(url)
+    assert (page.status_code, missing in words(page)) == (200, True)
+
+
 async def test_a_service_that_is_down_costs_its_part_of_the_page(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     await browser.get(LICENCES)

@@ -159,7 +159,11 @@ async def test_a_discount_is_withdrawn_after_a_question(bench: ConsoleBench) -> 
 
 async def test_a_subscription_is_ended_at_once_only_after_its_consequences_were_confirmed(bench: ConsoleBench) -> None:
     browser, rest = operator(bench)
+    bench.company.uses_known = False
+    assert "The use of the licences cannot be shown now" in words(await browser.get(f"{MONEY}/end"))
+    bench.company.uses_known = True
     asked = words(await browser.get(f"{MONEY}/end"))
+    assert "cannot be shown" not in asked
     assert "Projects 122 seats are lost" in asked
     assert "Credited at once for the days from today on, without tax CHF 1,787.23" in asked
     incomplete: tuple[dict[str, Any], ...] = ({"reason": "", "confirmed": "yes"}, {"reason": "fraud"})
