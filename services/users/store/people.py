@@ -135,6 +135,7 @@ _KEYS: Final = (
 _NOBODIES: Final = select(_P.user_id).where(
     _P.tenant_id == _TENANT,
     tuple_(_P.source, _P.external_id).in_(select(_KEYS.c.source, _KEYS.c.external_id)),
+    _P.status == literal_column("'expected'"),  # as in the partial index, which makes this fast
     _P.erased_at.is_(None),
     ~exists(select(_T.user_id).where(_T.tenant_id == _TENANT, _T.user_id == _P.user_id).correlate(PEOPLE)),
 )

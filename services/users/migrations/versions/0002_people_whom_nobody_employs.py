@@ -14,6 +14,7 @@ AND EXISTS (SELECT 1 FROM timelines WHERE timelines.tenant_id = people.tenant_id
 
 def upgrade() -> None:
     op.execute(STATEMENT)
+    op.execute("CREATE INDEX people_expected ON people (tenant_id, source, external_id) WHERE status = 'expected'")
 
 
 def downgrade() -> None:
