@@ -790,3 +790,28 @@ def test_the_first_owner_is_invited_to_administer_and_told_to_ask_the_vendor(loc
     assert "office@acme.example" not in alone.text
     assert words_of_owners not in one_of_many.text
     assert "anna@acme.example" in one_of_many.text
+
+
+@pytest.mark.parametrize(
+    ("locale", "subject", "closes", "lose"),
+    [
+        ("en", "closing of Time tracking scheduled", "closes when the next period starts", "{} people then lose access."),
+        (
+            "de",
+            "Schließung von Time tracking geplant",
+            "schließt, wenn die nächste Periode beginnt",
+            "verlieren dann {} Personen den Zugang.",
+        ),
+        ("da", "lukning af Time tracking planlagt", "lukker, når den næste periode begynder", "mister {} personer så adgangen."),
+    ],
+)
+def test_T19_an_e_mail_about_a_closing_says_that_the_module_closes_and_how_many_people_lose_access(
+    locale: str, subject: str, closes: str, lose: str
+) -> None:
+    pool = {"module": "time", "licences": 10, "active": 7, "flagged": 2, "waiting": 0, "held": 1, "available": 0, "next_period": 0}
+    closing = notification(Kind.REDUCTION_SCHEDULED, Stream.BILLING, quantity=0, would_flag=[], would_flag_count=0, pool=pool)
+    found = email(Stream.BILLING, closing, tenant=replace(TENANT, locale=locale))
+    subject = subject.replace("Time tracking", NAMES.modules["time"])
+    assert subject in found.subject
+    assert (closes in found.text, lose.format(9) in " ".join(found.text.split())) == (True, True)
+    assert not re.search("0 (licences|Lizenzen|licenser)", found.text)
