@@ -333,3 +333,25 @@ async def test_a_reader_without_the_right_to_the_log_is_neither_shown_it_nor_its
 )
 def test_an_actor_that_is_no_person_of_the_tenant_is_named_by_what_it_is(kind: str, id_: str, shown: str) -> None:
     assert actor({"kind": kind, "id": id_}, lambda text, **values: text % values) == shown
+
+
+async def test_an_entry_of_an_added_module_names_the_module_and_a_person_without_a_name_fits_each_sentence(bench: ConsoleBench) -> None:
+    bench.company.access.entries = [
+        entry("module_added", details={"module": "lab", "licences": 5}),
+        entry("person_erased", "gone"),
+        entry("person_changed", "gone"),
+        entry("person_left", "gone"),
+    ]
+    english = words(await bench.signed_in().get(LOG))
+    german = words(await bench.signed_in().get(LOG, accept_language="de"))
+    for text, sentences in (
+        (
+            english,
+            ("The module Lab was added.", "The data of a person was erased.", "The data of an unknown person changed.", "A person left."),
+        ),
+        (
+            german,
+            ("Das Modul Lab wurde hinzugefügt.", "Die Daten einer Person wurden gelöscht.", "Die Daten von Unbekannt wurden geändert."),
+        ),
+    ):
+        assert [each for each in sentences if each not in text] == []

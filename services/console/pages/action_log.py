@@ -186,7 +186,6 @@ async def _entries(page: Page, actions: Part, modules: Mapping[str, str], others
     items = log_sentences.with_lines(actions.need()["items"], modules)
     users = [each["user"] for each in items if each["user"]] + [each["actor"]["id"] for each in items if each["actor"]["kind"] == "user"]
     names = await names_of(page, users, NAMED_MAX)
-    a_person = page.gettext("A person")
     named = {**others, **modules, **{code: page.gettext(text) for code, text in {**ROLES, **RIGHTS}.items()}}
     texts = PolicyTexts(page.gettext, page.ngettext, page.formats, 0, {})
     words = log_sentences.Words(page.gettext, page.formats, texts.duration, named, LABELS)
@@ -194,7 +193,7 @@ async def _entries(page: Page, actions: Part, modules: Mapping[str, str], others
         entry
         | {
             "sentence": log_sentences.sentence(
-                entry, words, names.get(entry["user"] or "", a_person), modules.get(entry["module"] or "", entry["module"] or "–")
+                entry, words, names.get(entry["user"] or "", ""), modules.get(module := _module_of(entry), module or "–")
             ),
             "changes": log_sentences.changes(entry, words),
             "why": people_texts.REASONS.get(entry["reason"]) if entry["type"] in log_sentences.OF_SEATS else None,
@@ -204,6 +203,11 @@ async def _entries(page: Page, actions: Part, modules: Mapping[str, str], others
         }
         for entry in items
     ]
+
+
+def _module_of(entry: Mapping[str, Any]) -> str:
+    """Return the module of an entry. Entries of an added module have it among their details."""
+    return str(entry["module"] or entry["details"].get("module") or "")
 
 
 @router.get("/export.csv")

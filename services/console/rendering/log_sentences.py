@@ -346,6 +346,9 @@ _WHOLE: Final = re.compile(r"[0-9]{1,18}")  # no number of a service is longer
 _NUMBERS: Final = ("licences", "next_period", "flag_cap", "expand_cap", "erase_after_months", "quantity", "days")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(_DAY.pattern + r"T[0-9:.]+Z")
+A_PERSON: Final = N_("A person")  # at the beginning of a sentence
+UNKNOWN_PERSON: Final = N_("an unknown person")  # within one
+ERASED: Final = N_("The data of a person was erased.")
 UNKNOWN: Final = N_("An entry of the type %(type)s.")
 
 
@@ -366,12 +369,16 @@ class _Values(dict[str, Any]):
 
 
 def sentence(entry: Mapping[str, Any], words: Words, person: str, module: str) -> Markup:
-    """Return what happened. Names come from outside: each is escaped, and isolated from the direction of the text around it."""
+    """Return what happened. Names come from outside: each is escaped, and isolated from the direction of the text around it. `person`:
+    empty for somebody who was erased, or whom the reader does not see."""
     details = {name: _value(name, value, None, words) for name, value in entry["details"].items() if isinstance(value, str | int)}
     values = _Values({name: Markup("<bdi>{}</bdi>").format(value) for name, value in details.items()})
+    text = words.gettext(_exact(entry) or SENTENCES.get(entry["type"], UNKNOWN))
+    if not person and entry["type"] == "person_erased":
+        return Markup("{}").format(words.gettext(ERASED))
+    person = person or words.gettext(A_PERSON if text.startswith("%(person)s") else UNKNOWN_PERSON)
     values |= {"person": Markup("<bdi>{}</bdi>").format(person), "module": Markup("<bdi>{}</bdi>").format(module), "type": entry["type"]}
-    text = _exact(entry) or SENTENCES.get(entry["type"], UNKNOWN)
-    return Markup(words.gettext(text)) % values  # noqa: S704 - the catalogue's text; the values are escaped
+    return Markup(text) % values  # noqa: S704 - the catalogue's text; the values are escaped
 
 
 def _exact(entry: Mapping[str, Any]) -> str | None:
