@@ -194,7 +194,7 @@ def test_a_refusal_of_fields_that_a_page_does_not_have_says_in_german_what_is_ex
     gettext = languages.translations()["de"].gettext
     problem = Problem("invalid", 422, "English", errors=(FieldFault("body.people.0.vat_id", "", "a text of at most 30 characters"),))
     text = "Einige Werte wurden nicht angenommen. USt-IdNr.: Geben Sie höchstens 30 Zeichen ein."
-    assert text_of(field_texts.translated(problem, gettext), gettext) == text
+    assert text_of(field_texts.translated(problem, gettext), gettext, {}) == text
 
 
 @pytest.mark.parametrize(

@@ -1092,3 +1092,11 @@ async def test_an_export_of_people_goes_on_with_a_new_token_when_its_own_expires
 async def test_a_filter_that_is_too_long_is_no_page_that_does_not_exist(bench: ConsoleBench) -> None:
     page = await bench.signed_in().get(f"/tenants/acme/people?text={'x' * 600}")
     assert (page.status_code, "does not exist" in words(page)) == (400, False)
+
+
+async def test_B13_a_refusal_of_a_reduction_names_the_module(bench: ConsoleBench) -> None:
+    bench.company.answers["POST invoicing /v1/tenants/acme/reductions"] = problem(409, "reduction-below-use", "", module="lab", must_free=4)
+    browser = bench.signed_in()
+    await browser.get(f"{LICENCES}/lab/next-period")
+    page = words(await browser.post(f"{LICENCES}/lab/next-period", number="22"))
+    assert "More people use Laboratory than there would be licences." in page

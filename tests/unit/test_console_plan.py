@@ -89,8 +89,11 @@ async def test_an_offer_that_no_longer_fits_is_replaced_by_a_new_one(bench: Cons
 @pytest.mark.parametrize(
     ("refused", "said"),
     [
-        (("plan-minimum", {"module": "lab", "minimum": 30}), "The plan allows no fewer than 30 licences of lab."),
-        (("reduction-below-use", {"module": "lab", "must_free": 4}), "Seats that have to be freed first: 4."),
+        (("plan-minimum", {"module": "lab", "minimum": 30}), "The plan allows no fewer than 30 licences of Lab."),
+        (
+            ("reduction-below-use", {"module": "lab", "must_free": 4}),
+            "More people use Lab than there would be licences. Seats that have to be freed first: 4.",
+        ),
         (("plan-without-base-module", {"modules": ["projects"]}), "The plan sells none of your base modules"),
         (("plan-change-scheduled", {"change": "c"}), "Another change of plan is scheduled already."),
         (("order-pending", {}), "An order is being decided."),

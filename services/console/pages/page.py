@@ -280,9 +280,9 @@ class Page:
 
     # The answer.
 
-    def why(self, problem: Problem) -> str:
-        """Return why a service refused, and what to do, in the reader's language."""
-        return text_of(problem, self.gettext)
+    def why(self, problem: Problem, names: Mapping[str, str] | None = None) -> str:
+        """Return why a service refused, and what to do, in the reader's language. `names`: of the modules, where they are known."""
+        return text_of(problem, self.gettext, names or {})
 
     def cookie(self, cookie: cookies.Cookie) -> str:
         return self.request.cookies.get(cookie.name(self.wiring.settings), "")

@@ -2,7 +2,7 @@
 the reader's language."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from services.console.rendering.field_texts import faults_text
 from services.console.rendering.navigation import N_
@@ -145,14 +145,19 @@ OTHER: Final = N_("The service refused this: %(detail)s")
 UNKNOWN: Final = N_("The request was refused, and the service did not say why. Try again.")
 
 
-def text_of(problem: Problem, gettext: Callable[[str], str]) -> str:
-    """Return why the request was refused and what to do. A text with values needs those members of the problem."""
+def _named(values: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    module = values.get("module")
+    return {**values, "module": names.get(module, module)} if isinstance(module, str) else values
+
+
+def text_of(problem: Problem, gettext: Callable[[str], str], names: Mapping[str, str]) -> str:
+    """Return why the request was refused and what to do. A text with values needs those members of the problem. `names`: of the modules."""
     known = TEXTS.get(problem.type)
     if known is None and problem.errors:
         return gettext(INVALID) % {"faults": faults_text(problem, gettext)}
     try:
         if known is not None:
-            return gettext(known) % problem.extra if "%(" in known else gettext(known)
+            return gettext(known) % _named(problem.extra, names) if "%(" in known else gettext(known)
     except (KeyError, ValueError):
         pass
     return gettext(OTHER) % {"detail": problem.detail} if problem.detail else gettext(UNKNOWN)
