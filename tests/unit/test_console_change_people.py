@@ -545,3 +545,25 @@ async def test_every_preview_is_asked_for_again_with_the_input_until_it_is_compu
     del bench.company.answers[rest]
     computed = await browser.post(url, **form)
     assert (computed.status_code, "The preview is being computed" in words(computed)) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "pending", "says"),
+    [
+        ("refused", False, "The seats were requested again, and refused in: Planning. The table says why."),
+        ("granted", False, "The seats were requested again."),
+        ("refused", True, "The seats were requested again. Being decided."),
+    ],
+)
+async def test_a_request_for_a_seat_says_what_came_of_it(
+    bench: ConsoleBench, monkeypatch: pytest.MonkeyPatch, state: str, pending: bool, says: str
+) -> None:
+    monkeypatch.setattr("services.console.pages.change_person.DECIDED_SECONDS", 0)
+    browser, person = bench.signed_in(), bench.company.people.people["u2"]
+    await browser.get(f"{PEOPLE}/u2")
+    person["pending"] = pending
+    for each in person["modules"]:
+        each["state"] = state if each["module"] == "planning" else "refused"
+    page = words(await browser.post(f"{PEOPLE}/u2/reactivate", module="planning"))
+    assert says in page
+    assert ("and refused in" in page) == (state == "refused" and not pending)

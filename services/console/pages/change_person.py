@@ -1,6 +1,6 @@
 """Change a person: data and overrides, access, leaving and its way back, replacement, hand-over, invitation, erasure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -9,7 +9,7 @@ from services.console.pages import added_licences, bulk_people
 from services.console.pages.add_person import choices
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form, added_by, day_of
-from services.console.pages.module_order import module_names
+from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotThere, Page, needs
 from services.console.pages.people import LISTED_MAX
 from services.console.pages.person import written
@@ -18,6 +18,7 @@ from services.console.rendering import people_texts
 from services.console.rest.problems import Refusal
 from services.console.rest.services import url_part
 from shared.schemas.rights import USERS_MANAGE
+from shared.web.prefer import wait_for
 
 router = APIRouter(route_class=PageRoute, prefix="/tenants/{tenant}/people/{user}", include_in_schema=False)
 
@@ -26,6 +27,7 @@ Chosen = Annotated[str, Query(max_length=200)]
 EDITED: Final = ("name", "login", "email", "job_title", "department", "profile", "kind", "valid_to")
 NULLABLE: Final = ("login", "email", "department", "profile", "valid_to")
 FOUND_MAX: Final = 10
+DECIDED_SECONDS: Final = 2
 REPLACE: Final = "person_replace.html"
 
 
@@ -72,7 +74,31 @@ async def _send(page: Page, user: str, method: str, path: str, body: Any = None,
         return page.redirect(_home(page, user), page.why(refusal.problem), "bad")
     if path == "reactivate" and changed["obstacle"]:
         return page.redirect(_home(page, user), page.gettext(people_texts.NO_ACCESS_YET), "warning")
+    if path == "reactivate":
+        return await _requested_again(page, user, body["modules"] if body else None, notice)
     return page.redirect(_home(page, user), notice)
+
+
+async def _requested_again(page: Page, user: str, modules: Collection[str] | None, notice: str) -> Response:
+    """Go back to the person, with what seats has decided about these modules, or all."""
+
+    async def look() -> Mapping[str, Any] | None:
+        found = await page.get("users", f"people/{url_part(user)}")
+        return found.value if found.ok and not found.value["pending"] else None
+
+    person = await wait_for(page.wiring.clock, DECIDED_SECONDS, look)
+    if person is None:
+        return page.redirect(_home(page, user), f"{notice} {page.gettext('Being decided')}.", "warning")
+    refused = [
+        each["module"] for each in person["modules"] if each["state"] == "refused" and (modules is None or each["module"] in modules)
+    ]
+    if not refused:
+        return page.redirect(_home(page, user), notice)
+    catalogue = await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+    names = module_names(catalogue)
+    listed = ", ".join(names.get(module, module) for module in in_order(refused, catalogue))
+    text = page.gettext("The seats were requested again, and refused in: %(modules)s. The table says why.", modules=listed)
+    return page.redirect(_home(page, user), text, "bad")
 
 
 def _data_form(person: Mapping[str, Any], seen: str) -> Form:
