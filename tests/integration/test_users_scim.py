@@ -1269,6 +1269,29 @@ async def test_SCIM_and_HR_about_the_same_people_are_one_person_each(scim: ScimB
     assert (len(found), {each["status"] for each in found}) == (people, {"active"})
 
 
+async def test_a_possible_duplicate_is_none_when_its_identity_system_takes_over_the_same_person(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    for number in range(8):
+        await client.create(f"contractor{number}")
+    for number in range(8):
+        await scim.hr(tenant, f"{number}", 1, login=f"p{number}", department="Makers")
+
+    async def held() -> list[str]:
+        found = (await rest.get(f"/v1/tenants/{tenant}/people?status=conflict"))["items"]
+        assert {each["conflict"]["reason"] for each in found} <= {"possible_duplicate"}
+        return [each["login"] for each in found]
+
+    assert await held() == ["p5", "p6", "p7"]
+    asked = len([user for user, modules in await scim.needs(tenant) if modules])
+    (found,) = (await client.found('userName eq "p6"'))["Resources"]
+    put = await client.call("PUT", f"/Users/{found['id']}", {"schemas": [USER], "userName": "p6"})
+    assert (put.status_code, put.json()[SEATS]["status"]) == (200, "active")
+    await scim.hr(tenant, "7", 2, login="p7", department="Makers", name="Pia")
+    assert await held() == ["p5", "p7"], "only HR knows them"
+    assert len([user for user, modules in await scim.needs(tenant) if modules]) == asked + 1
+
+
 async def test_a_login_that_is_given_to_a_new_hire_moves_no_resource_to_another_person(scim: ScimBench) -> None:
     client = await scim.client()
     old = await client.create("kai", externalId="k1", **{ENTERPRISE: {"department": "Makers"}})

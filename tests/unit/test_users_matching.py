@@ -7,7 +7,7 @@ import pytest
 
 from services.users.domain.conflicts import Conflict, ConflictReason
 from services.users.domain.required_modules import Account
-from services.users.domain.sources import Duplicates, MatchBy, SourceKind, may_be_duplicates, new_source
+from services.users.domain.sources import Duplicates, Key, MatchBy, SourceKind, may_be_duplicates, new_source
 from services.users.domain.status import Status
 from tests.support.company import HR, OKTA, PEOPLE, TODAY, Company, everybody, hr, okta
 
@@ -208,3 +208,17 @@ def test_new_people_may_be_duplicates_if_as_many_of_another_source_have_no_match
     source = replace(new_source(OKTA, SourceKind.SCIM), duplicates_confirmed=confirmed)
     assert may_be_duplicates(source, unmatched, employed) == other
     assert may_be_duplicates(replace(source, duplicates=Duplicates.ALLOW), unmatched, employed) is None
+
+
+@pytest.mark.parametrize(("others", "waits"), [((), True), ((HR,), False), (("entra",), True), (("entra", HR), False)])
+def test_a_possible_duplicate_waits_until_an_HR_system_and_an_identity_system_know_the_person(others: tuple[str, ...], waits: bool) -> None:
+    company = Company(replace(new_source("entra", SourceKind.SCIM), arrival=3))
+    company.report(OKTA, {"o1": okta(1)})
+    user, timeline = company.timelines[Key(OKTA, "o1")]
+    company.sources[OKTA] = replace(company.sources[OKTA], duplicates_held=True)
+    company.people[user] = replace(company.people[user], conflict=Conflict(ConflictReason.POSSIBLE_DUPLICATE))
+    for source in others:
+        company.timelines[Key(source, "1")] = (user, timeline)
+    company.edit(user, name="One")
+    conflict = company.people[user].conflict
+    assert (conflict is not None, company.seats) == (waits, 0 if waits else 1)

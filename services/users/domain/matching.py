@@ -164,11 +164,15 @@ class Matching:
         if begins and len(keys) == 1:
             self._match(keys[0], record, person)
         else:
-            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE and self._is_held(keys)
+            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE and self._may_be_duplicate(keys)
             self._settle(person.user, record, conflict if is_duplicate else None)
 
-    def _is_held(self, keys: Sequence[Key]) -> bool:
-        return any(source_of(self._known.sources, key.source).duplicates_held for key in keys)
+    def _may_be_duplicate(self, keys: Sequence[Key]) -> bool:
+        """Return whether a possible duplicate waits on. Nobody does whom an HR system and an identity system know as one person; a second
+        identity system alone only repeats what the first one says."""
+        sources = [source_of(self._known.sources, key.source) for key in keys]
+        is_known_to_both = {SourceKind.HR, SourceKind.SCIM} <= {source.kind for source in sources}
+        return not is_known_to_both and any(source.duplicates_held for source in sources)
 
     def _match_first(self, key: Key) -> None:
         user = self._known.users[key]
