@@ -110,6 +110,9 @@ async def request_refused(page: Managing) -> Response:
         asked = await page.send("POST", "users", path, key=page.form.key or None)
     except Refusal as refusal:
         return page.redirect(back, page.why(refusal.problem), "bad")
+    if not asked["total"]:
+        text = page.gettext('Nobody has the status "Refused". Request a module that was refused on the page of the person.')
+        return page.redirect(back, text, "warning")
     text = page.ngettext(
         "The seats of %(num)s refused person are requested again.",
         "The seats of %(num)s refused people are requested again.",
