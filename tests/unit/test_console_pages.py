@@ -76,12 +76,13 @@ async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(benc
     ]
     assert [page.find(each) for each in titles] == sorted(page.find(each) for each in titles)
     assert all(each in page for each in titles)
-    assert "From 1 Apr 2026 there are 20 licences for 27 people." in page
+    assert "From 1 Apr 2026 there are 20 licences. Deactivate people before that day, or increase the number. 3 people are" in page
+    assert "licences for 27 people" not in page, "30 people use it: those who are over the limit already use it, too"
     assert "reservation" not in page
     lab = bench.company.modules["lab"]
     lab.held = 2
     page = words(await bench.signed_in().get(LICENCES))
-    assert "27 people. Deactivate people before that day, or increase the number. 2 reservations for invited people end" in page
+    assert "already, and get the next licences that become free. 2 reservations for invited people end" in page
     lab.leavers = 8
     page = words(await bench.signed_in().get(LICENCES))
     assert "the renewal puts" not in page, "T18: known leavers do not count"
@@ -329,6 +330,7 @@ async def test_T12_M15_a_reduction_says_who_would_be_over_the_limit_before_it_is
     assert "2 people would be over the limit, if nothing else changes" in shown
     assert "Zora Schmid Bruno Jovanović" in shown
     assert "Deactivate those who no longer need access in time" in shown
+    assert "3 people are over the limit already, and get the next licences that become free." in shown
     assert bench.company.modules["lab"].next_period == 20
     done = words(await browser.post(f"{LICENCES}/lab/reductions/{next(iter(bench.company.reductions))}/approve", number="25"))
     assert "The number of the next period was set." in done

@@ -209,15 +209,17 @@ def _at_renewal(row: Row, renewal: str, page: Page) -> tuple[str, str]:
         name=row.name,
     )
     text = page.gettext(
-        "From %(day)s there are %(next)s licences for %(active)s people. Deactivate people before that day, or increase the number.",
-        day=day,
-        next=following,
-        active=page.formats.number(row.next_period + row.flagged_at_renewal),
+        "From %(day)s there are %(next)s licences. Deactivate people before that day, or increase the number.", day=day, next=following
+    )
+    already = page.ngettext(
+        "%(num)s person is over the limit already, and gets the next licence that becomes free.",
+        "%(num)s people are over the limit already, and get the next licences that become free.",
+        row.over,
     )
     ends = page.ngettext(
         "%(num)s reservation for an invited person ends as well.", "%(num)s reservations for invited people end as well.", cancelled
     )
-    return title, f"{text} {ends}" if cancelled else text
+    return title, " ".join([text, *([already] if row.over else []), *([ends] if cancelled else [])])
 
 
 def _ending(ends_on: str, page: Page) -> Attention:
