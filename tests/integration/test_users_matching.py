@@ -463,6 +463,42 @@ async def _waits_for_a_lock(bench: Bench) -> bool:
     return bool((await bench.execute(waiting))[0][0])
 
 
+async def test_the_link_of_two_people_by_hand_links_the_one_whose_conflict_it_ends(bench: Bench) -> None:
+    company = await Company.open(bench)
+    shared = {"email": "both@acme.example"}
+    await company.report(company.first, {"1": person("ann", **shared), "2": person("ann2", **shared)})
+    await company.report(company.second, {"x": person("ann3", **shared)})
+    found = await company.everybody()
+    assert found["x"]["conflict"]["reason"] == "several_people"
+    kept = await company.rest.post(f"{company.people}/{found['2']['user']}/link", {"to": found["1"]["user"]})
+    found = await company.everybody()
+    assert {each["user"] for each in found.values()} == {kept["user"]}
+    stated = [(each["source"], each["external_id"]) for each in found["1"]["timelines"]]
+    assert sorted(stated) == sorted([(company.first, "1"), (company.first, "2"), (company.second, "x")])
+    assert await company.seats() == 1
+    linked = [(each.external_id, each.user) for each in await bench.events(company.tenant, PersonLinked)]
+    assert sorted(linked) == [("2", kept["user"]), ("x", kept["user"])]
+
+
+async def test_what_is_taken_out_of_a_person_ends_the_conflict_of_the_one_who_is_linked_instead(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann")})
+    await company.report(company.second, {"old": person("ann")})
+    await company.report(company.second, {"new": person("ann")})
+    found = await company.everybody()
+    ann = found["1"]["user"]
+    assert found["new"]["conflict"]["reason"] == "same_source"
+    await company.report(company.second, {"old": person("bob")})
+    await company.rest.post(f"{company.people}/{ann}/separate", {"source": company.second, "external_id": "old"})
+    found = await company.everybody()
+    assert {each["external_id"]: [stated["external_id"] for stated in each["timelines"]] for each in found.values()} == {
+        "1": ["1", "new"],
+        "old": ["old"],
+    }
+    assert {each["status"] for each in found.values()} == {"active"}
+    assert await company.seats() == 2
+
+
 async def test_a_conflict_of_a_first_report_ends_when_another_report_of_the_batch_is_linked(bench: Bench) -> None:
     """Two people share the address by which the first of the reports is found; the second report belongs to one of them by its login."""
     company = await Company.open(bench)
@@ -575,15 +611,21 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     (told,) = await bench.events(company.tenant, PossibleDuplicates)
     assert (told.source, told.people, told.other_source, told.other_people) == (company.second, 7, company.first, 12)
     assert await company.seats() == 15
+    settings = {"match_by": ["login", "email"], "duplicates": "allow"}
+    await company.rest.put(f"/v1/tenants/{company.tenant}/sources/{company.second}", settings)
+    await company.report(company.second, {"d0": person("d0")})
+    found = await company.everybody()
+    assert [found[who]["status"] for who in ("c0", "d0")] == ["conflict", "active"], "new people take seats, the others wait"
+    assert await company.seats() == 16
     confirm = f"/v1/tenants/{company.tenant}/possible-duplicates/confirm"
     asked = expanding_by_one_each(bench, monkeypatch)
     seen = await company.rest.post(f"{confirm}?dry_run=true", {"source": company.second})
     assert (len(asked), seen) == (4, {"decided": True, "expansions": [{"module": "time", "licences": 4}], "cost": None})
-    assert await company.seats() == 15, "a look changes nothing"
+    assert await company.seats() == 16, "a look changes nothing"
     assert (await company.rest.post(confirm, {"source": company.second}))["duplicates_held"] is False
 
     async def confirmed() -> bool:
-        return await company.seats() == 19
+        return await company.seats() == 20
 
     await wait_until(confirmed, what="the people to take seats")
     assert {each["status"] for each in (await company.everybody()).values()} == {"active"}

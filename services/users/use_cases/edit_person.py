@@ -257,6 +257,4 @@ class Edit:
             after = self.known.timeline(self._own)
             edited = Change(self._own, self.before.user, self.stored[self._own], after)
             await timelines.save(uow.connection, self.tenant.tenant, [edited], self.tenant.now)
-        change = people.Changing(self.tenant, uow, self.known, self.matched)
-        change.publish_links()
-        return change
+        return people.Changing(self.tenant, uow, self.known, self.matched)

@@ -164,10 +164,6 @@ class Changing:
         links = matched.links.values()
         self._linked = {link.user: known.people[link.user] for link in links if link.user in known.people}  # as they were before
 
-    def publish_links(self) -> None:
-        for key in self._matched.links:
-            self.publish_link(key)
-
     def publish_link(self, key: Key) -> None:
         """Publish that the timeline belongs to a person whom other sources know."""
         at, link = self._tenant.now, self._matched.links[key]
@@ -228,7 +224,10 @@ class Changing:
 
     async def save(self, timelines: Sequence[Change] = ()) -> None:
         """Store the people and the timelines, and with them the people whom nothing was stated about: those whose conflict began or ended,
-        and those to whom a timeline belongs now."""
+        and those to whom a timeline belongs now. Links that are not published yet are published."""
+        for key in self._matched.links:
+            if all(change.key != key for change in self._moved):
+                self.publish_link(key)
         for user, conflict in self._matched.conflicts.items():
             before = self._known.people.get(user)
             if before is None or user in self._done:
@@ -268,7 +267,6 @@ async def describe_again(
     known = await known_people.of_users(tenant, uow, people)
     due = frozenset(known.people) if are_due else frozenset[str]()
     change = Changing(tenant, uow, known, await matching.match(tenant, uow, known, locked=False, due=due))
-    change.publish_links()
     for before in [known.people[person.user] for person in people]:
         after = rules.as_of(replace(before, conflict=change.conflict_of(before)), known.stated(before.user), tenant)
         change.revision(rules.revise(before, after, at=tenant.now, cause=cause(known.stated(before.user))))
