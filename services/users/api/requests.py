@@ -261,7 +261,8 @@ class SourceSettings(Body):
     )
     duplicates: Duplicates = Field(
         Duplicates.HOLD,
-        description="`hold`: if many new people match nobody, they take no seats until somebody confirms them. `allow`: they take seats.",
+        description="`hold`: if many new people match nobody, they take no seats until somebody confirms them. `allow`: new people "
+        "take seats; those who wait already wait until somebody confirms them.",
     )
     guard_people: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = Field(
         PEOPLE_DEFAULT, description="So many people can lose access at once without a confirmation."

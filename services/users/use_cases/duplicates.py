@@ -7,7 +7,7 @@ from services.users.domain.conflicts import Conflict, ConflictReason
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
 from services.users.domain.person import Tenant, source_actor
-from services.users.domain.sources import Source, SourceKind, may_be_duplicates, source_of
+from services.users.domain.sources import Duplicates, Source, SourceKind, may_be_duplicates, source_of
 from services.users.store import imports, people_lookups, timelines
 from services.users.store import sources as store
 from shared.database import UnitOfWork
@@ -32,7 +32,7 @@ async def hold(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, matched: Mat
     unmatched: Mapping[str, int] | None = None
     for name, users in new.items():
         source = sources[name]
-        if source.kind == SourceKind.REST:
+        if source.kind == SourceKind.REST or source.duplicates != Duplicates.HOLD:
             continue
         if not source.duplicates_held:
             unmatched = await timelines.alone(uow.connection, tenant.tenant) if unmatched is None else unmatched
