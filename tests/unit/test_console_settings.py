@@ -290,3 +290,23 @@ def test_a_percentage_of_a_policy_is_in_the_form_of_the_readers_country() -> Non
     for locale, shown in (("de_DE", "90\u00a0%"), ("de_CH", "90%"), ("en_GB", "90%")):
         texts = PolicyTexts(english, many, Formats(locale, None, NOON), 10, {"warn_at": "90%", "over_limit": "flag"}).all()
         assert f"When {shown} of the licences are in use" in [each.value for each in texts]
+
+
+@pytest.mark.parametrize(
+    ("cap", "said"),
+    [
+        (12, "licence number 11 is added and charged. Above 12 licences people are refused."),
+        (None, "licence number 11 is added and charged. Above 11 licences people are refused."),
+        (10, "person number 11 is hired: the person is refused and cannot log in."),
+    ],
+)
+def test_M12_the_example_of_an_expansion_adds_no_licence_above_the_largest_number(cap: int | None, said: str) -> None:
+    def english(text: str, **values: Any) -> str:
+        return text % values
+
+    def many(one: str, other: str, num: int, **values: Any) -> str:
+        return (one if num == 1 else other) % {"num": num, **values}
+
+    policies = {"over_limit": "expand", "expand_cap": cap}
+    found = {each.name: each for each in PolicyTexts(english, many, Formats("en_GB", None, NOON), 10, policies).all()}
+    assert said in found["over_limit"].example

@@ -103,7 +103,8 @@ class PolicyTexts:
         return {"count": number(self._count), "next": number(self._count + 1), "fewer": number(self._count - 1)}
 
     def _over_limit(self) -> Policy:
-        value = self._policies.get("over_limit", "flag")
+        value, cap = self._policies.get("over_limit", "flag"), self._policies.get("expand_cap")
+        full = value == "expand" and cap is not None and cap <= self._count  # nothing is added any more
         example = {
             "reject": N_(
                 "You have %(count)s licences, all are in use, and person number %(next)s is hired: the person is refused and cannot "
@@ -121,11 +122,10 @@ class PolicyTexts:
                 "You have %(count)s licences, all are in use, and person number %(next)s is hired: licence number %(next)s is added and "
                 "charged. Above %(cap)s licences people are refused."
             ),
-        }.get(value, "")
-        cap = self._policies.get("expand_cap")
+        }.get("reject" if full else value, "")
         values = self._numbers | {
             "grace": self.duration(self._policies.get("grace", "P7D")),
-            "cap": self._formats.number(self._count if cap is None else cap),
+            "cap": self._formats.number(self._count + 1 if cap is None else cap),
         }
         shown = word_of(value, OVER_LIMIT, self.gettext)
         if value == "expand" and cap is not None:
