@@ -12,6 +12,7 @@ from sqlalchemy import TextClause, text
 from services.users.domain.conflicts import NAMED_MAX
 from services.users.domain.person import Cause, source_actor
 from services.users.jobs.due_people import DuePeople
+from services.users.store import identity_providers
 from services.users.use_cases import matching, scim_groups
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
@@ -411,7 +412,12 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
     roles = f"{company.people}/{found['1']['user']}/roles"
     assert (await company.rest.call("PUT", roles, {"roles": ["licence-manager"]}, if_match="*")).is_success
     await company.report(company.second, {"8": person("other", email="cat@acme.example")})
-    assert (await company.everybody())["8"]["conflict"]["reason"] == "privileged"
+    in_conflict = (await company.everybody())["8"]
+    assert in_conflict["conflict"]["reason"] == "privileged"
+    issuer, account = "https://idp.acme.example", "account-of-8"
+    async with bench.users.database.unit_of_work(company.tenant) as uow:
+        row = identity_providers.IdentityRow(company.tenant, issuer, account, in_conflict["user"], NOON)
+        assert await identity_providers.bind(uow.connection, row)
     assert (await company.rest.call("PUT", roles, {"roles": []}, if_match="*")).is_success
 
     async def linked() -> bool:
@@ -419,6 +425,9 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
 
     await wait_until(linked, what="the two to be one person")
     assert [each["external_id"] for each in (await company.everybody())["1"]["timelines"]] == ["1", "8"]
+    async with bench.users.database.unit_of_work(company.tenant) as uow:
+        bound = await identity_providers.bound_user(uow.connection, company.tenant, issuer, account)
+    assert bound is None, "the account can be bound to the person who is left"
 
 
 @pytest.mark.parametrize("is_added", [True, False])

@@ -7,7 +7,6 @@ from services.users.domain.conflicts import ConflictReason
 from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.sources import Key
 from services.users.domain.timelines import with_statement
-from services.users.store import identity_providers
 from services.users.store import people as store
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
@@ -54,8 +53,6 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
         event = PersonLinked(at=tenant.now, actor=cause.actor, user=to, source=key.source, external_id=key.external_id, by=BY_HAND)
         uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=to)
     await change.save([Change(key, to, known.timeline(key), known.timeline(key), moved=True) for key in moved])
-    # The accounts with which the first one signed in are bound again at the next sign-in, to whom their claims name then.
-    await identity_providers.unbind(uow.connection, tenant.tenant, user)
     linked = (await scim_groups.people_changed(tenant, uow, (user, to), cause)).get(to, person)
     rights.check_change(tenant, kept, linked, cause)  # also of the roles that SCIM groups give
     return linked

@@ -26,9 +26,9 @@ from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.domain.sources import Key
 from services.users.domain.status import Status, status_of
 from services.users.domain.timelines import Outcome, Statement, Timeline, with_statement
+from services.users.store import identity_providers, people_lookups, pools
 from services.users.store import module_states as states_store
 from services.users.store import people as store
-from services.users.store import people_lookups, pools
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
 from services.users.use_cases import group_members, hand_over, known_people, matching, owners, sessions
@@ -243,6 +243,10 @@ class Changing:
         stated = {change.key for change in timelines}
         moved = [change for change in self._moved if change.key not in stated]
         await timelines_store.save(connection, tenant, [*timelines, *moved], self._tenant.now)
+        for user in sorted(self._stored):
+            if not self._known.timelines[user]:
+                # The accounts of somebody who is nobody now are bound again at the next sign-in, to whom their claims name then.
+                await identity_providers.unbind(connection, tenant, user)
         await self._give_what_groups_give()
         await owners.check(self._tenant, self._uow, self._revisions)
 
