@@ -607,6 +607,32 @@ async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: B
     assert (await company.everybody())["1"]["status"] == "left", "the source states another end"
 
 
+async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is_that_person_after_the_confirmation(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})
+    await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(7)})
+    waiting = (await company.everybody())["b0"]
+    assert waiting["conflict"]["reason"] == "possible_duplicate"
+    bench.clock.at = NOON + timedelta(minutes=1)
+    try:
+        await company.report(company.first, {"late": person("b0")})
+        assert (await company.everybody())["late"]["user"] != waiting["user"]
+        await company.rest.post(f"/v1/tenants/{company.tenant}/possible-duplicates/confirm", {"source": company.second})
+
+        async def confirmed() -> bool:
+            return all(each["conflict"] is None for each in (await company.everybody()).values())
+
+        await wait_until(confirmed, what="the conflicts to end")
+        found = await company.everybody()
+        assert [each["external_id"] for each in found["late"]["timelines"]] == ["late", "b0"]
+        assert (found["late"]["status"], found["late"]["created_at"]) == ("active", waiting["created_at"])
+        assert await company.seats() == 19
+        told = [need for need in await bench.needs(company.tenant) if need.user == found["late"]["user"]]
+        assert told[-1].created_at == NOON, "seats flags the newest person first, and this one is as old as the one who waited"
+    finally:
+        bench.clock.at = NOON
+
+
 async def test_many_new_people_without_a_match_take_no_seats_until_somebody_confirms_them(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

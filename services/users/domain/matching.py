@@ -75,10 +75,11 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The person to whom a timeline belongs, and what it was recognised by."""
+    """The person to whom a timeline belongs, what it was recognised by, and whose it was before."""
 
     user: str
     by: str
+    former: str
 
 
 @dataclass
@@ -158,14 +159,16 @@ class Matching:
             self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
 
     def _look_again(self, person: Person, record: Record) -> None:
-        """End the conflict of the person if its cause has ended. Match somebody whose employment begins only now."""
+        """End the conflict of the person if its cause has ended. Match somebody whose employment begins only now, and somebody who waited
+        as a possible duplicate: those who were reported meanwhile were not compared with this person."""
         keys, conflict = list(self._known.timelines[person.user]), person.conflict
-        begins = person.record is None if conflict is None else conflict.reason in _AT_FIRST
-        if begins and len(keys) == 1:
+        is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
+        waits = is_duplicate and self._may_be_duplicate(keys)
+        begins = person.record is None if conflict is None else is_duplicate or conflict.reason in _AT_FIRST
+        if begins and not waits and len(keys) == 1:
             self._match(keys[0], record, person)
         else:
-            is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE and self._may_be_duplicate(keys)
-            self._settle(person.user, record, conflict if is_duplicate else None)
+            self._settle(person.user, record, conflict if waits else None)
 
     def _may_be_duplicate(self, keys: Sequence[Key]) -> bool:
         """Return whether a possible duplicate waits on. Nobody does whom an HR system and an identity system know as one person; a second
@@ -249,8 +252,8 @@ class Matching:
 
     def _link(self, key: Key, user: str, by: str) -> None:
         record = self._linked(key, user)
+        self.matched.links[key] = Link(user, by, self._known.users[key])
         self._known.move(key, user)
-        self.matched.links[key] = Link(user, by)
         if record.employed:
             self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
         else:

@@ -15,7 +15,7 @@ from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login
-from services.users.domain.matching import Matched
+from services.users.domain.matching import Link, Matched
 from services.users.domain.merging import Stated, takes_leaving_back
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
@@ -235,6 +235,8 @@ class Changing:
             if before.conflict != conflict or user in self._linked or not self._known.timelines[user]:
                 after = rules.as_of(replace(before, conflict=conflict), self._known.stated(user), self._tenant)
                 self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE))
+        for link in self._matched.links.values():
+            self._take_earlier_day(link)
         connection, tenant = self._uow.connection, self._tenant.tenant
         added = [self._known.people[user] for user in self._changed if user not in self._stored]
         if added and await store.add(connection, tenant, added) != len(added):
@@ -249,6 +251,15 @@ class Changing:
                 await identity_providers.unbind(connection, tenant, user)
         await self._give_what_groups_give()
         await owners.check(self._tenant, self._uow, self._revisions)
+
+    def _take_earlier_day(self, link: Link) -> None:
+        """Let somebody whose timeline was that of an older person be as old. The tenant's newest person is flagged first (T17), so seats
+        must know the day of the older one."""
+        before, former = self._known.people[link.user], self._known.people.get(link.former)
+        if former is not None and former.created_at < before.created_at:
+            after = replace(before, created_at=former.created_at)
+            resend = bool(after.standing.required.modules)
+            self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE, resend=resend))
 
     async def _give_what_groups_give(self) -> None:
         """Let those to whom a resource of SCIM belongs now have what its groups give."""
