@@ -1,15 +1,14 @@
 """Changes of several people in one request."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from services.users.api.dependencies import Context, InContext, NothingChangedError, PersonManager, TenantId, cause_of, locked_person
-from services.users.api.people_views import commands_of
+from services.users.api.dependencies import Context, InContext, PersonManager, TenantId, cause_of, locked_person
+from services.users.api.people_views import rolled_back
 from services.users.api.requests import Body
 from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, ObstacleView
 from services.users.domain.person import Person, Tenant
@@ -93,8 +92,8 @@ async def change_people(
     async with context.database.unit_of_work(tenant) as uow:
 
         async def change() -> Response:
-            _, done = await _change(context, uow, tenant, body.action, wanted, principal)
-            return answer(_view(done, None))
+            found = await context.tenants.for_write(tenant, uow)
+            return answer(_view(await _change(found, uow, body.action, wanted, principal), None))
 
         async def change_again(_: str) -> Response:
             return await change()
@@ -102,34 +101,30 @@ async def change_people(
         return await idempotent(uow, request, principal, key, change, change_again, kept_max=ANSWER_MAX)
 
 
-async def _change(
-    context: Context, uow: UnitOfWork, tenant: str, action: Action, wanted: Mapping[str, int | None], principal: Principal
-) -> tuple[Tenant, list[Changed]]:
+async def _change(tenant: Tenant, uow: UnitOfWork, action: Action, wanted: Mapping[str, int | None], principal: Principal) -> list[Changed]:
     """Change the people in the order of the request, in which they get the last free licences. What was done for one who is refused is
     rolled back. All are locked before, so that no rollback releases a lock, in the order of every transaction that locks several."""
-    found = await context.tenants.for_write(tenant, uow)
-    await uow.lock(CLAIMS, tenant)
-    await people.lock_many(uow.connection, tenant, sorted(wanted), found.today)
+    await uow.lock(CLAIMS, tenant.tenant)
+    await people.lock_many(uow.connection, tenant.tenant, sorted(wanted), tenant.today)
     changed = []
     for user, revision in wanted.items():
         before: Person | None = None
         try:
             async with uow.savepoint():
-                before = await locked_person(found, uow, user, principal)
-                changed.append(await bulk_changes.change(found, uow, action, before, revision, cause_of(principal)))
+                before = await locked_person(tenant, uow, user, principal)
+                changed.append(await bulk_changes.change(tenant, uow, action, before, revision, cause_of(principal)))
         except Refused as refusal:
             changed.append(Changed(user, Outcome.REFUSED, before, refusal.type, refusal.detail))
-    return found, changed
+    return changed
 
 
 async def _preview(
     context: Context, tenant: str, action: Action, wanted: Mapping[str, int | None], principal: Principal
 ) -> tuple[list[Changed], Decisions]:
-    with suppress(NothingChangedError):
-        async with context.database.unit_of_work(tenant) as uow:
-            found, changed = await _change(context, uow, tenant, action, wanted, principal)
-            commands = await commands_of(uow)
-            raise NothingChangedError
+    async def change(found: Tenant, uow: UnitOfWork) -> list[Changed]:
+        return await _change(found, uow, action, wanted, principal)
+
+    found, changed, commands = await rolled_back(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         return changed, await bulk_changes.decisions(found, uow, context.seats, changed, commands)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Query, Response
 
@@ -225,25 +225,30 @@ async def answer_person(tenant: Tenant, uow: UnitOfWork, person: Person, princip
     return answer(await one_person_view(tenant, uow, person, principal), status, {"etag": etag(person.version)} | location)
 
 
+T = TypeVar("T")
+
 DryRun = Annotated[bool, Query(description="Change nothing, and return what seats would decide, and the cost.")]
 PREVIEWED: Final[Responses] = {200: {"model": PreviewView, "description": "The answer to `dry_run`."}}
 COST_PREVIEWED: Final[Responses] = {200: {"model": CostPreviewView, "description": "The answer to `dry_run`."}}
 
 
-async def commands_of(uow: UnitOfWork) -> list[Command]:
-    """Return what the transaction, which is rolled back, would request from seats."""
-    await uow.run_pending()
-    return [each for each in uow.published_to(SEATS_COMMANDS) if isinstance(each, Command)]
+async def rolled_back(
+    context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[T]]
+) -> tuple[Tenant, T, list[Command]]:
+    """Make a change for a preview, and roll it back. Return the tenant, what the change returned, and what it would request from seats."""
+    with suppress(NothingChangedError):
+        async with context.database.unit_of_work(tenant) as uow:
+            found = await context.tenants.for_write(tenant, uow)
+            done = await change(found, uow)
+            await uow.run_pending()
+            commands = [each for each in uow.published_to(SEATS_COMMANDS) if isinstance(each, Command)]
+            raise NothingChangedError
+    return found, done, commands
 
 
 async def previewed(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[Person]]) -> Response:
     """Return the answer to `dry_run` of a change of one person."""
-    with suppress(NothingChangedError):
-        async with context.database.unit_of_work(tenant) as uow:
-            found = await context.tenants.for_write(tenant, uow)
-            person = await change(found, uow)
-            commands = await commands_of(uow)
-            raise NothingChangedError
+    found, person, commands = await rolled_back(context, tenant, change)
     async with context.database.unit_of_work(tenant) as uow:
         shown = await preview_person.preview(found, uow, context.seats, person, commands)
     expansions = [ExpansionView(module=module, licences=more) for module, more in shown.added.items()]
@@ -260,12 +265,7 @@ async def previewed(context: Context, tenant: str, change: Callable[[Tenant, Uni
 
 async def previewed_cost(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[bool]]) -> Response:
     """Return the answer to `dry_run` of a change that background jobs make. `change` does their work, and returns whether that is all."""
-    with suppress(NothingChangedError):
-        async with context.database.unit_of_work(tenant) as uow:
-            found = await context.tenants.for_write(tenant, uow)
-            is_complete = await change(found, uow)
-            commands = await commands_of(uow)
-            raise NothingChangedError
+    found, is_complete, commands = await rolled_back(context, tenant, change)
     answered = await preview_person.ask(found, context.seats, commands) if is_complete else None
     more = preview_person.expansions_in(event for events in answered or () for event in events)
     async with context.database.unit_of_work(tenant) as uow:
