@@ -225,8 +225,9 @@ class Changing:
     async def save(self, timelines: Sequence[Change] = ()) -> None:
         """Store the people and the timelines, and with them the people whom nothing was stated about: those whose conflict began or ended,
         and those to whom a timeline belongs now. Links that are not published yet are published."""
+        published = {change.key for change in self._moved}
         for key in self._matched.links:
-            if all(change.key != key for change in self._moved):
+            if key not in published:
                 self.publish_link(key)
         for user, conflict in self._matched.conflicts.items():
             before = self._known.people.get(user)
