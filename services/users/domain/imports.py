@@ -81,17 +81,19 @@ def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: 
 
 
 def absence(timeline: Timeline, source: str, version: int, begun_at: int, today: date, fact_id: str) -> Statement:
-    """Return the statement that a person leaves today who is missing from a complete import. Somebody whose employment began today has
-    yesterday as the only day: without any period, the start would be cancelled instead."""
+    """Return the statement that a person leaves today who is missing from a complete import. Yesterday is the last day, also of somebody
+    whose employment began today: without that day, the start would be cancelled, or an older employment would be the last one."""
     if timeline.version == 0:
         return Fact(fact_id, FactType.LEFT, today, 0, {}, source)
     yesterday = today - timedelta(days=1)
-    kept = tuple(
+    kept = [
         Period(each.starts_on, yesterday if each.ends_on is None or each.ends_on >= today else each.ends_on)
         for each in timeline.report.periods
         if each.starts_on < today
-    )
-    return Reported(version, Report(kept or (Period(yesterday, yesterday),), timeline.report.entries), begun_at)
+    ]
+    if not kept or kept[-1].ends_on != yesterday:
+        kept.append(Period(yesterday, yesterday))
+    return Reported(version, Report(tuple(kept), timeline.report.entries), begun_at)
 
 
 def is_absent(timeline: Timeline, source: str, begun_at: int, today: date) -> bool:
