@@ -607,6 +607,32 @@ async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: B
     assert (await company.everybody())["1"]["status"] == "left", "the source states another end"
 
 
+@pytest.mark.parametrize("source", ["hr", "rest"])
+async def test_an_edit_that_ends_the_conflict_of_somebody_who_is_linked_with_the_edited_person_is_kept(bench: Bench, source: str) -> None:
+    """The second system gives Ann the login of somebody else, until Ann is given another one."""
+    company = await Company.open(bench, match_by=["email"])
+    await company.report(company.first, {"bob": person("bob")})
+    if source == "hr":
+        await company.report(company.first, {"ann": person("ann")})
+        first = company.second
+    else:
+        await company.rest.post(company.people, {"external_id": "ann", "email": "ann@acme.example", "department": "Makers"})
+        first = "rest"
+    sources = f"/v1/tenants/{company.tenant}/sources"
+    assert (await company.rest.call("PUT", f"{sources}/{first}", {"position": 1, "match_by": ["email"]})).status_code == 202
+    await bench.until_settled(company.tenant)
+    await company.report(company.second, {"x": {"login": "bob", "email": "ann@acme.example", "name": "Ann Lee"}})
+    found = await company.everybody()
+    assert found["x"]["conflict"]["people"] == [found["ann"]["user"], found["bob"]["user"]]
+    path = f"{company.people}/{found['ann']['user']}"
+    edited = await company.rest.patch(path, {"login": "ann-lee"})
+    assert (edited["login"], edited["name"], len(edited["timelines"])) == ("ann-lee", "Ann Lee", 2)
+    await company.report(company.second, {"x": {"login": "bob", "email": "ann@acme.example", "name": "Ann Bee"}})
+    found = await company.everybody()
+    assert (found["ann"]["login"], found["ann"]["name"], sorted(found)) == ("ann-lee", "Ann Bee", ["ann", "bob"])
+    assert await company.seats() == 2
+
+
 async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is_that_person_after_the_confirmation(bench: Bench) -> None:
     company = await Company.open(bench)
     await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})

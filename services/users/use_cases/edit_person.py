@@ -151,18 +151,14 @@ class Edit:
     stored: Mapping[Key, Timeline]
     owner_until: date | None = None  # the day from which the person, an owner, could not sign in before the edit
     matched: Matched = field(default_factory=Matched)
+    _own: Key | None = None  # the timeline of REST, if only REST knows the person before the edit
 
     @classmethod
     async def begin(cls, tenant: Tenant, uow: UnitOfWork, before: Person) -> Self:
         known = await known_people.of_users(tenant, uow, [before])
-        stated = known.stated(before.user)
-        return cls(tenant, before, known, stated, dict(known.timelines[before.user]), rules.owner_until(before, stated, tenant.today))
-
-    @property
-    def _own(self) -> Key | None:
-        """Return the timeline of REST, if only REST knows the person."""
-        keys = list(self.known.timelines[self.before.user])
-        return keys[0] if [key.source for key in keys] == [REST_SOURCE] else None
+        stated, stored = known.stated(before.user), dict(known.timelines[before.user])
+        own = next(iter(stored)) if [key.source for key in stored] == [REST_SOURCE] else None
+        return cls(tenant, before, known, stated, stored, rules.owner_until(before, stated, tenant.today), _own=own)
 
     def set_values(self, values: Mapping[str, Any]) -> None:
         if self._own is not None:
@@ -233,6 +229,7 @@ class Edit:
         await people.check_login(self.tenant, uow, self.before, rules.as_of(edited, self.stated, self.tenant), cause.authority)
         self.known.edit(replace(self.before, overrides=self.stated.overrides))
         self.matched = await matching.match(self.tenant, uow, self.known, edited=self.before.user)
+        self.stated = self.known.stated(self.before.user)  # with the timelines of those whose conflict the edit ends
         conflict = self.matched.conflicts.get(self.before.user, self.before.conflict)
         return rules.as_of(replace(edited, conflict=conflict), self.stated, self.tenant)
 
