@@ -1406,6 +1406,39 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     assert (await rest.call("DELETE", f"/v1/tenants/{tenant}/scim-connections/absent")).status_code == 404
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["connection", "users"])
+async def test_M12_the_end_of_users_who_are_in_groups_requests_only_what_holds_after_it(scim: ScimBench, whole: bool) -> None:
+    """Otherwise a pool expands for modules that somebody requires for a moment: by the department without the group, or by the group."""
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await rest.put(f"/v1/tenants/{tenant}/profiles/planners-only", {"name": "planners only", "modules": ["planning", "time"]})
+    await scim.hr(tenant, "1", 1, login="blocked", department="Makers")
+    (blocked,) = (await client.get("/Users"))["Resources"]
+    await client.patch(f"/Users/{blocked['id']}", {"op": "replace", "path": "active", "value": False})
+    leaver = await client.create("leaver", **{ENTERPRISE: {"department": "Makers"}})
+    group = await client.create_group("Planners", blocked["id"], leaver["id"])
+    path = f"/v1/tenants/{tenant}/scim-connections/okta"
+    await rest.put(f"{path}/groups/{group['id']}", {"profile": "planners-only"})
+    people = {each["login"]: each for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]}
+    assert {login: each["profile"] for login, each in people.items()} == {"blocked": "planners-only", "leaver": "planners-only"}
+    before = len(await scim.needs(tenant))
+    if whole:
+        assert (await rest.call("DELETE", path)).status_code == 202
+        job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
+        while await job.run_chunk(tenant):
+            pass
+    else:
+        for each in (blocked, leaver):
+            assert (await client.call("DELETE", f"/Users/{each['id']}")).status_code == 204
+    asked = {(user, tuple(sorted(modules))) for user, modules in (await scim.needs(tenant))[before:]}
+    assert asked == {(people["blocked"]["user"], ("documents", "time")), (people["leaver"]["user"], ())}
+    people = {each["login"]: each for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]}
+    assert {login: (each["status"], each["profile"]) for login, each in people.items()} == {
+        "blocked": ("active", "makers"),
+        "leaver": ("left", "makers"),
+    }
+
+
 async def test_a_tenant_has_so_many_names_of_connections_and_no_more(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     base = f"/v1/tenants/{tenant}/scim-connections"

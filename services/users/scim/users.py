@@ -266,7 +266,7 @@ class Users:
         row = replace(row, version=row.version + 1)
         was_in_groups = await scim_groups.leave_all(self.uow.connection, self._view, resource_id)
         report = ended_report(_stated(row), self._since(row), self.connection.user_types, self.tenant.today)
-        await self._apply(row, report, guarded=True)
+        await self._apply(row, report, guarded=True, left_groups=was_in_groups)
         await store.delete(self.uow.connection, self._view, [resource_id], self.tenant.now)
         if was_in_groups:
             await memberships.members_changed(self.tenant, self.uow, self._view, [resource_id], Cause(source_actor(self.connection.source)))
@@ -308,15 +308,17 @@ class Users:
     def _since(self, row: ScimUserRow) -> Any:
         return local_today(row.created_at, self.tenant.zone)
 
-    async def _apply(self, row: ScimUserRow, report: Report, reason: str | None = None, *, guarded: bool = False) -> Person:
-        """State what the resource says about its person, who is returned. Raises Stopped if it is `guarded` and ends the access of too
-        many."""
+    async def _apply(
+        self, row: ScimUserRow, report: Report, reason: str | None = None, *, guarded: bool = False, left_groups: bool = False
+    ) -> Person:
+        """State what the resource says about its person, who is returned. `left_groups`: it was in groups until now. Raises Stopped if it
+        is `guarded` and ends the access of too many."""
         received = self._received(row, report, reason)
         copies = await scim_copies.of_ended(self.tenant, self.uow, [received])
         if guarded:
             await scim_guard.check(self.tenant, self.uow, self.connection, received, copies.received)
         await copies.save(self.uow)
-        found = await people.apply_statements(self.tenant, self.uow, [*copies.received, received])
+        found = await people.apply_statements(self.tenant, self.uow, [*copies.received, received], left_groups=left_groups)
         return found[Key(self.connection.source, row.resource_id)]
 
     def _received(self, row: ScimUserRow, report: Report, reason: str | None = None, context: Context | None = None) -> Received:

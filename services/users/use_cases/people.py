@@ -20,7 +20,7 @@ from services.users.domain.merging import Stated, takes_leaving_back
 from services.users.domain.module_states import Decided, Seat, project, seat_status
 from services.users.domain.person import Cause, Person, Revision, Tenant
 from services.users.domain.reminders import with_reminder
-from services.users.domain.required_modules import NO_MODULES, Note, SeatStatus
+from services.users.domain.required_modules import NO_MODULES, Account, Note, SeatStatus
 from services.users.domain.roles import Authority
 from services.users.domain.scim_connections import SOURCE_PREFIX
 from services.users.domain.sources import Key
@@ -81,12 +81,19 @@ class _Step:
 
 
 async def apply_statements(
-    tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], *, together: bool = False, are_new: bool = False
+    tenant: Tenant,
+    uow: UnitOfWork,
+    received: Sequence[Received],
+    *,
+    together: bool = False,
+    are_new: bool = False,
+    left_groups: bool = False,
 ) -> dict[Key, Person]:
     """Apply each statement to its timeline, and the timelines to their people, in their order. Return the person of each timeline.
 
     Logins are compared when all statements hold, so two people who swap theirs are in no conflict. `together`: what all statements about a
     person make of the person is one change. `are_new`: the external ids were drawn for these statements, so nothing is stored about them.
+    `left_groups`: the people have left SCIM groups as well. Both is one change: else a pool would expand for what holds only in between.
     Raises Poison for a report that has the version of the last one and other content; with `together`, such a report is only counted.
     """
     await uow.lock(store.CLAIMS, tenant.tenant)
@@ -98,7 +105,8 @@ async def apply_statements(
     leavers = {user: known.stated(user) for user, person in known.people.items() if rules.is_leaver(person)}
     steps, stated = _steps(known, received, together=together)
     matched = await matching.match(tenant, uow, known, [key for key in stated if key in first], locked=False)
-    change = Changing(tenant, uow, known, matched, leavers=leavers)
+    given = await group_members.with_groups(tenant, uow, list(known.people.values())) if left_groups else []
+    change = Changing(tenant, uow, known, matched, leavers=leavers, accounts={person.user: person.account for person in given})
     senders = {Key(each.source, each.external_id): each for each in received}
     for key in matched.links:
         if key in senders:
@@ -152,8 +160,10 @@ class Changing:
         *,
         new: frozenset[str] = frozenset(),
         leavers: Mapping[str, Stated] | None = None,
+        accounts: Mapping[str, Account] | None = None,
     ) -> None:
-        """`new` are people of `known` who are not stored yet, `leavers` people who have left, with what was stated about them."""
+        """`new` are people of `known` who are not stored yet, `leavers` people who have left, with what was stated about them, and
+        `accounts` the accounts that change with what is stated now."""
         self._tenant, self._uow, self._known, self._matched = tenant, uow, known, matched
         self._stored = frozenset(known.people) - new
         self._changed: dict[str, None] = {}  # in the order of their first statement
@@ -161,6 +171,7 @@ class Changing:
         self._moved: list[Change] = []
         self._revisions: list[Revision] = []
         self._leavers = dict(leavers or {})
+        self._accounts = accounts or {}
         links = matched.links.values()
         self._linked = {link.user: known.people[link.user] for link in links if link.user in known.people}  # as they were before
 
@@ -184,7 +195,8 @@ class Changing:
         back = user in self._leavers and takes_leaving_back(self._leavers[user], now, self._tenant.today)
         if back:
             del self._leavers[user]
-        after = rules.as_of(replace(before, conflict=self.conflict_of(before)), now, self._tenant)
+        account = self._accounts.get(user, before.account)
+        after = rules.as_of(replace(before, account=account, conflict=self.conflict_of(before)), now, self._tenant)
         self.revision(rules.revise(before, after, at=self._tenant.now, cause=each.cause, leaving_withdrawn=back), each.envelope)
 
     def skip(self, user: str) -> None:

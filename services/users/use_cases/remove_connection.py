@@ -109,11 +109,11 @@ async def remove(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, co
     await scim_stopped.remove_all(uow.connection, tenant.tenant, connection.connection)
     await scim_activity.remove(uow.connection, tenant.tenant, connection.connection)
     by = reevaluations.cause_of(cause.actor, None)
-    if found.groups:
-        await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.GROUPS, by)
     ending = await reevaluations.add(
         uow.connection, tenant.tenant, ReevaluationKind.SCIM_REMOVED, by, connection.connection, total=found.people
     )
+    if found.groups:  # also of people about whom the connection has stated nothing; after the others, who then have left
+        await reevaluations.add(uow.connection, tenant.tenant, ReevaluationKind.GROUPS, by)
     event = ScimConnectionRemoved(
         at=tenant.now, actor=cause.actor, connection=connection.connection, people=found.people, groups=found.groups
     )
@@ -140,6 +140,6 @@ async def end_chunk(tenant: Tenant, uow: UnitOfWork, connection: str, actor: Act
         received = _endings(tenant, known, view.source, ids, Cause(actor))
         copies = await scim_copies.of_ended(tenant, uow, received, known)
         await copies.save(uow)
-        await people.apply_statements(tenant, uow, [*copies.received, *received], together=True)
+        await people.apply_statements(tenant, uow, [*copies.received, *received], together=True, left_groups=True)
         await scim_users.delete(uow.connection, view, ids, tenant.now)
     return len(ids)
