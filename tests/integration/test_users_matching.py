@@ -200,6 +200,27 @@ async def test_somebody_who_is_taken_out_of_a_person_does_not_share_the_login_of
     assert await company.seats() == 2
 
 
+@pytest.mark.parametrize("by", ["login", "email", "employee_number"])
+async def test_somebody_who_begins_on_a_later_day_is_matched_on_that_day_by_whatever_the_source_matches(bench: Bench, by: str) -> None:
+    """HR reports the person ahead, and the other system knows the person before the first day."""
+    company = await Company.open(bench, match_by=["login", "employee_number", "email"])
+    stated = {"department": "Makers", "name": "Ann Lee"} | {name: value for name, value in person("ann").items() if name == by}
+    report = {"employment": [{"starts_on": "2026-03-03"}], "attributes": [{"since": "2026-03-03"} | stated]}
+    event = {"type": "person_reported", "external_id": "17", "version": 1} | report
+    await company.rest.post(f"/v1/tenants/{company.tenant}/hr-events", {"source": company.first, "events": [event]})
+    await bench.until_settled(company.tenant)
+    await company.report(company.second, {"x": person("ann", employee_number="17" if by == "employee_number" else "")})
+    bench.clock.at = NOON + timedelta(days=1)
+    try:
+        await DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm).run_chunk(company.tenant)
+    finally:
+        bench.clock.at = NOON
+    found = await company.everybody()
+    assert [[each["external_id"] for each in one["timelines"]] for one in found.values()] == [["17", "x"]]
+    assert (found["x"]["name"], found["x"]["status"]) == ("Ann Lee", "active")
+    assert [(link.external_id, link.by) for link in await bench.events(company.tenant, PersonLinked)] == [("17", by)]
+
+
 async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
     """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
     company = await Company.open(bench)

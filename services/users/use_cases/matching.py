@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
+from services.users.domain.facts import Record
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
 from services.users.domain.matching import HR_ID, NUMBER, Link, Mark, Matched, Matching, gives_up, shared_marks, wanted_marks
@@ -97,7 +98,7 @@ async def _add_meant(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks:
     """Add the people whom somebody may be, or whose login somebody wants. Return others in conflict who have the same."""
     for user, person in known.people.items():
         record = known.stated(user).on(tenant.today)
-        if person.conflict is not None:
+        if person.conflict is not None or _begins(person, record):
             marks |= wanted_marks(known, known.timelines[user], tenant.today)
         if (person.conflict is not None or user in concerned) and record is not None and record.employed and record.login:
             marks.add((MatchBy.LOGIN, login_key(record.login)))
@@ -126,9 +127,14 @@ async def look_again_gathered(uow: UnitOfWork, gathered: Sequence[tuple[Tenant, 
 def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
     """Return whether the person gains or gives up anything by which people are compared."""
     record = known.stated(person.user).on(tenant.today)
-    if person.conflict is not None:
+    if person.conflict is not None or _begins(person, record):
         return True
     return claimed_login(person.record, record) is not None or gives_up(person.record, record)
+
+
+def _begins(person: Person, record: Record | None) -> bool:
+    """Return whether the employment of the person begins only now, so that the person is matched as at a first report."""
+    return person.record is None and record is not None and record.employed
 
 
 async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> dict[str, bool]:
