@@ -132,6 +132,7 @@ async def test_M12_a_look_at_held_events_tells_which_licences_their_new_people_a
     await stopped(bench, rest, tenant, 22)
     shown = await rest.get(f"/v1/tenants/{tenant}/held-events/{bench.source(tenant)}")
     assert (shown["would_end"], shown["would_begin"], sorted(shown["beginning"])) == (20, 2, ["p20", "p21"])
+    assert shown["names"] == {f"p{number}": f"p{number}" for number in range(22)}, "who has no name is known by the login"
     asked, needs = expanding_by_one_each(bench, monkeypatch), await bench.needs(tenant)
     confirm, body = f"/v1/tenants/{tenant}/held-events/confirm", {"source": bench.source(tenant), "confirm": 20}
     seen = await rest.post(f"{confirm}?dry_run=true", body)

@@ -145,6 +145,8 @@ class PeopleRest:
         default_factory=lambda: [{"source": "hr/acme", "status": "stopped", "events": 70, "would_end": 41, "ended_before": 0, "limit": 5}]
     )
 
+    held_names: dict[str, str] = field(default_factory=lambda: {"4711-0": "Dora Left", "4811-1": "Emil New"})
+
     begun: dict[str, Any] = field(default_factory=dict)  # the body of an import that has begun
     uploaded: list[dict[str, Any]] = field(default_factory=list)
     import_status: str = "checked"
@@ -417,7 +419,7 @@ class PeopleRest:
         found = next((each for each in self.held if each["source"] == source), None)
         leavers, joiners = ([f"{first}-{number}" for number in range(count)] for first, count in (("4711", 41), ("4811", 22)))
         return (
-            reply(found | {"external_ids": leavers, "would_begin": 22, "beginning": joiners})
+            reply(found | {"external_ids": leavers, "would_begin": 22, "beginning": joiners, "names": self.held_names})
             if found
             else refusal(404, "not-found", "Nothing of this source waits.")
         )

@@ -465,8 +465,8 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
         assert announced in words(await browser.get(question)), "M12"
         assert announced in words(await browser.post(question, confirm="41")), "a page that said less does not go on"
     assert (people.held != [], people.sources[0]["duplicates_held"]) == (True, True)
-    assert "Who would lose access 4711-0 , 4711-1 ," in words(asked)
-    assert "and 21 more Who would get access 4811-0 , 4811-1 ," in words(asked)
+    assert "Who would lose access Dora Left (4711-0) , 4711-1 ," in words(asked)
+    assert "and 21 more Who would get access 4811-0 , Emil New (4811-1) ," in words(asked)
     assert "and 2 more 41 people lose access and give up their seats. If one of them should keep access" in words(asked)
     assert "22 people get access. 2 licences would be added by themselves." in words(asked)
     assert 'name="confirm" value="41"' in asked.text

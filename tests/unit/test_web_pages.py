@@ -55,6 +55,7 @@ BOUNDED = {
     "Taken.facts": "a request has at most 1,000 events",
     "HeldEventsDetail.beginning": "the first 100",
     "HeldEventsDetail.external_ids": "the first 100",
+    "HeldEventsDetail.names": "of the first 100 of both lists",
     "StoppedScimView.people": "the first 100",
     "UploadedPeople.invalid": "a request has at most 1,000 people",
     "ImportReport.absent": "the first 100",

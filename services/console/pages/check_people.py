@@ -139,6 +139,9 @@ async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Questio
     named = [(page.gettext("Who would lose access"), found["external_ids"], ended)]
     if is_applied:
         named.append((page.gettext("Who would get access"), found["beginning"], begun))
+    names = {each: f"{name} ({each})" for each, name in found["names"].items()}
+    facts: dict[str, Any] = {page.gettext("Source"): source}
+    facts |= {label: [names.get(each, each) for each in people[:NAMED_MAX]] for label, people, _ in named if people}
     knows, added = True, list[str]()
     if is_applied:
         knows, added = await added_licences.of_many(page, HELD_CONFIRM, {"source": source, "confirm": ended}, form)
@@ -157,7 +160,7 @@ async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Questio
         page.gettext("Apply them") if is_applied else page.gettext("Discard them"),
         _back(page),
         applying if is_applied else discarding,
-        {page.gettext("Source"): source} | {label: people[:NAMED_MAX] for label, people, _ in named if people},
+        facts,
         others={label: count - len(people[:NAMED_MAX]) for label, people, count in named},
         seen={"confirm": ended, "effect": form.effect},
     )

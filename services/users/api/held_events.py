@@ -92,11 +92,12 @@ async def show_held_events(tenant: TenantId, source: Source, context: InContext,
         held = await store.get(uow.connection, tenant, source)
         if held is None:
             raise NotFound("held event of this source", "Nothing of this source waits.")
-        would_end, would_begin = await held_statements.would_change(found, uow, source)
+        would_end, would_begin, names = await held_statements.would_change(found, uow, source)
         view = await _view(tenant, uow, held)
     return HeldEventsDetail(
         **view.model_dump() | {"would_end": len(would_end)},
-        external_ids=would_end[:NAMED_MAX],
+        external_ids=(ending := would_end[:NAMED_MAX]),
         would_begin=len(would_begin),
-        beginning=would_begin[:NAMED_MAX],
+        beginning=(beginning := would_begin[:NAMED_MAX]),
+        names={each: names[each] for each in (*ending, *beginning) if each in names},
     )

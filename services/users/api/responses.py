@@ -488,6 +488,7 @@ class HeldEventsDetail(HeldEventsView):
     external_ids: list[str] = Field(description="The first 100 people who would lose access.")
     would_begin: int = Field(description="People who would get access, now or on a later day.")
     beginning: list[str] = Field(description="The first 100 of them.")
+    names: dict[str, str] = Field(description="The names of these people by external id, or their logins or e-mail addresses.")
 
 
 class PreviewedModule(DecidedModuleView):

@@ -128,6 +128,19 @@ class _Compared:
         """Return the external ids of those who would get access, also of new people."""
         return [key.external_id for key in self.keys if _begins(self.tenant, self.known, self.after, key, self.conflicts)]
 
+    def names(self) -> dict[str, str]:
+        """Return the names, logins or e-mail addresses by external id: of new people, those of the last day that is stated."""
+        found = ((key.external_id, self._name(key)) for key in self.keys)
+        return {external_id: name for external_id, name in found if name}
+
+    def _name(self, key: Key) -> str:
+        user = self.known.users[key]
+        person = self.known.people.get(user)
+        facts = self.after.timeline(key).facts
+        last = self.after.stated(user).on(max(fact.effective_date for fact in facts)) if facts else None
+        records = [record for record in (None if person is None else person.record, last) if record is not None]
+        return next((name for record in records if (name := record.name or record.login or record.email)), "")
+
 
 async def ended_by(tenant: Tenant, uow: UnitOfWork, received: Sequence[Received], also: Sequence[Received] = ()) -> list[str]:
     """Return the external ids of the people who would lose access by the statements together; `also` are statements of other sources that
@@ -183,13 +196,15 @@ def _begins(tenant: Tenant, known: KnownPeople, after: KnownPeople, key: Key, co
     return ends_or_blocks(known.stated_with(key, after.timeline(key)), known.stated(user), tenant, account)
 
 
-async def would_change(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[list[str], list[str]]:
-    """Return the external ids of the people who would lose access by the held statements of the source, and of those who would get it."""
-    ended, begun = list[str](), list[str]()
+async def would_change(tenant: Tenant, uow: UnitOfWork, source: str) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return the external ids of the people who would lose access by the held statements of the source, those of the people who would get
+    it, and the names of everybody whom the statements are about."""
+    ended, begun, names = list[str](), list[str](), dict[str, str]()
     async for part in _parts_of_held(tenant, uow, source):
         ended += part.ended()
         begun += part.begun()
-    return ended, begun
+        names |= part.names()
+    return ended, begun, names
 
 
 async def would_end(tenant: Tenant, uow: UnitOfWork, source: str) -> list[str]:
