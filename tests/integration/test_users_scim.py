@@ -1070,6 +1070,21 @@ async def test_a_connection_that_would_end_many_people_within_an_hour_is_stopped
     assert (nothing.status_code, "There is nothing to confirm." in nothing.json()["detail"]) == (404, True)
 
 
+async def test_M12_a_preview_of_a_group_counts_everybody_beside_the_licences_and_not_only_its_members(scim: ScimBench) -> None:
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    for login in ("ada", "bea"):
+        await client.create(login, **{ENTERPRISE: {"department": "Makers"}})
+    await scim.hr(tenant, "1", 1, login="yan")
+    (yan,) = (await client.found('userName eq "yan"'))["Resources"]
+    timers = await client.create_group("Timers", yan["id"])
+    path = f"/v1/tenants/{tenant}/scim-connections/okta/groups/{timers['id']}?dry_run=true"
+    seen = await rest.put(path, {"profile": "timers"})
+    assert (seen["examined"], seen["complete"], seen["changed"]) == (1, True, 1)
+    assert {each["module"]: (each["before"], each["after"]) for each in seen["modules"]} == {"time": (2, 3)}
+
+
 async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     client = await scim.connect(rest, tenant)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Interval, Text, bindparam, func, literal_column, not_, or_, select
+from sqlalchemy import Interval, Text, bindparam, column, func, literal_column, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.users.store.module_states import MODULE_STATES
@@ -83,3 +83,17 @@ _BY_MODULE: Final = (
 async def by_module(connection: AsyncConnection, tenant_id: str) -> Sequence[ModuleCounts]:
     """Return the counts of modules that have such people."""
     return [ModuleCounts(*row) for row in await connection.execute(_BY_MODULE, {"tenant": tenant_id})]
+
+
+_REQUIRED: Final = func.unnest(_P.required_modules).table_valued(column("module", Text()), name="required").render_derived()
+_REQUIRED_BY_MODULE: Final = (
+    select(_REQUIRED.c.module, _COUNT.label("number"))
+    .select_from(PEOPLE.join(_REQUIRED, true()))
+    .where(_P.tenant_id == _TENANT)
+    .group_by(_REQUIRED.c.module)
+)
+
+
+async def required_by_module(connection: AsyncConnection, tenant_id: str) -> dict[str, int]:
+    """Return how many people require each module now."""
+    return {row.module: row.number for row in await connection.execute(_REQUIRED_BY_MODULE, {"tenant": tenant_id})}

@@ -12,6 +12,7 @@ from services.users.domain.required_modules import Settings
 from services.users.domain.status import Status
 from services.users.store import people as store
 from services.users.store import scim_groups as scim_groups_store
+from services.users.store import statistics
 from services.users.store.people import Filter
 from services.users.store.scim_groups import GroupRow, Mapped
 from services.users.store.scim_users import View
@@ -55,7 +56,8 @@ class SettingsPreview:
 
 @dataclass
 class Counted:
-    """Everybody who was examined so far; `complete`: all of them were. `asking`: the first people who would require other modules."""
+    """Everybody who was examined so far; `complete`: all of them were. `asking`: the first people who would require other modules.
+    `others`: people by module whom the change is not about, who use the same licences."""
 
     complete: bool = True
     examined: int = 0
@@ -64,6 +66,7 @@ class Counted:
     after: Counter[str] = field(default_factory=Counter)
     later: Counter[str] = field(default_factory=Counter)
     asking: list[tuple[Person, bool]] = field(default_factory=list)
+    others: Mapping[str, int] = field(default_factory=dict)
 
     def add(self, person: Person, after: Person) -> None:
         old, new = person.standing.required.modules, after.standing.required.modules
@@ -103,6 +106,7 @@ async def count_members(tenant: Tenant, uow: UnitOfWork, view: View, group: Grou
             if person.record is not None:
                 counted.add(person, with_standing(group_members.mapped(person, mapped.get(person.user, Mapped())), tenant))
         await asyncio.sleep(0)  # other requests are served meanwhile
+    counted.others = Counter(await statistics.required_by_module(uow.connection, tenant.tenant)) - counted.before
     return counted
 
 
@@ -112,8 +116,8 @@ async def decided(tenant: Tenant, uow: UnitOfWork, seats: SeatsQuestions, counte
     modules = [
         ModulePreview(
             module,
-            counted.before[module],
-            counted.after[module],
+            counted.before[module] + counted.others.get(module, 0),
+            counted.after[module] + counted.others.get(module, 0),
             None if pools is None or module not in pools else pools[module].licences,
             None if pools is None or module not in pools else pools[module].available,
         )
