@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,11 @@ from sqlalchemy import TextClause, text
 
 from services.users.domain.conflicts import NAMED_MAX
 from services.users.domain.person import Cause, source_actor
+from services.users.domain.timelines import Entry, Period, Report, Reported
 from services.users.jobs.due_people import DuePeople
 from services.users.store import identity_providers
 from services.users.use_cases import matching, scim_groups
+from services.users.use_cases.people import Received, apply_statements
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
 from tests.support.users import NOON, AskedSeats, Bench, Rest, expanding_by_one_each
@@ -678,6 +680,43 @@ async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is
         assert told[-1].created_at == NOON, "seats flags the newest person first, and this one is as old as the one who waited"
     finally:
         bench.clock.at = NOON
+
+
+@pytest.mark.parametrize("change", ["confirm", "settings", "guard"])
+async def test_people_who_begin_to_wait_while_a_source_is_changed_are_not_forgotten(bench: Bench, change: str) -> None:
+    """A step of an import, which is not committed yet, has read the source before the request changes it."""
+    company = await Company.open(bench)
+    await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})
+    before = 7 if change == "confirm" else 5
+    await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(before)})
+    assert any(each["conflict"] for each in (await company.everybody()).values()) is (change == "confirm")
+    stated = Report((Period(date(2020, 1, 1), None),), (Entry(date(2020, 1, 1), {"department": "Makers"} | person("late")),))
+    late = [Received(company.second, "late", Reported(9, stated), Cause(source_actor(company.second)), None)]
+    tenant = f"/v1/tenants/{company.tenant}"
+    confirm = partial(company.rest.call, "POST", f"{tenant}/possible-duplicates/confirm", {"source": company.second})
+    requests = {
+        "confirm": confirm,
+        "settings": partial(company.rest.call, "PUT", f"{tenant}/sources/{company.second}", {"guard_people": 9}),
+        "guard": partial(company.rest.call, "PUT", f"{tenant}/guard/{company.second}", {"people": 9, "percent": 3}),
+    }
+    async with bench.users.database.unit_of_work(company.tenant) as uow:
+        await apply_statements(await bench.users.tenants.for_write(company.tenant, uow), uow, late)
+        changing = asyncio.create_task(requests[change]())
+        await wait_until(partial(_waits_or_is_done, bench, changing), what="the request to wait for the step")
+    assert (await changing).is_success
+    if change != "confirm":
+        assert (await company.everybody())["late"]["conflict"]["reason"] == "possible_duplicate"
+        assert (await confirm()).is_success, "the source knows that people wait"
+
+    async def confirmed() -> bool:
+        return not any(each["conflict"] for each in (await company.everybody()).values())
+
+    await wait_until(confirmed, what="all conflicts to end")
+    assert await company.seats() == 12 + before + 1
+
+
+async def _waits_or_is_done(bench: Bench, request: asyncio.Task[Any]) -> bool:
+    return request.done() or await _waits_for_a_lock(bench)
 
 
 async def test_many_new_people_without_a_match_take_no_seats_until_somebody_confirms_them(

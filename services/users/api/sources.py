@@ -73,7 +73,7 @@ async def put_tenant_source(
     reevaluation: str | None = None
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
-        before = await _found(tenant, uow, source)
+        before = await _found_for_change(tenant, uow, source)
         after = replace(
             before,
             position=POSITIONS[before.kind] if body.position is None else body.position,
@@ -114,9 +114,16 @@ async def set_guard(
 ) -> GuardSettingView:
     async with context.database.unit_of_work(tenant) as uow:
         await context.tenants.for_write(tenant, uow)
-        settings = await _found(tenant, uow, source)
+        settings = await _found_for_change(tenant, uow, source)
         await store.save(uow.connection, tenant, replace(settings, guard_people=body.people, guard_percent=body.percent))
     return GuardSettingView(people=body.people, percent=body.percent)
+
+
+async def _found_for_change(tenant: str, uow: UnitOfWork, source: str) -> Source:
+    """Return the source as `_found` does, after the statements that are being applied: they may let people wait as possible duplicates, and
+    match by the settings."""
+    await uow.lock(CLAIMS, tenant)
+    return await _found(tenant, uow, source)
 
 
 async def _found(tenant: str, uow: UnitOfWork, source: str) -> Source:
@@ -141,7 +148,6 @@ async def confirm_possible_duplicates(
     """Let the new people of a source take seats who match nobody. A background job does it."""
 
     async def change(found: Tenant, uow: UnitOfWork) -> bool:
-        await uow.lock(CLAIMS, tenant)
         await duplicates.confirm(found, uow, body.source)
         return await people.change_due(found, uow, COMMANDS_MAX + 1) <= COMMANDS_MAX
 

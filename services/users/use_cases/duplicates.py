@@ -8,7 +8,7 @@ from services.users.domain.known_people import KnownPeople
 from services.users.domain.matching import Matched
 from services.users.domain.person import Tenant, source_actor
 from services.users.domain.sources import Duplicates, Source, SourceKind, may_be_duplicates, source_of
-from services.users.store import imports, people_lookups, timelines
+from services.users.store import imports, people, people_lookups, timelines
 from services.users.store import sources as store
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
@@ -57,6 +57,7 @@ def _tell(tenant: Tenant, uow: UnitOfWork, source: str, people: int, other: str,
 async def confirm(tenant: Tenant, uow: UnitOfWork, name: str) -> Source:
     """Let the people of the source who wait as possible duplicates take seats: a background job ends their conflicts. Raises NotFound,
     Conflict."""
+    await uow.lock(people.CLAIMS, tenant.tenant)  # statements that are being applied may let more people wait
     source = (await store.all_of(uow.connection, tenant.tenant)).get(name)
     if source is None:
         raise NotFound("source")
