@@ -281,6 +281,20 @@ async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_
     assert len(await bench.events(tenant, InvoiceIssued)) == 2
 
 
+@pytest.mark.parametrize("charge_when", ["now", "next_invoice"])
+async def test_the_credit_that_an_end_at_once_shows_leaves_out_what_no_invoice_has_charged_yet(bench: Bench, charge_when: str) -> None:
+    tenant = await subscribed(bench, charge_when=charge_when)
+    if charge_when == "next_invoice":
+        await bench.buy(tenant, {"module": "documents", "add": 2})
+    await change(bench, tenant, seats_v1.PoolExpanded, "time", 5)
+    path = f"/v1/tenants/{tenant}/subscription/end"
+    seen = (await bench.ok("GET", path))["credit_net_minor"]
+    await call(bench, "POST", tenant, "subscription/end", {"reason": "no payment"}, prefer="wait=10")
+    *_, credit = await bench.events(tenant, InvoiceIssued)
+    assert (credit.kind, credit.net_minor) == ("credit_note", seen), "the licences of today were added and taken away on one day"
+    assert seen == round(3 * 1200 * 16 / 30) + round(4 * 2000 * 16 / 30)
+
+
 async def test_an_ending_that_seats_decides_after_the_period_has_begun_ends_the_subscription_all_the_same(bench: Bench) -> None:
     tenant = await subscribed(bench)
     await bench.advance_clock(tenant, LAST_DAY)

@@ -69,7 +69,9 @@ class EndAtOnceView(BaseModel):
 
     ends_on: date = Field(description="Today, in the tenant's time zone: the first day without the subscription.")
     currency: str
-    credit_net_minor: int = Field(description="The net amount of the licences from today on, which is credited at once.")
+    credit_net_minor: int = Field(
+        description="The net amount of the licences from today on that an invoice has charged, which is credited at once."
+    )
 
 
 @router.get(

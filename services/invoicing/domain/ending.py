@@ -24,10 +24,11 @@ def reminder_of(ends_on: date, today: date, before: Sequence[int] = REMINDER_DAY
 
 
 def credit_of_end(situation: Situation, today: date) -> int:
-    """Return the net amount that an end at once credits: the licences of today and of the later days that are paid for."""
-    ledgers = situation.account.ledgers
-    licences = {module: pool.licences for module, pool in situation.pools.items() if pool.licences and module in ledgers}
-    return -sum(ledgers[module].cost_minor(Change(today, -number)) for module, number in licences.items())
+    """Return the net amount that an end at once credits: the licences of today and of the later days that an invoice has charged."""
+    account = situation.account
+    licences = {module: pool.licences for module, pool in situation.pools.items() if pool.licences and module in account.ledgers}
+    parts = {module: account.ledgers[module].parts_of(Change(today, -number)) for module, number in licences.items()}
+    return -sum(part.net_minor for of_module in parts.values() for part in of_module) - account.unbilled_minor(parts)
 
 
 def restored(pools: Mapping[str, Pool]) -> tuple[dict[str, int], list[str]]:
