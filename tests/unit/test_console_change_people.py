@@ -392,6 +392,10 @@ async def test_the_other_changes_of_a_person_ask_what_has_to_be_asked(bench: Con
     await browser.get(f"{PEOPLE}/u2/access/deactivate")
     await browser.post(f"{PEOPLE}/u2/access/deactivate")
     assert people["u2"]["status"] == "inactive"
+    people["u6"]["profile"] = None
+    left = words(await browser.get(f"{PEOPLE}/u6"))
+    assert "The person takes no seat in this status." in left
+    assert "no profile" not in left, "a profile would change nothing"
     await browser.get(f"{PEOPLE}/u6/erase")
     unsure = await browser.post(f"{PEOPLE}/u6/erase")
     assert (unsure.status_code, "Confirm that you want to erase the data." in words(unsure)) == (422, True)
