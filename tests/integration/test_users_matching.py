@@ -602,6 +602,22 @@ async def _check_matches(company: Company, users: dict[str, str]) -> None:
     await company.rest.put(source, {"match_by": []})
 
 
+async def test_T17_a_linked_person_is_as_old_as_the_older_one_also_while_no_module_is_required(bench: Bench) -> None:
+    """As before the subscription: when the modules are bought, the newest people are over the limit."""
+    company = await Company.open(bench, match_by=[])
+    await company.report(company.first, {"old": {"name": "Ann", "department": "Nowhere"}})
+    bench.clock.at = NOON + timedelta(minutes=1)
+    try:
+        await company.report(company.second, {"new": {"name": "Ann", "department": "Nowhere"}})
+        found = await company.everybody()
+        kept = await company.rest.post(f"{company.people}/{found['old']['user']}/link", {"to": found["new"]["user"]})
+        stored = await company.rest.get(f"{company.people}/{kept['user']}")
+    finally:
+        bench.clock.at = NOON
+    assert stored["modules"] == []
+    assert stored["created_at"] == kept["created_at"] == found["old"]["created_at"] != found["new"]["created_at"]
+
+
 async def test_an_edit_of_somebody_whom_a_source_reports_is_an_override(bench: Bench) -> None:
     company = await Company.open(bench)
     await company.report(company.first, {"1": person("ann")})

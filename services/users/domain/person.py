@@ -231,6 +231,11 @@ def _shown(person: Person) -> tuple[object, ...]:
     return (person.record, person.account, person.standing, person.overrides, person.conflict, confirmed)
 
 
+def _days(person: Person) -> tuple[object, ...]:
+    """Return the days that are stored beside what is shown and sent. Somebody who is only expected is created later."""
+    return (person.created_at if person.record is not None else None, person.reconsider_on, person.left_on)
+
+
 def changes(before: Person, after: Person) -> tuple[Change, ...]:
     old = {} if before.record is None else _visible(before)
     new = _visible(after)
@@ -335,7 +340,7 @@ def revise(
         ends_sessions=differs and (_ends_sessions(before, after) or _is_withdrawn(before, after)),
         loses_privileges=is_privileged(before) and not is_privileged(after),
         unconfirmed=_unconfirmed(before, after, at, cause),
-        changed=differs or command is not None or (before.reconsider_on, before.left_on) != (after.reconsider_on, after.left_on),
+        changed=differs or command is not None or _days(before) != _days(after),
     )
 
 
