@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -510,6 +511,25 @@ async def test_the_link_of_two_people_by_hand_links_the_one_whose_conflict_it_en
     assert await company.seats() == 1
     linked = [(each.external_id, each.user) for each in await bench.events(company.tenant, PersonLinked)]
     assert sorted(linked) == [("2", kept["user"]), ("x", kept["user"])]
+
+
+@pytest.mark.parametrize("stated", [person("ann3"), {}])
+async def test_the_upgrade_links_people_whom_earlier_releases_lost_by_a_link_by_hand(bench: Bench, stated: Given) -> None:
+    """The end of the conflict made them nobody, and left their timeline with them."""
+    company = await Company.open(bench)
+    shared = {"email": "both@acme.example"}
+    await company.report(company.first, {"1": person("ann", **shared), "2": person("ann2", **shared)})
+    await company.report(company.second, {"x": stated | shared})
+    found = await company.everybody()
+    await company.rest.post(f"{company.people}/{found['2']['user']}/link", {"to": found["1"]["user"]})
+    lose = "UPDATE timelines SET user_id = $2 WHERE tenant_id = $1 AND external_id = 'x'"
+    await bench.execute(lose, company.tenant, found["x"]["user"])
+    assert [len(each["timelines"]) for each in (await company.everybody()).values()] == [2]
+    await bench.execute(import_module("services.users.migrations.versions.0002_people_whom_nobody_employs").STATEMENT)
+    await DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm).run_chunk(company.tenant)
+    (kept,) = (await company.everybody()).values()
+    assert [each["external_id"] for each in kept["timelines"]] == ["1", "2", "x"]
+    assert await company.seats() == 1
 
 
 async def test_what_is_taken_out_of_a_person_ends_the_conflict_of_the_one_who_is_linked_instead(bench: Bench) -> None:

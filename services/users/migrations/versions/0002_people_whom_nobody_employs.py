@@ -1,4 +1,7 @@
-"""Let a job look at people whom no source employs on any day: earlier releases listed them nowhere, and never erased them."""
+"""Let a job look at people whom no source employs on any day: earlier releases listed them nowhere, and never erased them.
+
+It also finds those who belong to somebody else since an administrator linked other people: earlier releases left their timelines behind.
+"""
 
 from alembic import op
 
