@@ -110,6 +110,11 @@ async def test_all_refused_people_are_requested_again_only_where_somebody_has_th
     for each in bench.company.people.people.values():
         each["status"] = "active"
     assert "/bulk/refused" not in (await browser.get(url)).text
+    read = "GET users /v1/tenants/acme/people"
+    listed = list(bench.company.people.people.values())[:1]
+    bench.company.answers[read] = reply({"items": listed, "next": "more", "pools": {}, "hidden": None})
+    assert "/bulk/refused" in (await browser.get(url)).text, "somebody on another page may have the status"
+    del bench.company.answers[read]
     bench.company.settings.policies["documents"]["over_limit"] = "flag"
     bench.company.answers["POST users /v1/tenants/acme/people/reactivate-refused"] = reply({"total": 0}, 202)
     text = "Nobody has the status &#34;Refused&#34;. Request a module that was refused on the page of the person."
