@@ -224,6 +224,26 @@ async def test_somebody_who_begins_on_a_later_day_is_matched_on_that_day_by_what
     assert [(link.external_id, link.by) for link in await bench.events(company.tenant, PersonLinked)] == [("17", by)]
 
 
+@pytest.mark.parametrize("by", ["login", "email"])
+async def test_somebody_who_was_never_employed_is_matched_when_the_employment_begins(bench: Bench, by: str) -> None:
+    """HR knows the person, and another system reports the same human before HR does."""
+    company = await Company.open(bench)
+    ann = {by: person("ann")[by]}
+
+    async def state(type_: str, day: str) -> None:
+        event = {"type": type_, "external_id": "1", "fact": type_, "effective_date": day, "department": "Makers", "name": "Ann"} | ann
+        await company.rest.post(f"/v1/tenants/{company.tenant}/hr-events", {"source": company.first, "events": [event]})
+        await bench.until_settled(company.tenant)
+
+    await state("person_changed", "2026-02-20")
+    assert (await company.everybody())["1"]["status"] == "left"
+    await company.report(company.second, {"x": person("ann")})
+    await state("person_hired", "2026-03-01")
+    found = await company.everybody()
+    assert [[each["external_id"] for each in one["timelines"]] for one in found.values()] == [["1", "x"]]
+    assert (found["x"]["name"], found["x"]["status"], await company.seats()) == ("Ann", "active", 1)
+
+
 async def test_somebody_whose_first_report_says_nothing_is_matched_by_the_first_report_that_does(bench: Bench) -> None:
     """A system reports a hire that was cancelled, or a person whom it has not filled in yet. That makes no person."""
     company = await Company.open(bench)

@@ -164,7 +164,7 @@ class Matching:
         keys, conflict = list(self._known.timelines[person.user]), person.conflict
         is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
         waits = is_duplicate and self._may_be_duplicate(keys)
-        begins = person.record is None if conflict is None else is_duplicate or conflict.reason in _AT_FIRST
+        begins = person.record is None or person.never_employed if conflict is None else is_duplicate or conflict.reason in _AT_FIRST
         if begins and not waits and len(keys) == 1:
             self._match(keys[0], record, person)
         else:

@@ -31,7 +31,10 @@ async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: 
         people = await people_store.get_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
     timelines = await store.load(uow.connection, tenant.tenant, everybody)
     users |= {key: user for user, found_of in timelines.items() for key in found_of}
-    return KnownPeople(sources, users, people, timelines)
+    known = KnownPeople(sources, users, people, timelines)
+    for person in [each for each in people.values() if each.record is not None and not each.record.employed]:
+        people[person.user] = replace(person, never_employed=known.stated(person.user).never_employed)
+    return known
 
 
 async def of_nobody(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key]) -> KnownPeople:

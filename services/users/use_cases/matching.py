@@ -133,8 +133,8 @@ def _changes(tenant: Tenant, known: KnownPeople, person: Person) -> bool:
 
 
 def _begins(person: Person, record: Record | None) -> bool:
-    """Return whether the employment of the person begins only now, so that the person is matched as at a first report."""
-    return person.record is None and record is not None and record.employed
+    """Return whether the first employment of the person begins now, so that the person is matched as at a first report."""
+    return (person.record is None or person.never_employed) and record is not None and record.employed
 
 
 async def with_marks(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, marks: Collection[Mark]) -> dict[str, bool]:
