@@ -224,15 +224,20 @@ def test_a_possible_duplicate_waits_until_an_HR_system_and_an_identity_system_kn
     assert (conflict is not None, company.seats) == (waits, 0 if waits else 1)
 
 
+@pytest.mark.parametrize("repeated", [False, True])
 @pytest.mark.parametrize(("held", "people"), [(True, 2), (False, 1)])
-def test_a_possible_duplicate_is_matched_as_at_first_once_nobody_is_held(held: bool, people: int) -> None:
-    """An HR system reported the same human meanwhile, and was not compared with somebody who waits."""
+def test_a_possible_duplicate_is_matched_as_at_first_once_nobody_is_held(held: bool, people: int, repeated: bool) -> None:
+    """An HR system reported the same human meanwhile, and was not compared with somebody who waits. `repeated`: the source of that person
+    reports again before the confirmation."""
     company = Company()
     company.report(OKTA, {"o1": okta(1)})
     user, _ = company.timelines[Key(OKTA, "o1")]
     company.sources[OKTA] = replace(company.sources[OKTA], duplicates_held=True)
     company.people[user] = replace(company.people[user], conflict=Conflict(ConflictReason.POSSIBLE_DUPLICATE))
     company.report(HR, {"h1": hr(1, login=okta(1)["login"])})
+    if repeated:
+        company.report(OKTA, {"o1": okta(1, name="One")})
+        assert company.conflict(OKTA, "o1") == Conflict(ConflictReason.POSSIBLE_DUPLICATE)
     company.sources[OKTA] = replace(company.sources[OKTA], duplicates_held=held)
     company.next_day()
     assert len({user for user, _ in company.timelines.values()}) == people

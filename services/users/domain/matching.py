@@ -150,10 +150,10 @@ class Matching:
     def _record(self, user: str) -> Record | None:
         return self._known.stated(user).on(self._today)
 
-    def _settle(self, user: str, record: Record, by_hand: Conflict | None = None) -> None:
+    def _settle(self, user: str, record: Record) -> None:
         """Note whether the person may use the login."""
         holder = self._people.holder(record, user)
-        conflict = by_hand if holder is None else Conflict(ConflictReason.LOGIN_IN_USE, MatchBy.LOGIN, (holder,))
+        conflict = None if holder is None else Conflict(ConflictReason.LOGIN_IN_USE, MatchBy.LOGIN, (holder,))
         self.matched.conflicts[user] = conflict
         if conflict is None:
             self._people.put(user, marks_of(record, self._known.timelines[user], self._known.sources))
@@ -163,12 +163,13 @@ class Matching:
         as a possible duplicate: those who were reported meanwhile were not compared with this person."""
         keys, conflict = list(self._known.timelines[person.user]), person.conflict
         is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
-        waits = is_duplicate and self._may_be_duplicate(keys)
         begins = person.record is None or person.never_employed if conflict is None else is_duplicate or conflict.reason in _AT_FIRST
-        if begins and not waits and len(keys) == 1:
+        if is_duplicate and self._may_be_duplicate(keys):
+            self.matched.conflicts[person.user] = conflict
+        elif begins and len(keys) == 1:
             self._match(keys[0], record, person)
         else:
-            self._settle(person.user, record, conflict if waits else None)
+            self._settle(person.user, record)
 
     def _may_be_duplicate(self, keys: Sequence[Key]) -> bool:
         """Return whether a possible duplicate waits on. Nobody does whom an HR system and an identity system know as one person; a second
