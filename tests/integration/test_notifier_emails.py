@@ -207,6 +207,8 @@ async def test_T19_A12_invoices_credit_notes_and_reminders_go_to_the_invoice_add
         attached = [(each.get_filename(), each.get_content_type(), each.get_content()) for each in email.iter_attachments()]
         assert attached == [(name, "application/pdf", PDF) for name in filenames]
         assert amount in text_of(email)
+        copy = str(email["To"]) == "Person boss <boss@acme.example>"
+        assert ("to you as an administrator" in " ".join(text_of(email).split())) == copy, "only the copy says that it is one"
 
 
 async def test_A9_a_request_is_told_to_the_administrators_and_to_the_contact_that_it_names(notifier: Notifier) -> None:

@@ -65,6 +65,16 @@ async def test_A12_an_invoice_goes_to_the_address_in_force_with_a_copy_to_buyers
     assert found == ["new@acme.example", *(["bo@acme.example"] if copies else [])]
 
 
+async def test_A12_an_administrator_with_the_invoice_address_gets_the_invoice_and_no_copy_of_it() -> None:
+    billed = await fetch("acme", INVOICE, asks({"billing-details": NEW | {"email": "Bo@acme.example"}}))
+    other = holder("al", ACCOUNT_BUY)
+    assert [(each.email, each.copy) for each in receivers(billed, [BUYER, other])] == [
+        ("Bo@acme.example", False),
+        ("bo@acme.example", False),
+        ("al@acme.example", True),
+    ]
+
+
 async def test_A12_a_change_names_each_field_before_and_after_to_the_old_and_the_new_address() -> None:
     billed = await fetch("acme", CHANGE, asks({"billing-details/v2": NEW | {"before": OLD}}))
     assert [each.email for each in receivers(billed, [BUYER])] == ["old@acme.example", "new@acme.example", "bo@acme.example"]

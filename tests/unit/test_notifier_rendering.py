@@ -765,7 +765,8 @@ def test_an_amount_of_later_periods_says_that_discounts_are_not_deducted() -> No
 @pytest.mark.parametrize(("stream", "kind"), [(Stream.INVOICES, Kind.INVOICE), (Stream.REMINDERS, Kind.PAYMENT_REMINDER)])
 def test_an_administrator_reads_that_the_e_mail_about_an_invoice_is_a_copy(stream: Stream, kind: Kind) -> None:
     told = notification(kind, stream)
-    to_administrator, to_address = email(stream, told).text, email(stream, told, recipient=Recipient("pay@acme.example", "")).text
+    copy, address = Recipient("ada@acme.example", "Ada", "u9", copy=True), Recipient("pay@acme.example", "")
+    to_administrator, to_address = email(stream, told, recipient=copy).text, email(stream, told, recipient=address).text
     assert "This copy of an e-mail to the invoice e-mail address of Acme Bikes was sent automatically to you as an administrator" in (
         to_administrator
     )

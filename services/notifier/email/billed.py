@@ -94,8 +94,9 @@ def by_contact(
 
 def receivers(billed: Billed, holders: Sequence[PersonRow]) -> list[Recipient]:
     """Return the invoice e-mail addresses, and those administrators who may buy, sign in and get such e-mails."""
+    addresses = {each.email.lower() for each in billed.addresses}
     copies = [each for each in holders if ACCOUNT_BUY in each.rights and each.may_sign_in and each.digests] if billed.copies else []
-    return [*billed.addresses, *(Recipient(each.email, each.name, each.user_id) for each in copies)]
+    return [*billed.addresses, *(Recipient(each.email, each.name, each.user_id, each.email.lower() not in addresses) for each in copies)]
 
 
 def owners(holders: Sequence[PersonRow]) -> list[Recipient]:

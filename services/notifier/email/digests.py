@@ -157,11 +157,12 @@ class DigestSender:
         names: Names,
     ) -> None:
         invoices = [{"invoice": each.data["invoice"], "number": each.data["number"]} for each in notifications if each.kind in WITH_PDF]
-        now, rendered, error = self.clock.now(), None, None
+        now, made = self.clock.now(), dict[bool, tuple[Rendered, str | None]]()
         for recipient in {each.email: each for each in receivers}.values():
-            # All administrators get the same text; a person's e-mail has one recipient.
-            if rendered is None:
-                rendered, error = self._render(digest, tenant, recipient, notifications, names)
+            # All administrators get the same text, which may say that it is a copy; a person's e-mail has one recipient.
+            if recipient.copy not in made:
+                made[recipient.copy] = self._render(digest, tenant, recipient, notifications, names)
+            rendered, error = made[recipient.copy]
             email = NewEmail(
                 tenant_id=digest.tenant_id,
                 email_id=ids.derived_id("email", digest.tenant_id, recipient.email, *(each.key for each in notifications)),

@@ -68,6 +68,7 @@ class Recipient:
     email: str
     name: str
     user: str | None = None
+    copy: bool = False  # of an e-mail to the invoice e-mail address
 
 
 @dataclass(frozen=True, slots=True)
