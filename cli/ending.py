@@ -82,7 +82,10 @@ async def _show_end(tenant: str, at_once: bool) -> None:
         out.print(f"{each['module']}: {seats}", markup=False)
     currency = subscription["currency"]
     if ending is not None:
-        out.print(f"Credited at once: {format_amount(ending['credit_net_minor'], currency, 'en')} net", markup=False)
+        if ending["charge_net_minor"]:
+            out.print(f"Invoiced at once: {format_amount(ending['charge_net_minor'], currency, 'en')} net", markup=False)
+        if ending["credit_net_minor"] or not ending["charge_net_minor"]:
+            out.print(f"Credited at once: {format_amount(ending['credit_net_minor'], currency, 'en')} net", markup=False)
     elif last is not None and last["kind"]:
         kind = "Last credit note" if last["kind"] == "credit_note" else "Last invoice"
         out.print(f"{kind}: {format_amount(last['gross_minor'], currency, 'en')} with tax", markup=False)

@@ -268,7 +268,7 @@ async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_
     await bench.refused("POST", path, {"reason": "fraud"}, 403, tenant=tenant, **BUY)
     await bench.refused("GET", path, status=403, tenant=tenant, **BUY)
     credited = round((3 * 1200 + 4 * 2000) * 16 / 30)
-    assert await bench.ok("GET", path) == {"ends_on": "2013-11-15", "currency": "EUR", "credit_net_minor": credited}
+    assert await bench.ok("GET", path) == {"ends_on": "2013-11-15", "currency": "EUR", "credit_net_minor": credited, "charge_net_minor": 0}
     assert (await bench.refused("POST", path, {}, 422))["errors"][0]["field"] == "body.reason"
     shown = await call(bench, "POST", tenant, "subscription/end", {"reason": "no payment"}, prefer="wait=10")
     assert (shown["status"], shown["ends_on"], shown["reason"]) == ("ended", "2013-11-15", "no payment")
@@ -281,18 +281,35 @@ async def test_the_vendor_ends_a_subscription_at_once_with_a_reason_and_credits_
     assert len(await bench.events(tenant, InvoiceIssued)) == 2
 
 
-@pytest.mark.parametrize("charge_when", ["now", "next_invoice"])
-async def test_the_credit_that_an_end_at_once_shows_leaves_out_what_no_invoice_has_charged_yet(bench: Bench, charge_when: str) -> None:
+@pytest.mark.parametrize(
+    ("charge_when", "added", "left", "kind"),
+    [
+        ("now", 5, 1, "credit_note"),  # licences of today, and a leaver's of today
+        ("next_invoice", 0, 2, "credit_note"),
+        ("next_invoice", 900, 0, "credit_note"),
+        ("next_invoice", -30, 0, "invoice"),  # thirty that were bought fifteen days ago
+    ],
+)
+async def test_an_end_at_once_shows_the_amount_of_the_document_that_follows(
+    bench: Bench, charge_when: str, added: int, left: int, kind: str
+) -> None:
     tenant = await subscribed(bench, charge_when=charge_when)
-    if charge_when == "next_invoice":
-        await bench.buy(tenant, {"module": "documents", "add": 2})
-    await change(bench, tenant, seats_v1.PoolExpanded, "time", 5)
-    path = f"/v1/tenants/{tenant}/subscription/end"
-    seen = (await bench.ok("GET", path))["credit_net_minor"]
+    if added < 0:
+        await bench.buy(tenant, {"module": "documents", "add": -added})
+        await bench.advance_clock(tenant, datetime(2013, 11, 29, 12, tzinfo=UTC))
+    if added > 0:
+        await change(bench, tenant, seats_v1.PoolExpanded, "time", added)
+    if left:
+        await change(bench, tenant, seats_v1.PoolReduced, "documents", -left, reduce_at="now")
+    path, before = f"/v1/tenants/{tenant}/subscription/end", len(await bench.events(tenant, InvoiceIssued))
+    seen = await bench.ok("GET", path)
+    assert await bench.ok("GET", path) == seen
+    assert len(await bench.events(tenant, InvoiceIssued)) == before, "it was only looked at"
     await call(bench, "POST", tenant, "subscription/end", {"reason": "no payment"}, prefer="wait=10")
-    *_, credit = await bench.events(tenant, InvoiceIssued)
-    assert (credit.kind, credit.net_minor) == ("credit_note", seen), "the licences of today were added and taken away on one day"
-    assert seen == round(3 * 1200 * 16 / 30) + round(4 * 2000 * 16 / 30)
+    *_, last = await bench.events(tenant, InvoiceIssued)
+    amounts = {"credit_note": seen["credit_net_minor"], "invoice": seen["charge_net_minor"]}
+    assert (last.reason, last.kind, amounts) == ("subscription_ended", kind, {"credit_note": 0, "invoice": 0} | {kind: last.net_minor})
+    assert last.net_minor > 0
 
 
 async def test_an_ending_that_seats_decides_after_the_period_has_begun_ends_the_subscription_all_the_same(bench: Bench) -> None:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import pytest
 
 import services.invoicing.domain.account as account_module
-from services.invoicing.domain.account import CREDIT_NOTE, NO_NUMBER, Account, account, missing, rebuild
+from services.invoicing.domain.account import CREDIT_NOTE, INVOICE, NO_NUMBER, Account, account, missing, rebuild
 from services.invoicing.domain.calendar import Term, local_day, period_at
+from services.invoicing.domain.ending import document_of_end
 from services.invoicing.domain.history import Fact
 from services.invoicing.domain.money import round_half_up
 from services.invoicing.domain.quote import Item, NewModule, price_new_module
@@ -44,8 +45,8 @@ MODULES = ("documents", "time")
 KINDS = ("go", "wait", "buy", "midnight", "expand", "reduce", "reduce", "next", "price", "tax", "plan", "next plan", "terms", "module")
 
 
-def history(seed: int, more: tuple[str, ...] = (), **given: Any) -> InvoicingHarness:
-    """`more`: further kinds of changes, which `given` may need."""
+def history(seed: int, more: tuple[str, ...] = (), *, runs: bool = False, **given: Any) -> InvoicingHarness:
+    """`more`: further kinds of changes, which `given` may need. `runs`: it neither ends nor goes on after the last change."""
     random = Random(seed)
     harness = InvoicingHarness(
         licences=dict(zip(MODULES, (random.randint(1, 12), random.randint(1, 12)), strict=True)),
@@ -88,12 +89,17 @@ def history(seed: int, more: tuple[str, ...] = (), **given: Any) -> InvoicingHar
                 harness.define_plan(**{module: random.randint(0, 5000)})
             case "tax":
                 harness.change_details(rate=random.choice(["25", "19", "8.1"]))
+    if not runs:
+        finish(harness, random)
+    return harness
+
+
+def finish(harness: InvoicingHarness, random: Random) -> None:
     match random.choice(["goes on", "goes on", "ends", "ends at once"]):
         case "goes on":
             harness.go(days=400 if harness.term == "annual" else 40)
         case how:
             harness.end(at_once=how == "ends at once")
-    return harness
 
 
 def change_discounts(harness: InvoicingHarness, random: Random, kind: str) -> None:
@@ -444,3 +450,14 @@ def check_end(harness: InvoicingHarness, found: Account) -> None:
     harness.at += timedelta(days=500)
     harness.end_days()
     assert harness.invoices == found.invoices
+
+
+@pytest.mark.parametrize("seed", [*range(6), 7, 201, 267])
+def test_an_end_at_once_is_shown_with_the_amounts_of_the_documents_that_follow(seed: int) -> None:
+    """With several modules and taxes, credits and charges that wait, discounts, other terms and prices, and orders that are undecided."""
+    harness = history(seed, (("terms",), ("grant", "grant", "withdraw"), ("late",) * 4)[seed % 3], runs=True)
+    before = len(harness.invoices)
+    shown = document_of_end(harness.facts, harness.situation)
+    harness.end(at_once=True)
+    documents = harness.invoices[before:]
+    assert shown == tuple(sum(each.net_minor for each in documents if each.kind == kind) for kind in (CREDIT_NOTE, INVOICE))

@@ -35,6 +35,7 @@ class TenantMoneyRest:
     keys: set[str] = field(default_factory=set)
     taken_back: dict[str, str] = field(default_factory=dict)
     ended: bool = False
+    of_the_end: dict[str, int] = field(default_factory=lambda: {"credit_net_minor": 178_723, "charge_net_minor": 0})
 
     def routes(self) -> Mapping[str, Answer]:
         return {
@@ -46,7 +47,7 @@ class TenantMoneyRest:
             f"POST {OWN}/subscription/discounts": self._grant,
             f"GET {OWN}/subscription/discounts/([^/]+)": lambda name, request: reply(self._discount(name)),
             f"DELETE {OWN}/subscription/discounts/([^/]+)": self._withdraw,
-            f"GET {OWN}/subscription/end": lambda request: reply({"ends_on": "2026-03-05", "currency": "CHF", "credit_net_minor": 178_723}),
+            f"GET {OWN}/subscription/end": lambda request: reply({"ends_on": "2026-03-05", "currency": "CHF"} | self.of_the_end),
             f"POST {OWN}/subscription/end": self._end,
         }
 

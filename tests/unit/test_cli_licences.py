@@ -68,7 +68,7 @@ def of_the_end(deployment: Deployment) -> None:
         "licences": {"modules": [{"module": "docs", "in_use": 1}, {"module": "hr", "in_use": None}, {"module": "time", "in_use": 5}]},
         "balance": {"open_minor": 7500},
         "invoices/upcoming": {"kind": "invoice", "gross_minor": 1451},
-        "subscription/end": {"ends_on": "2026-03-11", "credit_net_minor": 4065},
+        "subscription/end": {"ends_on": "2026-03-11", "credit_net_minor": 4065, "charge_net_minor": 0},
     }.items():
         deployment.answers["GET", f"{OF_ACME}/{path}"] = lambda _, answer=answer: (200, answer)  # type: ignore[misc]
 
@@ -90,6 +90,15 @@ def test_T14_before_a_subscription_is_ended_the_day_the_seats_and_the_money_are_
     for text in [*shown, *texts, "Open invoices, which stay payable: €75.00"]:
         assert text in asked.output
     assert {method for method, _, _ in deployment.asked} == {"GET"}, "nothing is ended"
+
+
+def test_an_end_at_once_with_more_that_waits_than_is_credited_says_what_is_invoiced(deployment: Deployment) -> None:
+    of_the_end(deployment)
+    answer = {"ends_on": "2026-03-11", "credit_net_minor": 0, "charge_net_minor": 4065}
+    deployment.answers["GET", f"{OF_ACME}/subscription/end"] = lambda _: (200, answer)
+    asked = seatpool("subscription", "end", "--tenant", "acme", "--now", "--reason", "no payment", input="n\n")
+    assert "Invoiced at once: €40.65 net" in asked.output
+    assert "Credited" not in asked.output
 
 
 def test_T14_an_ending_is_taken_back_unless_seats_has_not_done_it(deployment: Deployment) -> None:

@@ -69,8 +69,9 @@ class EndAtOnceView(BaseModel):
 
     ends_on: date = Field(description="Today, in the tenant's time zone: the first day without the subscription.")
     currency: str
-    credit_net_minor: int = Field(
-        description="The net amount of the licences from today on that an invoice has charged, which is credited at once."
+    credit_net_minor: int = Field(description="The net amount of the credit note that is issued at once.")
+    charge_net_minor: int = Field(
+        description="The net amount of the invoice that is issued at once, where more waits to be charged than is credited."
     )
 
 

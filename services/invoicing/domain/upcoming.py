@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 
-from services.invoicing.domain.account import SYSTEM, account, contract_after
+from services.invoicing.domain.account import SYSTEM, Account, account, contract_after
 from services.invoicing.domain.calendar import add_days, start_of_day
 from services.invoicing.domain.history import Fact
 from services.invoicing.domain.plan_change import anchor_with
@@ -33,16 +33,7 @@ def upcoming(
         return None
     begin, last = present.period.end, DecisionId.parse(present.last_decision)
     at = start_of_day(begin, contract.time_zone)
-    if (day := present.day_to_charge(begin)) is not None:
-        ended = DayCharged(
-            at=start_of_day(add_days(day, 1), contract.time_zone),
-            actor=SYSTEM,
-            day=day,
-            after=present.last_decision,
-            subscription=contract.subscription,
-            billing_details=billing_details,
-        )
-        known.append(("upcoming-day", ended))
+    known += charged_day(present, contract, begin, billing_details)
     if following is not None:
         change = _change(contract, following, numbers, present.last_decision, begin, at)
         contract, plan_version = contract_after(contract, change), following.plan.version
@@ -69,6 +60,21 @@ def upcoming(
     )
     known += [("upcoming-terms", terms), (str(decision), started)]
     return next((each for each in account(known).invoices if each.decision == str(decision)), None)
+
+
+def charged_day(present: Account, contract: SubscriptionStarted, before: date, billing_details: str) -> list[Fact]:
+    """Return the event that will charge the open day if it ends before this day."""
+    if (day := present.day_to_charge(before)) is None:
+        return []
+    ended = DayCharged(
+        at=start_of_day(add_days(day, 1), contract.time_zone),
+        actor=SYSTEM,
+        day=day,
+        after=present.last_decision,
+        subscription=contract.subscription,
+        billing_details=billing_details,
+    )
+    return [("upcoming-day", ended)]
 
 
 def _change(

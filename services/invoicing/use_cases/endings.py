@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from services.invoicing import store
 from services.invoicing.domain.calendar import add_days, local_day, start_of_day
-from services.invoicing.domain.ending import credit_of_end, next_reminder, reminder_of, restored
+from services.invoicing.domain.ending import document_of_end, next_reminder, reminder_of, restored
 from services.invoicing.domain.quote import Situation, not_priced_now
 from services.invoicing.settings import Settings
 from services.invoicing.store.endings import Ending
 from services.invoicing.store.subscriptions import Subscription
-from services.invoicing.use_cases.issue_invoices import book_and_issue
+from services.invoicing.use_cases.issue_invoices import book_and_issue, read_facts
 from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish, publish_fact
@@ -105,11 +105,12 @@ async def _give_up(
 
 @dataclass(frozen=True, slots=True)
 class EndAtOnce:
-    """What an end at once would do: the first day without the subscription, and the net amount that is credited."""
+    """What an end at once would do: the first day without the subscription, and the net amounts that are credited and charged."""
 
     ends_on: date
     currency: str
-    credit_net_minor: int
+    credit_net_minor: int = 0
+    charge_net_minor: int = 0
 
 
 async def preview_end(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> EndAtOnce:
@@ -117,14 +118,14 @@ async def preview_end(uow: UnitOfWork, tenant_id: str, *, clock: Clock) -> EndAt
     tenant, at = await lock_tenant(uow, tenant_id, clock)
     found = await store.subscriptions.find(uow.connection, tenant_id)
     if found is not None and found.status in NOT_ACTIVE:
-        return EndAtOnce(local_day(at, found.contract.time_zone), found.contract.currency, 0)
+        return EndAtOnce(local_day(at, found.contract.time_zone), found.contract.currency)
     situation = await situation_of(uow, tenant, at)
     refusal = not_priced_now(situation, ())
     if refusal is not None:
         raise refuse(refusal)
     contract = situation.contract
     today = local_day(at, contract.time_zone)
-    return EndAtOnce(today, contract.currency, credit_of_end(situation, today))
+    return EndAtOnce(today, contract.currency, *document_of_end(await read_facts(uow, tenant_id), situation))
 
 
 async def keep_subscription(uow: UnitOfWork, tenant_id: str, actor: Actor, *, clock: Clock) -> None:
