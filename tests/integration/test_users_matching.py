@@ -738,6 +738,19 @@ async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is
         bench.clock.at = NOON
 
 
+@pytest.mark.parametrize(("user", "to"), [("a0", "b0"), ("b0", "a0")])
+async def test_a_possible_duplicate_whom_an_administrator_links_waits_no_longer(bench: Bench, user: str, to: str) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(12)})
+    await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(7)})
+    found = await company.everybody()
+    assert [found[who]["status"] for who in ("a0", "b0", "b1")] == ["active", "conflict", "conflict"]
+    linked = await company.rest.post(f"{company.people}/{found[user]['user']}/link", {"to": found[to]["user"]})
+    assert (linked["status"], linked["conflict"]) == ("active", None)
+    found = await company.everybody()
+    assert (found["b1"]["status"], await company.seats()) == ("conflict", 12), "the others wait for the confirmation"
+
+
 @pytest.mark.parametrize("change", ["confirm", "settings", "guard"])
 async def test_people_who_begin_to_wait_while_a_source_is_changed_are_not_forgotten(bench: Bench, change: str) -> None:
     """A step of an import, which is not committed yet, has read the source before the request changes it."""

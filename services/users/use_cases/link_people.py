@@ -35,7 +35,8 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     if gone.erased_at is not None or kept.erased_at is not None:
         raise Conflict("person-erased", "The data of one of the two people were erased, so they cannot be linked.")
     rights.check_same_human((gone, kept), cause)
-    known = await known_people.of_users(tenant, uow, [gone, kept])
+    decided = _decided(kept)
+    known = await known_people.of_users(tenant, uow, [gone, decided])
     moved = list(known.timelines[user])
     for key in moved:
         known.move(key, to)
@@ -43,7 +44,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     change = people.Changing(tenant, uow, known, matched)
     nobody = rules.as_of(replace(gone, conflict=None), known.stated(user), tenant)
     change.revision(rules.revise(gone, nobody, at=tenant.now, cause=cause))
-    conflict = matched.conflicts.get(to, kept.conflict)
+    conflict = matched.conflicts.get(to, decided.conflict)
     both = replace(kept, conflict=conflict, created_at=min(gone.created_at, kept.created_at))
     after = rules.as_of(both, known.stated(to), tenant)
     # The tenant's newest person is flagged first (T17), so seats must know the day of the older one.
@@ -71,9 +72,7 @@ async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> 
             "no-conflict", "The person is in no conflict. To take out what one source states, name its `source` and `external_id`."
         )
     separated = tuple(sorted({*before.separated, *conflict.people}))
-    ended = replace(before, separated=separated)
-    if conflict.reason == ConflictReason.POSSIBLE_DUPLICATE:
-        ended = replace(ended, conflict=None)
+    ended = _decided(replace(before, separated=separated))
     known = await known_people.of_users(tenant, uow, [ended])
     matched = await matching.match(tenant, uow, known, edited=user)
     found = matched.conflicts.get(user)
@@ -84,6 +83,12 @@ async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> 
     person = change.revision(rules.revise(before, after, at=tenant.now, cause=cause))
     await change.save()
     return person
+
+
+def _decided(person: Person) -> Person:
+    """Return the person, who no longer waits as a possible duplicate: an administrator has decided who that is."""
+    waits = person.conflict is not None and person.conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
+    return replace(person, conflict=None) if waits else person
 
 
 def _in_use(holder: str) -> Conflict:
