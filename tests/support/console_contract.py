@@ -124,6 +124,7 @@ class ContractRest:
         takes_effect = body["takes_effect"] or ("now" if body["plan"] == "volume" else "period_end")
         amounts = {"net_minor": 205_200, "tax_minor": 16_621, "gross_minor": 221_821}
         small = body["plan"] == "small"
+        term = [] if body["term"] == "monthly" else [{"field": "term", "old": "monthly", "new": body["term"]}]
         self.changes[change] = {
             "change": change, "status": "offered", "reason": "", "detail": {}, "plan": body["plan"], "term": body["term"],
             "takes_effect": takes_effect, "takes_effect_on": "2026-03-05" if takes_effect == "now" else PERIOD_END,
@@ -131,7 +132,7 @@ class ContractRest:
                 "currency": "CHF", "charge": "now", "now": {"net_minor": 10_000, "tax_minor": 810, "gross_minor": 10_810},
                 "next_before": amounts, "next_after": {"net_minor": 116_100, "tax_minor": 9_404, "gross_minor": 125_504},
             },
-            "changes": [{"field": "lab.over_limit", "old": "expand", "new": "reject"}] if small else [],
+            "changes": [*term, *([{"field": "lab.over_limit", "old": "expand", "new": "reject"}] if small else [])],
             "closes": ["documents", "planning"] if small else [],
             "reduces": [{"module": "lab", "before": 20, "total": 10}] if small else [],
             "would_flag": [{"module": "lab", "users": ["u1", "u2"], "count": 40}] if small else [],

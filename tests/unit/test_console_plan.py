@@ -68,10 +68,18 @@ async def test_an_upgrade_takes_effect_now_and_shows_what_is_paid_now(bench: Con
     browser = bench.signed_in()
     await browser.get(f"{PLAN}/change")
     offer = words(await browser.post(f"{PLAN}/change", choice="volume|monthly", when=""))
-    assert "The difference for the rest of the period CHF 100.00 Tax CHF 8.10 To pay now CHF 108.10" in offer
+    assert "The difference for the rest of the period CHF 100.00 Tax CHF 8.10 To pay, by invoice at the end of the day CHF 108.10" in offer
+    assert "The first amount" not in offer, "both amounts are for a month"
     done = words(await browser.post(f"{PLAN}/changes/change-1/approve", plan="volume", term="monthly", takes_effect="now"))
     assert "The subscription has the new plan." in done
     assert "Volume · monthly" in done
+
+
+async def test_an_offer_of_another_term_says_for_which_time_each_amount_is(bench: ConsoleBench) -> None:
+    browser = bench.signed_in()
+    await browser.get(f"{PLAN}/change")
+    offer = words(await browser.post(f"{PLAN}/change", choice="standard|annual", when=""))
+    assert "The first amount is for a month, the second one for a year." in offer
 
 
 @pytest.mark.parametrize("why", ["quote-expired", "quote-outdated"])

@@ -562,6 +562,12 @@ def test_a_changed_grace_is_shown_in_words() -> None:
     assert Words.of("en_GB", "UTC").duration("PT36H1S") == "1 day, 12 hours, 1 second"
 
 
+def test_an_e_mail_about_another_plan_names_both_plans() -> None:
+    changes = [{"field": "plan", "old": "basic", "new": "gone"}]
+    found = email(Stream.BILLING, notification(Kind.CONTRACT_CHANGED, Stream.BILLING, changes=changes))
+    assert all("Basic" in form and "gone" in form and "basic" not in form for form in (found.text, found.html))
+
+
 def test_an_e_mail_about_other_prices_says_from_which_day_and_what_a_period_costs_then() -> None:
     found = email(Stream.BILLING, notification(Kind.PRICE_CHANGE, Stream.BILLING))
     assert "your prices change on 1 December 2013" in found.subject
