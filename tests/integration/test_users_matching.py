@@ -458,10 +458,11 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
     await company.report(company.second, {"8": person("other", email="cat@acme.example")})
     in_conflict = (await company.everybody())["8"]
     assert in_conflict["conflict"]["reason"] == "privileged"
-    issuer, account = "https://idp.acme.example", "account-of-8"
-    async with bench.users.database.unit_of_work(company.tenant) as uow:
-        row = identity_providers.IdentityRow(company.tenant, issuer, account, in_conflict["user"], NOON)
-        assert await identity_providers.bind(uow.connection, row)
+    upgrade = import_module("services.users.migrations.versions.0003_accounts_of_nobody").STATEMENT
+    account = identity_providers.IdentityRow(company.tenant, "https://idp.acme.example", "account-of-8", in_conflict["user"], NOON)
+    await _bind(bench, account)
+    await bench.execute(upgrade)
+    assert await _bound_user(bench, account) == in_conflict["user"]
     assert (await company.rest.call("PUT", roles, {"roles": []}, if_match="*")).is_success
 
     async def linked() -> bool:
@@ -469,9 +470,20 @@ async def test_a_conflict_ends_when_its_source_matches_otherwise_or_the_other_pe
 
     await wait_until(linked, what="the two to be one person")
     assert [each["external_id"] for each in (await company.everybody())["1"]["timelines"]] == ["1", "8"]
-    async with bench.users.database.unit_of_work(company.tenant) as uow:
-        bound = await identity_providers.bound_user(uow.connection, company.tenant, issuer, account)
-    assert bound is None, "the account can be bound to the person who is left"
+    assert await _bound_user(bench, account) is None, "the account can be bound to the person who is left"
+    await _bind(bench, account)
+    await bench.execute(upgrade)
+    assert await _bound_user(bench, account) is None, "earlier releases left it behind"
+
+
+async def _bind(bench: Bench, account: identity_providers.IdentityRow) -> None:
+    async with bench.users.database.unit_of_work(account.tenant_id) as uow:
+        assert await identity_providers.bind(uow.connection, account)
+
+
+async def _bound_user(bench: Bench, account: identity_providers.IdentityRow) -> str | None:
+    async with bench.users.database.unit_of_work(account.tenant_id) as uow:
+        return await identity_providers.bound_user(uow.connection, account.tenant_id, account.issuer, account.subject)
 
 
 @pytest.mark.parametrize("is_added", [True, False])
