@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -220,5 +221,6 @@ def _without_nul(value: object) -> object:
             return value
 
 
+@lru_cache(maxsize=1_024)  # of a tenant, for each message
 def shard_of(key: bytes) -> int:
     return lock_number("shard", key) % SHARDS

@@ -17,11 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import EmailStr, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from shared.hr_files.columns import KINDS, ColumnMap, FilesUnusable, Layout, value_key
 from shared.hr_files.dates import DateOrder, EndDates, parse_day, parse_end, parse_last_day
 from shared.hr_files.tables import PERSON, Broken, Row, Table, read_table, shape
+from shared.schemas.base import OptionalEmail
 from shared.text import CONTROL, has_hidden, has_unclear
 
 EMPLOYEES, DEPARTMENTS, HISTORY = "employees.csv", "departments.csv", "department_history.csv"
@@ -211,7 +212,7 @@ def _has_histories(table: Table) -> bool:
 
 @lru_cache(maxsize=1)
 def _email() -> TypeAdapter[str]:
-    return TypeAdapter(EmailStr)
+    return TypeAdapter(OptionalEmail)
 
 
 def _read_email(text: str) -> str | None:

@@ -20,6 +20,9 @@ class Kind(StrEnum):
     SERVICE = "service"  # takes no seat (M6)
 
 
+KINDS: Final = frozenset(Kind)
+
+
 class FactType(StrEnum):
     HIRED = "hired"
     CHANGED = "changed"
@@ -85,7 +88,7 @@ def problem_of(payload: HrFact) -> str | None:
     if is_unseen_name(getattr(payload, "name", None) or ""):
         return "name: expected a name with a character that can be seen"
     kind = getattr(payload, "kind", None)
-    if kind is not None and kind not in tuple(Kind):
+    if kind is not None and kind not in KINDS:
         return f"kind: expected one of {', '.join(Kind)} (got {kind!r})"
     return None
 

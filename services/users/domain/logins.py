@@ -2,6 +2,7 @@
 
 import hashlib
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 from services.users.domain.facts import Record
@@ -10,6 +11,7 @@ from shared.text import without_unseen
 KEY_BYTES_MAX: Final = 1000  # an index of PostgreSQL takes at most 2704 bytes
 
 
+@lru_cache(maxsize=4_096)  # a change of a person compares the same login more than ten times
 def login_key(login: str) -> str:
     """Return the same text for logins that differ only in case, in width, in characters that nobody sees or in how Unicode writes a letter.
 

@@ -1,7 +1,7 @@
 """One human, one person: which person a new timeline belongs to, and who may not use a login because somebody else has it."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from typing import Final
@@ -16,6 +16,7 @@ from services.users.domain.sources import Key, MatchBy, Source, SourceKind, Sour
 
 HR_ID: Final = "hr_id"  # an external id of an HR system
 NUMBER: Final = "number"  # the employee number that an identity system states
+_BY_ALL: Final = tuple(MatchBy)
 _AT_FIRST: Final = (ConflictReason.SEVERAL_PEOPLE, ConflictReason.SAME_SOURCE, ConflictReason.PRIVILEGED)  # of a first report
 
 Mark = tuple[str, str]  # what somebody can be found by, and its value in the form in which values are compared
@@ -28,10 +29,10 @@ def marks_of(record: Record, keys: Iterable[Key], sources: Sources) -> list[Mark
     return [mark for mark in (*values, *hr_ids) if mark[1]]
 
 
-def wanted_of(record: Record, key: Key, source: Source) -> dict[str, Mark]:
-    """Return the marks by which the source wants its new timelines matched, in its order."""
+def wanted_of(record: Record, key: Key, source: Source, by: Iterable[str] | None = None) -> dict[str, Mark]:
+    """Return the marks by which the source wants its new timelines matched (or `by`), in this order."""
     found: dict[str, Mark] = {}
-    for method in source.match_by:
+    for method in source.match_by if by is None else by:
         mark: Mark
         match method:
             case MatchBy.LOGIN:
@@ -308,6 +309,5 @@ def shared_marks(known: KnownPeople, keys: Iterable[Key], today: date) -> set[Ma
     for key in keys:
         record = known.stated(known.users[key]).on(today)
         if record is not None and record.employed:
-            source = replace(source_of(known.sources, key.source), match_by=tuple(MatchBy))
-            found |= set(wanted_of(record, key, source).values())
+            found |= set(wanted_of(record, key, source_of(known.sources, key.source), _BY_ALL).values())
     return found

@@ -165,15 +165,21 @@ def source_actor(source: str) -> Actor:
 def as_of(person: Person, of: Stated, tenant: Tenant) -> Person:
     """Return the person as everything that is stated describes the person today."""
     record = of.on(tenant.today)
-    # A person is created on the day of the hire, however long before the fact arrived.
-    created_at = tenant.now if person.record is None else person.created_at
     day = reconsider_on(of, record, tenant.today)
-    after = with_standing(replace(person, record=record, created_at=created_at, reconsider_on=day, overrides=of.overrides), tenant)
-    if after.standing.status is Status.LEFT:
-        left_on = left_since(of, tenant.today) or person.left_on or tenant.today
-        after = replace(after, left_on=left_on, never_employed=of.never_employed)
-    else:
-        after = replace(after, left_on=None, erased_at=after.erased_at if record is None else None, never_employed=False)
+    found = _standing(record, person, tenant)
+    has_left = found.status is Status.LEFT
+    after = replace(
+        person,
+        record=record,
+        # A person is created on the day of the hire, however long before the fact arrived.
+        created_at=tenant.now if person.record is None else person.created_at,
+        standing=found,
+        reconsider_on=day,
+        overrides=of.overrides,
+        left_on=left_since(of, tenant.today) or person.left_on or tenant.today if has_left else None,
+        erased_at=person.erased_at if has_left or record is None else None,
+        never_employed=has_left and of.never_employed,
+    )
     release = next_release(after, of, tenant) if day is not None else None
     if release is None:
         return after
@@ -197,10 +203,14 @@ def next_release(person: Person, of: Stated, tenant: Tenant) -> Release | None:
 def with_standing(person: Person, tenant: Tenant) -> Person:
     """Return the person with status, profile and required modules computed again, of somebody whom no known future day will change.
     Use cases call `known_people.as_of_today`, which knows the others."""
-    found = standing(person.record, person.account, tenant.settings, tenant.today)
-    if person.conflict is not None and found.status not in (Status.EXPECTED, Status.LEFT):
-        found = replace(found, status=Status.CONFLICT, may_log_in=False, required=NO_MODULES, not_subscribed=())
-    return replace(person, standing=found)
+    return replace(person, standing=_standing(person.record, person, tenant))
+
+
+def _standing(record: Record | None, person: Person, tenant: Tenant) -> Standing:
+    found = standing(record, person.account, tenant.settings, tenant.today)
+    if person.conflict is None or found.status in (Status.EXPECTED, Status.LEFT):
+        return found
+    return replace(found, status=Status.CONFLICT, may_log_in=False, required=NO_MODULES, not_subscribed=())
 
 
 def _visible(person: Person) -> dict[str, Any]:
@@ -242,9 +252,11 @@ def changes(before: Person, after: Person) -> tuple[Change, ...]:
     return tuple(Change(field=name, old=old.get(name), new=value) for name, value in new.items() if old.get(name) != value)
 
 
-def event_of(model: type[PersonState], person: Person, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]) -> PersonState:
+def event_of(
+    model: type[PersonState], person: Person, version: int, at: datetime, actor: Actor, reason: str, changed: tuple[Change, ...]
+) -> PersonState:
     assert person.record is not None, "nothing is published about a person who is only expected"
-    shown = _visible(person) | {"user": person.user, "external_id": person.external_id, "version": person.version}
+    shown = _visible(person) | {"user": person.user, "external_id": person.external_id, "version": version}
     typed = {
         "modules": person.standing.required.modules,
         "roles": person.account.all_roles,
@@ -257,7 +269,7 @@ def event_of(model: type[PersonState], person: Person, at: datetime, actor: Acto
 
 
 def republished(person: Person, at: datetime, actor: Actor) -> PersonState:
-    return event_of(PersonRepublished, person, at, actor, "republished", ())
+    return event_of(PersonRepublished, person, person.version, at, actor, "republished", ())
 
 
 def is_leaver(person: Person) -> bool:
@@ -313,14 +325,13 @@ def revise(
     reason = cause.reason or reason_of(before.standing.status, after.standing.status, cause.fact)
     # The ETag covers all that the row holds about the person, but not the bookkeeping of messages.
     differs = _shown(before) != _shown(after)
-    if differs:
-        same = shown is after
-        after = replace(after, version=before.version + 1)
-        shown = after if same else replace(shown, version=after.version)
+    version = before.version + 1 if differs else after.version
     command = None
     if resend or reactivate is not None or must_send(after.standing.required, before.sent):
-        after = replace(after, revision=max(before.revision, above) + 1, sent=after.standing.required)
+        after = replace(after, version=version, revision=max(before.revision, above) + 1, sent=after.standing.required)
         command = command_of(after, reason, reactivate or (), leaving_withdrawn=leaving_withdrawn)
+    elif differs:
+        after = replace(after, version=version)
     event = None
     if moved:
         if before.record is None:
@@ -329,7 +340,7 @@ def revise(
             model = PersonLeft
         else:
             model = PersonChanged
-        event = event_of(model, shown, at, cause.actor, reason, moved)
+        event = event_of(model, shown, version, at, cause.actor, reason, moved)
     return Revision(
         after,
         event,
@@ -368,7 +379,8 @@ def _with_confirmed_rights(before: Person, after: Person, authority: Authority |
         kept = given
     elif before.account.roles != after.account.roles or (before.is_unconfirmed and not after.is_unconfirmed):
         kept |= given
-    after = replace(after, confirmed_rights=tuple(sorted(kept)))
+    if kept != set(after.confirmed_rights):
+        after = replace(after, confirmed_rights=tuple(sorted(kept)))
     new = set(after.standing.rights) - set(before.standing.rights)
     if after.record is None or after.is_unconfirmed or not before.standing.rights or new <= kept:
         return after

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
-from services.users.domain.facts import RECORD_FIELDS, Fact, FactType, Kind, Record, fact_of, problem_of
+from services.users.domain.facts import KINDS, RECORD_FIELDS, Fact, FactType, Kind, Record, fact_of, problem_of
 from shared.schemas.base import Payload
 from shared.schemas.hr_v1 import DatedAttributes, HrFact, PersonFactWithdrawn, PersonReported, PersonTimeline
 from shared.text import is_unseen_name
@@ -168,7 +168,7 @@ def _problem_in_report(payload: PersonTimeline) -> str | None:
                 return f"attributes.{number}.{name}: expected a text without NUL"
         if is_unseen_name(entry.name or ""):
             return f"attributes.{number}.name: expected a name with a character that can be seen"
-        if entry.kind and entry.kind not in tuple(Kind):
+        if entry.kind and entry.kind not in KINDS:
             return f"attributes.{number}.kind: expected one of {', '.join(Kind)} (got {entry.kind!r})"
     return None
 

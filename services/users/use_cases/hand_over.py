@@ -12,7 +12,7 @@ from services.users.store.owned_items import OwnedItemsRow
 from shared.database import UnitOfWork
 from shared.errors import Conflict, Invalid
 from shared.schemas.registry import USERS
-from shared.schemas.users_v1 import HandOverDue, OwnedItems, PersonState
+from shared.schemas.users_v1 import HandOverDue, OwnedItems, PersonAdded, PersonState
 
 KINDS_MAX: Final = 50  # of one person
 ENDED: Final = frozenset({Status.LEFT, Status.INACTIVE, Status.DEACTIVATED})
@@ -28,6 +28,8 @@ class Ended:
 
 def is_end(event: PersonState) -> bool:
     """Return whether the person used the product before this event, and no longer does."""
+    if isinstance(event, PersonAdded):
+        return False
     moved = next((change for change in event.changes if change.field == "status"), None)
     return moved is not None and moved.new in ENDED and moved.old is not None and moved.old not in ENDED
 
