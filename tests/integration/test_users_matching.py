@@ -131,6 +131,51 @@ async def test_the_report_of_another_source_that_ends_a_conflict_links_the_perso
     assert (await bench.events(company.tenant, PersonLinked))[-1].external_id == "8"
 
 
+@pytest.mark.parametrize("how", ["report", "hand"])
+async def test_what_administrators_have_set_for_a_person_in_conflict_holds_for_the_one_who_the_person_is(bench: Bench, how: str) -> None:
+    """The block, the profile and the overrides, where nothing else is set for that one. Nobody inherits a role."""
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann"), "2": person("cat")})
+    await company.report(company.second, {"7": person("ann")})
+    await company.report(company.second, {"8": person("ann")})
+    found = await company.everybody()
+    assert found["8"]["conflict"]["reason"] == "same_source"
+    x, cat = (f"{company.people}/{found[who]['user']}" for who in ("8", "2"))
+    await company.rest.patch(x, {"may_log_in": False, "profile": "planners", "priority": 7, "name": "Ann X", "job_title": "Baker"})
+    assert (await company.rest.call("PUT", f"{x}/roles", {"roles": ["reader"]}, if_match="*")).status_code == 200
+    await company.rest.patch(cat, {"job_title": "Cook"})
+    if how == "report":
+        await company.report(company.first, {"1": person("bob"), "2": person("ann")})
+    else:
+        await company.rest.post(f"{x}/link", {"to": found["2"]["user"]})
+    found = await company.everybody()
+    assert sorted(found) == ["1", "2"]
+    kept = found["2"]
+    assert [each["external_id"] for each in kept["timelines"]] == ["2", "8"]
+    assert (kept["status"], kept["profile"], kept["roles"]) == ("inactive", "planners", [])
+    assert {name: kept["overrides"].get(name) for name in ("name", "job_title")} == {"name": "Ann X", "job_title": "Cook"}
+    assert await company.seats() == 1
+    assert (await company.rest.post(f"{cat}/reactivate", {}))["status"] == "active"
+    await company.report(company.first, {"2": person("ann" if how == "report" else "cat", name="Cat")})
+    assert (await company.everybody())["2"]["status"] == "active", "the block is not set again"
+    assert [need for need in await bench.needs(company.tenant) if need.user == kept["user"]][-1].priority == 7
+
+
+async def test_a_linked_person_leaves_on_the_last_working_day_that_an_administrator_has_set(bench: Bench) -> None:
+    company = await Company.open(bench)
+    await company.report(company.first, {"1": person("ann"), "2": person("cat")})
+    await company.report(company.second, {"7": person("ann")})
+    await company.report(company.second, {"8": person("ann")})
+    found = await company.everybody()
+    await company.rest.post(f"{company.people}/{found['8']['user']}/terminate", {"last_day": "2026-03-20"})
+    await company.report(company.first, {"1": person("bob"), "2": person("ann")})
+    found = await company.everybody()
+    assert (found["2"]["status"], len(found["2"]["timelines"])) == ("active", 2)
+    last = [need for need in await bench.needs(company.tenant) if need.user == found["2"]["user"]][-1]
+    assert last.release is not None
+    assert (last.release.at.isoformat(), last.release.modules) == ("2026-03-20T23:00:00+00:00", ())
+
+
 async def test_the_end_of_a_conflict_changes_the_person_who_is_linked_though_no_statement_is_about_that_person(bench: Bench) -> None:
     """Two people share the address of the one in conflict. One of them leaves, so the other one is meant, whom no statement is about."""
     company = await Company.open(bench)
@@ -722,6 +767,21 @@ async def test_an_edit_that_ends_the_conflict_of_somebody_who_is_linked_with_the
     found = await company.everybody()
     assert (found["ann"]["login"], found["ann"]["name"], sorted(found)) == ("ann-lee", "Ann Bee", ["ann", "bob"])
     assert await company.seats() == 2
+
+
+async def test_somebody_whom_an_edit_links_with_a_blocked_person_is_blocked(bench: Bench) -> None:
+    company = await Company.open(bench, match_by=["email"])
+    await company.report(company.first, {"bob": person("bob"), "ann": person("ann")})
+    path = f"/v1/tenants/{company.tenant}/sources/{company.second}"
+    assert (await company.rest.call("PUT", path, {"position": 1, "match_by": ["email"]})).status_code == 202
+    await bench.until_settled(company.tenant)
+    await company.report(company.second, {"x": {"login": "bob", "email": "ann@acme.example"}})
+    found = await company.everybody()
+    assert found["x"]["conflict"]["people"] == [found["ann"]["user"], found["bob"]["user"]]
+    await company.rest.patch(f"{company.people}/{found['x']['user']}", {"may_log_in": False, "job_title": "Baker"})
+    edited = await company.rest.patch(f"{company.people}/{found['ann']['user']}", {"login": "ann-lee"})
+    assert (edited["status"], edited["overrides"], len(edited["timelines"])) == ("inactive", {"login": "ann-lee", "job_title": "Baker"}, 2)
+    assert await company.seats() == 1
 
 
 async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is_that_person_after_the_confirmation(bench: Bench) -> None:

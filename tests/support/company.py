@@ -84,7 +84,7 @@ class Company:
             if before is None:
                 before = Person(user, *next(iter(known.timelines[user])), self.tenant.now, arrival=len(self.people) + 1)
             conflict = matched.conflicts.get(user, before.conflict)
-            self.people[user] = as_of(replace(before, conflict=conflict), known.stated(user), self.tenant)
+            self.people[user] = as_of(replace(known.with_settings(before), conflict=conflict), known.stated(user), self.tenant)
         return matched
 
     @property

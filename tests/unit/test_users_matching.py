@@ -1,15 +1,20 @@
 """One human, one person: HR systems and identity systems that report the same people, in every order, with every kind of login."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.users.domain.conflicts import Conflict, ConflictReason
+from services.users.domain.facts import Record
+from services.users.domain.merging import Employment, Overrides
+from services.users.domain.person import Person, with_settings_of
 from services.users.domain.required_modules import Account
 from services.users.domain.sources import Duplicates, Key, MatchBy, SourceKind, may_be_duplicates, new_source
 from services.users.domain.status import Status
 from tests.support.company import HR, OKTA, PEOPLE, TODAY, Company, everybody, hr, okta
+
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def check_linked(company: Company, seats: int = PEOPLE) -> None:
@@ -119,6 +124,17 @@ def test_somebody_who_may_manage_people_is_not_taken_over_by_an_address() -> Non
     other.promote(boss)
     other.report(OKTA, {"o1": okta(1)})
     assert other.of(OKTA, "o1").user == boss, "the login is the same"
+
+
+@pytest.mark.parametrize(("employed", "leaves"), [(True, True), (False, False)])
+def test_only_the_termination_of_somebody_who_is_still_employed_holds_for_the_person_with_whom_that_one_is_linked(
+    employed: bool, leaves: bool
+) -> None:
+    """A leaver is linked with somebody who works here again."""
+    person = Person("ann", HR, "1", NOON, record=Record(employed=True))
+    ended = Overrides({}, Employment(False, TODAY))
+    kept = with_settings_of(person, replace(person, user="old", record=Record(employed), overrides=ended))
+    assert (kept.overrides == ended) is leaves
 
 
 @pytest.mark.parametrize("sources", [(HR, OKTA), (OKTA, HR)])

@@ -64,7 +64,7 @@ def _expected(tenant: Tenant, before: KnownPeople, after: KnownPeople, matched: 
     old = known or unknown
     user = old.user
     stated_before, stated_after = before.stated(user) if user in before.timelines else Stated((), is_reported=False), after.stated(user)
-    new = as_of(replace(old, conflict=matched.conflicts.get(user, old.conflict)), stated_after, tenant)
+    new = as_of(replace(after.with_settings(old), conflict=matched.conflicts.get(user, old.conflict)), stated_after, tenant)
     required_before, required_after = old.standing.required.modules, new.standing.required.modules
     wanted_before, wanted_after = (*required_before, *old.standing.not_subscribed), (*required_after, *new.standing.not_subscribed)
     return Expected(

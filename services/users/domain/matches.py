@@ -85,7 +85,6 @@ class Matches:
         return Match(Outcome.WOULD_LINK, by, "", tuple(found), self._would_require(key, found[0]), person.standing.required.modules)
 
     def _would_require(self, key: Key, user: str) -> tuple[str, ...]:
-        known, person = self._known, self._known.people[user]
-        timelines = {**known.timelines[user], key: known.timeline(key)}
-        both = stated(timelines, known.sources, person.overrides)
+        person, both = self._known.linked(key, user)
+        assert person is not None, "somebody who was found is known"
         return as_of(replace(person, conflict=None), both, self._tenant).standing.required.modules

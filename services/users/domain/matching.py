@@ -10,7 +10,7 @@ from services.users.domain.conflicts import NAMED_MAX, Conflict, ConflictReason
 from services.users.domain.facts import FactType, Record
 from services.users.domain.known_people import KnownPeople
 from services.users.domain.logins import claimed_login, login_key
-from services.users.domain.merging import Stated, stated
+from services.users.domain.merging import Stated
 from services.users.domain.person import Person
 from services.users.domain.sources import Key, MatchBy, Source, SourceKind, Sources, source_of
 
@@ -246,10 +246,7 @@ class Matching:
 
     def _linked(self, key: Key, user: str) -> Record:
         """Return the person with the timeline."""
-        known = self._known
-        person = known.people.get(user)
-        timelines = {**known.timelines[user], key: known.timeline(key)}
-        both = stated(timelines, known.sources) if person is None else stated(timelines, known.sources, person.overrides)
+        _, both = self._known.linked(key, user)
         return both.on(self._today) or Record(employed=False)
 
     def _link(self, key: Key, user: str, by: str) -> None:

@@ -158,6 +158,23 @@ def here_until(person: Person, of: Stated, today: date) -> date | None:
     return next((day for day, record in stated if record is None or not is_here(record, person.account, day)), None)
 
 
+def with_settings_of(person: Person, gone: Person) -> Person:
+    """Return the person with what administrators have set for somebody who turned out to be the same human, as far as nothing else is set
+    for the person. If one of the two may not log in, the human may not. Nobody inherits a role, and nobody leaves by a link with somebody
+    who has left."""
+    account = replace(
+        person.account,
+        may_log_in=person.account.may_log_in and gone.account.may_log_in,
+        given_profile=person.account.given_profile if person.account.given_profile is not None else gone.account.given_profile,
+        priority=person.account.priority or gone.account.priority,
+    )
+    if gone.overrides is NO_OVERRIDES:
+        return replace(person, account=account)
+    employment = gone.overrides.employment if gone.record is not None and gone.record.employed else None
+    values = {**gone.overrides.values, **person.overrides.values}
+    return replace(person, account=account, overrides=Overrides(values, person.overrides.employment or employment))
+
+
 def source_actor(source: str) -> Actor:
     return Actor(kind="source", id=as_id(source))
 

@@ -231,7 +231,7 @@ class Edit:
         self.matched = await matching.match(self.tenant, uow, self.known, edited=self.before.user)
         self.stated = self.known.stated(self.before.user)  # with the timelines of those whose conflict the edit ends
         conflict = self.matched.conflicts.get(self.before.user, self.before.conflict)
-        return rules.as_of(replace(edited, conflict=conflict), self.stated, self.tenant)
+        return rules.as_of(replace(self.known.with_settings(edited), conflict=conflict), self.stated, self.tenant)
 
     async def save(self, uow: UnitOfWork, revision: Revision) -> Person:
         """Store and publish the revision, and the facts. Call under the person's lock; the overrides are stored with the person."""

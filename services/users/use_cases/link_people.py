@@ -22,7 +22,10 @@ BY_HAND = "administrator"
 
 async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause) -> Person:
     """Let everything that is stated about the person `user` belong to the person `to`, who keeps roles, seats and account. The first one is
-    nobody then. Raises NotFound, Invalid, Forbidden, and Conflict for somebody whose data were erased."""
+    nobody then; what administrators have set for that one holds for `to` where nothing else is set.
+
+    Raises NotFound, Invalid, Forbidden, and Conflict for somebody whose data were erased.
+    """
     if user == to:
         raise Invalid("body.to", to, "another person")
     await uow.lock(store.CLAIMS, tenant.tenant)
@@ -44,9 +47,7 @@ async def link(tenant: Tenant, uow: UnitOfWork, user: str, to: str, cause: Cause
     change = people.Changing(tenant, uow, known, matched)
     nobody = rules.as_of(replace(gone, conflict=None), known.stated(user), tenant)
     change.revision(rules.revise(gone, nobody, at=tenant.now, cause=cause))
-    conflict = matched.conflicts.get(to, decided.conflict)
-    both = replace(kept, conflict=conflict, created_at=min(gone.created_at, kept.created_at))
-    after = rules.as_of(both, known.stated(to), tenant)
+    after = change.described(replace(decided, created_at=min(gone.created_at, kept.created_at)))
     # The tenant's newest person is flagged first (T17), so seats must know the day of the older one.
     resend = after.created_at != kept.created_at and bool(after.standing.required.modules)
     person = change.revision(rules.revise(kept, after, at=tenant.now, cause=cause, resend=resend))
@@ -79,8 +80,7 @@ async def separate(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> 
     if found is not None and found.reason == ConflictReason.LOGIN_IN_USE:
         raise _in_use(found.people[0])
     change = people.Changing(tenant, uow, known, matched)
-    after = rules.as_of(replace(ended, conflict=found), known.stated(user), tenant)
-    person = change.revision(rules.revise(before, after, at=tenant.now, cause=cause))
+    person = change.revision(rules.revise(before, change.described(ended), at=tenant.now, cause=cause))
     await change.save()
     return person
 
@@ -137,11 +137,9 @@ async def take_out(tenant: Tenant, uow: UnitOfWork, user: str, key: Key, cause: 
     stays = replace(before, separated=(*before.separated, new), source=rest.source, external_id=rest.external_id)
     matched = await matching.match(tenant, uow, known, edited=new)
     change = people.Changing(tenant, uow, known, matched, new=frozenset({new}) - frozenset(found))
-    after = rules.as_of(replace(stays, conflict=change.conflict_of(stays)), known.stated(user), tenant)
-    change.revision(rules.revise(before, after, at=tenant.now, cause=cause))
+    change.revision(rules.revise(before, change.described(stays), at=tenant.now, cause=cause))
     newcomer = known.people[new]
-    after = rules.as_of(replace(newcomer, conflict=change.conflict_of(newcomer)), known.stated(new), tenant)
-    person = change.revision(rules.revise(newcomer, replace(after, created_at=created_at), at=tenant.now, cause=cause))
+    person = change.revision(rules.revise(newcomer, replace(change.described(newcomer), created_at=created_at), at=tenant.now, cause=cause))
     event = PersonSeparated(at=tenant.now, actor=cause.actor, user=new, source=key.source, external_id=key.external_id, from_user=user)
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=new)
     await change.save([*stated, Change(key, new, known.timeline(key), known.timeline(key), moved=True)])

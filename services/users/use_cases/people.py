@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.users.domain import person as rules
-from services.users.domain.conflicts import Conflict, ConflictReason
+from services.users.domain.conflicts import ConflictReason
 from services.users.domain.facts import Fact, FactType
 from services.users.domain.invitations import invited_event, is_reserved
 from services.users.domain.known_people import KnownPeople
@@ -185,8 +185,11 @@ class Changing:
         timeline = self._known.timeline(key)
         self._moved.append(Change(key, link.user, timeline, timeline, moved=True))
 
-    def conflict_of(self, before: Person) -> Conflict | None:
-        return self._matched.conflicts.get(before.user, before.conflict)
+    def described(self, before: Person) -> Person:
+        """Return the person as everything that is stated describes the person now, with the conflict that was found."""
+        conflict = self._matched.conflicts.get(before.user, before.conflict)
+        known = self._known
+        return rules.as_of(replace(known.with_settings(before), conflict=conflict), known.stated(before.user), self._tenant)
 
     def person(self, user: str, each: Received) -> None:
         """Let the person be what is stated now."""
@@ -196,7 +199,7 @@ class Changing:
         if back:
             del self._leavers[user]
         account = self._accounts.get(user, before.account)
-        after = rules.as_of(replace(before, account=account, conflict=self.conflict_of(before)), now, self._tenant)
+        after = self.described(replace(before, account=account))
         self.revision(rules.revise(before, after, at=self._tenant.now, cause=each.cause, leaving_withdrawn=back), each.envelope)
 
     def skip(self, user: str) -> None:
@@ -246,8 +249,7 @@ class Changing:
             if before is None or user in self._done:
                 continue
             if before.conflict != conflict or user in self._linked or not self._known.timelines[user]:
-                after = rules.as_of(replace(before, conflict=conflict), self._known.stated(user), self._tenant)
-                self.revision(rules.revise(before, after, at=self._tenant.now, cause=CONFLICT_CAUSE))
+                self.revision(rules.revise(before, self.described(before), at=self._tenant.now, cause=CONFLICT_CAUSE))
         for link in self._matched.links.values():
             self._take_earlier_day(link)
         connection, tenant = self._uow.connection, self._tenant.tenant
@@ -296,8 +298,7 @@ async def describe_again(
     due = frozenset(known.people) if are_due else frozenset[str]()
     change = Changing(tenant, uow, known, await matching.match(tenant, uow, known, locked=False, due=due))
     for before in [known.people[person.user] for person in people]:
-        after = rules.as_of(replace(before, conflict=change.conflict_of(before)), known.stated(before.user), tenant)
-        change.revision(rules.revise(before, after, at=tenant.now, cause=cause(known.stated(before.user))))
+        change.revision(rules.revise(before, change.described(before), at=tenant.now, cause=cause(known.stated(before.user))))
     await change.save()
 
 
