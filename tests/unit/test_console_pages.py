@@ -56,6 +56,19 @@ async def test_T1_T3_E6_M3_M7_the_page_shows_base_licences_and_modules_in_two_se
     assert " ".join(laboratory.split()[1:]) == "CHF 12.00 per month 30 of 27 3 9 Mar 2026 , 4 days left 0 0 0 20 Buy"
 
 
+@pytest.mark.parametrize("is_free", [True, False])
+async def test_nobody_is_told_to_buy_licences_of_a_module_with_free_ones_for_people_who_wait_for_another(
+    bench: ConsoleBench, is_free: bool
+) -> None:
+    """A profile that gives all its modules or none waits in each of them."""
+    planning = bench.company.modules["planning"]
+    planning.refused, planning.waiting, planning.active = 0, 1, 9 if is_free else planning.bought - planning.held
+    page = words(await bench.signed_in().get(LICENCES))
+    free = "Planning: 1 person waits A licence is free, but they also wait for another module that they need with this one. Show them"
+    full = "Planning: 1 person waits They get access when a licence is free. Show them Buy licences"
+    assert (free in page, full in page, f"{free} Buy" in page) == (is_free, not is_free, False)
+
+
 async def test_what_needs_attention_stands_at_the_top_the_most_urgent_first(bench: ConsoleBench) -> None:
     bench.company.undelivered = {"emails": 120, "recipients": 2, "addresses": ["u1@acme.example"]}
     bench.company.money.waits |= {"waiting_quotes": 1, "estimates": 2, "overdue_invoices": 1, "overdue_minor": 12_345}

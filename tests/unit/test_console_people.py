@@ -270,6 +270,18 @@ async def test_a_refused_person_is_not_told_to_try_again_while_another_module_of
     assert ("The person also needs a licence of Planning, and none is free." in text) == is_short
 
 
+async def test_a_person_who_waits_reads_which_module_is_full_and_which_is_not(bench: ConsoleBench) -> None:
+    modules = [{"module": name, "state": "waiting", "reason": "pool_full"} for name in ("projects", "planning")]
+    data = {"user": "u3", "at": "2026-03-02T09:00:00.000Z", "modules": modules, "blocked_by": ["projects"]}
+    chain = [{"decisions": [{"type": "seatpool.seats.v1.seats_queued", "data": data}]}]
+    why = {"user": "u3", "chain": chain, "complete": True}
+    bench.company.answers["GET users /v1/tenants/acme/people/u3/why"] = httpx.Response(200, json=why)
+    text = words(await bench.signed_in().get(f"{PEOPLE}/u3"))
+    assert "Projects: the person waits for a licence. All licences were in use." in text
+    free = "A licence was free. The person waits for another module of the profile: Projects."
+    assert f"Planning: the person waits for a licence. {free}" in text
+
+
 @pytest.mark.parametrize("state", ["refused", "revoked", "withdrawn"])
 async def test_a_refused_person_is_told_to_get_the_base_module_first_if_the_profile_gives_what_is_available(
     bench: ConsoleBench, state: str

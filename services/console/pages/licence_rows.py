@@ -260,8 +260,11 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying, full: Sequenc
         yield Attention("warning", "people", title, text, url, label, dialog=not buying.by_request, people=people)
     elif row.waiting:
         title = page.ngettext("%(name)s: %(num)s person waits", "%(name)s: %(num)s people wait", row.waiting, name=row.name)
-        url, label = _buy(row, page, buying)
-        people, text = _people(row, page, "waiting"), page.gettext("They get access when a licence is free.")
+        url, label = ("", "") if row.available else _buy(row, page, buying)
+        text = page.gettext("They get access when a licence is free.")
+        if row.available:
+            text = page.gettext("A licence is free, but they also wait for another module that they need with this one.")
+        people = _people(row, page, "waiting")
         yield Attention("warning", "clock", title, text, url, label, dialog=not buying.by_request, people=people)
 
 

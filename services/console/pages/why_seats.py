@@ -91,7 +91,13 @@ def _answered(each: Mapping[str, Any], data: Mapping[str, Any], names: Mapping[s
         "revoked": page.gettext("%(module)s: still lost.", module=name),
     }
     reason = each.get("reason") or ("" if state == "active" else data.get("reason"))
-    return Sentence(texts.get(state, f"{name}: {state}"), _reason(reason, page), each["module"], state)
+    blocking = data.get("blocked_by") or ()
+    if state == "waiting" and blocking and each["module"] not in blocking:
+        full = ", ".join(names.get(other, other) for other in blocking)
+        because = page.gettext("A licence was free. The person waits for another module of the profile: %(modules)s.", modules=full)
+    else:
+        because = _reason(reason, page)
+    return Sentence(texts.get(state, f"{name}: {state}"), because, each["module"], state)
 
 
 def _over_limit(data: Mapping[str, Any], name: str, page: Page) -> str:
