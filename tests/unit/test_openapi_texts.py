@@ -36,3 +36,16 @@ def test_an_answer_of_two_forms_is_documented_as_either_of_them(service: str) ->
 
 def test_a_route_that_looks_for_a_plan_documents_that_there_may_be_none() -> None:
     assert "404" in all_apps()["invoicing"].openapi()["paths"]["/v1/plans/{plan}/versions"]["get"]["responses"]
+
+
+@pytest.mark.parametrize("service", ["users", "seats", "invoicing", "notifier"])
+def test_each_json_answer_has_a_schema_and_an_empty_answer_documents_none(service: str) -> None:
+    """`{}` fits everything: a client that expects JSON cannot read an empty answer."""
+    paths = all_apps()[service].openapi()["paths"]
+    contents = {
+        (method, path, status): answer.get("content", {}).get("application/json")
+        for path, methods in paths.items()
+        for method, each in methods.items()
+        for status, answer in each["responses"].items()
+    }
+    assert [key for key, content in contents.items() if content is not None and not content.get("schema")] == []

@@ -58,7 +58,12 @@ async def _check_person(uow: UnitOfWork, tenant: str, user: str, principal: Prin
     visible(await people_store.get(uow.connection, tenant, user, None), principal)
 
 
-@forms.post("/v1/token/revoke", openapi_extra=form_document(RevocationForm), summary="End the session that the form names")
+@forms.post(
+    "/v1/token/revoke",
+    openapi_extra=form_document(RevocationForm),
+    response_class=Response,
+    summary="End the session that the form names",
+)
 async def revoke(request: Request, context: InContext) -> Response:
     """Sign out (RFC 7009). The answer is the same for a session that is unknown or has ended."""
     form = check_form(parse_form(await request.body()), RevocationForm)
