@@ -893,3 +893,27 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     assert {each["status"] for each in (await company.everybody()).values()} == {"active"}
     refused = await company.rest.call("POST", confirm, {"source": company.second})
     assert refused.json()["type"] == "urn:seatpool:problem:nothing-held"
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_new_people_are_counted_again_after_they_were_allowed_for_a_while(bench: Bench, wait: bool) -> None:
+    """Those who took seats meanwhile are confirmed. While people still wait, new people wait as well."""
+    company = await Company.open(bench)
+    settings = {"match_by": ["login", "email"], "guard_people": 100}
+    path = f"/v1/tenants/{company.tenant}/sources/{company.second}"
+    await company.report(company.first, {f"a{number}": person(f"a{number}") for number in range(30)})
+    await company.report(company.second, {f"b{number}": person(f"b{number}") for number in range(7)})
+    await company.rest.put(path, settings | {"duplicates": "allow"})
+    ended = {} if wait else {"ends_on": "2026-02-01"}
+    await company.report(company.second, {f"b{number}": person(f"b{number}", **ended) for number in range(7)})
+    await company.report(company.second, {f"c{number}": person(f"c{number}") for number in range(7)})
+    assert (await company.rest.put(path, settings | {"duplicates": "hold"}))["duplicates_held"] is wait
+    await company.report(company.second, {f"d{number}": person(f"d{number}") for number in range(5)})
+    found = await company.everybody()
+    assert {found[f"c{number}"]["status"] for number in range(7)} == {"active"}
+    assert {found[f"d{number}"]["status"] for number in range(5)} == {"conflict" if wait else "active"}
+    if not wait:
+        assert len(await bench.events(company.tenant, PossibleDuplicates)) == 1
+        await company.report(company.second, {"e": person("e")})
+        assert (await company.everybody())["e"]["status"] == "conflict", "the sixth one"
+        assert len(await bench.events(company.tenant, PossibleDuplicates)) == 2

@@ -13,7 +13,7 @@ from services.users.api.requests import GuardSetting, PossibleDuplicatesBody, So
 from services.users.api.responses import TenantSourceView
 from services.users.domain.facts import REST_SOURCE
 from services.users.domain.person import Tenant
-from services.users.domain.sources import POSITIONS, Source, source_of
+from services.users.domain.sources import POSITIONS, Duplicates, Source, source_of
 from services.users.store import hr_sources, people_lookups, reevaluations
 from services.users.store import sources as store
 from services.users.store.people import CLAIMS
@@ -82,6 +82,8 @@ async def put_tenant_source(
             guard_people=body.guard_people,
             guard_percent=body.guard_percent,
         )
+        if (before.duplicates, after.duplicates) == (Duplicates.ALLOW, Duplicates.HOLD):
+            after = await duplicates.counted_again(found, uow, after)
         await store.save(uow.connection, tenant, after)
         if after.match_by != before.match_by:
             await people_lookups.reconsider_of_source(uow.connection, tenant, source, found.today)

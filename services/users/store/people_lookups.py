@@ -92,10 +92,12 @@ def _reconsider(*conditions: ColumnElement[bool]) -> Update:
 _RECONSIDER_DUPLICATES: Final = _reconsider(_HAS_REASON)
 _RECONSIDER_PRIVILEGED: Final = _reconsider(_HAS_REASON, _IS_MEANT)
 _RECONSIDER_PEOPLE: Final = _reconsider(_P.user_id == any_(bindparam("users", type_=ARRAY(Text))))
-_RECONSIDER_OF_SOURCE: Final = _reconsider(
-    exists(
-        select(_T.user_id).where(_T.tenant_id == _P.tenant_id, _T.user_id == _P.user_id, _T.source == bindparam("of_source", type_=Text))
-    )
+_IS_OF_SOURCE: Final = exists(
+    select(_T.user_id).where(_T.tenant_id == _P.tenant_id, _T.user_id == _P.user_id, _T.source == bindparam("of_source", type_=Text))
+)
+_RECONSIDER_OF_SOURCE: Final = _reconsider(_IS_OF_SOURCE)
+_WAITING_OF_SOURCE: Final = (
+    select(func.count()).select_from(PEOPLE).where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _WAITS, _IS_OF_SOURCE)
 )
 _IN_CONFLICT_WITH: Final = select(_P.user_id, _P.conflict_people).where(_P.tenant_id == _TENANT, _P.conflict.is_not(None), _IS_MEANT)
 _SIGN_IN_EMAIL: Final = func.coalesce(_P.confirmed_email, _P.email)
@@ -175,6 +177,12 @@ async def reconsider_duplicates(connection: AsyncConnection, tenant_id: str, tod
     """Let the background job look at the people who may be duplicates."""
     given = {"tenant": tenant_id, "reason": ConflictReason.POSSIBLE_DUPLICATE, "today": today}
     await connection.execute(_RECONSIDER_DUPLICATES, given)
+
+
+async def possible_duplicates(connection: AsyncConnection, tenant_id: str, source: str) -> int:
+    """Return how many people of the source wait as possible duplicates."""
+    found: int = (await connection.execute(_WAITING_OF_SOURCE, {"tenant": tenant_id, "of_source": source})).scalar_one()
+    return found
 
 
 async def reconsider_privileged(connection: AsyncConnection, tenant_id: str, users: Sequence[str], today: date) -> None:

@@ -54,6 +54,15 @@ def _tell(tenant: Tenant, uow: UnitOfWork, source: str, people: int, other: str,
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
 
 
+async def counted_again(tenant: Tenant, uow: UnitOfWork, source: Source) -> Source:
+    """Return a source whose new people took seats, and may be held from now on: those who took seats are confirmed, and the next ones are
+    counted from the beginning unless others still wait. Call under CLAIMS."""
+    waiting = await people_lookups.possible_duplicates(uow.connection, tenant.tenant, source.source)
+    unmatched = await timelines.alone(uow.connection, tenant.tenant)
+    confirmed = max(0, unmatched.get(source.source, 0) - waiting)
+    return replace(source, duplicates_held=source.duplicates_held and waiting > 0, duplicates_confirmed=confirmed)
+
+
 async def confirm(tenant: Tenant, uow: UnitOfWork, name: str) -> Source:
     """Let the people of the source who wait as possible duplicates take seats: a background job ends their conflicts. Raises NotFound,
     Conflict."""
