@@ -810,6 +810,34 @@ async def test_T17_a_possible_duplicate_whom_another_source_reports_meanwhile_is
         bench.clock.at = NOON
 
 
+async def test_a_conflict_by_an_employee_number_ends_when_the_other_person_has_another_number(bench: Bench) -> None:
+    company = await Company.open(bench, match_by=["login", "employee_number"])
+    await company.report(company.second, {"x": person("ann", employee_number="17")})
+    await company.report(company.first, {"1": person("ann"), "17": person("bob")})
+    found = await company.everybody()
+    assert found["17"]["conflict"] == {"reason": "same_source", "by": "employee_number", "people": [found["x"]["user"]], "hidden": 0}
+    await company.report(company.second, {"x": person("ann", employee_number="1")})
+    assert {who: each["status"] for who, each in (await company.everybody()).items()} == {"17": "active", "x": "active"}
+    assert await company.seats() == 2
+
+
+async def test_somebody_whose_conflict_ends_may_be_meant_by_others_in_conflict(bench: Bench) -> None:
+    """Bob's login is free, although the one who gives it up is in conflict then."""
+    company = await Company.open(bench, match_by=["email"])
+    office = {"email": "office@acme.example"}
+    await company.report(company.second, {"y": {"login": "bob"}, "cat": {"login": "cat"} | office, "dan": {"login": "dan"} | office})
+    await company.report(company.second, {"x": {"login": "bob"} | office})
+    await company.report(company.first, {"3": {"login": "b"} | office})
+    found = await company.everybody()
+    assert [found[who]["conflict"]["reason"] for who in ("x", "3")] == ["login_in_use", "several_people"]
+    assert found["3"]["conflict"]["people"] == [found["cat"]["user"], found["dan"]["user"]]
+    await company.report(company.second, {"y": {"login": "cat"}})
+    await DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm).run_chunk(company.tenant)
+    found = await company.everybody()
+    assert (found["x"]["status"], found["y"]["conflict"]["reason"]) == ("active", "login_in_use")
+    assert found["3"]["conflict"]["people"] == [found["cat"]["user"], found["dan"]["user"], found["x"]["user"]]
+
+
 @pytest.mark.parametrize(("user", "to"), [("a0", "b0"), ("b0", "a0")])
 async def test_a_possible_duplicate_whom_an_administrator_links_waits_no_longer(bench: Bench, user: str, to: str) -> None:
     company = await Company.open(bench)

@@ -268,7 +268,9 @@ def gives_up(before: Record | None, after: Record | None) -> bool:
     """Return whether an employed person gives up anything by which people are compared."""
     if before is None or not before.employed:
         return False
-    return claimed_login(after, before) is not None or after is None or not after.employed or before.email != after.email
+    if after is None or not after.employed or claimed_login(after, before) is not None:
+        return True
+    return (before.email, before.employee_number) != (after.email, after.employee_number)
 
 
 def first_employed(of: Stated, today: date) -> Record | None:

@@ -75,7 +75,9 @@ async def _match(tenant: Tenant, uow: UnitOfWork, known: KnownPeople, first: Seq
             break
         later |= await _add_waiting(tenant, uow, known, gave_up)
     # Others in conflict who have the same as somebody who is in none: that one may be meant as well.
-    gaining = {known.users[key] for key in first} | concerned
+    gaining = (
+        {known.users[key] for key in first} | {user for user, person in known.people.items() if person.conflict is not None} | concerned
+    )
     if all(matched.conflicts.get(user) is not None for user in gaining):
         sharing = set()
     return replace(matched, links=links, look_again=sorted(sharing | later.difference(known.people)))
