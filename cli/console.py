@@ -22,11 +22,14 @@ T = TypeVar("T")
 
 
 class CliError(Exception):
-    """`hint` is what the reader can do about it. `problem` is the type of a refusal, as services name it, `fields` its wrong fields."""
+    """`hint` is what the reader can do about it. `problem` is the type of a refusal, as services name it, `fields` its wrong fields, and
+    `running` the import that it names."""
 
-    def __init__(self, message: str, hint: str = "", problem: str = "", fields: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, hint: str = "", problem: str = "", fields: Sequence[tuple[str, str]] = (), running: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.message, self.hint, self.problem, self.fields = message, hint, problem, fields
+        self.message, self.hint, self.problem, self.fields, self.running = message, hint, problem, fields, running
 
 
 def fail(message: str, hint: str = "") -> NoReturn:

@@ -255,4 +255,5 @@ def refusal(service: str, response: httpx.Response) -> CliError:
         if response.status_code == httpx.codes.UNAUTHORIZED
         else ""
     )
-    return CliError(f"{service} answered {response.status_code}: {text}", hint, str(problem.get("type", "")).rpartition(":")[2], found)
+    type_ = str(problem.get("type", "")).rpartition(":")[2]
+    return CliError(f"{service} answered {response.status_code}: {text}", hint, type_, found, problem.get("running"))

@@ -28,6 +28,7 @@ def import_people(
     confirm: Annotated[
         int | None, typer.Option(min=1, help="The number of people who may lose access, as the stopped import printed it.")
     ] = None,
+    discard_running: Annotated[bool, typer.Option("--discard-running", help="First delete an import that was cut off.")] = False,
     encoding: Annotated[
         str | None, typer.Option(help="The encoding of the files, such as windows-1252; default: UTF-8, or UTF-16 with a byte order mark.")
     ] = None,
@@ -77,8 +78,7 @@ def import_people(
     given = {"--encoding": encoding, "--columns": columns, "--kinds": kinds, "--dates": dates, "--end-dates": end_dates}
     declared = tuple((name, value) for name, value in given.items() if value not in (None, "iso", "inclusive"))
     company = read_files(files, encoding, columns, kinds, DateOrder(dates), EndDates(end_dates))
-    wanted = Wanted(files, tenant, source, dry_run, complete, absent, confirm, declared)
-    import_people(company, wanted, as_json=json)
+    import_people(company, Wanted(files, tenant, source, dry_run, complete, absent, confirm, discard_running, declared), as_json=json)
 
 
 @hr.command("bind")

@@ -37,6 +37,7 @@ class Wanted:
     complete: bool = False
     absent: Literal["list", "leave"] = "list"
     confirm: int | None = None
+    discard_running: bool = False
     declared: tuple[tuple[str, str], ...] = ()  # the options that say how the files are to be read, as they were given
 
     def command(self, confirm: int) -> str:
@@ -153,7 +154,16 @@ class _Staged:
         staged = cls(rest, company, wanted, notes)
         imports = f"/v1/tenants/{wanted.tenant}/imports"
         body = {"source": wanted.source, "complete": wanted.complete, "absent": wanted.absent}
-        begun = await rest.post("users", imports, body, headers={"Idempotency-Key": new_id()})
+        try:
+            begun = await rest.post("users", imports, body, headers={"Idempotency-Key": new_id()})
+        except CliError as refused:
+            if refused.running is None:
+                raise
+            if not wanted.discard_running:
+                refused.hint = "If that import was cut off, add --discard-running: it is deleted, and this one begins."
+                raise
+            await rest.call("DELETE", "users", f"{imports}/{refused.running}")
+            begun = await rest.post("users", imports, body, headers={"Idempotency-Key": new_id()})
         staged.path = f"{imports}/{begun['import']}"
         return staged
 

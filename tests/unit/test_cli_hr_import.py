@@ -295,6 +295,20 @@ def test_a_second_import_meanwhile_is_refused(users: Users) -> None:
     assert "users answered 409: Another import of hr/acme is running." in result.output
 
 
+def test_an_import_that_was_cut_off_is_deleted_on_request(users: Users) -> None:
+    refusal = {"type": "urn:seatpool:problem:import-running", "detail": "The import i0 is still collecting.", "running": "i0"}
+    given: list[Answer] = [(409, refusal), (409, refusal), (201, {"import": "i1", "version": 7, "status": "open"})]
+    users.deployment.answers["POST", IMPORTS] = lambda _: given.pop(0)
+    users.deployment.answers["DELETE", f"{IMPORTS}/i0"] = lambda _: (204, None)
+    refused = import_files()
+    assert refused.exit_code == 1
+    assert "add --discard-running" in refused.output
+    assert users.asked("DELETE") == []
+    assert import_files("--discard-running").exit_code == 0
+    assert users.asked("DELETE") == [f"{IMPORTS}/i0"]
+    assert f"{ONE}/apply" in users.asked("POST")
+
+
 def test_files_without_a_readable_person_send_nothing(users: Users, tmp_path: Path) -> None:
     result = import_files(files=flat(tmp_path, "1,0,,Lab,a,"))
     assert (result.exit_code, users.deployment.asked) == (1, [])
