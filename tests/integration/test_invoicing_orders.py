@@ -475,7 +475,13 @@ async def test_A9_the_quotes_of_an_estimate_that_wait_over_midnight_count_a_cred
     tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", **more)
     path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
     policy: dict[str, Any] = {"tenant": tenant, "rights": ["account:buy", "settings:manage"]}
-    await bench.ok("PATCH", f"{path}/subscription/policies", {"modules": {"time": {"reduce_at": "now"}}}, **policy, prefer="wait=10")
+    await bench.ok(
+        "PATCH",
+        f"{path}/subscription/policies",
+        {"modules": {"time": {"reduce_at": "now", "over_limit": "reject"}}},
+        **policy,
+        prefer="wait=10",
+    )
     offer = await bench.ok("POST", f"{path}/reductions", {"items": [{"module": "time", "total": 6}]}, **own)
     await bench.ok("POST", offer["approve_url"], {}, **own, prefer="wait=10")
     await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
@@ -492,6 +498,7 @@ async def test_A9_the_quotes_of_an_estimate_that_wait_over_midnight_count_a_cred
         order = await bench.ok("POST", quote["approve_url"], {}, **own, subject="bo", prefer="wait=10")
         assert order["status"] == "completed"
         await bench.until_settled(tenant)
+    assert bench.pools[tenant].policies["documents"].over_limit == "reject", "E1: as that of the base module"
     whole = sum(invoice.net_minor for invoice in await bench.events(tenant, invoicing_v1.InvoiceIssued))
     assert whole == sum(quote["net_minor"] for quote in waiting)
 
