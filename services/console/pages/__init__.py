@@ -100,17 +100,23 @@ PAGES = (
 
 def make_app(wiring: Wiring) -> FastAPI:
     """Return the application with all pages. There is no API: the pages use the REST of the other services."""
-    app = FastAPI(title="Seatpool console", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.wiring = wiring
+    pages = [route for module in PAGES for route in module.router.routes]
+    app = FastAPI(
+        title="Seatpool console",
+        version=VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # The routes themselves: FastAPI analyses those of an included router a second time.
+        routes=[*static_files.router.routes, *pages],
+    )
+    app.state.wiring, app.state.pages = wiring, pages
 
     async def ready() -> bool:
         return True  # a service that is down costs its part of a page
 
     add_probes(app, ready)
-    app.include_router(static_files.router)
-    app.state.pages = [route for module in PAGES for route in module.router.routes]
-    for module in PAGES:
-        app.include_router(module.router)
     add_error_pages(app)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(Edge, failed=unhandled)
