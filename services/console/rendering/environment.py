@@ -13,9 +13,11 @@ from markupsafe import Markup
 
 from services.console.rendering import languages, log_sentences, static_files
 from services.console.rendering.formats import Formats
+from shared.templates import CompiledOnce
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 REAL: Final = ("real_moment", "real_day", "real_clock", "real_days_left")
+COMPILED: Final = CompiledOnce()
 MADE_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # the id of somebody who was added without one
 
 
@@ -40,6 +42,7 @@ def _environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=COMPILED,
         extensions=["jinja2.ext.i18n", "jinja2.ext.loopcontrols"],
     )
     texts = languages.translations()[language]

@@ -7,7 +7,7 @@ on a test clock the times of that clock, in the tenant's time zone.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +19,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal
 from babel.units import format_unit
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, pass_context
 
 from services.notifier.domain.notifications import (
     Audience,
@@ -37,12 +37,14 @@ from shared.buying import Buying
 from shared.money import format_amount, format_percent, locale_of
 from shared.schemas.policies import duration_ms
 from shared.schemas.seats_v1 import Reason
+from shared.templates import CompiledOnce
 from shared.text import one_line
 from shared.translations import ENGLISH, N_, translations_in
 from shared.web.auth import is_vendor
 
 TEMPLATES = Path(__file__).parent / "templates"
 CATALOGUES = Path(__file__).parent / "translations"
+COMPILED = {"text": CompiledOnce(), "html": CompiledOnce()}
 MARKER = "_token_of_the_invitation_"  # the e-mail is stored with it, and sent with the token in its place
 HIDDEN = N_("a person whom you do not see")  # for a reader with a viewset
 ROWS_MAX = 200  # of a table in an e-mail; the others are in the action log
@@ -237,13 +239,14 @@ class Words:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=COMPILED[form],
             extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
         )
         environment.install_gettext_translations(self._translations, newstyle=True)  # type: ignore[attr-defined]
         environment.tests |= {"helped_by_a_licence": licence_helps, "refused_for_itself": is_refused_for_itself, "duration": is_duration}
         environment.tests["share"] = is_share
         environment.tests["vendor"] = is_vendor
-        environment.filters |= {
+        formats: dict[str, Callable[..., str]] = {
             "instant": self.instant,
             "moment": self.moment,
             "day": self.day,
@@ -255,6 +258,7 @@ class Words:
             "money": lambda minor, currency: format_amount(minor, currency, str(self._locale)),
             "table": table,
         }
+        environment.filters |= {name: _when_rendered(each) for name, each in formats.items()}
         return environment
 
     @staticmethod
@@ -327,6 +331,16 @@ def is_share(value: object) -> bool:
 def english(locale: str) -> str:
     """Return the locale if it is English, or else plain English."""
     return locale if locale_of(locale).language == ENGLISH else ENGLISH
+
+
+def _when_rendered(function: Callable[..., str]) -> Callable[..., str]:
+    """Return the filter as one that Jinja never calls when it compiles a template, which is done once for all locales and time zones."""
+
+    @pass_context
+    def apply(_: object, *arguments: Any, **named: Any) -> str:
+        return function(*arguments, **named)
+
+    return apply
 
 
 @lru_cache(maxsize=256)
