@@ -1,5 +1,6 @@
 """`seatpool scim …`: SCIM connections of a tenant and their tokens."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from rich.table import Table
 from cli.console import CliError, counted, out, run
 from cli.rest import Rest, addresses
 from cli.settings import CliSettings
+from shared.money import format_amount
 from shared.settings import load
 
 
@@ -48,12 +50,29 @@ def remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None, as_j
     lose, are = "loses" if ends == 1 else "lose", "is" if begins == 1 else "are"
     people = [counted(each, "person", "people") for each in (ends, begins)]
     out.print(f"{people[0]} {lose} access, and {people[1]} {are} no longer blocked.")
+    if dry_run:
+        _show_licences(found["licences"])
     if not dry_run:
         out.print(f"The connection {source} was removed. Its people are changed in the background.", markup=False)
     elif found["needs_confirmation"]:
         out.print(
             f"To remove it, confirm the number: seatpool scim remove --tenant {tenant} --source {source} --confirm {found['would_end']}"
         )
+
+
+def _show_licences(found: Mapping[str, Any]) -> None:
+    """Print which licences are added by themselves, and which leavers give back."""
+    if not found["decided"]:
+        out.print("It is not known whether licences are added: more than 100 people would change, or seats did not answer.")
+    for each in found["expansions"]:
+        out.print(f"{each['module']}: {counted(each['licences'], 'licence')} would be added by the policy of the module.", markup=False)
+    for each in found["reductions"]:
+        when = "at once" if each["reduce_at"] == "now" else "at the end of the period"
+        out.print(f"{each['module']}: {counted(each['licences'], 'licence')} of leavers would be given back {when}.", markup=False)
+    for text, price in (("You would be charged", found["cost"]), ("That saves", found["saving"])):
+        if price is not None:
+            term = "year" if price["term"] == "annual" else "month"
+            out.print(f"{text} {format_amount(price['net_minor'], price['currency'], 'en')} per {term}, without tax.", markup=False)
 
 
 async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:

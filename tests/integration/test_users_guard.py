@@ -9,7 +9,7 @@ import pytest
 from shared.schemas.hr_v1 import PersonLeft, PersonReported
 from shared.schemas.users_v1 import ChangesStopped
 from tests.support.decided_seats import DecidedSeats
-from tests.support.users import Bench, Rest, expanding_by_one_each
+from tests.support.users import NOTHING_BACK, Bench, Rest, expanding_by_one_each
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -89,7 +89,9 @@ async def test_events_that_would_end_many_people_wait_until_their_number_is_conf
     refused = await rest.call("POST", f"/v1/tenants/{tenant}/held-events/confirm", body)
     assert (refused.status_code, refused.json()["would_end"]) == (409, 300)
     seen = await rest.post(f"/v1/tenants/{tenant}/held-events/confirm?dry_run=true", body | {"confirm": 300})
-    assert seen == {"decided": False, "expansions": [], "cost": None}, "seats decides about at most 100 people in one question"
+    assert seen == {"decided": False, "expansions": [], "cost": None, **NOTHING_BACK}, (
+        "seats decides about at most 100 people in one question"
+    )
     confirmed = await rest.post(f"/v1/tenants/{tenant}/held-events/confirm", body | {"confirm": 300})
     assert confirmed["status"] == "releasing"
     await bench.until_settled(tenant)
@@ -122,7 +124,7 @@ async def test_a_source_that_corrects_itself_goes_on_without_a_confirmation_and_
     assert [need.modules for need in needs[20:]] == [("planning", "time")] * 20, "what they were meanwhile was sent to nobody"
 
 
-async def test_M12_a_look_at_held_events_tells_which_licences_their_new_people_add_and_changes_nothing(
+async def test_M12_M9_a_look_at_held_events_tells_which_licences_are_added_and_given_back_and_changes_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant, rest = await bench.open_tenant()
@@ -133,10 +135,11 @@ async def test_M12_a_look_at_held_events_tells_which_licences_their_new_people_a
     shown = await rest.get(f"/v1/tenants/{tenant}/held-events/{bench.source(tenant)}")
     assert (shown["would_end"], shown["would_begin"], sorted(shown["beginning"])) == (20, 2, ["p20", "p21"])
     assert shown["names"] == {f"p{number}": f"p{number}" for number in range(22)}, "who has no name is known by the login"
-    asked, needs = expanding_by_one_each(bench, monkeypatch), await bench.needs(tenant)
+    asked, needs = expanding_by_one_each(bench, monkeypatch, leavers="period_end"), await bench.needs(tenant)
     confirm, body = f"/v1/tenants/{tenant}/held-events/confirm", {"source": bench.source(tenant), "confirm": 20}
     seen = await rest.post(f"{confirm}?dry_run=true", body)
-    assert (len(asked), seen) == (22, {"decided": True, "expansions": [{"module": "time", "licences": 2}], "cost": None})
+    assert (len(asked), seen["decided"], seen["expansions"]) == (22, True, [{"module": "time", "licences": 2}])
+    assert seen["reductions"] == [{"module": "time", "licences": 20, "reduce_at": "period_end"}]
     assert (await rest.call("POST", f"{confirm}?dry_run=true", body | {"confirm": 19})).status_code == 409
     assert (await statuses(bench, tenant), await bench.needs(tenant)) == ({"active": 20}, needs)
     await stopped(bench, rest, tenant, 22)

@@ -11,6 +11,7 @@ import pytest
 
 from services.users.store import catalogue, pools, tenants
 from services.users.store import people as people_store
+from services.users.use_cases import preview_person
 from services.users.use_cases.bulk_changes import PEOPLE_MAX
 from shared.errors import Poison, Transient
 from shared.schemas import seats_v1 as seats
@@ -23,7 +24,7 @@ from shared.schemas.seats_v1 import ModuleSeat
 from shared.schemas.users_v1 import LicencesFree, PersonAdded, PersonRepublished, TenantCreated, TenantRepublished
 from shared.schemas.users_v1 import PersonChanged as Changed
 from shared.schemas.users_v1 import PersonLeft as Left
-from tests.support.users import NOON, Bench, expanding_by_one_each, states
+from tests.support.users import NOON, NOTHING_BACK, Bench, expanding_by_one_each, states
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own.
@@ -667,7 +668,7 @@ async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refus
     before = await bench.needs(tenant)
     seen = await rest.post(f"{path}/reactivate-refused?dry_run=true")
     assert [users[need.user] for need in asked] == ["ann", "cyd", "bob"], "M12: just what the request would ask seats for"
-    assert seen == {"decided": True, "expansions": [{"module": "time", "licences": 3}], "cost": None}
+    assert seen == {"decided": True, "expansions": [{"module": "time", "licences": 3}], "cost": None, **NOTHING_BACK}
     assert await bench.needs(tenant) == before, "a look changes nothing"
     assert await requested("", 3) == ["ann", "cyd", "bob"]
     assert await requested("?include=revoked", 4) == ["ann", "cyd", "bob", "dan"]
@@ -706,6 +707,11 @@ async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_th
     assert [need.modules for need in asked] == [MAKERS]
     assert (seen["decided"], seen["expansions"]) == (True, [{"module": "time", "licences": 2}])
     assert seen["cost"] == {"currency": "EUR", "term": "monthly", "net_minor": 2500}
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        found = await bench.users.tenants.for_read(tenant, uow)
+        for more, saved in (({"time": 2}, 2500), ({"time": 5}, 2500), ({"documents": 1}, None)):  # the price of documents is not known
+            saving = await preview_person.saving_of(found, uow, more, {("time", "now"): 1, ("time", "period_end"): 1})
+            assert (saving.net_minor if saving is not None else None) == saved
     assert (seen["status"], [each["state"] for each in seen["modules"]]) == ("refused", ["refused", "refused"])
     full, other = (each["warning"] for each in seen["modules"])
     assert ("documents has 0 licences" in full, "quotes" in full) == (True, True)

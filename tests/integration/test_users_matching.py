@@ -19,7 +19,7 @@ from services.users.use_cases import matching, scim_groups
 from services.users.use_cases.people import Received, apply_statements
 from shared.schemas.users_v1 import ConflictFound, PersonLinked, PersonSeparated, PossibleDuplicates
 from tests.support.scim import GROUP
-from tests.support.users import NOON, AskedSeats, Bench, Rest, expanding_by_one_each
+from tests.support.users import NOON, NOTHING_BACK, AskedSeats, Bench, Rest, expanding_by_one_each
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -910,7 +910,7 @@ async def test_many_new_people_without_a_match_take_no_seats_until_somebody_conf
     confirm = f"/v1/tenants/{company.tenant}/possible-duplicates/confirm"
     asked = expanding_by_one_each(bench, monkeypatch)
     seen = await company.rest.post(f"{confirm}?dry_run=true", {"source": company.second})
-    assert (len(asked), seen) == (4, {"decided": True, "expansions": [{"module": "time", "licences": 4}], "cost": None})
+    assert (len(asked), seen) == (4, {"decided": True, "expansions": [{"module": "time", "licences": 4}], "cost": None, **NOTHING_BACK})
     assert await company.seats() == 16, "a look changes nothing"
     assert (await company.rest.post(confirm, {"source": company.second}))["duplicates_held"] is False
 

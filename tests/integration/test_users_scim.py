@@ -28,7 +28,7 @@ from services.users.store import held_statements as held_store
 from services.users.store import people as people_store
 from services.users.store import scim_connections, scim_users
 from services.users.store.held_statements import RELEASING
-from services.users.use_cases import held_statements
+from services.users.use_cases import held_statements, remove_connection
 from shared import ids
 from shared.database import UnitOfWork
 from shared.database.unit_of_work import lock_number
@@ -40,7 +40,7 @@ from tests.bench.scim_bench import FILL
 from tests.support.scim import ENTERPRISE, GROUP, PATCH, SEATS, USER, Client, ScimBench, scim
 from tests.support.statements import counted_statements
 from tests.support.traces import traces
-from tests.support.users import NOON
+from tests.support.users import NOON, NOTHING_BACK, expanding_by_one_each
 from tests.support.wait import wait_until
 from tests.support.wire import execute
 
@@ -1390,12 +1390,15 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
     await rest.put(f"{path}/groups/{group['id']}", {"profile": "timers"})
     expected = {"people": 8, "groups": 1, "would_end": 6, "would_begin": 1, "limit": 5, "needs_confirmation": True}
     dry = await rest.call("DELETE", f"{path}?dry_run=true")
-    assert (dry.status_code, dry.json()) == (200, expected)
+    assert (dry.status_code, dry.json()) == (
+        200,
+        expected | {"licences": {"decided": True, "expansions": [], "cost": None, **NOTHING_BACK}},
+    )
     for wrong in ("", "?confirm=5"):
         assert (await rest.call("DELETE", f"{path}{wrong}")).json()["type"].endswith("import-needs-confirmation")
     assert (await client.call("GET", "/Users")).status_code == 200
     removed = await rest.call("DELETE", f"{path}?confirm=6")
-    assert (removed.status_code, removed.json()) == (202, expected)
+    assert (removed.status_code, removed.json()) == (202, expected | {"licences": None})
     assert (await client.call("GET", "/Users")).status_code == 401
     for call in (client.call("POST", "/Users", {"schemas": [USER], "userName": "late"}), client.call("DELETE", f"/Users/{own[1]['id']}")):
         monkeypatch.setattr(Callers, "of_token", still_known)  # as in another process
@@ -1422,7 +1425,9 @@ async def test_a_connection_that_is_removed_ends_its_people_and_groups_and_may_c
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["connection", "users"])
-async def test_M12_the_end_of_users_who_are_in_groups_requests_only_what_holds_after_it(scim: ScimBench, whole: bool) -> None:
+async def test_M12_the_end_of_users_who_are_in_groups_requests_only_what_holds_after_it(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
     """Otherwise a pool expands for modules that somebody requires for a moment: by the department without the group, or by the group."""
     tenant, rest = await scim.open_tenant()
     client = await scim.connect(rest, tenant)
@@ -1436,8 +1441,17 @@ async def test_M12_the_end_of_users_who_are_in_groups_requests_only_what_holds_a
     await rest.put(f"{path}/groups/{group['id']}", {"profile": "planners-only"})
     people = {each["login"]: each for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]}
     assert {login: each["profile"] for login, each in people.items()} == {"blocked": "planners-only", "leaver": "planners-only"}
-    before = len(await scim.needs(tenant))
+    before, foreseen = len(await scim.needs(tenant)), expanding_by_one_each(scim, monkeypatch)
     if whole:
+        seen = (await rest.call("DELETE", f"{path}?dry_run=true")).json()["licences"]
+        assert seen == {"decided": True, "expansions": [{"module": "time", "licences": 1}], "cost": None, **NOTHING_BACK}
+        monkeypatch.setattr(remove_connection, "COMMANDS_MAX", 1)
+        many = (await rest.call("DELETE", f"{path}?dry_run=true")).json()
+        shown = many["people"], many["licences"]["decided"], many["licences"]["expansions"]
+        assert shown == (2, False, []), "a look holds no lock while it counts so many"
+        monkeypatch.undo()
+        assert len(await scim.needs(tenant)) == before, "a look requests nothing"
+        assert (await rest.get(path))["people"] == 2, "a look changes nothing"
         assert (await rest.call("DELETE", path)).status_code == 202
         job = BulkReevaluation(scim.users.database, scim.users.tenants, scim.users.alarm)
         while await job.run_chunk(tenant):
@@ -1447,6 +1461,8 @@ async def test_M12_the_end_of_users_who_are_in_groups_requests_only_what_holds_a
             assert (await client.call("DELETE", f"/Users/{each['id']}")).status_code == 204
     asked = {(user, tuple(sorted(modules))) for user, modules in (await scim.needs(tenant))[before:]}
     assert asked == {(people["blocked"]["user"], ("documents", "time")), (people["leaver"]["user"], ())}
+    if whole:
+        assert {(each.user, tuple(sorted(each.modules))) for each in foreseen} == asked
     people = {each["login"]: each for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]}
     assert {login: (each["status"], each["profile"]) for login, each in people.items()} == {
         "blocked": ("active", "makers"),
@@ -1602,7 +1618,10 @@ async def test_values_copied_from_two_users_of_a_connection_who_are_one_person_a
     assert (ann["login"], ann["job_title"], ann["status"]) == (found["userName"], "Head of Sales", "active")
 
 
-async def test_the_preview_of_a_removal_takes_as_many_statements_for_many_people_who_were_moved_as_for_few(scim: ScimBench) -> None:
+async def test_the_preview_of_a_removal_takes_as_many_statements_for_many_people_who_were_moved_as_for_few(
+    scim: ScimBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remove_connection, "COMMANDS_MAX", 0)  # of so many people seats is not asked
     tenant, rest = await scim.open_tenant()
     okta, entra = await scim.connect(rest, tenant), await scim.connect(rest, tenant, "entra")
     numbers = []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import orjson
@@ -121,6 +121,15 @@ def groups() -> dict[str, dict[str, Any]]:
     }
 
 
+OF_REMOVAL: Final = {
+    "decided": True,
+    "expansions": [{"module": "planning", "licences": 3}],
+    "cost": {"currency": "CHF", "term": "monthly", "net_minor": 3600},
+    "reductions": [{"module": "planning", "licences": 1, "reduce_at": "now"}],
+    "saving": {"currency": "CHF", "term": "annual", "net_minor": 14400},
+}
+
+
 @dataclass
 class AccessRest:
     """The log, roles and settings of `acme`."""
@@ -131,6 +140,7 @@ class AccessRest:
     viewsets: dict[str, Any] = field(default_factory=dict)
     clients: dict[str, dict[str, Any]] = field(default_factory=clients)
     connections: dict[str, dict[str, Any]] = field(default_factory=connections)
+    of_removal: dict[str, Any] = field(default_factory=lambda: dict(OF_REMOVAL))
     provider: dict[str, Any] = field(default_factory=lambda: {"draft": None, "effective": None})
     groups: dict[str, dict[str, Any]] = field(default_factory=groups)  # of the connection okta
     meanwhile: dict[str, Any] = field(default_factory=dict)  # what somebody else gives the members of a group during a look
@@ -246,7 +256,7 @@ class AccessRest:
     def _remove_connection(self, name: str, request: httpx.Request) -> httpx.Response:
         found = {"people": 40, "groups": 2, "would_end": 12, "would_begin": 1, "limit": 5, "needs_confirmation": True}
         if request.url.params.get("dry_run") == "true":
-            return reply(found)
+            return reply(found | {"licences": self.of_removal})
         if request.url.params.get("confirm") != "12":
             return refusal(409, "import-needs-confirmation", "This would end the access of 12 people.")
         del self.connections[name]

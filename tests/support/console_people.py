@@ -80,6 +80,7 @@ def profile(name: str, title: str, *modules: str) -> dict[str, Any]:
     return {"profile": name, "name": title, "modules": list(modules), "partial": False, "version": 1, "warnings": []}
 
 
+SAVING = {"currency": "CHF", "term": "monthly", "net_minor": 600}
 PREVIEW = {
     "examined": 150, "complete": True, "changed": 31, "decided": True, "cost": None, "expansions": [],
     "modules": [{"module": "lab", "before": 27, "after": 58, "licences": 27, "available": 0}], "not_subscribed": [],
@@ -156,6 +157,7 @@ class PeopleRest:
     lacking_now: int = 3
     check_refused: bool = False
     bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
+    reductions: list[dict[str, Any]] = field(default_factory=list)  # licences that leavers give back
     person_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of another change of one person
     decides: bool = True  # seats answers what a change would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
@@ -295,6 +297,7 @@ class PeopleRest:
             more = self.person_expansions
             return reply(
                 {"decided": self.decides, "status": "active", "modules": [], "not_subscribed": [], "expansions": more, "cost": cost}
+                | {"reductions": self.reductions, "saving": SAVING if self.reductions else None}
             )
 
         return answer

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -105,14 +105,20 @@ class AskedSeats(SeatsQuestions):
         return [[{"type": "seats_assigned", "data": data}] for data in answers]
 
 
-def expanding_by_one_each(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Let seats answer that each command which requires modules adds a licence of `time`. Return the commands of the last question."""
+NOTHING_BACK: Final[Mapping[str, Any]] = {"reductions": [], "saving": None}  # of a preview in which no leaver gives a licence back
+
+
+def expanding_by_one_each(bench: Any, monkeypatch: pytest.MonkeyPatch, leavers: str | None = None) -> list[Any]:
+    """Let seats answer that each command which requires modules adds a licence of `time`, and, if `leavers` says when, that each other
+    one reduces it. Return the commands of the last question."""
     asked: list[Any] = []
 
     async def what_if(_: str, commands: Sequence[Any]) -> Any:
         asked[:] = commands
         event = {"type": type_of(seats_v1.PoolExpanded), "data": {"module": "time", "by": 1}}
-        return [[event] if isinstance(each, seats_v1.ReplaceUser) or each.modules else [] for each in commands]
+        reduced = {"type": type_of(seats_v1.PoolReduced), "data": {"module": "time", "by": 1, "reduce_at": leavers}}
+        ended = [reduced] if leavers else []
+        return [[event] if isinstance(each, seats_v1.ReplaceUser) or each.modules else ended for each in commands]
 
     monkeypatch.setattr(bench.users.seats, "what_if", what_if)
     return asked

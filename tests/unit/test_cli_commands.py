@@ -349,10 +349,24 @@ def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(
     assert base_urls == [f"{deployment.url}/scim/v2", "https://users.example.com/scim/v2"]
     assert [method for method, *_ in deployment.asked].count("PUT") == 1
     assert "t1" in seatpool("scim", "list", "--tenant", "acme").output
-    found = {"people": 40, "groups": 2, "would_end": 12, "would_begin": 1, "limit": 5, "needs_confirmation": True}
+    found: dict[str, Any] = {"people": 40, "groups": 2, "would_end": 12, "would_begin": 1, "limit": 5, "needs_confirmation": True}
     deployment.answers["DELETE", f"{path}/okta"] = lambda _: (202, found)
     remove = ("scim", "remove", "--tenant", "acme", "--source", "okta")
-    assert "seatpool scim remove --tenant acme --source okta --confirm 12" in seatpool(*remove, "--dry-run").output
+    price = {"currency": "EUR", "term": "monthly", "net_minor": 1200}
+    decided = {"decided": True, "expansions": [{"module": "docs", "licences": 2}], "cost": price}
+    given_back = {"reductions": [{"module": "time", "licences": 1, "reduce_at": "period_end"}], "saving": price | {"term": "annual"}}
+    found["licences"] = decided | given_back
+    seen = seatpool(*remove, "--dry-run").output
+    for text in (
+        "docs: 2 licences would be added by the policy of the module.",
+        "You would be charged €12.00 per month, without tax.",
+        "time: 1 licence of leavers would be given back at the end of the period.",
+        "That saves €12.00 per year, without tax.",
+        "seatpool scim remove --tenant acme --source okta --confirm 12",
+    ):
+        assert text in seen
+    found["licences"] = {"decided": False, "expansions": [], "cost": None, "reductions": [], "saving": None}
+    assert "It is not known whether licences are added" in seatpool(*remove, "--dry-run").output
     assert "The connection okta was removed." in seatpool(*remove, "--confirm", "12").output
     assert "no valid token t2" in seatpool("scim", "revoke", "t2", "--tenant", "acme", "--source", "okta").output
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from cli.settings import CliSettings
 from services.console.settings import Settings
 from tests.support.console import KEY_OF_CONSOLE, ConsoleBench, console, problem, reply
+from tests.support.console_access import OF_REMOVAL
 from tests.support.console_people import PREVIEW
 
 ACCESS = "/tenants/acme/access"
@@ -173,7 +174,8 @@ ASKED = {
         "40",
         "12 people lose access.",
         "1 blocked person gets access again.",
-        "licences may be added and charged",
+        "Planning: 3 licences would be added by themselves. You would be charged CHF 36.00 per month, without tax.",
+        "Planning: 1 licence of leavers is given back at once. That saves CHF 144.00 per year, without tax.",
     ),
     "scim/okta/tokens/t1/delete": ("Revoke the token t1?", "okta", "t1", "20 Mar 2026", "This is the only token."),
     "identity-provider/delete": ("Remove the identity provider?", "https://login.acme.example", "People sign in by e-mail link"),
@@ -199,13 +201,34 @@ async def test_what_cannot_be_taken_back_is_asked_first_with_what_it_does(bench:
     assert f'hx-post="{ACCESS}/{path}"' in dialog.text
     assert deleted(bench) == 0, "a question changes nothing"
     await browser.get(f"{ACCESS}/{path}")
-    seen: dict[str, Any] = {"would_end": "12"} if "12 people lose access." in ASKED[path] else {}
+    seen: dict[str, Any] = {}
+    if path.startswith("scim/okta/delete"):
+        seen = {"would_end": "12", "effect": hidden(asked, "effect")}
+        bench.company.access.of_removal |= {"expansions": [{"module": "planning", "licences": 4}]}
+        other = await browser.post(f"{ACCESS}/{path}", **seen)
+        assert ("Planning: 4 licences" in words(other), deleted(bench)) == (True, 0), "M12: more licences than the question said"
+        seen["effect"] = hidden(other, "effect")
     done = await browser.post(f"{ACCESS}/{path}", **seen)
     assert (done.status_code, deleted(bench)) == (200, 1)
     twice = await browser.post(f"{ACCESS}/{path}")
     assert (twice.status_code, deleted(bench)) == (404, 1)
     reader = bench.signed_in("bob", rights=("account:read", "users:read", "users:manage"))
     assert (await reader.get(f"{ACCESS}/{path}")).status_code == 403
+
+
+async def test_M12_a_removal_of_a_connection_that_seats_cannot_decide_says_how_many_licences_can_be_added_at_most(
+    bench: ConsoleBench,
+) -> None:
+    bench.company.access.of_removal = OF_REMOVAL | {"decided": False, "expansions": [], "cost": None, "reductions": [], "saving": None}
+    browser = bench.signed_in()
+    asked = await browser.get(f"{ACCESS}/scim/okta/delete")
+    assert "licences may be added and charged. How many, and the price, cannot be said before" in words(asked)
+    policies = bench.company.settings.policies
+    for policy in policies.values():
+        policy |= {"over_limit": "flag"}
+    assert "licences may be added" not in words(await browser.get(f"{ACCESS}/scim/okta/delete")), "no module expands"
+    done = await browser.post(f"{ACCESS}/scim/okta/delete", would_end="12", effect=hidden(asked, "effect"))
+    assert (done.status_code, deleted(bench)) == (200, 1)
 
 
 async def test_the_address_of_scim_is_the_public_one_and_not_that_of_the_console() -> None:

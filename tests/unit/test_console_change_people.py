@@ -468,8 +468,14 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
         assert said in text.replace("acme:", "acme :"), said
     applying, duplicates = f"{PEOPLE}/checks/held/apply?source=hr/acme", f"{PEOPLE}/checks/duplicates?source=hr/acme"
     people.person_expansions = [{"module": "planning", "licences": 2}]
+    people.reductions = [
+        {"module": "projects", "licences": 8, "reduce_at": "period_end"},
+        {"module": "planning", "licences": 1, "reduce_at": "now"},
+    ]
     asked = await browser.get(applying)
-    announced = "2 licences would be added by themselves. You would be charged CHF 12.00 per month, without tax."
+    announced = "Planning: 2 licences would be added by themselves. You would be charged CHF 12.00 per month, without tax."
+    announced += " Projects: 8 licences of leavers are given back at the end of the period. Planning: 1 licence of leavers is given back at"
+    announced += " once. That saves CHF 6.00 per month, without tax."
     for question in (applying, duplicates):
         assert announced in words(await browser.get(question)), "M12"
         assert announced in words(await browser.post(question, confirm="41")), "a page that said less does not go on"
@@ -477,7 +483,7 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     assert "Who would lose access Dora Left (4711-0) , 4711-1 ," in words(asked)
     assert "and 21 more Who would get access 4811-0 , Emil New (4811-1) ," in words(asked)
     assert "and 2 more 41 people lose access and give up their seats. If one of them should keep access" in words(asked)
-    assert "22 people get access. 2 licences would be added by themselves." in words(asked)
+    assert f"22 people get access. {announced}" in words(asked)
     assert 'name="confirm" value="41"' in asked.text
     assert "41 people keep access." in words(await browser.get(applying.replace("apply", "discard")))
     endless = await browser.post(applying, confirm="9" * 5000)

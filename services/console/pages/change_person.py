@@ -52,11 +52,16 @@ async def _announced(page: Page, user: str, method: str, path: str, body: Any = 
     if page.form.knows_cost(found):
         return None
     person, _ = await _person(page, user)
+    title, effects = page.gettext("What happens"), [page.gettext(people_texts.EFFECT_UNKNOWN)]
+    if found["decided"]:
+        added, modules = found["expansions"], await page.get("invoicing", "/v1/modules", limit=LISTED_MAX)
+        title = added_licences.title_of(page, added)
+        effects = [*added_licences.of_modules(page, added, modules), added_licences.charged(page, found["cost"])]
     question = Question(
-        added_licences.title_of(page, found["expansions"]) if found["decided"] else page.gettext("What happens"),
+        title,
         page.gettext("Go on"),
         _home(page, user),
-        [added_licences.charged(page, found["cost"]) if found["decided"] else page.gettext(people_texts.EFFECT_UNKNOWN)],
+        effects,
         {page.gettext("Person"): person["name"] or person["login"] or person["email"] or person["external_id"]},
         seen={name: values[-1] for name, values in page.form.own_fields().items()} | {"effect": page.form.effect},
         danger=False,

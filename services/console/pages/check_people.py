@@ -144,7 +144,7 @@ async def _held(page: Page, source: str, step: str, form: Form) -> tuple[Questio
     facts |= {label: [names.get(each, each) for each in people[:NAMED_MAX]] for label, people, _ in named if people}
     knows, added = True, list[str]()
     if is_applied:
-        knows, added = await added_licences.of_many(page, HELD_CONFIRM, {"source": source, "confirm": ended}, form)
+        knows, added = await added_licences.of_many(page, HELD_CONFIRM, {"source": source, "confirm": ended}, form, leavers=True)
     applying = [
         page.ngettext("%(num)s person loses access and gives up the seats.", "%(num)s people lose access and give up their seats.", ended),
         page.gettext("If one of them should keep access, discard the changes, and correct the data in the source."),

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages import added_licences
 from services.console.pages.api_clients import secret_page
 from services.console.pages.confirm import Question, ask
 from services.console.pages.forms import Form
@@ -156,19 +157,19 @@ async def _revocation(page: Page, connection: str, token: str) -> Question:
     )
 
 
-async def _removal(page: Page, connection: str) -> Question:
+async def _removal(page: Page, connection: str, form: Form) -> tuple[Question, bool]:
+    """Return the question, and whether the reader of the form knows which licences are added."""
     await _connection(page, connection)
     found = await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query={"dry_run": "true"})
-    ends, begins = found["would_end"], found["would_begin"]
+    ends, begins, knows = found["would_end"], found["would_begin"], form.knows_cost(found["licences"])
     effects = [
         page.gettext("Its tokens are refused within 10 seconds, and what its groups give ends. People of other sources stay."),
         page.ngettext("%(num)s person loses access.", "%(num)s people lose access.", ends),
     ]
     if begins:
         effects.append(page.ngettext("%(num)s blocked person gets access again.", "%(num)s blocked people get access again.", begins))
-    if begins or found["groups"]:  # who is in no group any more may require other modules
-        effects.append(page.gettext("Where no licence is free, the policy of the module decides: licences may be added and charged."))
-    return Question(
+    effects += await added_licences.of_preview(page, found["licences"])
+    question = Question(
         page.gettext("Remove the SCIM connection?"),
         page.gettext("Remove the connection"),
         page.url(f"access/scim/{url_part(connection)}"),
@@ -178,26 +179,31 @@ async def _removal(page: Page, connection: str) -> Question:
             page.gettext("People of this connection"): page.formats.number(found["people"]),
             page.gettext("Groups"): page.formats.number(found["groups"]),
         },
-        seen={"would_end": ends},
+        seen={"would_end": ends, "effect": form.effect},
     )
+    return question, knows
 
 
 @router.get("/{connection}/delete")
 async def ask_about_connection(page: Managing, connection: str) -> Response:
-    """Ask whether the connection shall be removed, with how many people lose access."""
-    return ask(page, await _removal(page, connection))
+    """Ask whether the connection shall be removed, with how many people lose access, and which licences are added."""
+    question, _ = await _removal(page, connection, Form())
+    return ask(page, question)
 
 
 @router.post("/{connection}/delete")
 async def remove_connection(page: Managing, connection: str) -> Response:
-    """Remove the connection, if as many people lose access as the question said."""
+    """Remove the connection, if as many people lose access, and as many licences are added, as the question said."""
     await _connection(page, connection)
+    question, knows = await _removal(page, connection, page.form)
     seen = page.form["would_end"]
+    if not knows and seen == str(question.seen["would_end"]):
+        return ask(page, question)
     query = {"confirm": seen} if seen.isdecimal() else None
     try:
         await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query=query)
     except Refusal as refusal:
-        return ask(page, await _removal(page, connection), refusal)
+        return ask(page, question, refusal)
     return page.redirect(page.url("access"), page.gettext("The connection was removed. Its people are changed in the background."))
 
 

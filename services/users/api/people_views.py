@@ -24,6 +24,7 @@ from services.users.api.responses import (
     PoolView,
     PreviewedModule,
     PreviewView,
+    ReductionView,
     SignInView,
     TimelineView,
 )
@@ -266,13 +267,23 @@ async def previewed(context: Context, tenant: str, change: Callable[[Tenant, Uni
 async def previewed_cost(context: Context, tenant: str, change: Callable[[Tenant, UnitOfWork], Awaitable[bool]]) -> Response:
     """Return the answer to `dry_run` of a change that background jobs make. `change` does their work, and returns whether that is all."""
     found, is_complete, commands = await rolled_back(context, tenant, change)
-    answered = await preview_person.ask(found, context.seats, commands) if is_complete else None
-    more = preview_person.expansions_in(event for events in answered or () for event in events)
-    async with context.database.unit_of_work(tenant) as uow:
-        cost = await preview_person.cost_of(found, uow, more)
-    expansions = [ExpansionView(module=module, licences=number) for module, number in more.items()]
-    shown = None if cost is None else CostView(**asdict(cost))
-    return answer(CostPreviewView(decided=answered is not None, expansions=expansions, cost=shown))
+    return answer(await cost_view(context, found, commands if is_complete else None))
+
+
+async def cost_view(context: Context, tenant: Tenant, commands: Sequence[Command] | None) -> CostPreviewView:
+    """Return which licences these requests would add, and give back. None: it is not known what would be requested."""
+    answered = await preview_person.ask(tenant, context.seats, commands) if commands is not None else None
+    events = [event for events in answered or () for event in events]
+    more, fewer = preview_person.expansions_in(events), preview_person.reductions_in(events)
+    async with context.database.unit_of_work(tenant.tenant) as uow:
+        cost, saving = await preview_person.cost_of(tenant, uow, more), await preview_person.saving_of(tenant, uow, more, fewer)
+    return CostPreviewView(
+        decided=answered is not None,
+        expansions=[ExpansionView(module=module, licences=number) for module, number in more.items()],
+        cost=None if cost is None else CostView(**asdict(cost)),
+        reductions=[ReductionView(module=module, licences=number, reduce_at=at) for (module, at), number in fewer.items()],
+        saving=None if saving is None else CostView(**asdict(saving)),
+    )
 
 
 async def shown_again(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

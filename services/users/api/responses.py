@@ -371,6 +371,36 @@ class ScimConnectionView(BaseModel):
     version: int
 
 
+class ExpansionView(BaseModel):
+    module: str
+    licences: int = Field(description="By so many licences the pool would expand according to its over-limit policy.")
+
+
+class CostView(BaseModel):
+    currency: str
+    term: str
+    net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
+
+
+class ReductionView(BaseModel):
+    module: str
+    licences: int = Field(description="So many licences leavers would give back, because `terminate_reduces_pool` is true.")
+    reduce_at: str = Field(description="`now`, or `period_end`: the next period has so many fewer.")
+
+
+class CostPreviewView(BaseModel):
+    """The licences that a change of many people adds and gives back. Nothing was changed."""
+
+    decided: bool = Field(
+        description="False if more than 100 people would change, if a SCIM connection reports more than 100, if events about more than "
+        "250 people wait, or if seats did not answer: which pools would expand is not known then."
+    )
+    expansions: list[ExpansionView]
+    cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
+    reductions: list[ReductionView]
+    saving: CostView | None = Field(description="What is no longer paid; null if no licence is given back, or its price is not known.")
+
+
 class ScimRemovalView(BaseModel):
     """The answer to the removal of a SCIM connection: how many people and groups it concerns."""
 
@@ -380,6 +410,7 @@ class ScimRemovalView(BaseModel):
     would_begin: int = Field(description="People who can log in again, because only this connection blocks them.")
     limit: int = Field(description="So many people can lose access without a confirmation.")
     needs_confirmation: bool = Field(description="`confirm` must be `would_end`.")
+    licences: CostPreviewView | None = Field(None, description="With `dry_run`: what becomes of the licences. Otherwise null.")
 
 
 class ScimGroupView(BaseModel):
@@ -439,28 +470,6 @@ class DecidedModuleView(BaseModel):
     state: str
     deadline: str | None = None
     reason: str | None = None
-
-
-class ExpansionView(BaseModel):
-    module: str
-    licences: int = Field(description="By so many licences the pool would expand according to its over-limit policy.")
-
-
-class CostView(BaseModel):
-    currency: str
-    term: str
-    net_minor: int = Field(description="The price of these licences for a whole period, without tax.")
-
-
-class CostPreviewView(BaseModel):
-    """The cost of a change of many people. Nothing was changed."""
-
-    decided: bool = Field(
-        description="False if more than 100 people would change, if events about more than 250 people wait, or if seats did not answer: "
-        "which pools would expand is not known then."
-    )
-    expansions: list[ExpansionView]
-    cost: CostView | None = Field(description="Null if no licence would be added, or its price is not known.")
 
 
 class HeldEventsView(BaseModel):

@@ -7,10 +7,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Response
 
 from services.users.api.dependencies import InContext, Manager, NothingChangedError, RolesManager, TenantId, authority_of, cause_of
+from services.users.api.people_views import cost_view, rolled_back
 from services.users.api.profiles import DryRun, preview_answer
 from services.users.api.reevaluations import location
 from services.users.api.requests import ConfirmStopped, GroupMapping, NewScimToken, ScimConnectionBody
 from services.users.api.responses import (
+    CostPreviewView,
     NewScimTokenView,
     ScimConnectionView,
     ScimErrorView,
@@ -134,19 +136,25 @@ async def delete_connection(
 ) -> Response:
     """Its tokens end at once, and so does what its groups give. A background job ends what the connection states about people, as DELETE
     of each of its users would: people whom no other source employs leave, and the others stay as their sources report them."""
+
+    async def change(found: Tenant, uow: UnitOfWork) -> tuple[Removal, bool]:
+        known = await scim_connections.require(tenant, uow, connection)
+        return await remove_connection.preview_at_once(found, uow, known, actor_of(principal))
+
+    if dry_run:
+        found, (removal, is_complete), commands = await rolled_back(context, tenant, change)
+        return answer(_removal(removal, await cost_view(context, found, commands if is_complete else None)))
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_write(tenant, uow)
         known = await scim_connections.require(tenant, uow, connection)
-        if dry_run:
-            return answer(_removal(await remove_connection.preview(found, uow, known)))
         removal, ending = await remove_connection.remove(found, uow, known, confirm, cause_of(principal))
     context.scim_callers.forget(tenant, connection)
     context.alarm.wake()
     return answer(_removal(removal), 202, {"location": location(tenant, ending)})
 
 
-def _removal(found: Removal) -> ScimRemovalView:
-    return ScimRemovalView(**asdict(found), needs_confirmation=found.needs_confirmation)
+def _removal(found: Removal, of_licences: CostPreviewView | None = None) -> ScimRemovalView:
+    return ScimRemovalView(**asdict(found), needs_confirmation=found.needs_confirmation, licences=of_licences)
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.users.domain.module_states import status_of_answer
@@ -13,7 +13,7 @@ from services.users.use_cases import licences, people
 from services.users.use_cases.seats_questions import COMMANDS_MAX, Command, SeatsQuestions, states_in
 from shared.database import UnitOfWork
 from shared.schemas.registry import type_of
-from shared.schemas.seats_v1 import PoolExpanded, ReplaceUser, SeatState
+from shared.schemas.seats_v1 import PoolExpanded, PoolReduced, ReplaceUser, SeatState
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,25 @@ def expansions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
         if event["type"] == type_of(PoolExpanded):
             more[event["data"]["module"]] += event["data"]["by"]
     return more
+
+
+def reductions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
+    """Return by how many licences leavers reduce each pool by these events, by module and `reduce_at`."""
+    fewer: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        if event["type"] == type_of(PoolReduced):
+            fewer[event["data"]["module"], event["data"]["reduce_at"]] += event["data"]["by"]
+    return fewer
+
+
+async def saving_of(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int], fewer: Mapping[tuple[str, str], int]) -> Cost | None:
+    """Return what is no longer paid for licences that are given back, where so many others are added; None if there are none, or a price
+    is not known."""
+    together = Counter(more)
+    for (module, _), number in fewer.items():
+        together[module] -= number
+    total, added = await cost_of(tenant, uow, together) if fewer else None, await cost_of(tenant, uow, more)
+    return None if total is None else replace(total, net_minor=(added.net_minor if added else 0) - total.net_minor)
 
 
 async def cost_of(tenant: Tenant, uow: UnitOfWork, more: Mapping[str, int]) -> Cost | None:

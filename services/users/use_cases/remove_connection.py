@@ -19,8 +19,9 @@ from services.users.store import scim_connections as store
 from services.users.store import scim_groups as groups_store
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.store.scim_users import View
-from services.users.use_cases import guard, held_statements, known_people, people, rights, scim_copies
+from services.users.use_cases import guard, held_statements, known_people, people, rights, scim_copies, scim_groups
 from services.users.use_cases.people import Received
+from services.users.use_cases.seats_questions import COMMANDS_MAX
 from shared.database import UnitOfWork
 from shared.errors import Conflict
 from shared.schemas.base import Actor
@@ -119,6 +120,20 @@ async def remove(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, co
     )
     uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now)
     return found, ending
+
+
+async def preview_at_once(tenant: Tenant, uow: UnitOfWork, connection: ScimConnection, actor: Actor) -> tuple[Removal, bool]:
+    """Remove the connection, and end what it states and what its groups give. Return what follows, and True. If they are more people
+    than seats is asked about, do nothing: a look holds no lock while it counts so many. Roll back the transaction afterwards."""
+    found = await preview(tenant, uow, connection)
+    if found.people > COMMANDS_MAX:
+        return found, False
+    view, cause = View(tenant.tenant, connection.connection, connection.source), Cause(actor)
+    users = await groups_store.people_of(uow.connection, view, await scim_users.next_ids(uow.connection, view, "", COMMANDS_MAX))
+    await remove(tenant, uow, connection, found.would_end, cause)
+    await end_chunk(tenant, uow, connection.connection, actor)
+    await scim_groups.people_changed(tenant, uow, users, cause)
+    return found, True
 
 
 async def check_is_removed(tenant: str, uow: UnitOfWork, connection: str) -> None:
