@@ -4,8 +4,9 @@ Amounts are integers in the currency's minor unit; exact fractions are (numerato
 """
 
 from datetime import date
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.schemas.base import Actor, Change, Currency, Id, Instant, Items, ModuleName, Payload, Text
 from shared.schemas.seats_v1 import Policies, WouldCancel, WouldFlag
@@ -396,6 +397,7 @@ class PurchaseRequestChanged(InvoicingEvent):
     valid_until: date | None = None  # of the estimate: the last day on which it can be approved
     currency: Currency | None = None  # of the unit prices
     discounts: Items[Discount] = ()  # that the estimate fixes
+    note: Annotated[str, StringConstraints(max_length=1000)] = ""  # what the vendor says about the estimate
     quotes: Items[Id] = ()  # of the approval
     orders: Items[Id] = ()
     reductions: Items[Id] = ()

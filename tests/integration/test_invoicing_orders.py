@@ -427,21 +427,28 @@ async def test_A9_an_estimate_is_for_the_subscription_and_the_term_that_it_was_m
     request, offer = f"{path}/purchase-requests/{asked['request']}", {"items": [{"module": "time", "add": 1}], "valid_until": "2014-01-10"}
     await bench.ok("PUT", f"{request}/estimate", offer)
 
-    async def outdated() -> None:
+    async def outdated(why: str) -> dict[str, Any]:
         assert (await bench.ok("GET", request, **own))["if_approved_today"] is None
-        assert (await bench.refused("POST", f"{request}/approve", {}, **own))["type"] == "quote-outdated"
+        refusal = await bench.refused("POST", f"{request}/approve", {}, **own)
+        assert refusal["type"] == why
         await bench.ok("PUT", f"{request}/estimate", offer)
+        return dict(refusal)
 
     await bench.ok("PUT", f"{path}/subscription/plan", {"term": "annual", "takes_effect": "period_end"}, **own)
     await bench.advance_clock(tenant, datetime(2013, 12, 1, 9, tzinfo=UTC))
-    await outdated()
+    await outdated("quote-outdated")
     assert (await bench.ok("GET", request, **own))["if_approved_today"]["net_minor"] == 12_000
     await bench.ok("POST", f"{path}/subscription/end", {"reason": "another contract"}, prefer="wait=10")
     await bench.until_settled(tenant)
+    ended = await bench.ok("GET", request, **own)
+    step = ended["history"][-1]
+    assert (ended["state"], step["state"], step["detail"]) == ("expired", "expired", {"reason": "subscription_ended"})
+    (expired,) = [each for each in await bench.events(tenant, invoicing_v1.PurchaseRequestChanged) if each.state == "expired"]
+    assert (expired.reason, expired.actor.kind, expired.changes[0].old) == ("subscription_ended", "system", "estimated")
     await bench.subscribe(tenant, {"time": 5}, "2013-12-01", billed_until="2014-01-01")
     await bench.until_active(tenant)
     await bench.until_settled(tenant)
-    await outdated()
+    assert "has ended" in (await outdated("estimate-expired"))["detail"]
     await bench.ok("POST", f"{request}/approve", {}, **own)
     await bench.until_settled(tenant)
     assert (await bench.events(tenant, invoicing_v1.InvoiceIssued))[-1].net_minor == 1200
@@ -626,7 +633,8 @@ async def estimated(bench: Bench, tenant: str) -> str:
     dry = await bench.ok("PUT", f"{request}/estimate?dry_run=true", offer)
     assert (dry["if_approved_today"]["net_minor"], dry["next_before"]["net_minor"], dry["next_after"]["net_minor"]) == (1161, 25000, 22500)
     assert (await bench.ok("GET", request, **own(tenant)))["state"] == "requested"
-    await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12"})
+    await bench.ok("PUT", f"{request}/estimate", offer | {"valid_until": "2013-12-12", "note": "Thank you."})
+    assert (await bench.events(tenant, invoicing_v1.PurchaseRequestChanged))[-1].note == "Thank you."
     shown = await bench.ok("GET", request, **own(tenant))
     assert (shown["state"], shown["valid_until"], shown["less_each_day_minor"]) == ("estimated", "2013-12-12", 39)
     assert shown["price"] == "If you approve it today, the rest of the period costs €11.61 net. With each later day, it costs €0.39 less."
@@ -689,3 +697,23 @@ async def test_A9_A11_an_estimate_is_approved_ten_days_later_with_the_amount_of_
     assert all("acme.example" not in event.model_dump_json() and "Lund" not in event.model_dump_json() for event in events)
     await bench.ok("PUT", f"/v1/tenants/{tenant}/ordering", {"ordering": None})
     assert (await quote_of(bench, tenant, time=1))["state"] == "open"
+
+
+async def test_an_estimate_whose_order_seats_refuses_after_the_end_of_the_subscription_expires(bench: Bench) -> None:
+    tenant = await bench.subscribed(NOVEMBER, {"time": 10}, "2013-11-01", billed_until="2013-12-01")
+    path, own = f"/v1/tenants/{tenant}", {"tenant": tenant, **BUY}
+    wanted = ASK | {"items": [{"module": "time", "add": 1}]}
+    asked, waits = [await bench.ok("POST", f"{path}/purchase-requests", wanted, **own) for _ in range(2)]
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": [{"module": "time", "add": 1}]})
+    bench.answering.clear()
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    bench.pools[tenant].licences["time"] = 99  # seats knows more than invoicing
+    await bench.ok("POST", f"{path}/subscription/end", {"reason": "another contract"})
+    assert (await bench.ok("GET", request, **own))["state"] == "approved"
+    bench.answering.set()
+    await bench.until_settled(tenant)
+    assert (await bench.ok("GET", request, **own))["state"] == "expired"
+    assert (await bench.ok("GET", f"{path}/purchase-requests/{waits['request']}", **own))["state"] == "requested", (
+        "the vendor may answer it"
+    )

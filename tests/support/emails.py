@@ -110,6 +110,7 @@ DATA: dict[Kind, dict[str, Any]] = {
         "discounts": [
             {"discount": "d1", "module": None, "percent": "10", "amount_minor": None, "from_day": "2013-11-15", "until_day": None}
         ],
+        "note": "Thank you.\nFor your 20 new people.",
         "valid_until": "2013-12-15",
         "currency": "EUR",
         "orders": [],

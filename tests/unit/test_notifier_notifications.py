@@ -327,6 +327,9 @@ def test_A9_a_request_tells_customer_and_vendor_but_not_that_its_estimate_can_be
         Audience.REQUEST_CONTACT,
     }
     assert notifications_of(made.model_copy(update={"reason": "period_changed"}), "e2") == []
+    expired = made.model_copy(update={"state": "expired"})
+    assert len(notifications_of(expired, "e3")) == 3
+    assert notifications_of(expired.model_copy(update={"reason": "subscription_ended"}), "e4") == [], "the end has an e-mail"
 
 
 def test_a_purchase_that_waits_for_its_second_approver_writes_once_and_reminds_once() -> None:

@@ -700,6 +700,12 @@ def test_a_request_is_told_to_the_customer_and_to_the_vendor_in_different_texts(
         told = notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS, state=state)
         forms = [email(Stream.REQUESTS, replace(told, audience=each)).text for each in (Audience.ADMINISTRATORS, Audience.OPERATOR)]
         assert [[text in form for text in (customer, vendor)] for form in forms] == [[True, False], [False, True]]
+        notes = [f"{who} wrote: Thank you. For your 20 new people." for who in ("The vendor", "You")]
+        said = [[note in " ".join(form.split()) for note in notes] for form in forms]
+        assert said == ([[True, False], [False, True]] if state == "estimated" else [[False, False]] * 2)
+    earlier = notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS)
+    del earlier.data["note"]  # of an event that an earlier release wrote
+    assert "wrote:" not in email(Stream.REQUESTS, earlier).text
     estimate = replace(notification(Kind.PURCHASE_REQUEST, Stream.REQUESTS), audience=Audience.REQUEST_CONTACT)
     text = " ".join(email(Stream.REQUESTS, estimate).text.split())
     assert "The estimate includes this discount: 10% on the whole subscription." in text

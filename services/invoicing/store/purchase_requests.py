@@ -94,6 +94,7 @@ _OWN = _R.tenant_id == bindparam("tenant")
 _ADD = insert(REQUESTS)
 _SELECT = select(*columns_of(PurchaseRequest, REQUESTS)).where(_OWN)
 _FIND = _SELECT.where(_R.request == bindparam("of_request"))
+_ESTIMATED = _SELECT.where(_R.state == ESTIMATED).order_by(_R.place)
 _PAGE = _SELECT.where(_R.place < bindparam("before")).order_by(_R.place.desc()).limit(bindparam("limit"))
 _IN_STATE = _PAGE.where(_R.state == bindparam("of_state"))
 # The places of all tenants are one sequence.
@@ -129,6 +130,11 @@ async def add(connection: AsyncConnection, tenant_id: str, new: NewRequest) -> N
 
 async def find(connection: AsyncConnection, tenant_id: str, request: str) -> PurchaseRequest | None:
     return await one(connection, _FIND, PurchaseRequest, tenant=tenant_id, of_request=request)
+
+
+async def estimated(connection: AsyncConnection, tenant_id: str) -> list[PurchaseRequest]:
+    """Return the requests with an estimate that waits for the customer, the oldest first."""
+    return await many(connection, _ESTIMATED, PurchaseRequest, tenant=tenant_id)
 
 
 async def page(connection: AsyncConnection, tenant_id: str, before: int, limit: int, state: str | None) -> list[PurchaseRequest]:

@@ -17,6 +17,7 @@ from services.invoicing.use_cases.locked_tenants import lock_tenant, time_of
 from services.invoicing.use_cases.price_lists import look_for_lists
 from services.invoicing.use_cases.publishing import publish, publish_fact
 from services.invoicing.use_cases.quotes import ended, refuse, situation_of
+from services.invoicing.use_cases.request_states import expire_with_subscription
 from services.invoicing.use_cases.seats_commands import send
 from shared.clock import Clock
 from shared.database import UnitOfWork
@@ -275,6 +276,7 @@ async def _ended(uow: UnitOfWork, tenant_id: str, settings: Settings, ending: En
     await store.due_actions.cancel(uow.connection, tenant_id, REMINDER, ending.subscription)
     await store.endings.set_ended(uow.connection, tenant_id, ended_on)
     await store.subscriptions.set_status(uow.connection, tenant_id, "ended", ending.reason)
+    await expire_with_subscription(uow, tenant_id, at)
     await book_and_issue(uow, tenant_id, settings, cause)
 
 

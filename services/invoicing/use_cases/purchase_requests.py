@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ from services.invoicing.use_cases.orders import approve_quote
 from services.invoicing.use_cases.publishing import publish
 from services.invoicing.use_cases.quotes import refuse, situation_of
 from services.invoicing.use_cases.reductions import approve_reduction, offer_reduction, price_reduction
-from services.invoicing.use_cases.request_states import EXPIRE, change_of, publish_state
+from services.invoicing.use_cases.request_states import EXPIRE, SUBSCRIPTION_ENDED, change_of, close, publish_state
 from services.invoicing.use_cases.seats_questions import Forecast
 from shared import ids
 from shared.clock import Clock
@@ -131,7 +131,7 @@ async def make_estimate(uow: UnitOfWork, tenant_id: str, request: str, body: Est
     )
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, request, start_of_day(add_days(valid_until, 1), zone))
-    await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency)
+    await publish_state(uow, tenant_id, found, changed, at, actor, currency=situation.contract.currency, note=body.note)
 
 
 def _prices_are_of(contract: SubscriptionStarted) -> dict[str, str]:
@@ -301,7 +301,7 @@ async def close_request(uow: UnitOfWork, tenant_id: str, request: str, state: st
     _, at = await lock_tenant(uow, tenant_id, clock)
     found = await _find(uow, tenant_id, request, (REQUESTED, ESTIMATED, EXPIRED, state))
     if found.state != state:
-        await _close(uow, tenant_id, found, state, at, actor, reason)
+        await close(uow, tenant_id, found, state, at, actor, reason)
 
 
 async def expire(uow: UnitOfWork, tenant_id: str, request: str, *, clock: Clock) -> None:
@@ -309,15 +309,7 @@ async def expire(uow: UnitOfWork, tenant_id: str, request: str, *, clock: Clock)
     tenant = await store.tenants.find(uow.connection, tenant_id, lock=True)
     found = await store.purchase_requests.find(uow.connection, tenant_id, request)
     if tenant is not None and found is not None and found.state == ESTIMATED:
-        await _close(uow, tenant_id, found, EXPIRED, time_of(tenant, clock), SYSTEM, "")
-
-
-async def _close(uow: UnitOfWork, tenant_id: str, found: PurchaseRequest, state: str, at: datetime, actor: Actor, reason: str) -> None:
-    history = store.purchase_requests.step_json(found.steps, state, at, actor, **({"reason": reason} if reason else {}))
-    changed = replace(found, state=state, history=history)
-    await store.purchase_requests.change(uow.connection, tenant_id, changed)
-    await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, found.request)
-    await publish_state(uow, tenant_id, found, changed, at, actor, reason=reason)
+        await close(uow, tenant_id, found, EXPIRED, time_of(tenant, clock), SYSTEM, "")
 
 
 async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[str]) -> PurchaseRequest:
@@ -327,9 +319,9 @@ async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[
         raise NotFound("purchase request")
     if found.state in states:
         return found
-    if found.state == EXPIRED and found.valid_until is not None:
-        raise _expired(found.valid_until)
     step = found.steps[-1]
+    if found.state == EXPIRED and found.valid_until is not None:
+        raise _expired(found.valid_until, has_ended=step["detail"].get("reason") == SUBSCRIPTION_ENDED)
     raise Conflict(
         "request-closed",
         f"The request was {found.state} at {step['at']}. This is possible only for a request that is {' or '.join(states)}.",
@@ -338,9 +330,10 @@ async def _find(uow: UnitOfWork, tenant_id: str, request: str, states: Sequence[
     )
 
 
-def _expired(valid_until: date) -> Conflict:
+def _expired(valid_until: date, *, has_ended: bool = False) -> Conflict:
+    why = "The subscription that the estimate was made for has ended." if has_ended else f"The estimate was valid until {valid_until}."
     return Conflict(
         "estimate-expired",
-        f"The estimate was valid until {valid_until}. Ask the vendor for a new estimate of this request, or send a new request.",
+        f"{why} Ask the vendor for a new estimate of this request, or send a new request.",
         valid_until=valid_until.isoformat(),
     )

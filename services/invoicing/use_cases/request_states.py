@@ -13,6 +13,7 @@ from shared.database import UnitOfWork
 from shared.schemas.base import Actor, Change
 from shared.schemas.invoicing_v1 import PurchaseRequestChanged, QuoteIssued, RequestItem
 
+SUBSCRIPTION_ENDED: Final = "subscription_ended"  # why an estimate has expired before its last day
 EXPIRE: Final = "expire_estimate"  # kind of the due action; its reference is the request
 
 
@@ -38,12 +39,27 @@ async def publish_state(
     publish(uow, tenant_id, event, subject=now.request)
 
 
+async def close(uow: UnitOfWork, tenant_id: str, found: PurchaseRequest, state: str, at: datetime, actor: Actor, reason: str) -> None:
+    """Give a request a state in which it waits for nobody."""
+    history = store.purchase_requests.step_json(found.steps, state, at, actor, **({"reason": reason} if reason else {}))
+    changed = replace(found, state=state, history=history)
+    await store.purchase_requests.change(uow.connection, tenant_id, changed)
+    await store.due_actions.cancel(uow.connection, tenant_id, EXPIRE, found.request)
+    await publish_state(uow, tenant_id, found, changed, at, actor, reason=reason)
+
+
+async def expire_with_subscription(uow: UnitOfWork, tenant_id: str, at: datetime) -> None:
+    """Let the estimates expire that were made for a subscription which has ended."""
+    for found in await store.purchase_requests.estimated(uow.connection, tenant_id):
+        await close(uow, tenant_id, found, EXPIRED, at, SYSTEM, SUBSCRIPTION_ENDED)
+
+
 async def reopen(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued, reason: str, at: datetime) -> None:
     """Let the estimate of a quote that became no order be approved again, with what this quote would have added. After the estimate's last
-    day it expires."""
+    day, or the end of the subscription, it expires."""
     found = await store.purchase_requests.find(uow.connection, tenant_id, quote.estimate) if quote.estimate is not None else None
-    contract = await store.subscriptions.contract(uow.connection, tenant_id)
-    if found is None or contract is None or found.state not in (APPROVED, ESTIMATED) or found.valid_until is None:
+    subscribed = await store.subscriptions.find(uow.connection, tenant_id)
+    if found is None or subscribed is None or found.state not in (APPROVED, ESTIMATED) or found.valid_until is None:
         return
     left = [
         RequestItem(module=line.module, add=line.quantity, unit_price_minor=None if line.steps else line.unit_price_minor)
@@ -51,11 +67,13 @@ async def reopen(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued, reason: st
     ]
     kept = found.wanted if found.state == ESTIMATED else ()
     items = [*kept, *(item for item in left if item.module not in {each.module for each in kept})]
-    state = ESTIMATED if local_day(at, contract.time_zone) <= found.valid_until else EXPIRED
+    zone, has_ended = subscribed.contract.time_zone, subscribed.status == "ended"
+    state = ESTIMATED if local_day(at, zone) <= found.valid_until and not has_ended else EXPIRED
+    reason = SUBSCRIPTION_ENDED if has_ended else reason
     history = store.purchase_requests.step_json(found.steps, state, at, SYSTEM, reason=reason, quote=quote.quote)
     changed = replace(found, state=state, items=store.purchase_requests.items_json(items), history=history)
     await store.purchase_requests.change(uow.connection, tenant_id, changed)
     if state == ESTIMATED:
-        ends_at = start_of_day(add_days(found.valid_until, 1), contract.time_zone)
+        ends_at = start_of_day(add_days(found.valid_until, 1), zone)
         await store.due_actions.set_due(uow.connection, tenant_id, EXPIRE, found.request, ends_at)
     await publish_state(uow, tenant_id, found, changed, at, SYSTEM, reason=reason, currency=quote.currency)

@@ -530,10 +530,11 @@ _TOLD: dict[type[invoicing_v1.InvoicingEvent], tuple[Kind, set[str]]] = {
 
 def _requested(payload: invoicing_v1.PurchaseRequestChanged, event_id: str) -> list[Notification]:
     """Return what the customer and the vendor are told of a request for licences. An estimate that can be approved again has no e-mail of
-    its own: its quote has expired or was withdrawn, or its order was refused, and that has one."""
-    if payload.state == "estimated" and payload.reason:
+    its own: its quote has expired or was withdrawn, or its order was refused, and that has one. Nor has one that expires with its
+    subscription, whose end has one."""
+    if (payload.state == "estimated" and payload.reason) or (payload.state, payload.reason) == ("expired", "subscription_ended"):
         return []
-    fields = {"request", "state", "items", "discounts", "valid_until", "currency", "orders", "reductions"}
+    fields = {"request", "state", "items", "discounts", "note", "valid_until", "currency", "orders", "reductions"}
     data = payload.model_dump(mode="json", include=fields) | {"reason": payload.reason, "actor": payload.actor.model_dump()}
     return [
         Notification(f"{audience}|{event_id}", audience, Stream.REQUESTS, Kind.PURCHASE_REQUEST, payload.at, data=data)
