@@ -293,6 +293,7 @@ class TermsApplied(InvoicingEvent):
     plan: Id
     plan_version: int
     billing_details: Id
+    module: ModuleName | None = None  # that was expanded; None: the begin of a period, or an earlier release published it
 
 
 class DayCharged(InvoicingEvent):

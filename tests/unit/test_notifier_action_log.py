@@ -211,6 +211,20 @@ def test_an_event_that_changes_nothing_makes_no_entry() -> None:
     assert [entries(payload) for payload in silent] == [[], [], [], []]
 
 
+def test_T20_the_log_of_a_module_has_the_event_that_added_it() -> None:
+    who: dict[str, Any] = {"at": NOON, "actor": RULES, "subscription": "s1"}
+    (added,) = entries(invoicing_v1.ModuleAdded(**who, decision="d", order="o1", module="documents", licences=5))
+    assert (added.type, added.module, added.details["licences"]) == ("module_added", "documents", 5)
+
+
+def test_the_terms_of_an_expansion_make_no_entry_beside_that_of_the_expansion() -> None:
+    terms = invoicing_v1.TermsApplied(
+        at=NOON, actor=RULES, decision="d", subscription="s1", plan="basic", plan_version=1, billing_details="v1"
+    )
+    assert [each.type for each in entries(terms)] == ["terms_applied"], "of a renewal, and of an earlier release"
+    assert entries(terms.model_copy(update={"module": "time"})) == []
+
+
 def test_every_type_of_the_three_topics_is_known_to_the_log() -> None:
     """A type that is added later makes entries of its own name, unless it is listed as one without entries."""
     known = (users_v1.UsersEvent, seats_v1.SeatsEvent)

@@ -180,6 +180,7 @@ async def apply_terms(
         plan=plan.plan,
         plan_version=plan.version,
         billing_details=details.version,
+        module=getattr(event, "module", None),
     )
     await publish_fact(uow, tenant, terms, cause=cause)
     await store.facts.add(uow.connection, tenant, cause.id, event)

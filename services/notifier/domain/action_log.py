@@ -303,6 +303,8 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, name: str) -> Iterator[Entr
         case invoicing_v1.ChargeBooked():
             details = payload.model_dump(mode="json", include={"charge", "order", "decision", "currency", "quantity", "net_minor"})
             yield Entry(name, module=payload.module, changes=changes, details=details)
+        case invoicing_v1.TermsApplied(module=str()):
+            pass  # the expansion has an entry of its own
         case invoicing_v1.InvoiceIssued():
             details = payload.model_dump(
                 mode="json", include={"invoice", "kind", "number", "orders", "currency", "net_minor", "tax_minor", "gross_minor"}
@@ -310,4 +312,5 @@ def _invoicing(payload: invoicing_v1.InvoicingEvent, name: str) -> Iterator[Entr
             yield Entry(name, changes=changes, details=details)
         case _:
             excluded = {"at", "actor", "reason", "changes"}
-            yield Entry(name, changes=changes, details=payload.model_dump(mode="json", exclude=excluded))
+            module = getattr(payload, "module", None)
+            yield Entry(name, module=module, changes=changes, details=payload.model_dump(mode="json", exclude=excluded))
