@@ -216,6 +216,21 @@ def test_a_person_from_the_queue_or_restored_reads_that_they_have_access() -> No
     assert "You have access to Time Registration. A licence has become available." in served.text
 
 
+def test_the_subject_of_an_e_mail_about_several_modules_names_all_that_it_is_true_of() -> None:
+    def subject(*given: tuple[Kind, str, dict[str, Any]]) -> str:
+        return email(Stream.OWN, *(notification(kind, Stream.OWN, module=module, **more) for kind, module, more in given)).subject
+
+    both = [(Kind.GRANTED, module, {"reason": "seat_released"}) for module in ("time", "documents")]
+    assert subject(*both) == "You have access to Time Registration, documents"
+    other = (Kind.GRANTED, "analysis", {"reason": "restored"})
+    assert subject(*both, other) == "You have access to Time Registration, documents", "it is not said of one that is restored"
+    flagged: list[tuple[Kind, str, dict[str, Any]]] = [(Kind.FLAGGED, "time", {}), (Kind.FLAGGED, "documents", {})]
+    assert subject(*flagged, *both).startswith("Your access to Time Registration, documents ends on ")
+    later = (Kind.FLAGGED, "documents", {"deadline": "2014-01-01T00:00:00Z"})
+    assert subject(flagged[0], later).startswith("Your access to Time Registration ends on "), "the other one ends at another time"
+    assert subject(*[(Kind.WITHDRAWN, module, {}) for module in "abcd"]) == "Your access to a, b, c and more has ended"
+
+
 def test_the_administrators_read_of_cleared_flags_in_the_same_e_mail() -> None:
     notifications = [
         notification(Kind.CLEARED, Stream.SEATS),
