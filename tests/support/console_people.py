@@ -81,7 +81,7 @@ def profile(name: str, title: str, *modules: str) -> dict[str, Any]:
 
 
 SAVING = {"currency": "CHF", "term": "monthly", "net_minor": 600}
-PREVIEW = {
+PREVIEW: dict[str, Any] = {
     "examined": 150, "complete": True, "changed": 31, "decided": True, "cost": None, "expansions": [],
     "modules": [{"module": "lab", "before": 27, "after": 58, "licences": 27, "available": 0}], "not_subscribed": [],
     "outcomes": [{"module": "lab", "state": "flagged", "people": 3}, {"module": "lab", "state": "refused", "people": 28}],
@@ -106,7 +106,7 @@ DIFFERENCES = {
 IMPORT_CHANGES: list[dict[str, Any]] = [
     {
         "external_id": "9", "user": "n9", "kind": "new", "ends": False, "before": None, "errors": [],
-        "after": {"name": "Eva <b>", "email": "", "status": "active", "department": "Research",
+        "after": {"name": "Eva <b>", "email": "", "status": "active", "department": "Research", "profile": "staff",
                   "upcoming": [{"on": "2026-07-01", "employed": False}]},
         "match": {"outcome": "linked"},
     },
@@ -157,6 +157,7 @@ class PeopleRest:
     lacking_now: int = 3
     check_refused: bool = False
     bulk_expansions: list[dict[str, Any]] = field(default_factory=list)  # licences that an activation adds by itself
+    known_licences: int | None = 27  # of the module in a preview of a department; None: seats does not answer
     reductions: list[dict[str, Any]] = field(default_factory=list)  # licences that leavers give back
     person_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of another change of one person
     decides: bool = True  # seats answers what a change would lead to
@@ -412,7 +413,8 @@ class PeopleRest:
     def _put_mapping(self, request: httpx.Request) -> httpx.Response:
         if "dry_run" in request.url.params:
             few = {"decided": False, "outcomes": [], "changed": 5000, "expansions": []}
-            return reply(PREVIEW | ({"expansions": self.settings_expansions} if self.settings_expansions else few))
+            modules = [each | {"licences": self.known_licences} for each in PREVIEW["modules"]]
+            return reply(PREVIEW | {"modules": modules} | ({"expansions": self.settings_expansions} if self.settings_expansions else few))
         if request.headers.get("if-match") != self._mark():
             return refusal(412, "precondition-failed", "It was changed.")
         self.departments = orjson.loads(request.content)

@@ -41,9 +41,10 @@ async def test_a_file_is_read_and_its_changes_are_shown_before_anybody_is_change
     assert f"{lacking} Lab & Co (2), no department (1) Set the profiles of departments" in text
     assert "People who require each module Lab 27 licences 27 → 28 Lab 1 over the limit It costs nothing" in text
     assert "Eva &lt;b&gt; 9 new becomes one person with an entry of another source" in text
-    assert (
-        "source Name: Eva &lt;b&gt; Department: Research Status: Over the limit from 1 Jul 2026, Employment: no Lab over the limit" in text
-    ), "no empty value"
+    stated = (
+        "source Name: Eva &lt;b&gt; Department: Research Profile: Staff Status: Over the limit from 1 Jul 2026, Employment: no Lab over"
+    )
+    assert stated in text, "no empty value, and the name of the profile"
     assert "Max 7 changed loses access Status: Active → Left from 1 Aug 2026, Department: Sales (no longer planned)" in text
     assert "E-mail address: an e-mail address, for example ann@example.com" in text
     assert "2 rows: 2 used, 0 ignored, 0 reported." in text

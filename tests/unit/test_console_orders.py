@@ -243,6 +243,10 @@ async def test_a_quote_and_an_estimate_are_not_offered_for_approval_while_an_ove
     bench.company.money.blocked, bench.company.quotes[quote]["state"] = True, "expired"
     page = words(await browser.get(paths[0]))
     assert (says in page, "Request a new quote" in page) == (True, False)
+    for blocked in (True, False):
+        bench.company.money.blocked = blocked
+        page = words(await browser.get(ORDERS))
+        assert (says in page, "New quote" in page) == (blocked, not blocked)
 
 
 async def test_an_estimate_that_only_reduces_can_be_approved_while_purchases_are_blocked(bench: ConsoleBench) -> None:

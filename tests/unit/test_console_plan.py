@@ -217,7 +217,9 @@ async def test_a_module_is_added_with_no_fewer_licences_than_the_plan_allows(ben
 async def test_a_form_about_a_subscription_that_has_ended_says_so(bench: ConsoleBench, path: str) -> None:
     bench.company.status = "ended"
     page = await bench.signed_in().get(f"/tenants/acme/{path}")
-    assert (page.status_code, "The subscription has ended, so nothing can be changed." in words(page)) == (409, True)
+    said = words(page)
+    assert (page.status_code, "The subscription has ended, so nothing can be changed." in said) == (409, True)
+    assert ("<h1>The subscription has ended</h1>" in page.text, "This did not work" in said) == (True, False)
     assert "<form" not in page.text[page.text.index("<main") :]
 
 
@@ -225,7 +227,10 @@ async def test_a_form_about_a_subscription_that_has_ended_says_so(bench: Console
 async def test_no_number_is_asked_for_while_nothing_can_be_bought(bench: ConsoleBench, path: str) -> None:
     bench.company.money.blocked = True
     page = await bench.signed_in().get(f"/tenants/acme/{path}")
-    assert (page.status_code, "An invoice is overdue. Nothing can be bought until it is paid." in words(page)) == (409, True)
+    said = words(page)
+    assert (page.status_code, "An invoice is overdue. Nothing can be bought until it is paid." in said) == (409, True)
+    assert ("<h1>Purchases are blocked</h1>" in page.text, "This did not work" in said) == (True, False)
+    assert 'href="/tenants/acme/invoices">Go to the invoices</a>' in page.text
     assert "<form" not in page.text[page.text.index("<main") :]
 
 

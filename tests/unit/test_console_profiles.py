@@ -93,6 +93,14 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     seen = words(page)
     assert "5’000 people would require other modules." in seen
     assert "There is no preview of each seat: there are too many people, or a service does not answer." in seen
+    assert "Compare their number with the licences" in seen
+    people.known_licences = None
+    unknown = words(
+        await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview")
+    )
+    assert "the number of licences is not known, because a service does not answer. Where they are too few" in unknown
+    assert "Compare" not in unknown
+    people.known_licences = 27
     assert people.departments["Sales <b>"] is None
     effect = hidden(page, "effect")
     other = await browser.post(f"{PROFILES}/department", department="Sales <b>", profile="staff", step="save", effect=effect)

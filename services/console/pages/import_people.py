@@ -131,13 +131,15 @@ async def _report(
 ) -> Response:
     """`not_checked`: why the report may be of an earlier time."""
     path = f"imports/{url_part(import_id)}"
-    found, changes, modules = await page.together(
+    found, changes, profiles, modules = await page.together(
         page.get("users", path),
         page.get("users", f"{path}/changes", limit=CHANGES_SHOWN),
+        page.get("users", "profiles", limit=LISTED_MAX),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     report = found.need()["report"]
     decided = {each["external_id"]: each for each in report["seats"]["people"]} if report else {}
+    named = {each["profile"]: each["name"] for each in profiles.value["items"]} if profiles.ok else {}
     states = Counter((each["module"], each["state"]) for person in decided.values() for each in person["modules"])
     return page.render(
         "import_report.html",
@@ -146,7 +148,9 @@ async def _report(
         outcomes=in_order([{"module": module, "state": state, "people": people} for (module, state), people in states.items()], modules),
         seen=_mark(report),
         not_checked=not_checked,
-        changes=[_change(each, decided.get(each["external_id"]), modules, page) for each in changes.value["items"]] if changes.ok else [],
+        changes=[_change(each, decided.get(each["external_id"]), modules, named, page) for each in changes.value["items"]]
+        if changes.ok
+        else [],
         to_decide=changes.ok and any(each["match"] and each["match"]["outcome"] == "conflict" for each in changes.value["items"]),
         more_changes=bool(changes.ok and changes.value["next"]),
         company=company,
@@ -174,19 +178,26 @@ def _declared(page: Page, source: str, *, is_new: bool) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def _change(each: Mapping[str, Any], decided: Mapping[str, Any] | None, modules: Part, page: Page) -> dict[str, Any]:
+def _change(
+    each: Mapping[str, Any], decided: Mapping[str, Any] | None, modules: Part, profiles: Mapping[str, str], page: Page
+) -> dict[str, Any]:
     """Return the change of one person with the values that differ, now and on later days, those that were planned and are no longer, and
-    those that are not accepted. `decided`: what seats would decide about the person, and the status that follows."""
+    those that are not accepted. `decided`: what seats would decide about the person, and the status that follows. `profiles`: their names
+    by their ids."""
+
+    def shown(name: str, value: Any) -> str:
+        return _shown(name, profiles.get(value, value) if name == "profile" else value, page)
+
     before, after = each["before"] or {}, (each["after"] or {}) | ({"status": decided["status"]} if decided else {})
     fields = [
-        (name, _shown(name, before.get(name), page), _shown(name, after.get(name), page))
+        (name, shown(name, before.get(name)), shown(name, after.get(name)))
         for name in people_texts.FIELDS
         if before.get(name) != after.get(name) and (before or after.get(name) not in (None, ""))
     ]
     was, planned = _planned(before), _planned(after)
     stated = {key: value for key, value in planned.items() if before or value not in (None, "")}
-    later = [(day, name, _shown(name, value, page), True) for (day, name), value in stated.items()] if planned != was else []
-    later += [(day, name, _shown(name, value, page), False) for (day, name), value in was.items() if (day, name) not in planned]
+    later = [(day, name, shown(name, value), True) for (day, name), value in stated.items()] if planned != was else []
+    later += [(day, name, shown(name, value), False) for (day, name), value in was.items() if (day, name) not in planned]
     errors = [(label_of(error["field"], page.gettext), expected_text(error["expected"], page.gettext)) for error in each["errors"]]
     later_name = next((value for (_, name), value in planned.items() if name == "name"), None)
     seats = in_order(decided["modules"], modules) if decided else []

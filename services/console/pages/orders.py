@@ -9,6 +9,7 @@ from services.console.pages.licences import names_of
 from services.console.pages.module_order import module_names
 from services.console.pages.page import Page, needs
 from services.console.pages.people import LISTED_MAX
+from services.console.pages.plan import are_blocked
 from services.console.pages.route import PageRoute
 from services.console.rest.services import Part
 from shared.schemas.rights import ACCOUNT_READ
@@ -28,7 +29,7 @@ async def show_orders(
     page: Reading, cursor: Chosen = "", requests_cursor: Annotated[str, Query(alias="requests", max_length=2000)] = ""
 ) -> Response:
     """Show the orders, newest first, below what waits for somebody."""
-    orders, waiting, still_open, expired, requests, settings, subscription, modules = await page.together(
+    orders, waiting, still_open, expired, requests, settings, subscription, owed, modules = await page.together(
         page.get("invoicing", "orders", cursor=cursor, limit=SHOWN),
         page.get("invoicing", "quotes", state="waiting_for_approval", limit=QUOTES_SHOWN),
         page.get("invoicing", "quotes", state="open", limit=QUOTES_SHOWN),
@@ -36,6 +37,7 @@ async def show_orders(
         page.get("invoicing", "purchase-requests", cursor=requests_cursor, limit=REQUESTS_SHOWN),
         page.get("invoicing", "purchase-settings"),
         page.get("invoicing", "subscription"),
+        page.get("invoicing", "balance"),
         page.get("invoicing", "/v1/modules", limit=LISTED_MAX),
     )
     quotes = [each for part in (waiting, still_open, expired) if part.ok for each in part.value["items"]]
@@ -47,6 +49,7 @@ async def show_orders(
         requests=requests,
         settings=settings,
         currency=subscription.value["currency"] if subscription.ok else None,
+        is_blocked=are_blocked(owed),
         active=subscription.ok and subscription.value["status"] == "active",
         names=module_names(modules),
         people=await names_of(page, _people_of(orders, quotes), NAMED_MAX),

@@ -22,7 +22,7 @@ STATUSES: Final = {
     "waiting": Shown(N_("Waiting"), "warning", "clock"),
     "refused": Shown(N_("Refused"), "bad", "warning"),
     "not_subscribed": Shown(N_("Not subscribed")),
-    "deactivated": Shown(N_("Deactivated"), "bad", "warning"),
+    "deactivated": Shown(N_("Seat lost"), "bad", "warning"),
     "conflict": Shown(N_("In conflict"), "warning", "warning"),
     "inactive": Shown(N_("Inactive")),
     "left": Shown(N_("Left")),
