@@ -674,6 +674,43 @@ async def test_E3_refused_people_are_requested_again_in_the_order_of_their_refus
     assert await requested("?include=revoked", 4) == ["ann", "cyd", "bob", "dan"]
 
 
+async def test_people_with_seats_who_were_refused_in_another_module_are_requested_again_in_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their profile gives what is available. A module that was revoked comes back only by a reactivation (T6)."""
+    tenant, rest = await bench.open_tenant()
+    path, source = f"/v1/tenants/{tenant}/people", bench.source(tenant)
+    for name in ("eve", "fay"):
+        await bench.send(hired(name, department="Planners"), tenant, source=source)
+    users = {(await bench.until_person(rest, tenant, name))["user"]: name for name in ("eve", "fay")}
+    await bench.until_needs(tenant, 2)
+    full: dict[str, Any] = {"licences": 1, "next_period": 1, "active": 1, "flagged": 0, "held": 0, "waiting": 0, "available": 0}
+    pool = seats.PoolState(module="planning", **full)
+    commands = {users[sent.payload.user]: sent for sent in await bench.commands(tenant) if isinstance(sent.payload, seats.AssignSeats)}
+    eve, fay = ({name: user for user, name in users.items()}[name] for name in ("eve", "fay"))
+    part = ModuleSeat(module="planning", state="refused", reason="pool_full"), ModuleSeat(module="time", state="active")
+    await bench.answer(commands["eve"], *part, pools=(pool,))
+    await bench.answer(commands["fay"])
+    at = await bench.tick(tenant)
+    await bench.decide(seats.SeatRevoked, tenant, at, "grace_expired", user=fay, module="planning", base=False, flagged_at=NOON)
+    for name, state in (("eve", "refused"), ("fay", "withdrawn")):
+        await bench.until_person(rest, tenant, name, status="active", modules={"planning": state, "time": "active"})
+    free = pool.model_copy(update={"licences": 2, "available": 1})
+    added: dict[str, Any] = {"order": "o1", "pools": (free,), "items": (), "approved_at": NOON}
+    await bench.decide(seats.LicencesAdded, tenant, await bench.tick(tenant), **added)
+    await bench.until_settled(tenant)
+    assert [(each.module, each.refused) for each in await bench.events(tenant, LicencesFree)] == [("planning", 1)]
+    asked, before = expanding_by_one_each(bench, monkeypatch), len(await bench.needs(tenant))
+    await rest.post(f"{path}/reactivate-refused?dry_run=true")
+    response = await rest.call("POST", f"{path}/reactivate-refused")
+    assert (response.status_code, response.json()["total"]) == (202, 1)
+    await bench.until_settled(tenant)
+    (need,) = (await bench.needs(tenant))[before:]
+    assert (need.user, need.modules, need.reactivate, need.reason) == (eve, ("planning", "time"), ("planning",), "requested_again")
+    assert [(each.user, each.modules, each.reactivate) for each in asked] == [(eve, need.modules, need.reactivate)]
+    assert (await rest.get(response.headers["location"]))["status"] == "finished"
+
+
 async def test_M12_a_dry_run_of_adding_a_person_answers_with_the_decision_and_the_cost_and_changes_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

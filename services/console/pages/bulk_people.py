@@ -101,7 +101,7 @@ async def apply(page: Managing) -> Response:
 async def request_refused(page: Managing) -> Response:
     """Request the seats of all refused people again, in the order of their refusal; a job of users does it. What adds licences by itself is
     announced first (M12)."""
-    back, path = page.url("people?status=refused"), "people/reactivate-refused"
+    back, path = page.url("people?state=refused"), "people/reactivate-refused"
     knows, effects = await added_licences.of_many(page, path, None, page.form)
     if not knows:
         button = page.gettext("Request the seats of all refused people again")
@@ -111,7 +111,7 @@ async def request_refused(page: Managing) -> Response:
     except Refusal as refusal:
         return page.redirect(back, page.why(refusal.problem), "bad")
     if not asked["total"]:
-        text = page.gettext('Nobody has the status "Refused". Request a module that was refused on the page of the person.')
+        text = page.gettext("Nobody is refused any more.")
         return page.redirect(back, text, "warning")
     text = page.ngettext(
         "The seats of %(num)s refused person are requested again.",

@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.users.domain.person import Person
 from services.users.domain.roles import OWNER
 from services.users.domain.sources import Key
+from services.users.domain.status import Status
 from services.users.store.module_states import MODULE_STATES
 from services.users.store.person_rows import PersonRow, note_to_json, person_of, row_of
 from services.users.store.timelines import TIMELINES
@@ -279,13 +280,18 @@ _OWNERS: Final = (
 _LOCK_AFTER, _READ_AFTER = _lock_chosen(_NEXT_CREATED), _read_chosen(_NEXT_CREATED)
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
+HAVING_SEATS: Final = (Status.ACTIVE.value, Status.OVER_LIMIT.value)  # of them, a module that is not base may have been refused
 # A person who was refused has the place of the last decision about it in the log: offset and n as one number.
 _PLACES_OF_ONE_OFFSET: Final = N_MAX + 1
 _PLACE: Final = func.max(_M.record_offset * _PLACES_OF_ONE_OFFSET + _M.n)
 _REFUSED: Final = (
     select(_M.user_id, _PLACE.label("position"))
     .select_from(MODULE_STATES.join(PEOPLE, (_P.tenant_id == _M.tenant_id) & (_P.user_id == _M.user_id)))
-    .where(_M.tenant_id == _TENANT, _M.state.in_(("refused", "revoked")), _P.status == _STATUSES)
+    .where(
+        _M.tenant_id == _TENANT,
+        _M.state.in_(("refused", "revoked")),
+        (_P.status == _STATUSES) | ((_M.state == "refused") & _P.status.in_(HAVING_SEATS)),
+    )
     .group_by(_M.user_id)
 )
 _UNTIL: Final = bindparam("until", type_=BigInteger)
@@ -409,7 +415,8 @@ async def after(
 async def lock_refused(
     connection: AsyncConnection, tenant_id: str, statuses: Sequence[str], after: int, until: int, limit: int, today: date
 ) -> tuple[list[int], list[Person]]:
-    """Return the next people of these statuses who were refused or revoked, in the order of these decisions, locked, with their places."""
+    """Return the next people of these statuses who were refused or revoked, and people with seats who were refused in another module, in
+    the order of these decisions, locked, with their places."""
     given = {"tenant": tenant_id, "statuses": list(statuses), "after": after, "until": until, "limit": limit}
     found = sorted(await connection.execute(_LOCK_REFUSED, given), key=lambda row: row.position)
     return [row.position for row in found], [person_of(PersonRow(*row[1:]), today) for row in found]
@@ -422,7 +429,7 @@ async def count_refused(connection: AsyncConnection, tenant_id: str, statuses: S
 
 
 async def count_refused_in(connection: AsyncConnection, tenant_id: str, module: str) -> int:
-    """Return how many people are refused whose refusals include this module."""
+    """Return how many people were refused in this module."""
     given = {"tenant": tenant_id, "statuses": ["refused"], "module": module}
     return int((await connection.execute(_COUNT_REFUSED_IN, given)).scalar_one())
 

@@ -8,9 +8,11 @@ from typing import Final
 
 from services.users.domain import person as rules
 from services.users.domain.facts import FactType
-from services.users.domain.person import Cause, Tenant
+from services.users.domain.module_states import ModuleState, Seat
+from services.users.domain.person import Cause, Person, Tenant
 from services.users.domain.status import Status
-from services.users.store import people, reevaluations
+from services.users.store import module_states, people, reevaluations
+from services.users.store.people import HAVING_SEATS
 from services.users.store.pools import CountsRow
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import known_people
@@ -32,7 +34,8 @@ def statuses(*, include_revoked: bool) -> Sequence[Status]:
 
 
 async def reactivate(tenant: Tenant, uow: UnitOfWork, actor: Actor, *, include_revoked: bool) -> str:
-    """Let a background job request the seats of all refused people again, the oldest refusal first; return the id of its progress."""
+    """Let a background job request the seats of all refused people again, the oldest refusal first; return the id of its progress. Of
+    people who have seats, the other modules that were refused are requested."""
     total, last = await people.count_refused(uow.connection, tenant.tenant, statuses(include_revoked=include_revoked))
     cause = reevaluations.cause_of(actor, None)
     module = _REVOKED if include_revoked else None
@@ -54,18 +57,27 @@ async def request_again(
     chosen = statuses(include_revoked=include_revoked)
     places, chunk = await people.lock_refused(uow.connection, tenant.tenant, chosen, after, until, limit, tenant.today)
     again, back = (Cause(actor, reason.value, FactType.CHANGED) for reason in (Reason.REQUESTED_AGAIN, Reason.REACTIVATED))
+    seats = await module_states.load(uow.connection, tenant.tenant, [each.user for each in chunk])
     revisions = [
         rules.revise(
             before,
             each,
             at=tenant.now,
-            cause=again if before.standing.status is Status.REFUSED else back,
-            reactivate=each.standing.required.modules or None,
+            cause=back if before.standing.status is Status.DEACTIVATED else again,
+            reactivate=_asked_again(before, each, seats[before.user]) or None,
         )
         for before, each in zip(chunk, await known_people.as_of_today(tenant, uow, chunk), strict=True)
     ]
     await people_changes.save_all(tenant, uow, revisions, envelope)
     return places
+
+
+def _asked_again(before: Person, now: Person, seats: Mapping[str, Seat]) -> tuple[str, ...]:
+    """Return the modules that are requested again: of somebody who has seats, only those that were refused."""
+    required = now.standing.required.modules
+    if before.standing.status not in HAVING_SEATS:
+        return required
+    return tuple(module for module in required if module in seats and seats[module].state is ModuleState.REFUSED)
 
 
 async def tell_of_free_licences(tenant: Tenant, uow: UnitOfWork, before: Mapping[str, CountsRow], after: Mapping[str, CountsRow]) -> None:
