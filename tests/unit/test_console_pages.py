@@ -439,6 +439,12 @@ async def test_M8_a_reduction_at_once_begins_at_the_present_licences_also_if_few
     assert all(each in page for each in ('name="seen" value="27"', 'name="number" type="text" value="27"'))
     scheduled = await browser.post(f"{LICENCES}/lab/next-period", number="20", seen="27")
     assert "Set to 20" in words(scheduled)
+    bench.company.modules["lab"].next_period = 20
+    assert "From the next period on, 20 were ordered before." in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    kept = await browser.post(f"{LICENCES}/lab/next-period", number="27", seen="27")
+    assert "Set to 27" in words(kept), "T13"
+    bench.company.modules["lab"].next_period = 27
+    assert "were ordered before" not in words(await browser.get(f"{LICENCES}/lab/next-period"))
     same = await browser.post(f"{LICENCES}/lab/next-period", number="27", seen="27")
     assert "Nothing has changed: the number was the same." in words(same)
     bench.company.modules["lab"].bought = 26

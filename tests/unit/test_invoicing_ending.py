@@ -9,7 +9,7 @@ import pytest
 from services.invoicing.domain.account import CREDIT_NOTE, rebuild
 from services.invoicing.domain.ending import next_reminder, reminder_of, restored
 from services.invoicing.domain.quote import Item, NewModule, Pool, Refusal, price, price_new_module
-from services.invoicing.domain.reduction import SubscribedModule, Wanted, reduction_of
+from services.invoicing.domain.reduction import Reduction, SubscribedModule, Wanted, reduction_of
 from shared.schemas.invoicing_v1 import InvoiceIssued, QuoteIssued
 from shared.schemas.seats_v1 import Policies, PoolClosed, PoolOpened
 from tests.support.invoicing_harness import ANN, InvoicingHarness
@@ -172,6 +172,28 @@ def test_T12_a_subscription_that_ends_has_no_next_period_to_reduce(reduce_at: st
     assert isinstance(found, Refusal) is refused
     if isinstance(found, Refusal):
         assert (found.type, found.extra) == ("subscription-ending", {"ends_on": "2026-04-01"})
+
+
+def test_T13_a_reduction_that_was_scheduled_before_reductions_were_at_once_can_be_taken_back() -> None:
+    harness = march(licences={"time": 9, "docs": 5}, prices={"time": 1200, "docs": 600})
+    pools = {"time": Pool(licences=9, next_period=4), "docs": Pool(licences=5, next_period=0)}
+    situation = replace(harness.situation, pools=pools)
+    modules = {"time": SubscribedModule(True, "now"), "docs": SubscribedModule(False, "now")}
+    back = reduction_of(situation, modules, [Wanted("time", 9), Wanted("docs", 5)])
+    assert isinstance(back, Reduction)
+    assert (back.takes_effect, [(each.module, each.before, each.total) for each in back.items]) == (
+        "period_end",
+        [("docs", 0, 5), ("time", 4, 9)],
+    )
+    assert back.before is not None
+    assert back.after is not None
+    assert (back.before.net_minor, back.after.net_minor, back.credit_net_minor) == (4 * 1200, 9 * 1200 + 5 * 600, 0)
+    fewer = reduction_of(situation, modules, [Wanted("time", 8)])
+    assert isinstance(fewer, Reduction)
+    assert fewer.takes_effect == "now"
+    same = reduction_of(replace(situation, pools=pools | {"time": Pool(9, 9)}), modules, [Wanted("time", 9)])
+    assert isinstance(same, Refusal)
+    assert same.type == "total-not-below-present", "nothing is to be taken back"
 
 
 def test_T14_the_refusal_of_the_last_base_module_says_how_to_end_the_subscription() -> None:

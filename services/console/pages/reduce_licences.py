@@ -37,12 +37,13 @@ async def concerned(page: Page, modules: Sequence[Mapping[str, Any]] | None) -> 
 
 async def _reducible(page: Page, module: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the licences, and the module with the `number` that a reduction changes: the present one if it applies `at_once`, else that of
-    the next period. Raises what `module_of` raises."""
+    the next period. `scheduled`: it takes back fewer licences for the next period. Raises what `module_of` raises."""
     licences, found = await module_of(page, module)
     subscription = await page.get("invoicing", "subscription")
     modules = subscription.value["modules"] if subscription.ok else []
     at_once = any(each["module"] == module and each["policies"].get("reduce_at") == "now" for each in modules)
-    return licences, {**found, "at_once": at_once, "number": found["bought"] if at_once else found["next_period"]}
+    number, is_fewer = found["bought"] if at_once else found["next_period"], found["next_period"] < found["bought"]
+    return licences, {**found, "at_once": at_once, "number": number, "scheduled": at_once and is_fewer and not licences["ends_on"]}
 
 
 def _show(page: Page, licences: Mapping[str, Any], module: Mapping[str, Any], form: Form, status: int = 200) -> Response:
@@ -84,7 +85,7 @@ async def show_consequences(page: Buying, module: str) -> Response:
         )
     if not form.ok:
         return _show(page, licences, found, _seen_now(form, found), 422)
-    if number == found["number"]:
+    if number == found["number"] and not found["scheduled"]:
         return page.redirect(page.url("licences"), page.gettext("Nothing has changed: the number was the same."))
     try:
         body = {"items": [{"module": module, "total": number}]}

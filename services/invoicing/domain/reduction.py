@@ -1,7 +1,7 @@
 """What fewer licences save, or why there can be no such reduction (T12 T13 T14 B11 B14 M8 M10 M11)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.invoicing.domain.calendar import Period, local_day
@@ -46,7 +46,11 @@ class Reduction:
 
 def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], wanted: Sequence[Wanted]) -> Reduction | Refusal:
     """Return what the reduction changes, or why there is none."""
-    refusal = not_priced_now(situation, [each.module for each in wanted]) or _refusal(situation, modules, wanted)
+    refusal = not_priced_now(situation, [each.module for each in wanted])
+    if refusal is not None:
+        return refusal
+    modules = {name: _taking_effect(situation, module, name, wanted) for name, module in modules.items()}
+    refusal = _refusal(situation, modules, wanted)
     if refusal is not None:
         return refusal
     takes_effect = modules[wanted[0].module].reduce_at
@@ -73,6 +77,14 @@ def reduction_of(situation: Situation, modules: Mapping[str, SubscribedModule], 
         unbilled_net_minor=account.unbilled_minor(parts),
         credit=account.credited_when(contract.credit_when, day, parts),
     )
+
+
+def _taking_effect(situation: Situation, module: SubscribedModule, name: str, wanted: Sequence[Wanted]) -> SubscribedModule:
+    """Return the module as this reduction concerns it. The present number is no reduction at once: it takes back one that was scheduled
+    before the policy was `now` (T13)."""
+    pool = situation.pools[name]
+    takes_back = Wanted(name, pool.licences) in wanted and pool.next_period < pool.licences
+    return replace(module, reduce_at=PERIOD_END) if takes_back else module
 
 
 def _before(situation: Situation, takes_effect: str, module: str) -> int:
