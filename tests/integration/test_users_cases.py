@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.users.jobs.due_people import DuePeople
 from shared.schemas import seats_v1 as seats
 from shared.schemas.base import format_instant
 from shared.schemas.hr_v1 import PersonChanged as HrPersonChanged
@@ -628,6 +629,35 @@ async def test_a_person_who_was_linked_with_another_one_is_erased_with_that_pers
     assert sorted(event.user for event in await bench.events(tenant, PersonErased)) == sorted((yan["user"], kept["user"]))
     assert await traces(bench.execute, YAN) == []
     assert [each["user"] for each in (await rest.get(f"/v1/tenants/{tenant}/people?status=all"))["items"]] == [kept["user"]]
+
+
+async def test_the_upgrade_erases_those_who_were_linked_with_somebody_whom_earlier_releases_erased(bench: Bench) -> None:
+    """The other services still had their names and addresses. Somebody who was linked with somebody who is not erased stays."""
+    tenant, rest = await bench.open_tenant()
+    source, works = bench.source(tenant), STARTS | {"employment": [{"starts_on": "2020-01-01"}]}
+    others = [works | {"external_id": f"E-{number}", "attributes": [{"since": "2020-01-01", "login": f"e{number}"}]} for number in (8, 9)]
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [works, *others]})
+    yan, moved, stays = [await bench.until_person(rest, tenant, who) for who in (YAN[0], "E-8", "E-9")]
+    kept = await rest.post(f"/v1/tenants/{tenant}/people", {"login": "other"})
+    people = f"/v1/tenants/{tenant}/people"
+    await rest.patch(f"{people}/{yan['user']}", {"job_title": "Baker"})
+    await rest.post(f"{people}/{yan['user']}/link", {"to": kept["user"]})
+    await rest.post(f"{people}/{moved['user']}/link", {"to": stays["user"]})
+    left = works | {"version": 2, "employment": [{"starts_on": "2020-01-01", "ends_on": "2026-02-28"}]}
+    await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [left]})
+    await bench.until_person(rest, tenant, kept["external_id"], status="left")
+    stored = (await bench.execute("SELECT source, external_id, overrides FROM people WHERE user_id = $1", yan["user"]))[0]
+    await rest.post(f"{people}/{kept['user']}/erase", {})
+    as_before = "UPDATE people SET erased_at = NULL, source = $2, external_id = $3, overrides = $4 WHERE user_id = $1"
+    await bench.execute(as_before, yan["user"], *stored[:2], json.dumps(stored[2]))
+    assert await traces(bench.execute, YAN) != []
+    await bench.execute(import_module("services.users.migrations.versions.0004_people_linked_with_erased_ones").STATEMENT)
+    await DuePeople(bench.users.database, bench.users.tenants, bench.users.alarm).run_chunk(tenant)
+    await until_relayed(bench.users.database, tenant)
+    assert [event.user for event in await bench.events(tenant, PersonErased)].count(yan["user"]) == 2
+    assert await traces(bench.execute, YAN) == []
+    erased = "SELECT user_id FROM people WHERE tenant_id = $1 AND erased_at IS NOT NULL"
+    assert sorted(user for (user,) in await bench.execute(erased, tenant)) == sorted((yan["user"], kept["user"]))
 
 
 async def test_the_retention_reaches_a_person_who_never_came(bench: Bench) -> None:

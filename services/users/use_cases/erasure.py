@@ -58,18 +58,44 @@ async def erase(tenant: Tenant, uow: UnitOfWork, before: Person, cause: Cause) -
     linked = [each for each in linked if each.user != before.user]
     await erase_kept(uow, tenant.tenant, identifiers | {each.user for each in linked}, stated("name"))
     after = with_standing(_without_data(replace(before, record=Record(employed=False)), tenant), tenant)
-    await people_store.save(uow.connection, tenant.tenant, [after, *(_without_data(each, tenant) for each in linked)])
+    await people_store.save(uow.connection, tenant.tenant, [after])
     until = hires_known_until(before.left_on, (fact for timeline in timelines.values() for fact in timeline.facts))
     await store.erase(uow.connection, tenant.tenant, before.user, keys, until)
-    for each in linked:
-        await store.erase(uow.connection, tenant.tenant, each.user, (), until)
     for view, resource_id in _resources(tenant.tenant, keys):
         await scim_groups.leave_all(uow.connection, view, resource_id)
         await scim_users.delete(uow.connection, view, [resource_id], tenant.now)
-    for user in (before.user, *(each.user for each in linked)):
-        event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=user)
-        uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=user)
+    _publish(tenant, uow, before.user, cause)
+    await _erase_linked(tenant, uow, linked, cause)
     return replace(after, source="rest", external_id=before.user)
+
+
+async def erase_linked_with_erased(tenant: Tenant, uow: UnitOfWork, people: Collection[Person]) -> set[str]:
+    """Erase those of these people who were linked with somebody whose data were erased before: earlier releases have left them. Return who
+    they are. Call under CLAIMS."""
+    nobodies = {Key(person.source, person.external_id): person for person in people if person.record is None}
+    erased = await store.find(uow.connection, tenant.tenant, nobodies.keys()) if nobodies else {}
+    if not erased:
+        return set()
+    linked = await people_store.lock_linked_away(uow.connection, tenant.tenant, erased.keys(), tenant.today)
+    identifiers = {word for each in linked for word in (each.user, each.external_id, each.confirmed_login, each.confirmed_email) if word}
+    stated = [_stated(each, ()) for each in linked]
+    identifiers |= {word for each in stated for name in ("login", "email") for word in each(name)}
+    await erase_kept(uow, tenant.tenant, identifiers, {name for each in stated for name in each("name")})
+    await _erase_linked(tenant, uow, linked, Cause(RETENTION_ACTOR))
+    return {each.user for each in linked}
+
+
+async def _erase_linked(tenant: Tenant, uow: UnitOfWork, linked: Collection[Person], cause: Cause) -> None:
+    """Erase people who are nobody since they were linked with others: the timelines are those of the others."""
+    await people_store.save(uow.connection, tenant.tenant, [_without_data(each, tenant) for each in linked])
+    for each in linked:
+        await store.erase(uow.connection, tenant.tenant, each.user, (), tenant.today)
+        _publish(tenant, uow, each.user, cause)
+
+
+def _publish(tenant: Tenant, uow: UnitOfWork, user: str, cause: Cause) -> None:
+    event = PersonErased(at=tenant.now, actor=cause.actor, reason=cause.reason or "", user=user)
+    uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=user)
 
 
 def _without_data(person: Person, tenant: Tenant) -> Person:

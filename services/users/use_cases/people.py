@@ -33,6 +33,7 @@ from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
 from services.users.use_cases import group_members, hand_over, known_people, matching, owners, sessions
 from services.users.use_cases.erased_timelines import without_erased
+from services.users.use_cases.erasure import erase_linked_with_erased
 from shared.database import UnitOfWork
 from shared.errors import Conflict as Refusal
 from shared.errors import Poison, Transient
@@ -306,7 +307,9 @@ async def change_due(tenant: Tenant, uow: UnitOfWork, limit: int) -> int:
     """Change the next people because time has passed, or because something else lets them be looked at; return how many they are."""
     await uow.lock(store.CLAIMS, tenant.tenant)
     due = await store.due(uow.connection, tenant.tenant, tenant.today, limit)
-    await describe_again(tenant, uow, due, partial(_cause_of_due, tenant.today), are_due=True)
+    erased = await erase_linked_with_erased(tenant, uow, due)
+    others = [person for person in due if person.user not in erased]
+    await describe_again(tenant, uow, others, partial(_cause_of_due, tenant.today), are_due=True)
     return len(due)
 
 
