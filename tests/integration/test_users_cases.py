@@ -594,6 +594,24 @@ async def test_M5_M9_a_person_whom_nobody_employs_any_more_has_left_and_is_erase
     assert await traces(bench.execute, YAN) == []
 
 
+@pytest.mark.parametrize("employment", [[], [{"starts_on": "2020-01-01", "ends_on": "2026-02-28"}]], ids=["never-employed", "left"])
+async def test_M9_a_restored_database_repeats_only_of_leavers_that_they_have_left(bench: Bench, employment: list[Any]) -> None:
+    """Seats has seen a higher revision than the database, so the command is sent again."""
+    tenant, rest = await bench.open_tenant()
+    for event in (STARTS, STARTS | {"version": 2, "employment": employment}):
+        await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": bench.source(tenant), "events": [event]})
+    yan = await bench.until_person(rest, tenant, YAN[0], status="left")
+    await bench.until_settled(tenant)
+    sent = [need for need in await bench.needs(tenant) if need.user == yan["user"]]
+    place = await bench.tick(tenant)
+    await bench.decide(seats.CommandIgnored, tenant, place, "stale", user=yan["user"], last_revision=5)
+    await bench.until_settled(tenant)
+    again = [need for need in await bench.needs(tenant) if need.user == yan["user"]]
+    assert [(need.revision, need.modules, need.leaver) for need in again[len(sent) :]] == [(6, (), bool(employment))]
+    assert sent[-1].leaver is bool(employment)
+    await rest.post(f"/v1/tenants/{tenant}/people/{yan['user']}/erase", {})  # other tests look for traces in all tenants
+
+
 async def test_the_upgrade_lets_a_job_find_the_people_whom_earlier_releases_did_not_list(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     for event in (STARTS, STARTS | {"version": 2, "employment": []}):

@@ -165,8 +165,9 @@ class SeatsEvents:
         tenant = await load_tenant(self._tenants, uow, message)
         users = {event.user, *await people_lookups.users_of_command(uow.connection, tenant.tenant, event.command)}
         found = await people_store.lock_many(uow.connection, tenant.tenant, sorted(users), tenant.today)
+        known = await known_people.of_users(tenant, uow, list(found.values()))  # who was never employed is no leaver (M9)
         cause = Cause(SEATS_ACTOR, seats_v1.Reason.CHANGED.value)
-        for before in found.values():
+        for before in known.people.values():
             above = event.last_revision if before.user == event.user else 0
             is_last = before.command_id == event.command or (before.user == event.user and before.revision <= above)
             if before.record is not None and is_last:  # else, a later command was sent already

@@ -31,9 +31,12 @@ async def load(tenant: Tenant, uow: UnitOfWork, keys: Collection[Key], *, lock: 
         people = await people_store.get_many(uow.connection, tenant.tenant, sorted(everybody), tenant.today)
     timelines = await store.load(uow.connection, tenant.tenant, everybody)
     users |= {key: user for user, found_of in timelines.items() for key in found_of}
-    known = KnownPeople(sources, users, people, timelines)
-    for person in [each for each in people.values() if each.record is not None and not each.record.employed]:
-        people[person.user] = replace(person, never_employed=known.stated(person.user).never_employed)
+    return _with_never_employed(KnownPeople(sources, users, people, timelines))
+
+
+def _with_never_employed(known: KnownPeople) -> KnownPeople:
+    for person in [each for each in known.people.values() if each.record is not None and not each.record.employed]:
+        known.people[person.user] = replace(person, never_employed=known.stated(person.user).never_employed)
     return known
 
 
@@ -97,4 +100,4 @@ async def of_users(tenant: Tenant, uow: UnitOfWork, people: Collection[Person], 
     timelines = await store.load(uow.connection, tenant.tenant, [person.user for person in people])
     sources = await sources_store.all_of(uow.connection, tenant.tenant) if sources is None else sources
     users = {key: user for user, found in timelines.items() for key in found}
-    return KnownPeople(sources, users, {person.user: person for person in people}, timelines)
+    return _with_never_employed(KnownPeople(sources, users, {person.user: person for person in people}, timelines))
