@@ -293,7 +293,7 @@ class TermsApplied(InvoicingEvent):
     plan: Id
     plan_version: int
     billing_details: Id
-    module: ModuleName | None = None  # that was expanded; None: the begin of a period, or an earlier release published it
+    module: ModuleName | None = None  # of an expansion, or of licences that came back; None: the begin of a period, or an earlier release
 
 
 class DayCharged(InvoicingEvent):
