@@ -111,6 +111,21 @@ def test_more_than_one_person_of_an_address_is_a_conflict_and_ends_when_nobody_i
     assert (company.seats, company.conflict(OKTA, "o")) == (3, None)
 
 
+def test_a_conflict_with_two_people_stays_when_one_of_them_changes_the_login() -> None:
+    """The one who changes it was reported after the person in conflict."""
+    company = Company()
+    shared = {"email": "office@acme.example"}
+    company.report(HR, {"1": {"login": "a"} | shared, "2": {"login": "b"} | shared})
+    company.report(OKTA, {"o": {"login": "office"} | shared})
+    company.report(HR, {"3": {"login": "c"} | shared})
+    company.report(HR, {"2": {"login": "b", "email": "b@acme.example"}})
+    meant = Conflict("several_people", "email", (company.of(HR, "1").user, company.of(HR, "3").user))
+    assert company.conflict(OKTA, "o") == meant
+    company.report(HR, {"3": {"login": "d"} | shared})
+    assert company.conflict(OKTA, "o") == meant
+    assert company.seats == 3
+
+
 def test_somebody_who_may_manage_people_is_not_taken_over_by_an_address() -> None:
     company = Company()
     company.report(HR, {"1": hr(1, login="p1")})

@@ -17,7 +17,13 @@ from services.users.domain.sources import Key, MatchBy, Source, SourceKind, Sour
 HR_ID: Final = "hr_id"  # an external id of an HR system
 NUMBER: Final = "number"  # the employee number that an identity system states
 _BY_ALL: Final = tuple(MatchBy)
-_AT_FIRST: Final = (ConflictReason.SEVERAL_PEOPLE, ConflictReason.SAME_SOURCE, ConflictReason.PRIVILEGED)  # of a first report
+# Somebody in one of these conflicts is matched again when the cause may have ended.
+_MATCHED: Final = (
+    ConflictReason.SEVERAL_PEOPLE,
+    ConflictReason.SAME_SOURCE,
+    ConflictReason.PRIVILEGED,
+    ConflictReason.POSSIBLE_DUPLICATE,
+)
 
 Mark = tuple[str, str]  # what somebody can be found by, and its value in the form in which values are compared
 
@@ -127,7 +133,8 @@ class Matching:
                 claiming.append((person, record))
             else:
                 self._settle(person.user, record)
-        for person, record in claiming:
+        # Those who are matched come last: each of the others may be meant.
+        for person, record in sorted(claiming, key=lambda each: self._is_matched(each[0])):
             self._look_again(person, record)
         for key in first:
             self._match_first(key)
@@ -162,15 +169,22 @@ class Matching:
     def _look_again(self, person: Person, record: Record) -> None:
         """End the conflict of the person if its cause has ended. Match somebody whose employment begins only now, and somebody who waited
         as a possible duplicate: those who were reported meanwhile were not compared with this person."""
-        keys, conflict = list(self._known.timelines[person.user]), person.conflict
-        is_duplicate = conflict is not None and conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
-        begins = person.record is None or person.never_employed if conflict is None else is_duplicate or conflict.reason in _AT_FIRST
-        if is_duplicate and self._may_be_duplicate(keys):
-            self.matched.conflicts[person.user] = conflict
-        elif begins and len(keys) == 1:
-            self._match(keys[0], record, person)
+        if self._waits(person):
+            self.matched.conflicts[person.user] = person.conflict
+        elif self._is_matched(person):
+            self._match(next(iter(self._known.timelines[person.user])), record, person)
         else:
             self._settle(person.user, record)
+
+    def _is_matched(self, person: Person) -> bool:
+        """Return whether somebody who is looked at again is matched as at a first report."""
+        conflict = person.conflict
+        begins = person.record is None or person.never_employed if conflict is None else conflict.reason in _MATCHED
+        return begins and len(self._known.timelines[person.user]) == 1 and not self._waits(person)
+
+    def _waits(self, person: Person) -> bool:
+        is_duplicate = person.conflict is not None and person.conflict.reason == ConflictReason.POSSIBLE_DUPLICATE
+        return is_duplicate and self._may_be_duplicate(list(self._known.timelines[person.user]))
 
     def _may_be_duplicate(self, keys: Sequence[Key]) -> bool:
         """Return whether a possible duplicate waits on. Nobody does whom an HR system and an identity system know as one person; a second
