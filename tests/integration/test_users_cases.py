@@ -625,6 +625,7 @@ async def test_the_upgrade_lets_a_job_find_the_people_whom_earlier_releases_did_
     assert (await rest.call("GET", f"/v1/tenants/{tenant}/people/{yan['user']}")).status_code == 404
     upgrade = import_module("services.users.migrations.versions.0002_people_whom_nobody_employs")
     await bench.execute(upgrade.STATEMENT)
+    await bench.until_settled(tenant)
     found = await bench.until_person(rest, tenant, YAN[0], status="left")
     assert (found["user"], found["name"]) == (yan["user"], YAN[3])
     await rest.post(f"/v1/tenants/{tenant}/people/{yan['user']}/erase", {})

@@ -280,7 +280,10 @@ class Bench:
 
     async def until_settled(self, tenant: str) -> None:
         async def settled() -> bool:
-            return (await self.users.idle(tenant)).idle
+            found = await self.users.idle(tenant)
+            if "due" in found.waiting_for:
+                self.users.alarm.wake()  # otherwise the job looks after 15 seconds
+            return found.idle
 
         await wait_until(settled, what="users to be settled")
 
