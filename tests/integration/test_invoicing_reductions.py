@@ -203,6 +203,24 @@ async def test_M8_a_reduction_at_once_is_credited_from_the_day_of_its_approval(b
     assert (note.kind, note.net_minor, str(note.lines[0].from_day)) == ("credit_note", 2560, "2013-11-15")
 
 
+async def test_T13_the_present_number_takes_back_what_was_scheduled_before_reductions_were_at_once(bench: Bench) -> None:
+    tenant = await subscribed(bench)
+    await approved(bench, tenant, time=4)
+    path, policies = f"/v1/tenants/{tenant}", {"modules": {"time": {"reduce_at": "now"}}}
+    await bench.ok(
+        "PATCH", f"{path}/subscription/policies", policies, tenant=tenant, rights=["settings:manage", "account:buy"], prefer="wait=10"
+    )
+    await bench.until_settled(tenant)
+    assert (await approved(bench, tenant, time=10))["status"] == "completed"
+    back = (await bench.events(tenant, invoicing_v1.ReductionOrdered))[-1]
+    assert (back.takes_effect, [(each.before, each.total) for each in back.items]) == ("period_end", [(4, 10)])
+    await bench.advance_clock(tenant, DECEMBER)
+    (renewal,) = await bench.events(tenant, InvoiceIssued)
+    assert [(line.module, line.quantity) for line in renewal.lines] == [("documents", 4), ("time", 10)]
+    again = await bench.refused("POST", f"{path}/reductions", total(time=10), tenant=tenant, **BUY)
+    assert again["type"] == "total-not-below-present"
+
+
 async def test_M8_a_module_that_seats_refused_to_close_is_credited_from_the_day_on_which_it_closes(bench: Bench) -> None:
     tenant = await subscribed(bench, at_once=True)
     bench.answering.clear()
