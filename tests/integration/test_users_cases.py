@@ -171,6 +171,23 @@ async def test_a_wrong_token_reveals_nothing_and_many_of_them_must_wait(bench: B
     bench.app.state.context.wrong_invitations._counts.clear()
 
 
+async def test_A6_a_link_that_went_to_another_address_accepts_nothing(bench: Bench) -> None:
+    """The address was wrong: somebody else may have the e-mail."""
+    tenant, rest, user = await with_reservation(bench)
+    path = f"/v1/tenants/{tenant}/people/{user}"
+    email = (await rest.get(path))["email"]
+    token = await token_of(rest, tenant, user)
+    await rest.patch(path, {"email": email.upper(), "name": "Eve"})
+    assert (await shown(bench, token))["state"] == "open", "it is the same address"
+    await rest.patch(path, {"email": "right@acme.example"})
+    assert (await accept(bench, token), (await shown(bench, token))["state"]) == (404, "readdressed")
+    assert (await in_state(rest, tenant, user, "sent"))["status"] == "invited"
+    await rest.post(f"{path}/invite", {})
+    await held(bench, tenant, user)
+    await in_state(rest, tenant, user, "sent")
+    assert await accept(bench, await token_of(rest, tenant, user)) == 200
+
+
 async def test_an_invitation_that_is_sent_again_renews_link_and_reservation(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     user = (await invited(bench, tenant, rest, days=1))["user"]

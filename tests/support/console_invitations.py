@@ -36,6 +36,7 @@ class InvitationsRest:
             "flagged": invitation("accepted", "active", "flagged"),
             "expired": invitation("expired"),
             "replaced": invitation("replaced"),
+            "readdressed": invitation("readdressed"),
             "withdrawn": invitation("withdrawn", expires_at=None),
         }
     )

@@ -82,7 +82,10 @@ class OpenedInvitation(BaseModel):
     user: str
     name: str
     login: str | None
-    state: str = Field(description="open, accepted, expired, replaced (by a later invitation) or withdrawn (the person may not log in)")
+    state: str = Field(
+        description="open, accepted, expired, replaced (by a later invitation), readdressed (the person has another e-mail address "
+        "now) or withdrawn (the person may not log in)"
+    )
     expires_at: Instant | None
     time_zone: str = Field(description="The time zone of the tenant.")
     test_time: Instant | None = Field(description="The time of the tenant's test clock, which its times are about; null: it has none.")

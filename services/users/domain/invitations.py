@@ -24,13 +24,14 @@ class InvitationState(StrEnum):
 
 
 class TokenState(StrEnum):
-    """The state of the link of an invitation. The last three end it for good."""
+    """The state of the link of an invitation. The last four end it for good."""
 
     OPEN = "open"
     WITHDRAWN = "withdrawn"  # the person was blocked or has left
     ACCEPTED = "accepted"
     EXPIRED = "expired"
     REPLACED = "replaced"  # the invitation was sent again, with another link
+    READDRESSED = "readdressed"  # the person has another e-mail address since
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from services.users.domain.facts import FactType, Record
 from services.users.domain.local_days import local_midnight, local_today
 from services.users.domain.logins import login_key
 from services.users.domain.merging import NO_OVERRIDES, Overrides, Stated, days_ahead, left_since, merged_by_day, reconsider_on
-from services.users.domain.required_modules import NO_MODULES, Account, Note, Release, RequiredModules, Settings, must_send
+from services.users.domain.required_modules import NO_MODULES, Account, Invitation, Note, Release, RequiredModules, Settings, must_send
 from services.users.domain.roles import OWNER, Authority, departments_of, is_administrator
 from services.users.domain.status import Standing, Status, is_here, reason_of, standing
 from shared.schemas.base import Actor, Change, as_id
@@ -124,6 +124,7 @@ class Revision:
     lost_owner: bool = False  # the person was an owner who can sign in, and no longer is, or has no address for links any more
     requested: bool = False  # by a request
     unbinds: bool = False  # accounts at identity providers, which could be bound by anybody who stated the login or the address before
+    ends_link: bool = False  # of an open invitation, which went to another address
     ends_sessions: bool = False  # the person may no longer sign in, or has lost a role
     loses_privileges: bool = False  # nobody is in conflict any more because the person has them
     unconfirmed: SignInUnconfirmed | None = None  # a new login or e-mail address does not count for sign-in yet
@@ -365,6 +366,7 @@ def revise(
         lost_owner=lost_owner(before, after),
         requested=cause.authority is not None,
         unbinds=differs and (_has_first_role(before, after) or _is_withdrawn(before, after)),
+        ends_link=differs and _is_readdressed(before, after),
         ends_sessions=differs and (_ends_sessions(before, after) or _is_withdrawn(before, after)),
         loses_privileges=is_privileged(before) and not is_privileged(after),
         unconfirmed=_unconfirmed(before, after, at, cause),
@@ -413,6 +415,13 @@ def _counts_alike(before: Person, after: Person) -> bool:
 
 def _has_first_role(before: Person, after: Person) -> bool:
     return not before.account.all_roles and bool(after.account.all_roles)
+
+
+def _is_readdressed(before: Person, after: Person) -> bool:
+    """Return whether somebody who was invited has another e-mail address now."""
+    if before.account.invitation != Invitation.OPEN or not before.sign_in_email or before.sign_in_email == after.sign_in_email:
+        return False
+    return not same_address(before.sign_in_email, after.sign_in_email)
 
 
 def _is_withdrawn(before: Person, after: Person) -> bool:

@@ -31,7 +31,7 @@ from services.users.store import module_states as states_store
 from services.users.store import people as store
 from services.users.store import timelines as timelines_store
 from services.users.store.timelines import Change
-from services.users.use_cases import group_members, hand_over, known_people, matching, owners, sessions
+from services.users.use_cases import group_members, hand_over, invitation_links, known_people, matching, owners, sessions
 from services.users.use_cases.erased_timelines import without_erased
 from services.users.use_cases.erasure import erase_linked_with_erased
 from shared.database import UnitOfWork
@@ -400,6 +400,8 @@ def _published(tenant: Tenant, uow: UnitOfWork, revision: Revision, envelope: En
         uow.gather(matching.look_again_gathered, (tenant, person.user))
     if revision.unbinds and revision.person.arrival:
         uow.gather(sessions.unbind_gathered, (tenant.tenant, person.user))
+    if revision.ends_link:
+        uow.gather(invitation_links.end_gathered, (tenant.tenant, person.user))
     if revision.ends_sessions:
         uow.gather(sessions.end_gathered, (tenant.tenant, person.user))
     return person if revision.command is None else replace(person, command_id=publish(revision.command).id)
