@@ -171,6 +171,14 @@ async def test_a_wrong_token_reveals_nothing_and_many_of_them_must_wait(bench: B
     bench.app.state.context.wrong_invitations._counts.clear()
 
 
+async def test_repeats_of_an_own_link_are_no_wrong_tokens(bench: Bench) -> None:
+    bench.app.state.context.wrong_invitations._counts.clear()
+    tenant, rest, user = await with_reservation(bench)
+    token = await token_of(rest, tenant, user)
+    assert [await accept(bench, token) for _ in range(20)] == [200] + [404] * 19
+    assert await accept(bench, "guess") == 404
+
+
 async def test_A6_a_link_that_went_to_another_address_accepts_nothing(bench: Bench) -> None:
     """The address was wrong: somebody else may have the e-mail."""
     tenant, rest, user = await with_reservation(bench)

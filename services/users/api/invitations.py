@@ -83,9 +83,11 @@ async def accept_invitation(body: AcceptInvitation, request: Request, context: I
     whether it was used, has expired or never existed; `POST /v1/invitations/show` tells more to the person who has the link."""
     caller, now = _check_rate(context, request)
     async with context.database.unit_of_work(None) as uow:
+        known = await invitations.is_known(uow, body.token)
         accepted = await invitations.accept(context.tenants, uow, body.token)
         if accepted is None:
-            context.wrong_invitations.count(caller, now)
+            if not known:
+                context.wrong_invitations.count(caller, now)
             raise NotFound("invitation with this token", "It was accepted already, has expired, or was replaced. Ask for a new invitation.")
     tenant, user = accepted
     return answer(AcceptedInvitation(tenant=tenant, user=user))

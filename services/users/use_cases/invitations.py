@@ -133,6 +133,11 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+async def is_known(uow: UnitOfWork, token: str) -> bool:
+    """Return whether there is or was an invitation with this token. Call in the scope of the system."""
+    return await tokens.find(uow.connection, _hash(token)) is not None
+
+
 async def accept(tenants: Tenants, uow: UnitOfWork, token: str) -> tuple[str, str] | None:
     """Accept the invitation of this token, once; return its tenant and person. None: there is no such invitation, whatever the reason.
 
