@@ -29,6 +29,7 @@ from services.users.store import people as people_store
 from services.users.store import scim_connections, scim_users
 from services.users.store.held_statements import RELEASING
 from services.users.use_cases import held_statements, remove_connection
+from services.users.use_cases import scim_connections as connections
 from shared import ids
 from shared.database import UnitOfWork
 from shared.database.unit_of_work import lock_number
@@ -1490,6 +1491,15 @@ async def test_a_tenant_has_so_many_names_of_connections_and_no_more(scim: ScimB
         pass
     assert await one_more() == refused, "a removed connection leaves its source"
     await rest.put(f"{base}/c7", {})
+
+
+async def test_parallel_requests_add_no_connection_too_many(scim: ScimBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 3)
+    tenant, rest = await scim.open_tenant()
+    base = f"/v1/tenants/{tenant}/scim-connections"
+    answers = await asyncio.gather(*(rest.call("PUT", f"{base}/c{number}", {}) for number in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [409] * 7
+    assert len((await rest.get(base))["items"]) == 3
 
 
 async def copy_of(old: Client, new: Client, name: str) -> tuple[str, str]:

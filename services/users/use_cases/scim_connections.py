@@ -70,6 +70,7 @@ async def put(tenant: Tenant, uow: UnitOfWork, before: ScimConnection | None, af
 
 
 async def _check_room(tenant: str, uow: UnitOfWork, source: str) -> None:
+    await uow.lock("scim-connections", tenant)  # or parallel requests would count the same connections
     # a source stays known after its connection is removed, so that connections which come and go are counted, too
     of_scim = [each.source for each in (await sources.all_of(uow.connection, tenant)).values() if each.kind == SourceKind.SCIM]
     if source not in of_scim and len(of_scim) >= CONNECTIONS_MAX:
