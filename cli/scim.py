@@ -1,17 +1,19 @@
 """`seatpool scim …`: SCIM connections of a tenant and their tokens."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import typer
-from rich.table import Table
 
-from cli.console import CliError, counted, out, run
+from cli.console import CliError, counted, out, run, show_rows
 from cli.rest import Rest, addresses
 from cli.settings import CliSettings
 from shared.money import format_amount
 from shared.settings import load
+
+_ON_FULL: Final = {"create": "is added", "refuse": "is refused"}
+_DEACTIVATION: Final = {"suspends": "may not log in", "leaves": "has left"}
 
 
 def token(tenant: str, source: str, days: int, as_json: bool) -> None:
@@ -20,18 +22,15 @@ def token(tenant: str, source: str, days: int, as_json: bool) -> None:
 
 
 def list_connections(tenant: str, as_json: bool) -> None:
-    found = run(_list(tenant))
-    if as_json:
-        typer.echo(orjson.dumps(found).decode())
-        return
-    table = Table()
-    for column in ("connection", "without a licence", "active: false", "token", "valid until (UTC)"):
-        table.add_column(column, no_wrap=column == "token")
-    for connection in found:
-        settings = connection["connection"], connection["on_full"], connection["deactivation"]
-        for each in connection["tokens"] or [{"token": "-", "expires_at": "-"}]:
-            table.add_row(*settings, each["token"], each["expires_at"][:16].replace("T", " "))
-    out.print(table)
+    columns = ("connection", "people", "user without a licence", "inactive user", "tokens (valid until)", "last request (UTC)")
+    show_rows(run(_list(tenant)), as_json, columns, _cells, fixed="tokens (valid until)")
+
+
+def _cells(connection: Mapping[str, Any]) -> tuple[str, ...]:
+    tokens = "\n".join(f"{each['token']} ({each['expires_at'][:10]})" for each in connection["tokens"])
+    last = (connection["last_request_at"] or "none")[:16].replace("T", " ")
+    full, inactive = _ON_FULL[connection["on_full"]], _DEACTIVATION[connection["deactivation"]]
+    return connection["connection"], str(connection["people"]), full, inactive, tokens or "none", last
 
 
 def revoke(tenant: str, source: str, token_id: str) -> None:

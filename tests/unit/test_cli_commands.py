@@ -348,7 +348,11 @@ def test_a_scim_token_is_issued_for_a_connection_that_is_added_if_it_is_new(
         base_urls.append(json.loads(seatpool("scim", "token", "--tenant", "acme", "--source", "okta", "--json").output)["base_url"])
     assert base_urls == [f"{deployment.url}/scim/v2", "https://users.example.com/scim/v2"]
     assert [method for method, *_ in deployment.asked].count("PUT") == 1
-    assert "t1" in seatpool("scim", "list", "--tenant", "acme").output
+    known[0] |= {"people": 40, "last_request_at": None}
+    known.append(known[0] | {"connection": "entra", "on_full": "refuse", "deactivation": "leaves", "tokens": []})
+    listed = seatpool("scim", "list", "--tenant", "acme").output
+    assert [text in listed for text in ("t1 (2027-03-02)", "40", "none", "suspends", "leaves", "create")] == [True] * 3 + [False] * 3
+    assert json.loads(seatpool("scim", "list", "--tenant", "acme", "--json").output) == known
     found: dict[str, Any] = {"people": 40, "groups": 2, "would_end": 12, "would_begin": 1, "limit": 5, "needs_confirmation": True}
     deployment.answers["DELETE", f"{path}/okta"] = lambda _: (202, found)
     remove = ("scim", "remove", "--tenant", "acme", "--source", "okta")
