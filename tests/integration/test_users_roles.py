@@ -319,6 +319,33 @@ async def test_E9_a_viewset_hides_people_but_not_their_number(bench: Bench) -> N
         assert await refusal(limited, method, f"/v1/tenants/{tenant}/{path}", {}) == (403, "viewset"), path
 
 
+async def test_E9_an_edit_that_moves_the_person_out_of_the_viewset_by_a_link_says_whom_to_ask(bench: Bench) -> None:
+    """The second HR system gives Ann the login of somebody else, until Ann is given another one. It also says that she is a planner."""
+    tenant, rest = await bench.open_tenant()
+    first, second = bench.source(tenant), f"hr/second/{tenant}"
+    await rest.put(f"/v1/operator/sources/{second}", {"tenants": [tenant]})
+    for source, position in ((first, 2), (second, 1)):
+        await rest.call("PUT", f"/v1/tenants/{tenant}/sources/{source}", {"position": position, "match_by": ["email"]})
+    for source, who, login, email, department in (
+        (first, "ann", "ann", "ann", "Makers"),
+        (first, "bob", "bob", "bob", "Makers"),
+        (second, "x", "bob", "ann", "Planners"),
+    ):
+        values = {"since": "2020-01-01", "login": login, "email": f"{email}@acme.example", "department": department}
+        event = {"type": "person_reported", "external_id": who, "version": 1, "employment": [{"starts_on": "2020-01-01"}]}
+        await rest.post(f"/v1/tenants/{tenant}/hr-events", {"source": source, "events": [event | {"attributes": [values]}]})
+        await bench.until_settled(tenant)
+    base = f"/v1/tenants/{tenant}/people"
+    people = {each["external_id"]: each for each in (await rest.get(base))["items"]}
+    assert people["x"]["conflict"]["reason"] == "several_people"
+    limited = await chief_of_makers(bench, rest, tenant, people["bob"]["user"], TENANT_RIGHTS)
+    path = f"{base}/{people['ann']['user']}"
+    refused = (await limited.call("PATCH", path, {"login": "ann-lee"}, if_match="*")).json()
+    assert (refused["type"], refused["departments"]) == ("urn:seatpool:problem:wider-than-own", ["Makers"])
+    assert "ask somebody who sees all people" in refused["detail"]
+    assert (await rest.patch(path, {"login": "ann-lee"}))["department"] == "Planners"
+
+
 async def test_E9_conflicts_and_logins_in_use_count_people_whom_the_reader_does_not_see_and_name_the_others(bench: Bench) -> None:
     tenant, rest = await bench.open_tenant()
     base = f"/v1/tenants/{tenant}/people"
