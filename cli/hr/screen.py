@@ -186,7 +186,10 @@ def _show_modules(modules: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show_cost(seats: Mapping[str, Any]) -> None:
-    """Show the licences by which pools would expand according to their policies, and what these cost."""
+    """Show the licences by which pools would shrink and expand according to their policies, and what the added ones cost."""
+    if given_back := seats.get("given_back"):
+        numbers = ", ".join(f"{each['licences']} of {each['module']}" for each in given_back)
+        out.print(escape(f"Licences of people who leave that would be given back: {numbers}."), soft_wrap=True)
     if not (expansions := seats.get("expansions")):
         return
     added = ", ".join(f"{each['licences']} of {each['module']}" for each in expansions)

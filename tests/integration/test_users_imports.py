@@ -15,6 +15,8 @@ from services.users.use_cases import imports as import_cases
 from services.users.use_cases import people as use_cases
 from shared.errors import Transient
 from shared.schemas.hr_v1 import PersonReported
+from shared.schemas.registry import type_of
+from shared.schemas.seats_v1 import PoolExpanded, PoolReduced
 from shared.schemas.users_v1 import ChangesStopped, PersonAdded, PersonChanged, PersonLeft
 from tests.support.hr_timelines import a_company_and_its_edit
 from tests.support.users import NOON, Bench, Rest
@@ -84,6 +86,22 @@ async def imported(bench: Bench, rest: Rest, tenant: str, people: Sequence[Given
 async def statuses(rest: Rest, tenant: str) -> dict[str, str]:
     items = (await rest.get(f"/v1/tenants/{tenant}/people?limit=200&status=all"))["items"]
     return {each["external_id"]: each["status"] for each in items}
+
+
+async def test_M9_an_import_reports_the_licences_that_its_leavers_give_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, rest = await bench.open_tenant()
+    await imported(bench, rest, tenant, [person("ann", department="Makers"), person("bob", department="Makers")])
+
+    async def what_if(_: str, commands: Sequence[Any]) -> Any:
+        reduced = {"type": type_of(PoolReduced), "data": {"module": "time", "by": 1}}
+        expanded = {"type": type_of(PoolExpanded), "data": {"module": "time", "by": 1}}
+        return [[reduced] if each.leaver else [expanded] for each in commands]
+
+    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    people = [person("ann", department="Makers"), person("cid", department="Makers")]
+    report = await imported(bench, rest, tenant, people, complete=True, absent="leave")
+    one_of_time = [{"module": "time", "licences": 1}]
+    assert (report["seats"]["given_back"], report["seats"]["expansions"]) == (one_of_time, one_of_time)
 
 
 async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench: Bench) -> None:

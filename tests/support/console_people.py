@@ -163,6 +163,7 @@ class PeopleRest:
     decides: bool = True  # seats answers what a change would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
+    import_given_back: list[dict[str, Any]] = field(default_factory=list)  # licences that its leavers give back (M9)
     lab_of_leaver: str = "reallocated"  # what becomes of the licence of Lab when its owner leaves
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
 
@@ -461,6 +462,7 @@ class PeopleRest:
             "detail": "",
             "people": [decided] if self.decides else [],
             "expansions": self.import_expansions,
+            "given_back": self.import_given_back,
             "cost": None,
         }
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}

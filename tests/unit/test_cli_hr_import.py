@@ -216,10 +216,12 @@ def test_people_without_a_login_are_counted_since_they_get_no_seats(users: Users
 def test_a_dry_run_says_which_licences_would_be_added_and_what_they_cost(users: Users) -> None:
     users.cost = {
         "expansions": [{"module": "base", "licences": 3}],
+        "given_back": [{"module": "base", "licences": 2}],
         "cost": {"currency": "EUR", "term": "monthly", "net_minor": 3600},
     }
     output = " ".join(import_files("--dry-run").output.split())
     assert "according to the over-limit policy, and charged: 3 of base: 36.00 EUR net for a whole period (monthly)." in output
+    assert "Licences of people who leave that would be given back: 2 of base." in output
 
 
 def test_an_import_that_fails_says_why(users: Users) -> None:

@@ -164,6 +164,16 @@ async def test_an_import_changes_nobody_if_it_would_change_something_else_than_t
     assert people.import_status == "applying"
 
 
+async def test_M9_an_import_says_how_many_licences_its_leavers_give_back(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    assert "given back" not in words(await send(browser, GOOD))
+    seen = fields(await browser.get(f"{IMPORT}/i1"))["seen"]
+    people.import_given_back = [{"module": "lab", "licences": 2}]
+    shown = words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
+    assert "It costs nothing: no licence is added. 2 licences of people who leave would be given back by themselves." in shown
+    assert people.import_status == "checked"
+
+
 async def test_a_file_that_cannot_be_read_says_why_beside_its_field(bench: ConsoleBench) -> None:
     browser = bench.signed_in()
     for content, more, said in (

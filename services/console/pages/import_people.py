@@ -168,7 +168,7 @@ def _mark(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return ""
     decided = [(each["external_id"], each["status"]) for each in report["seats"]["people"]]
-    added = report["seats"]["expansions"]  # licences that the company is charged for (M12)
+    added = [*report["seats"]["expansions"], *report["seats"]["given_back"]]  # licences that the company is charged for, or not any more
     return mark_of({name: report[name] for name in ("counts", "modules", "without_profile")} | {"decided": decided, "added": added})
 
 

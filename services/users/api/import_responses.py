@@ -56,6 +56,11 @@ class DecidedPersonView(BaseModel):
     modules: list[DecidedModuleView]
 
 
+class GivenBackView(BaseModel):
+    module: str
+    licences: int = Field(description="By so many licences people who leave would reduce the pool (`terminate_reduces_pool`).")
+
+
 class ImportDecisions(BaseModel):
     """What seats would decide about each person whose required modules change."""
 
@@ -63,6 +68,7 @@ class ImportDecisions(BaseModel):
     detail: str
     people: list[DecidedPersonView]
     expansions: list[ExpansionView] = Field([], description="Known if `decided`.")
+    given_back: list[GivenBackView] = Field([], description="Known if `decided`. The `expansions` may take such licences again.")
     cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")
 
 

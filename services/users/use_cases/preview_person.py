@@ -75,11 +75,20 @@ def status_after(tenant: Tenant, person: Person, states: Sequence[Mapping[str, A
 
 def expansions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
     """Return by how many licences each pool expands by these events."""
-    more: Counter[str] = Counter()
+    return _sums(events, PoolExpanded)
+
+
+def given_back_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
+    """Return by how many licences leavers reduce each pool by these events, now or for the next period (M9)."""
+    return _sums(events, PoolReduced)
+
+
+def _sums(events: Iterable[Mapping[str, Any]], kind: type[PoolExpanded] | type[PoolReduced]) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
     for event in events:
-        if event["type"] == type_of(PoolExpanded):
-            more[event["data"]["module"]] += event["data"]["by"]
-    return more
+        if event["type"] == type_of(kind):
+            found[event["data"]["module"]] += event["data"]["by"]
+    return found
 
 
 def reductions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
