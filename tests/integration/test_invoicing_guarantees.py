@@ -17,7 +17,7 @@ from pypdf import PdfReader
 from sqlalchemy.exc import DBAPIError
 
 from services.invoicing import store
-from services.invoicing.domain.account import rebuild
+from services.invoicing.domain.account import Account, rebuild
 from services.invoicing.jobs.due_actions import DueActions
 from services.invoicing.jobs.end_days import end_days_of_all
 from services.invoicing.jobs.unanswered_commands import count_unanswered
@@ -281,6 +281,44 @@ async def test_M12_the_changes_of_a_day_are_one_document_that_can_be_rebuilt(ben
     said = [read for read in await bench.topic(topics.INVOICING_EVENTS) if read.envelope.tenant in (tenant, None)]
     rebuilt = rebuild((read.envelope.id, read.payload) for read in [*decided, *said])
     assert [invoice.model_dump_json() for invoice in rebuilt] == [invoice.model_dump_json() for invoice in issued]
+
+
+async def test_M9_M12_the_account_is_not_read_for_each_of_many_changes_of_one_day(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it takes as long as the tenant has a history: with a thousand leavers, a batch took longer than a consumer may take."""
+    tenant, reads = await subscribed(bench, credit_when="now"), Counter[str]()
+    read = issue_invoices.read_account
+
+    async def counted(uow: UnitOfWork, tenant: str) -> Account:
+        reads[tenant] += 1
+        return await read(uow, tenant)
+
+    monkeypatch.setattr(issue_invoices, "read_account", counted)
+    for _ in range(10):
+        await change_pool(bench, tenant, seats_v1.PoolExpanded, 2, NOVEMBER)
+        await change_pool(bench, tenant, seats_v1.PoolReduced, -1, NOVEMBER)
+    await bench.until_settled(tenant)
+    assert reads[tenant] == 1
+    await bench.advance_clock(tenant, NOVEMBER + A_DAY)
+    assert [(each.kind, each.net_minor) for each in await bench.events(tenant, InvoiceIssued)] == [("invoice", 6400)]
+
+
+async def test_M12_a_change_that_is_read_while_its_day_ends_is_charged_all_the_same(bench: Bench) -> None:
+    """The job ends the day, and has not committed yet, when the consumer reads a decision of that day."""
+    tenant = await subscribed(bench, credit_when="now")
+    await change_pool(bench, tenant, seats_v1.PoolExpanded, 1, NOVEMBER)
+    await bench.until_settled(tenant)
+    async with bench.wiring.database.unit_of_work(tenant) as job:
+        await issue_invoices.end_days(job, tenant, bench.wiring.settings, (NOVEMBER + A_DAY).date(), None)
+        await change_pool(bench, tenant, seats_v1.PoolExpanded, 1, NOVEMBER)
+
+        async def waits() -> bool:
+            waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            return bool(await bench.execute(waiting))
+
+        await wait_until(waits, what="the consumer at the lock of the tenant")
+    await bench.until_settled(tenant)
+    await bench.advance_clock(tenant, NOVEMBER + 2 * A_DAY)
+    assert [each.net_minor for each in await bench.events(tenant, InvoiceIssued)] == [640, 640]
 
 
 async def test_M9_M14_what_comes_and_goes_on_a_day_costs_what_is_there_at_its_end(bench: Bench) -> None:

@@ -22,7 +22,7 @@ from services.invoicing.use_cases.endings import (
     note_kept,
 )
 from services.invoicing.use_cases.expand_caps import APPLY_PLAN, SET_CAP, SET_POLICY, follow_budget, send_caps
-from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, end_days
+from services.invoicing.use_cases.issue_invoices import apply_terms, book_and_issue, book_change, end_days
 from services.invoicing.use_cases.opening_policies import note_pool_policies
 from services.invoicing.use_cases.orders import complete_order, refuse_order
 from services.invoicing.use_cases.plan_begins import begin_plan, reduce_again
@@ -145,7 +145,13 @@ async def on_reduced(settings: Settings, uow: UnitOfWork, message: Message[seats
     await _reduction_answered(uow, message)
     if await store.subscriptions.find(uow.connection, message.tenant) is not None:
         await store.facts.add(uow.connection, message.tenant, message.envelope.id, message.payload)
-        await book_and_issue(uow, message.tenant, settings, message.envelope)
+        match message.payload:
+            case seats_v1.PoolReduced() as reduced if reduced.reduce_at != seats_v1.ReduceAt.NOW:
+                pass  # the number of the next period, which its invoice reads
+            case seats_v1.PoolReduced():
+                await book_change(uow, message.tenant, settings, message.payload.at, message.envelope)
+            case _:
+                await book_and_issue(uow, message.tenant, settings, message.envelope)
         await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)
 
 
@@ -241,7 +247,7 @@ async def on_pool_expanded(settings: Settings, uow: UnitOfWork, message: Message
     applied = await apply_terms(uow, message.tenant, message.payload, message.envelope)
     if applied is None:
         return
-    await book_and_issue(uow, message.tenant, settings, message.envelope)
+    await book_change(uow, message.tenant, settings, message.payload.at, message.envelope)
     if isinstance(message.payload, seats_v1.PoolExpanded):
         await note_expansion(uow, message.tenant, applied[0], message.payload, message.envelope.id)
     await follow_budget(uow, message.tenant, message.payload.at, cause=message.envelope)

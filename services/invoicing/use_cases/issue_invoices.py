@@ -4,7 +4,7 @@ Everything here runs in the caller's transaction, with the tenant's row locked, 
 """
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 
 import orjson
 
@@ -67,6 +67,16 @@ async def book_and_issue(uow: UnitOfWork, tenant: str, settings: Settings, cause
         publish(uow, tenant, charge, cause=cause, subject=charge.charge)
     await store.subscriptions.set_open_day(uow.connection, tenant, found.open_day)
     return [await _issue(uow, tenant, settings, found, draft, locked, cause) for draft in drafts]
+
+
+async def book_change(uow: UnitOfWork, tenant: str, settings: Settings, at: datetime, cause: Envelope | None) -> None:
+    """Book what follows from licences that came or went without an order. The end of the local day charges them: while the day is open,
+    there is nothing to book. To read the account for each of a thousand leavers would take longer than the consumer may stand still."""
+    # Under the lock, nobody ends the day between the look and the commit.
+    await store.tenants.find(uow.connection, tenant, lock=True)
+    found = await store.subscriptions.find(uow.connection, tenant)
+    if found is None or found.open_day is None or found.open_day > local_day(at, found.contract.time_zone):
+        await book_and_issue(uow, tenant, settings, cause)
 
 
 async def end_days(uow: UnitOfWork, tenant: str, settings: Settings, before: date, cause: Envelope | None) -> None:
