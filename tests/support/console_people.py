@@ -163,6 +163,7 @@ class PeopleRest:
     decides: bool = True  # seats answers what a change would lead to
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
+    differences_next: str | None = None
     import_given_back: list[dict[str, Any]] = field(default_factory=list)  # licences that its leavers give back (M9)
     lab_of_leaver: str = "reallocated"  # what becomes of the licence of Lab when its owner leaves
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
@@ -207,7 +208,7 @@ class PeopleRest:
             f"GET {own}/held-events/(.+)": self._held,
             f"POST {own}/held-events/(confirm|discard)": self._announced(self._decide_held),
             f"POST {own}/possible-duplicates/confirm": self._announced(self._confirm_duplicates),
-            f"GET {own}/differences": lambda request: reply(DIFFERENCES),
+            f"GET {own}/differences": lambda request: reply(DIFFERENCES | {"next": self.differences_next}),
             "GET invoicing /v1/modules": lambda request: reply({"items": self.modules(), "next": None}),
         }
 

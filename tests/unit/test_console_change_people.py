@@ -445,6 +445,15 @@ async def test_T23_a_reader_sees_no_change_and_can_request_none(bench: ConsoleBe
     assert sent(bench, "POST") == []
 
 
+async def test_differences_of_many_people_say_that_the_numbers_are_those_of_one_page(bench: ConsoleBench) -> None:
+    browser, people = bench.signed_in(), bench.company.people
+    said = "The numbers count only the 500 people who were compared for this page of the list. hr/acme 500 employed"
+    assert said not in words(await browser.get(f"{PEOPLE}/checks"))
+    assert said in words(await browser.get(f"{PEOPLE}/checks?cursor=c"))
+    people.differences_next = "c"
+    assert said in words(await browser.get(f"{PEOPLE}/checks"))
+
+
 async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_on_one_page(bench: ConsoleBench) -> None:
     browser, people = bench.signed_in(), bench.company.people
     text = words(await browser.get(f"{PEOPLE}/checks"))
