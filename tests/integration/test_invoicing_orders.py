@@ -408,6 +408,12 @@ async def test_a_quote_that_waits_for_its_second_approver_ends_with_its_subscrip
     await bench.ok("PUT", f"{path}/purchase-settings", {"second_approver": "always"}, tenant=tenant, rights=["settings:manage"])
     quote = await quote_of(bench, tenant, time=1)
     await bench.ok("POST", quote["approve_url"], {}, **own)
+    asked = await bench.ok("POST", f"{path}/purchase-requests", ASK | {"items": [{"module": "time", "add": 1}]}, **own)
+    request = f"{path}/purchase-requests/{asked['request']}"
+    await bench.ok("PUT", f"{request}/estimate", {"items": [{"module": "time", "add": 1}]})
+    await bench.ok("POST", f"{request}/approve", {}, **own)
+    assert (await bench.ok("GET", request, **own))["state"] == "approved"
+    assert len(await ids_of(bench, tenant, "quotes", state="waiting_for_approval")) == 2
     await bench.ok("POST", f"{path}/subscription/end", {"reason": "another contract"}, prefer="wait=10")
     await bench.until_settled(tenant)
     await bench.subscribe(tenant, {"time": 5}, "2013-11-01", billed_until="2013-12-01")
@@ -416,7 +422,10 @@ async def test_a_quote_that_waits_for_its_second_approver_ends_with_its_subscrip
     assert (await bench.refused("POST", quote["approve_url"], {}, **own, subject="bo"))["type"] == "quote-outdated"
     await bench.advance_clock(tenant, NOVEMBER + A_DAY)
     assert await ids_of(bench, tenant, "quotes", state="waiting_for_approval") == []
-    assert await ids_of(bench, tenant, "quotes", state="expired") == [quote["quote"]]
+    expired = await ids_of(bench, tenant, "quotes", state="expired")
+    assert (len(expired), quote["quote"] in expired) == (2, True)
+    shown = await bench.ok("GET", request, **own)
+    assert (shown["state"], shown["history"][-1]["detail"]["reason"]) == ("expired", "subscription_ended"), "also its estimate"
 
 
 async def test_A9_an_estimate_is_for_the_subscription_and_the_term_that_it_was_made_for(bench: Bench) -> None:

@@ -67,7 +67,8 @@ async def reopen(uow: UnitOfWork, tenant_id: str, quote: QuoteIssued, reason: st
     ]
     kept = found.wanted if found.state == ESTIMATED else ()
     items = [*kept, *(item for item in left if item.module not in {each.module for each in kept})]
-    zone, has_ended = subscribed.contract.time_zone, subscribed.status == "ended"
+    zone = subscribed.contract.time_zone
+    has_ended = subscribed.status == "ended" or subscribed.subscription != quote.subscription  # another one may have begun meanwhile
     state = ESTIMATED if local_day(at, zone) <= found.valid_until and not has_ended else EXPIRED
     reason = SUBSCRIPTION_ENDED if has_ended else reason
     history = store.purchase_requests.step_json(found.steps, state, at, SYSTEM, reason=reason, quote=quote.quote)
