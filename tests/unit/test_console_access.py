@@ -208,6 +208,8 @@ async def test_what_cannot_be_taken_back_is_asked_first_with_what_it_does(bench:
         other = await browser.post(f"{ACCESS}/{path}", **seen)
         assert ("Planning: 4 licences" in words(other), deleted(bench)) == (True, 0), "M12: more licences than the question said"
         seen["effect"] = hidden(other, "effect")
+        fewer = await browser.post(f"{ACCESS}/{path}", **seen | {"would_end": "3"})
+        assert ("12 people lose access." in words(fewer), deleted(bench)) == (True, 0), "more people than the question said"
     done = await browser.post(f"{ACCESS}/{path}", **seen)
     assert (done.status_code, deleted(bench)) == (200, 1)
     twice = await browser.post(f"{ACCESS}/{path}")

@@ -196,12 +196,11 @@ async def remove_connection(page: Managing, connection: str) -> Response:
     """Remove the connection, if as many people lose access, and as many licences are added, as the question said."""
     await _connection(page, connection)
     question, knows = await _removal(page, connection, page.form)
-    seen = page.form["would_end"]
-    if not knows and seen == str(question.seen["would_end"]):
+    ends = str(question.seen["would_end"])
+    if not knows or page.form["would_end"] != ends:
         return ask(page, question)
-    query = {"confirm": seen} if seen.isdecimal() else None
     try:
-        await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query=query)
+        await page.send("DELETE", "users", f"scim-connections/{url_part(connection)}", query={"confirm": ends})
     except Refusal as refusal:
         return ask(page, question, refusal)
     return page.redirect(page.url("access"), page.gettext("The connection was removed. Its people are changed in the background."))
