@@ -7,8 +7,8 @@ from jinja2.bccache import Bucket
 
 
 class CompiledOnce(BytecodeCache):
-    """Keeps what a template was compiled to, for environments that differ in texts and formats alone: to compile costs a hundred times as
-    much as to render. Environments that escape differently need one each."""
+    """Keeps what a template was compiled to, for environments that differ in texts and formats alone: to compile costs far more than
+    to render. Environments that escape differently need one each."""
 
     def __init__(self) -> None:
         self._compiled: dict[tuple[str, str], CodeType] = {}  # name and file, content

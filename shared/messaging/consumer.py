@@ -18,6 +18,7 @@ from shared.kafka import Ends, make_reader, partition_of, started, translated
 from shared.kafka_clients import ask_for_missing_topics, check_group, check_tasks, tasks_of
 from shared.messaging import positions
 from shared.messaging.batch import Admit, Care, Group, HandlerRefused, Item, TenantExists
+from shared.messaging.batch_size import BatchSize
 from shared.messaging.command_ends import CommandEnds
 from shared.messaging.dead_letters import rows as dead_letters
 from shared.messaging.dead_letters import waiting
@@ -32,7 +33,7 @@ from shared.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-BATCH_MAX = 500  # messages in one transaction
+BATCH_MAX = 500  # messages in one transaction, if they are handled fast
 POLL_MS = 1000
 # A batch of one message costs almost as much as one of twenty. A partition that always has messages is read this often, others at once.
 BATCHES_PER_SECOND, BATCHES_AT_ONCE, LARGE_BATCHES_PER_SECOND = 20, 10, 5
@@ -88,6 +89,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._next: dict[TopicPartition, int] = {}  # where the reader stands; absent: seek first
         self._paces: dict[TopicPartition, Pace] = {}
         self._pauses: dict[TopicPartition, float] = {}  # seconds before the next batch
+        self._sizes: dict[TopicPartition, BatchSize] = {}
         self._watchdog: Watchdog[TopicPartition] = Watchdog(group, self._clock, stall_seconds)
         self._positions: dict[tuple[str, int], int] = {}
         self._failed: asyncio.Future[None] | None = None
@@ -244,8 +246,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         assert self._reader is not None
         if tp not in self._next:
             await self._seek(tp)
+        size = self._sizes.setdefault(tp, BatchSize(self._batch_max))
+        most = size.messages
         try:
-            records = await self._fetch(self._reader, tp)
+            records = await self._fetch(self._reader, tp, most)
         except NoOffsetForPartitionError:
             # The client looked for a committed offset before we had sought; now it has the stored position.
             self._next.pop(tp, None)
@@ -259,9 +263,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._watchdog.waits_for_turn(tp)
         async with self._transactions:
             self._watchdog.has_turn(tp)
-            self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
+            begun = self._clock.monotonic()
+            try:
+                self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
+            finally:
+                size.took(len(records), self._clock.monotonic() - begun)
         self._positions[topic.name, tp.partition] = self._next[tp]
-        if (pause := self._pace(tp).took_turn(len(records))) and len(records) < self._batch_max:
+        if (pause := self._pace(tp).took_turn(len(records))) and len(records) < most:
             self._pauses[tp] = pause
 
     def _pace(self, tp: TopicPartition) -> Pace:
@@ -271,14 +279,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
             )
         return self._paces[tp]
 
-    async def _fetch(self, reader: AIOKafkaConsumer, tp: TopicPartition) -> list[Any]:
+    async def _fetch(self, reader: AIOKafkaConsumer, tp: TopicPartition, most: int) -> list[Any]:
         """Wait for records and return them. Of a partition that always has some, those of the next moment come in the same batch."""
         if pause := self._pauses.pop(tp, 0.0):
             await asyncio.sleep(pause)
-        records = list((await reader.getmany(tp, timeout_ms=POLL_MS, max_records=self._batch_max)).get(tp, ()))
-        if pause and 0 < len(records) < self._batch_max:
+        records = list((await reader.getmany(tp, timeout_ms=POLL_MS, max_records=most)).get(tp, ()))
+        if pause and 0 < len(records) < most:
             # Meanwhile the client held no more than the first fetch of the pause; now the broker gives it the rest at once.
-            more = await reader.getmany(tp, timeout_ms=MORE_MS, max_records=self._batch_max - len(records))
+            more = await reader.getmany(tp, timeout_ms=MORE_MS, max_records=most - len(records))
             records += more.get(tp, ())
         return records
 

@@ -1,18 +1,22 @@
 """The consumer on a real broker and database: each message has its effect once, whatever happens around it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
+from shared.clock import FixedClock
+from shared.database import UnitOfWork
 from shared.errors import Transient
 from shared.messaging import consumer as consumer_module
+from shared.messaging.batch import Item
 from shared.messaging.consumer import PositionLost
 from shared.schemas import topics
 from shared.schemas.envelope import Envelope
 from shared.settings import KafkaSettings
-from tests.support.messaging import Rig, envelope_of, facts, left, rows
+from tests.support.messaging import NOON, Rig, envelope_of, facts, left, rows
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.stack
@@ -119,6 +123,33 @@ async def test_only_the_reader_of_a_partition_reports_its_lag(rig: Rig, monkeypa
     async with rig.running(rig.consumer()):
         await wait_until(lambda: lag() is not None, what="the lag")
     assert lag() is None
+
+
+async def test_messages_that_take_long_are_committed_in_small_transactions(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that takes longer than the watchdog lets a process stand still would be begun again and again."""
+    clock, taken = FixedClock(NOON), list[int]()
+    consumer = rig.consumer(clock=clock)
+    apply = consumer.group.apply
+
+    async def counted(uow: UnitOfWork, items: Sequence[Item], *arguments: Any, **options: Any) -> Any:
+        taken.append(len(items))
+        return await apply(uow, items, *arguments, **options)
+
+    def take_long(_: Any) -> None:
+        clock.seconds += 3.0
+
+    monkeypatch.setattr(consumer.group, "apply", counted)
+    rig.handled.before = take_long
+    for number in range(30):
+        await rig.send(left(f"p{number}"))
+    async with rig.running(consumer):
+        await rig.until_facts(30)
+        assert taken == [16, 4, *[1] * 10]
+        rig.handled.before = None
+        for number in range(30, 100):
+            await rig.send(left(f"p{number}"))
+        assert await rig.until_facts(100) == [f"p{number}" for number in range(100)]
+    assert max(taken[12:]) > 1, "messages that are handled fast share a transaction again"
 
 
 async def test_one_of_two_owners_of_a_partition_loses_it_and_nothing_is_applied_twice(rig: Rig) -> None:
