@@ -196,6 +196,18 @@ def test_T13_a_reduction_that_was_scheduled_before_reductions_were_at_once_can_b
     assert same.type == "total-not-below-present", "nothing is to be taken back"
 
 
+def test_a_module_that_was_to_close_is_kept_only_together_with_those_that_it_requires() -> None:
+    harness = march(licences={"time": 9, "docs": 5, "lab": 3}, prices={"time": 1200, "docs": 600, "lab": 100})
+    situation = replace(harness.situation, pools={"time": Pool(9, 9), "docs": Pool(5, 0), "lab": Pool(3, 0)})
+    modules = {name: SubscribedModule(name == "time", "period_end", ("docs",) if name == "lab" else ()) for name in situation.pools}
+    for wanted in ([Wanted("lab", 3)], [Wanted("lab", 3), Wanted("docs", 0)]):
+        found = reduction_of(situation, modules, wanted)
+        assert isinstance(found, Refusal), wanted
+        assert (found.type, found.extra) == ("module-required", {"module": "lab", "requires": ["docs"]})
+    for wanted in ([Wanted("docs", 5)], [Wanted("lab", 3), Wanted("docs", 5)], [Wanted("time", 8)]):
+        assert isinstance(reduction_of(situation, modules, wanted), Reduction), wanted
+
+
 def test_T14_the_refusal_of_the_last_base_module_says_how_to_end_the_subscription() -> None:
     found = reduction_of(march().situation, {"time": SubscribedModule(True, "period_end")}, [Wanted("time", 0)])
     assert isinstance(found, Refusal)

@@ -133,8 +133,12 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
             "send POST …/subscription/ending.",
             {"modules": sorted(gone), "instead": "POST …/subscription/ending"},
         )
+    after = {name: pool.next_period for name, pool in situation.pools.items()}
+    back = {each.module for each in wanted if each.total and not after[each.module] and modules[each.module].reduce_at == PERIOD_END}
+    closed = gone | {name for name, number in after.items() if not number} - back
     for name, module in sorted(modules.items()):
-        needed = sorted(gone.intersection(module.requires)) if name not in gone and situation.pools[name].next_period else []
+        concerned = closed if name in back else gone
+        needed = sorted(concerned.intersection(module.requires)) if name not in closed else []
         if needed:
             return Refusal(
                 "module-required",
