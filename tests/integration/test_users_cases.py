@@ -189,6 +189,9 @@ async def test_A6_a_link_that_went_to_another_address_accepts_nothing(bench: Ben
     assert (await shown(bench, token))["state"] == "open", "it is the same address"
     await rest.patch(path, {"email": "right@acme.example"})
     assert (await accept(bench, token), (await shown(bench, token))["state"]) == (404, "readdressed")
+    late = await rest.call("POST", f"{path}/invitation-token", {"email": email})
+    assert (late.status_code, late.json()["type"]) == (409, "urn:seatpool:problem:invitation-closed"), "an e-mail that waited goes there"
+    assert (await rest.call("POST", f"{path}/invitation-token", {"email": "Right@acme.example"})).status_code == 201
     assert (await in_state(rest, tenant, user, "sent"))["status"] == "invited"
     await rest.post(f"{path}/invite", {})
     await held(bench, tenant, user)

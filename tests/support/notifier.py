@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -99,6 +100,7 @@ def other_services(answers: dict[str, int] | None = None) -> httpx.MockTransport
         if last == "token":
             return httpx.Response(200, json={"access_token": "t", "token_type": "Bearer", "expires_in": 600})
         if last == "invitation-token" and request.url.path.split("/")[-2] != "closed":
+            assert "@" in orjson.loads(request.content)["email"]
             return httpx.Response(201, json={"token": f"secret-of-{request.url.path.split('/')[-2]}", "expires_at": "2013-11-22T09:00:00Z"})
         if last == "invitation-token":
             return httpx.Response(409, json={})

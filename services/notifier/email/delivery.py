@@ -40,7 +40,7 @@ MARK_TIMEOUT_SECONDS = 120
 STOP_GRACE_SECONDS = 5
 BACKOFF_FIRST_SECONDS, BACKOFF_SECONDS_MAX = 2.0, 900.0  # of one e-mail
 UNAVAILABLE_SECONDS_MAX = 15.0  # of the mail server: when it is back, nobody waits long
-FetchToken = Callable[[str, str], Awaitable[str | None]]  # (tenant, invited person) -> token; raises Transient
+FetchToken = Callable[[str, str, str], Awaitable[str | None]]  # (tenant, invited person, address) -> token; raises Transient
 # (tenant, invoice) -> the content of each file by the end of its name: pdf, and xml if that is a file of its own; raises Transient
 FetchFiles = Callable[[str, str], Awaitable[Mapping[str, bytes]]]
 
@@ -185,9 +185,9 @@ class Delivery:
         """Return the e-mail with the token of its invitation, which is stored nowhere. Raises Unsendable if the invitation is over."""
         if email.invitation is None:
             return email
-        token = await self.fetch_token(email.tenant_id, email.invitation)
+        token = await self.fetch_token(email.tenant_id, email.invitation, email.recipient)
         if token is None:
-            raise Unsendable("the invitation was accepted or has expired before this e-mail was sent")
+            raise Unsendable("the invitation was accepted or has expired, or the address was changed, before this e-mail was sent")
         body_text, body_html = (body.replace(MARKER, token) for body in (email.body_text, email.body_html))
         return replace(email, body_text=body_text, body_html=body_html)
 

@@ -89,9 +89,10 @@ class Sender:
         found: Mapping[str, Any] = response.json()
         return found
 
-    async def fetch_invitation_token(self, tenant: str, user: str) -> str | None:
-        """Return a new token for the invitation of this person; None if it is over. Raises Transient."""
-        response = await self._client.post(f"{self._settings.users_url}/v1/tenants/{tenant}/people/{user}/invitation-token", json={})
+    async def fetch_invitation_token(self, tenant: str, user: str, email: str) -> str | None:
+        """Return a new token for the invitation of this person; None if it is over, or the person has another address. Raises Transient."""
+        path = f"{self._settings.users_url}/v1/tenants/{tenant}/people/{user}/invitation-token"
+        response = await self._client.post(path, json={"email": email})
         if response.status_code in (404, 409):
             return None
         if response.status_code != 201:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.users.api.dependencies import Context, InContext, TenantId, UserId
-from services.users.api.requests import AcceptInvitation
+from services.users.api.requests import AcceptInvitation, NewInvitationToken
 from services.users.api.responses import AcceptedInvitation, InvitationToken, InvitedModuleView, OpenedInvitation
 from services.users.use_cases import invitations
 from shared.errors import NotFound, Refused
@@ -24,12 +24,12 @@ Service = Annotated[Principal, Depends(access("operator"))]
     responses=refusals(409),
     summary="Make the token of a link",
 )
-async def make_token(tenant: TenantId, user: UserId, context: InContext, service: Service) -> Response:
+async def make_token(tenant: TenantId, user: UserId, body: NewInvitationToken, context: InContext, service: Service) -> Response:
     """The notifier requests the token when it sends the e-mail, so that the token is stored nowhere. Several tokens can be valid at a time,
     since an e-mail can be sent twice; the first that is used ends the others."""
     async with context.database.unit_of_work(tenant) as uow:
         found = await context.tenants.for_read(tenant, uow)
-        token, expires_at = await invitations.new_token(found, uow, user)
+        token, expires_at = await invitations.new_token(found, uow, user, body.email)
     return answer(InvitationToken(token=token, expires_at=expires_at), 201)
 
 

@@ -164,6 +164,12 @@ class AcceptInvitation(Body):
     token: Annotated[str, Field(min_length=1, max_length=200, description="The token of the link in the e-mail.")]
 
 
+class NewInvitationToken(Body):
+    email: Annotated[str, Field(max_length=320)] | None = Field(
+        None, description="The address to which the link goes. It is refused if the person has another one now."
+    )
+
+
 class NewPerson(Body):
     login: Login | None = Field(
         None, description="Unique among employed people. The case of letters is ignored. A person without a login takes no seat."

@@ -14,6 +14,7 @@ from typing import Any
 
 from services.users.domain import invitations as domain
 from services.users.domain import person as rules
+from services.users.domain.confirmation import same_address
 from services.users.domain.invitations import InvitationTerms, TokenState
 from services.users.domain.module_states import ModuleState
 from services.users.domain.person import Cause, Person, Tenant, command_of
@@ -112,8 +113,9 @@ def publish_unless_reserving(tenant: Tenant, uow: UnitOfWork, person: Person, ac
         uow.publish(event, source=USERS, tenant=tenant.tenant, time=tenant.now, subject=person.user)
 
 
-async def new_token(tenant: Tenant, uow: UnitOfWork, user: str) -> tuple[str, datetime]:
-    """Return a new token that accepts the person's invitation, and its end. Only its hash is stored. Raises NotFound, Conflict."""
+async def new_token(tenant: Tenant, uow: UnitOfWork, user: str, email: str | None) -> tuple[str, datetime]:
+    """Return a new token that accepts the person's invitation, and its end. Only its hash is stored. `email`: the address to which it goes.
+    Raises NotFound, Conflict."""
     person = await people_store.lock(uow.connection, tenant.tenant, user, tenant.today)
     if person is None:
         raise NotFound("person")
@@ -123,6 +125,11 @@ async def new_token(tenant: Tenant, uow: UnitOfWork, user: str) -> tuple[str, da
             "invitation-closed",
             "The person has no open invitation: it was accepted, or it has expired. If it has expired, invite the person again "
             "(`POST …/people/{user}/invite`).",
+        )
+    if email is not None and email != person.sign_in_email and not same_address(email, person.sign_in_email):
+        raise Conflict(
+            "invitation-closed",
+            "The person has another e-mail address now. Invite the person again (`POST …/people/{user}/invite`).",
         )
     token = secrets.token_urlsafe(32)
     await tokens.add(uow.connection, InvitationTokenRow(tenant.tenant, user, _hash(token), tenant.now))
