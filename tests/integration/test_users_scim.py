@@ -1086,6 +1086,25 @@ async def test_M12_a_preview_of_a_group_counts_everybody_beside_the_licences_and
     assert {each["module"]: (each["before"], each["after"]) for each in seen["modules"]} == {"time": (2, 3)}
 
 
+@pytest.mark.parametrize("add_first", [True, False])
+async def test_M12_a_member_who_is_swapped_for_another_gives_up_the_modules_first(scim: ScimBench, add_first: bool) -> None:
+    """Otherwise a full pool would expand for a moment, or flag the new member."""
+    tenant, rest = await scim.open_tenant()
+    client = await scim.connect(rest, tenant)
+    await rest.put(f"/v1/tenants/{tenant}/profiles/timers", {"name": "timers", "modules": ["time"]})
+    old, new = await client.create("ada"), await client.create("bea")
+    timers = await client.create_group("Timers", old["id"])
+    await rest.put(f"/v1/tenants/{tenant}/scim-connections/okta/groups/{timers['id']}", {"profile": "timers"})
+    ((former, _),) = given = await scim.needs(tenant)
+    assert given == [(former, ["time"])]
+    add = {"op": "add", "path": "members", "value": [{"value": new["id"]}]}
+    remove = {"op": "remove", "path": f'members[value eq "{old["id"]}"]'}
+    await client.patch(f"/Groups/{timers['id']}", *((add, remove) if add_first else (remove, add)))
+    _, first, (user, modules) = await scim.needs(tenant)
+    assert first == (former, [])
+    assert (user != former, modules) == (True, ["time"])
+
+
 async def test_the_members_of_a_mapped_group_get_its_profile_and_its_role(scim: ScimBench) -> None:
     tenant, rest = await scim.open_tenant()
     client = await scim.connect(rest, tenant)

@@ -1,7 +1,7 @@
 """Groups of SCIM. Members are changed by themselves, and never read all at once: there may be 100,000."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any, Final
 
@@ -77,33 +77,33 @@ class Groups:
         row = GroupRow(ids.new_id(), name, external_id, 0, None, None, 1, self.tenant.now, self.tenant.now)
         await store.add(self.uow.connection, self._view, row)
         if members:
-            row = replace(row, members=await self._add(row, members))
+            added = await self._add(row, members)
+            row = replace(row, members=len(added))
             await store.save(self.uow.connection, self._view, row)
+            await self._changed(row, added)
         return row
 
     async def replace(self, before: GroupRow, resource: Resource[Any], members: Collection[str] | None) -> GroupRow:
         """Replace a locked group. Without `members`, they stay as they are. Raises InvalidValueException, PayloadTooLargeException."""
         name, external_id = _sent(resource, before.display_name)
-        after, changed = replace(before, display_name=name, external_id=external_id), 0
+        after, moved = replace(before, display_name=name, external_id=external_id), _Moved()
         if members is not None:
-            more, changed = await self._change_members(before, MemberChange("replace", list(members)))
-            after = replace(after, members=before.members + more)
-        return await self._saved(before, after, changed=changed > 0)
+            after = replace(after, members=await self._change_members(before, MemberChange("replace", list(members)), moved))
+        return await self._saved(before, after, moved)
 
     async def patch(self, before: GroupRow, patch: "PatchOp[Any]") -> GroupRow:
         """Apply a PATCH to a locked group. Raises InvalidPathException, InvalidValueException, PayloadTooLargeException."""
-        after, count, changed = before, before.members, 0
+        after, count, moved = before, before.members, _Moved()
         for operation in patch.operations or ():
             rest, members = _split(operation)
             if members is not None:
-                more, different = await self._change_members(replace(before, members=count), members)
-                count, changed = count + more, changed + different
+                count = await self._change_members(replace(before, members=count), members, moved)
             if rest is not None:
                 resource = MODEL(display_name=after.display_name, external_id=after.external_id)
                 PatchOp[MODEL](operations=[rest]).patch(resource)
                 name, external_id = _sent(resource, before.display_name)
                 after = replace(after, display_name=name, external_id=external_id)
-        return await self._saved(before, replace(after, members=count), changed=changed > 0)
+        return await self._saved(before, replace(after, members=count), moved)
 
     async def delete(self, row: GroupRow) -> None:
         """Delete a locked group."""
@@ -111,39 +111,36 @@ class Groups:
         await store.remove(self.uow.connection, self._view, row.group_id)
         await self._changed(row, members)
 
-    async def _change_members(self, row: GroupRow, change: "MemberChange") -> tuple[int, int]:
-        """Change members; return how many more there are, and how many were added or removed."""
+    async def _change_members(self, row: GroupRow, change: "MemberChange", moved: "_Moved") -> int:
+        """Change members, and note them in `moved`; return how many there are."""
+        added: Sequence[str] = ()
+        removed: Sequence[str] = ()
         match change.op:
             case "add":
                 added = await self._add(row, change.ids)
-                return added, added
             case "remove" if change.ids is not None:
                 removed = await store.remove_members(self.uow.connection, self._view, row.group_id, change.ids)
-                await self._changed(row, removed)
-                return -len(removed), len(removed)
             case _:
                 given = change.ids or ()
                 removed = await store.remove_others(self.uow.connection, self._view, row.group_id, given)
-                await self._changed(row, removed)
-                left = replace(row, members=row.members - len(removed))
-                added = await self._add(left, given)
-                return added - len(removed), added + len(removed)
+                added = await self._add(replace(row, members=row.members - len(removed)), given)
+        moved.note(added, removed)
+        return row.members + len(added) - len(removed)
 
-    async def _add(self, row: GroupRow, members: Collection[str] | None) -> int:
-        """Add members; return how many are new.
+    async def _add(self, row: GroupRow, members: Collection[str] | None) -> Sequence[str]:
+        """Add members; return those who are new.
 
         Ids that no user has are ignored, and the answer shows the group without them. A client whose request was refused as a whole (400)
         would stop all changes of the group.
         """
         if not members:
-            return 0
+            return ()
         if len(members) > MEMBERS_MAX:
             raise _too_many()
         added = await store.add_members(self.uow.connection, self._view, row.group_id, members)
         if row.members + len(added) > MEMBERS_MAX:
             raise _too_many()
-        await self._changed(row, added)
-        return len(added)
+        return added
 
     async def _changed(self, row: GroupRow, members: Collection[str]) -> None:
         """Give these people what their groups give them now."""
@@ -151,12 +148,26 @@ class Groups:
             cause = Cause(source_actor(self.connection.source))
             await memberships.members_changed(self.tenant, self.uow, self._view, members, cause)
 
-    async def _saved(self, before: GroupRow, after: GroupRow, *, changed: bool = False) -> GroupRow:
-        if after == before and not changed:
+    async def _saved(self, before: GroupRow, after: GroupRow, moved: "_Moved") -> GroupRow:
+        if after == before and not moved.everybody:
             return before
         after = replace(after, version=before.version + 1, modified_at=self.tenant.now)
         await store.save(self.uow.connection, self._view, after)
+        # Who gives up licences comes first, in whatever order the client wrote it: a swap of two members needs no further licence.
+        members = moved.everybody
+        await self._changed(after, [each for each, is_member in members.items() if not is_member])
+        await self._changed(after, [each for each, is_member in members.items() if is_member])
         return after
+
+
+@dataclass(slots=True)
+class _Moved:
+    """Users who were added to a group or removed from it by one request, and whether they are members after it."""
+
+    everybody: dict[str, bool] = field(default_factory=dict)
+
+    def note(self, added: Iterable[str], removed: Iterable[str]) -> None:
+        self.everybody |= dict.fromkeys(removed, False) | dict.fromkeys(added, True)
 
 
 @dataclass(frozen=True, slots=True)
