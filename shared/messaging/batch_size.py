@@ -15,9 +15,9 @@ class BatchSize:
         self._most = most
         self.messages = min(FIRST, most)
 
-    def took(self, messages: int, seconds: float) -> None:
-        """Learn from a transaction, whether it was committed or not."""
+    def took(self, messages: int, seconds: float, *, committed: bool = True) -> None:
+        """Learn from a transaction. One that failed fast does not say that more messages would be handled fast."""
         if seconds > SLOW_SECONDS:
             self.messages = max(1, min(messages, self.messages) // 4)
-        elif seconds < SLOW_SECONDS / 4 and messages >= self.messages:
+        elif committed and seconds < SLOW_SECONDS / 4 and messages >= self.messages:
             self.messages = min(self.messages * 2, self._most)

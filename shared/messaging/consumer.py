@@ -263,11 +263,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is 
         self._watchdog.waits_for_turn(tp)
         async with self._transactions:
             self._watchdog.has_turn(tp)
-            begun = self._clock.monotonic()
+            begun, committed = self._clock.monotonic(), False
             try:
                 self._next[tp] = await self._commit(topic, tp.partition, items, self._next[tp], reached)
+                committed = True
             finally:
-                size.took(len(records), self._clock.monotonic() - begun)
+                size.took(len(records), self._clock.monotonic() - begun, committed=committed)
         self._positions[topic.name, tp.partition] = self._next[tp]
         if (pause := self._pace(tp).took_turn(len(records))) and len(records) < most:
             self._pauses[tp] = pause

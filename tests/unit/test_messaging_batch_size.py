@@ -26,5 +26,13 @@ def test_a_slow_transaction_makes_the_next_ones_smaller_however_few_messages_it_
     assert taken == [32, 3, 1, 1]
 
 
+def test_a_transaction_that_failed_fast_says_nothing_and_one_that_failed_late_makes_the_next_ones_smaller() -> None:
+    size, taken = BatchSize(500), []
+    for seconds in (0.1, SLOW_SECONDS + 1):
+        size.took(size.messages, seconds, committed=False)
+        taken.append(size.messages)
+    assert taken == [FIRST, FIRST // 4]
+
+
 def test_no_transaction_is_larger_than_allowed() -> None:
     assert BatchSize(7).messages == 7
