@@ -208,6 +208,20 @@ def test_a_module_that_was_to_close_is_kept_only_together_with_those_that_it_req
         assert isinstance(reduction_of(situation, modules, wanted), Reduction), wanted
 
 
+def test_T21_a_purchase_keeps_a_module_that_was_to_close_only_together_with_those_that_it_requires() -> None:
+    harness = march(licences={"time": 9, "docs": 5, "lab": 3}, prices={"time": 1200, "docs": 600, "lab": 100})
+    pools = {"time": Pool(9, 9), "docs": Pool(5, 0), "lab": Pool(3, 0)}
+    situation = replace(harness.situation, pools=pools, requires={"lab": ("docs",)})
+    options: dict[str, Any] = {"quote": "q", "actor": ANN, "valid": timedelta(days=1)}
+    found = price(situation, [Item("lab", add=1)], **options)
+    assert isinstance(found, Refusal)
+    assert (found.type, found.extra) == ("module-required", {"module": "lab", "requires": ["docs"]})
+    for items in ([Item("docs", add=1)], [Item("lab", add=1), Item("docs", add=1)], [Item("time", add=1)]):
+        assert isinstance(price(situation, items, **options), QuoteIssued), items
+    ending = replace(situation, pools={"time": Pool(9, 0, 9), "docs": Pool(5, 0, 5), "lab": Pool(3, 0, 3)}, ends_on=END)
+    assert isinstance(price(ending, [Item("lab", add=1)], **options), QuoteIssued), "nothing is kept, as the subscription goes on ending"
+
+
 def test_T14_the_refusal_of_the_last_base_module_says_how_to_end_the_subscription() -> None:
     found = reduction_of(march().situation, {"time": SubscribedModule(True, "period_end")}, [Wanted("time", 0)])
     assert isinstance(found, Refusal)

@@ -36,7 +36,7 @@ WHY_NO_ORDER: Final[Mapping[str, str]] = {
     "module_not_subscribed": N_("The module was no longer part of the subscription."),
     "module_subscribed": N_("The subscription included the module already."),
     "module_pending": N_("Another order for the module was being decided."),
-    "module_required": N_("The module can be used only together with another one, which the subscription does not include."),
+    "module_required": N_("The module can be used only together with another one, which is not subscribed or is to close."),
     "module_not_priced": N_("The plan had no price for the module."),
     "period_changed": N_("Another period had begun."),
     "renewal_pending": N_("Another period had begun."),

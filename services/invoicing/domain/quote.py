@@ -92,6 +92,7 @@ class Situation:
     next_lists: RenewalLists | None = None  # for the price list of the next period, if the plan stays the same; None: the present one
     offered: tuple[Discount, ...] = ()  # discounts that an estimate offers or fixes, beside those that the subscription has
     undecided: tuple[QuoteIssued, ...] = ()  # approved quotes that seats has not decided yet
+    requires: Mapping[str, Sequence[str]] = field(default_factory=dict)  # for each module those without which it cannot be used
 
     @property
     def plan_of_next_period(self) -> PlanDefined:
@@ -190,6 +191,10 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         if isinstance(line, Refusal):
             return line
         lines.append(line)
+    kept = tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module]))
+    refusal = _lacks_required(situation, kept)
+    if refusal is not None:
+        return refusal
     details = situation.details
     tax, charge = tax_on(details, day), due_when(contract.charge_when, day, period.end)
     price_minor = sum(line.net_minor for line in lines)
@@ -221,7 +226,7 @@ def price(situation: Situation, items: Sequence[Item], *, quote: str, actor: Act
         next_period=_next_period(situation, lines, tax_on(details, period.end)),
         ends_on=situation.ends_on,
         cancels_plan_change=_cancelled_plan(situation, lines),
-        cancels_closing=tuple(line.module for line in lines if _is_kept(situation, situation.pools[line.module])),
+        cancels_closing=kept,
         discounts=_of_lines(situation, day, lines),
     )
 
@@ -235,6 +240,22 @@ def _of_lines(situation: Situation, day: date, lines: Sequence[QuoteLine]) -> tu
 def _is_kept(situation: Situation, pool: Pool) -> bool:
     """Return whether a purchase keeps a pool that was to close (T21). A pool without licences is a new one."""
     return situation.ends_on is None and pool.licences > 0 and pool.next_period == 0
+
+
+def _lacks_required(situation: Situation, kept: Sequence[str]) -> Refusal | None:
+    """Return why modules that were to close cannot be kept: one that they require closes still."""
+    for module in kept:
+        required = [name for name in situation.requires.get(module, ()) if name in situation.pools and name not in kept]
+        lacking = sorted(name for name in required if situation.pools[name].closes_alone)
+        if lacking:
+            names = ", ".join(lacking)
+            return Refusal(
+                "module-required",
+                f"{module} and {names} close at the end of the period. A purchase keeps {module}, which can be used only together with "
+                f"{names}. Buy licences of {names} in the same quote, or take that closing back first (POST …/reductions).",
+                {"module": module, "requires": lacking},
+            )
+    return None
 
 
 def _next_period(situation: Situation, lines: Sequence[QuoteLine], tax: Tax) -> NextPeriod | None:

@@ -66,6 +66,7 @@ async def situation_of(uow: UnitOfWork, tenant: Tenant, at: datetime) -> Situati
         ends_on=ending.ends_on if ending is not None else None,
         following=await following_plan(uow, tenant.tenant_id, contract),
         undecided=tuple(quote for _, quote in await store.orders.pending(c, tenant.tenant_id)),
+        requires={name: module.requires for name, module in (await store.catalogue.modules(c)).items()},
     )
 
 

@@ -93,9 +93,10 @@ async def _price(uow: UnitOfWork, tenant_id: str, body: ReductionBody, *, clock:
 
 async def price_reduction(uow: UnitOfWork, tenant_id: str, situation: Situation, body: ReductionBody) -> Reduction:
     """Return what a reduction changes. Raises Conflict if there can be no such reduction."""
-    known = await store.catalogue.modules(uow.connection)
     modules = {
-        each.module: SubscribedModule(each.base, orjson.loads(each.policies).get("reduce_at") or PERIOD_END, known[each.module].requires)
+        each.module: SubscribedModule(
+            each.base, orjson.loads(each.policies).get("reduce_at") or PERIOD_END, tuple(situation.requires[each.module])
+        )
         for each in await store.subscriptions.modules(uow.connection, tenant_id)
         if each.module in situation.pools
     }
