@@ -28,7 +28,9 @@ def import_people(
     confirm: Annotated[
         int | None, typer.Option(min=1, help="The number of people who may lose access, as the stopped import printed it.")
     ] = None,
-    discard_running: Annotated[bool, typer.Option("--discard-running", help="First delete an import that was cut off.")] = False,
+    discard_running: Annotated[
+        bool, typer.Option("--discard-running", help="First delete the unfinished import of this source. Only if that was cut off.")
+    ] = False,
     encoding: Annotated[
         str | None, typer.Option(help="The encoding of the files, such as windows-1252; default: UTF-8, or UTF-16 with a byte order mark.")
     ] = None,

@@ -252,8 +252,8 @@ def reactivate_refused(
 ) -> None:
     """Request the seats of all refused people again, in the order of their refusals. Use it after you have bought or freed licences.
 
-    Of people who have seats, only the other modules that were refused are requested. People who are refused again for the same reason get
-    no second e-mail.
+    For people who already have seats, only the modules that were refused are requested. People who are refused again for the same reason
+    get no second e-mail.
 
     ```
     seatpool people reactivate-refused --tenant acme --include-revoked

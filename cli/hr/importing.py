@@ -160,7 +160,9 @@ class _Staged:
             if refused.running is None:
                 raise
             if not wanted.discard_running:
-                refused.hint = "If that import was cut off, add --discard-running: it is deleted, and this one begins."
+                refused.hint = (
+                    "If that import was cut off, repeat the command with --discard-running: it deletes that import and starts this one."
+                )
                 raise
             await rest.call("DELETE", "users", f"{imports}/{refused.running}")
             begun = await rest.post("users", imports, body, headers={"Idempotency-Key": new_id()})

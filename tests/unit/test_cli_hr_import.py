@@ -304,7 +304,7 @@ def test_an_import_that_was_cut_off_is_deleted_on_request(users: Users) -> None:
     users.deployment.answers["DELETE", f"{IMPORTS}/i0"] = lambda _: (204, None)
     refused = import_files()
     assert refused.exit_code == 1
-    assert "add --discard-running" in refused.output
+    assert "repeat the command with --discard-running" in refused.output
     assert users.asked("DELETE") == []
     assert import_files("--discard-running").exit_code == 0
     assert users.asked("DELETE") == [f"{IMPORTS}/i0"]

@@ -110,7 +110,7 @@ async def test_all_refused_people_are_requested_again_where_the_list_has_them(be
         assert ("/bulk/refused" in (await browser.get(f"{PEOPLE}?{filters}")).text) == offered, filters
     bench.company.settings.policies["documents"]["over_limit"] = "flag"
     bench.company.answers["POST users /v1/tenants/acme/people/reactivate-refused"] = reply({"total": 0}, 202)
-    assert "Nobody is refused any more." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
+    assert "There are no refused people any more, so nothing was requested." in words(await browser.post(f"{PEOPLE}/bulk/refused"))
 
 
 async def test_a_change_of_people_that_is_sent_twice_is_done_once(bench: ConsoleBench) -> None:
@@ -447,7 +447,7 @@ async def test_T23_a_reader_sees_no_change_and_can_request_none(bench: ConsoleBe
 
 async def test_differences_of_many_people_say_that_the_numbers_are_those_of_one_page(bench: ConsoleBench) -> None:
     browser, people = bench.signed_in(), bench.company.people
-    said = "The numbers count only the 500 people who were compared for this page of the list. hr/acme 500 employed"
+    said = "These numbers cover only the 500 people who were compared for this page of the list. hr/acme 500 employed"
     assert said not in words(await browser.get(f"{PEOPLE}/checks"))
     assert said in words(await browser.get(f"{PEOPLE}/checks?cursor=c"))
     people.differences_next = "c"
@@ -475,8 +475,8 @@ async def test_conflicts_duplicates_waiting_changes_and_differences_are_decided_
     ]
     asked = await browser.get(applying)
     announced = "Planning: 2 licences would be added by themselves. You would be charged CHF 12.00 per month, without tax."
-    announced += " Projects: 8 licences of leavers are given back at the end of the period. Planning: 1 licence of leavers is given back at"
-    announced += " once. That saves CHF 6.00 per month, without tax."
+    announced += " Projects: 8 licences of leavers would be given back at the end of the period. Planning: 1 licence of leavers would be"
+    announced += " given back at once. That saves CHF 6.00 per month, without tax."
     for question in (applying, duplicates):
         assert announced in words(await browser.get(question)), "M12"
         assert announced in words(await browser.post(question, confirm="41")), "a page that said less does not go on"

@@ -42,9 +42,9 @@ NOT_SENT = (
 
 # Refusals that no page meets, that a page handles itself, or whose sentence names what the service alone knows.
 SAID_BY_SERVICE = {
-    "identity-provider-refused", "invalid", "invalid_grant", "module-cycle", "not-a-credit-note", "nothing-to-keep", "operator-exists",
-    "precondition-required", "price-removed", "reduction-refused", "source-bound", "tenant-exists", "too-many-kinds", "topic-bound",
-    "topic-missing", "topic-unread", "version-conflict",
+    "identity-provider-refused", "invalid", "invalid_grant", "module-cycle", "module-repeated", "not-a-credit-note", "nothing-to-keep",
+    "operator-exists", "precondition-required", "price-removed", "reduction-refused", "source-bound", "tenant-exists", "too-many-kinds",
+    "topic-bound", "topic-missing", "topic-unread", "total-not-above-present", "use-a-reduction", "version-conflict",
 }  # fmt: skip
 
 
@@ -152,10 +152,23 @@ def test_a_refusal_that_a_page_can_meet_is_translated() -> None:
     found = set()
     for node in (node for file in _files() for node in ast.walk(ast.parse(file.read_text()))):
         match node:
-            case ast.Call(func=ast.Name(id="Conflict" | "Forbidden" | "Refused"), args=[ast.Constant(value=str(type_)), *_]):
+            case ast.Call(func=ast.Name(id="Conflict" | "Forbidden" | "Refusal" | "Refused"), args=[ast.Constant(value=str(type_)), *_]):
                 found.add(type_)
     assert len(found) > 50, "the test has found the refusals"
     assert sorted(found - TEXTS.keys() - SAID_BY_SERVICE) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Laboratory can be used only together with: Documents, time. Add what is missing"),
+        ("de", "Laboratory kann nur zusammen mit diesen Modulen genutzt werden: Documents, time. Fügen Sie hinzu,"),
+    ],
+)
+def test_a_refusal_names_modules_as_the_reader_knows_them(language: str, text: str) -> None:
+    problem = Problem("module-required", 409, "lab needs docs and time.", extra={"module": "lab", "requires": ["docs", "time"]})
+    names = {"lab": "Laboratory", "docs": "Documents"}
+    assert text_of(problem, languages.translations()[language].gettext, names).startswith(text)
 
 
 def test_what_a_model_expects_of_a_field_is_translated() -> None:

@@ -57,7 +57,7 @@ TEXTS = {
     "flagged": ("You have accepted the invitation", "You have access, although all licences are in use."),
     "expired": ("The invitation has expired", "It could be accepted until 12 Mar 2026, 10:00."),
     "replaced": ("There is a newer invitation", "Use the link in the newest e-mail."),
-    "readdressed": ("The invitation was sent to another address", "ask an administrator of the company to invite you again."),
+    "readdressed": ("The e-mail address was changed", "so this link no longer works.", "ask an administrator of the company to invite you"),
     "withdrawn": ("The invitation was withdrawn", "You cannot accept it any more."),
 }
 

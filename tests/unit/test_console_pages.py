@@ -64,7 +64,8 @@ async def test_nobody_is_told_to_buy_licences_of_a_module_with_free_ones_for_peo
     planning = bench.company.modules["planning"]
     planning.refused, planning.waiting, planning.active = 0, 1, 9 if is_free else planning.bought - planning.held
     page = words(await bench.signed_in().get(LICENCES))
-    free = "Planning: 1 person waits A licence is free, but they also wait for another module that they need with this one. Show them"
+    free = "Planning: 1 person waits A licence is free, but they also wait for another module that they need together with this one. Show"
+    free += " them"
     full = "Planning: 1 person waits They get access when a licence is free. Show them Buy licences"
     assert (free in page, full in page, f"{free} Buy" in page) == (is_free, not is_free, False)
 
@@ -440,7 +441,7 @@ async def test_M8_a_reduction_at_once_begins_at_the_present_licences_also_if_few
     scheduled = await browser.post(f"{LICENCES}/lab/next-period", number="20", seen="27")
     assert "Set to 20" in words(scheduled)
     bench.company.modules["lab"].next_period = 20
-    assert "From the next period on, 20 were ordered before." in words(await browser.get(f"{LICENCES}/lab/next-period"))
+    assert "A reduction to 20 is already scheduled for the next period." in words(await browser.get(f"{LICENCES}/lab/next-period"))
     kept = await browser.post(f"{LICENCES}/lab/next-period", number="27", seen="27")
     assert "Set to 27" in words(kept), "T13"
     bench.company.modules["lab"].next_period = 27

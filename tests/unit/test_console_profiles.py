@@ -98,7 +98,7 @@ async def test_the_profile_of_a_department_is_saved_after_a_look_and_the_others_
     unknown = words(
         await browser.post(f"{PROFILES}/department", department="Sales <b>", known="Sales <b>", profile="guests", step="preview")
     )
-    assert "the number of licences is not known, because a service does not answer. Where they are too few" in unknown
+    assert "the number of licences is not known, because a service does not answer. Where there are too few licences" in unknown
     assert "Compare" not in unknown
     people.known_licences = 27
     assert people.departments["Sales <b>"] is None

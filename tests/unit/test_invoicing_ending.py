@@ -204,6 +204,7 @@ def test_a_module_that_was_to_close_is_kept_only_together_with_those_that_it_req
         found = reduction_of(situation, modules, wanted)
         assert isinstance(found, Refusal), wanted
         assert (found.type, found.extra) == ("module-required", {"module": "lab", "requires": ["docs"]})
+        assert "do not name it. Or keep docs too" in found.detail, "lab is at 0 already, so nobody can reduce it to 0"
     for wanted in ([Wanted("docs", 5)], [Wanted("lab", 3), Wanted("docs", 5)], [Wanted("time", 8)]):
         assert isinstance(reduction_of(situation, modules, wanted), Reduction), wanted
 

@@ -89,13 +89,13 @@ def _given_back(page: Page, found: Mapping[str, Any], modules: Part) -> list[str
         more, about = each["licences"], {"module": names.get(each["module"], each["module"])}
         if each["reduce_at"] == "now":
             text = page.ngettext(
-                "%(module)s: %(num)s licence of leavers is given back at once.",
-                "%(module)s: %(num)s licences of leavers are given back at once.", more, **about,
+                "%(module)s: %(num)s licence of leavers would be given back at once.",
+                "%(module)s: %(num)s licences of leavers would be given back at once.", more, **about,
             )  # fmt: skip
         else:
             text = page.ngettext(
-                "%(module)s: %(num)s licence of leavers is given back at the end of the period.",
-                "%(module)s: %(num)s licences of leavers are given back at the end of the period.", more, **about,
+                "%(module)s: %(num)s licence of leavers would be given back at the end of the period.",
+                "%(module)s: %(num)s licences of leavers would be given back at the end of the period.", more, **about,
             )  # fmt: skip
         said.append(text)
     if said and found["saving"] is not None:

@@ -111,7 +111,7 @@ async def request_refused(page: Managing) -> Response:
     except Refusal as refusal:
         return page.redirect(back, page.why(refusal.problem), "bad")
     if not asked["total"]:
-        text = page.gettext("Nobody is refused any more.")
+        text = page.gettext("There are no refused people any more, so nothing was requested.")
         return page.redirect(back, text, "warning")
     text = page.ngettext(
         "The seats of %(num)s refused person are requested again.",

@@ -263,7 +263,7 @@ def _of_module(row: Row, renewal: str, page: Page, buying: Buying, full: Sequenc
         url, label = ("", "") if row.available else _buy(row, page, buying)
         text = page.gettext("They get access when a licence is free.")
         if row.available:
-            text = page.gettext("A licence is free, but they also wait for another module that they need with this one.")
+            text = page.gettext("A licence is free, but they also wait for another module that they need together with this one.")
         people = _people(row, page, "waiting")
         yield Attention("warning", "clock", title, text, url, label, dialog=not buying.by_request, people=people)
 

@@ -11,6 +11,9 @@ from services.console.rest.problems import Problem
 TEXTS: Final[Mapping[str, str]] = {
     "quote-expired": N_("The quote has expired. Request a new one: the price may have changed."),
     "quote-outdated": N_("The quote no longer fits: the licences, people, the period or prices have changed. Request a new one."),
+    "price-list-changed": N_("The plan has changed since the quote was made. Request a new one."),
+    "tax-changed": N_("The tax of the billing details has changed since the quote was made. Request a new one."),
+    "discounts-changed": N_("The discounts have changed since the quote was made. Request a new one."),
     "quote-approved": N_("This quote was approved already. Look at the present numbers."),
     "quote-withdrawn": N_("This quote was withdrawn. Request a new one."),
     "second-approver-needed": N_("Another person with the right to buy must approve this purchase."),
@@ -36,7 +39,16 @@ TEXTS: Final[Mapping[str, str]] = {
     "order-pending": N_("An order is being decided. Try again in a moment."),
     "module-subscribed": N_("The subscription already includes %(module)s. Buy licences of it instead."),
     "module-pending": N_("%(module)s is being added already. Try again in a moment."),
+    "module-required": N_(
+        "%(module)s can be used only together with: %(requires)s. Add what is missing and keep what would close, or do without %(module)s."
+    ),
     "module-not-priced": N_("The plan has no price for this module. Choose another plan, or ask your contact at the vendor."),
+    "too-many-licences": N_("A module cannot have so many licences. Buy fewer."),
+    "total-not-below-present": N_("The subscription has %(licences)s licences of %(module)s, so this is no reduction. Reload the page."),
+    "different-reduce-at": N_(
+        "Some of these modules are reduced at once, and others at the end of the period. Reduce them one after the other."
+    ),
+    "last-base-module": N_("People need a base module, so the last one cannot be closed alone. End the subscription instead."),
     "reduction-below-use": N_(
         "More people use %(module)s than there would be licences. Seats that have to be freed first: %(must_free)s. Deactivate people, or "
         "withdraw their login."
@@ -63,7 +75,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "not-found": N_("It was not found: it may have been deleted meanwhile, or you may not see it. Reload the page."),
     "no-right": N_("Your roles do not allow this. Ask an administrator of your company."),
     "viewset": N_("Your roles show you only some departments, and this concerns all of them. Ask somebody who sees everybody."),
-    "wider-than-own": N_("You can only give, take and define what you may do yourself. Ask an owner."),
+    "wider-than-own": N_("This needs rights that you do not have, or concerns departments that you do not see. Ask an owner."),
     "role-in-use": N_("People hold this role, or a SCIM group gives it. Remove it there first."),
     "role-built-in": N_("Built-in roles cannot be changed. Add a role of your own instead."),
     "too-many-roles": N_("The company has as many roles of its own as it can have. Delete one that nobody holds."),
@@ -101,6 +113,7 @@ TEXTS: Final[Mapping[str, str]] = {
     ),
     "import-needs-confirmation": N_("The number of people who would lose access has changed. Look at it again before you confirm it."),
     "last-owner": N_("This is the last owner. Make another person an owner first."),
+    "nothing-held": N_("Nobody of this source waits as a possible duplicate any more. Reload the page."),
     "no-conflict": N_("The person is in no conflict any more. Reload the page."),
     "events-held": N_("Changes of this source still wait for a decision. Decide about them first: People, To decide."),
     "import-applied": N_("This import has ended already. To change people again, start another one."),
@@ -146,8 +159,13 @@ UNKNOWN: Final = N_("The request was refused, and the service did not say why. T
 
 
 def _named(values: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
-    module = values.get("module")
-    return {**values, "module": names.get(module, module)} if isinstance(module, str) else values
+    """Return the values with the names of the modules that they contain."""
+    named, module, requires = dict(values), values.get("module"), values.get("requires")
+    if isinstance(module, str):
+        named["module"] = names.get(module, module)
+    if isinstance(requires, list):
+        named["requires"] = ", ".join(names.get(str(each), str(each)) for each in requires)
+    return named
 
 
 def text_of(problem: Problem, gettext: Callable[[str], str], names: Mapping[str, str]) -> str:

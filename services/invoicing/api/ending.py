@@ -71,7 +71,8 @@ class EndAtOnceView(BaseModel):
     currency: str
     credit_net_minor: int = Field(description="The net amount of the credit note that is issued at once.")
     charge_net_minor: int = Field(
-        description="The net amount of the invoice that is issued at once, where more waits to be charged than is credited."
+        description="The net amount of the invoice that is issued at once, if the amounts that are not charged yet exceed the credit; "
+        "otherwise 0."
     )
 
 

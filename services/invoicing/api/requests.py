@@ -557,7 +557,8 @@ class EstimateBody(Body):
     discounts: list[DiscountBody] = Field(
         default_factory=list,
         max_length=10,
-        description="They hold for the subscription from the approval on. `periods` are counted from the first one that begins after it.",
+        description="They hold for the subscription from the approval on. `periods` are counted from the first period that begins after "
+        "the approval.",
     )
 
 

@@ -140,11 +140,14 @@ def _refusal(situation: Situation, modules: Mapping[str, SubscribedModule], want
         concerned = closed if name in back else gone
         needed = sorted(concerned.intersection(module.requires)) if name not in closed else []
         if needed:
-            return Refusal(
-                "module-required",
-                f"{name} can be used only together with {', '.join(needed)}. Reduce {name} to 0 as well, or keep {', '.join(needed)}.",
-                {"module": name, "requires": needed},
-            )
+            others = ", ".join(needed)
+            detail = f"{name} can be used only together with {others}. Reduce {name} to 0 as well, or keep {others}."
+            if name in back:
+                detail = (
+                    f"{name} can be used only together with {others}, and this reduction would keep {name} alone. Let {name} close as "
+                    f"well: do not name it. Or keep {others} too: give each of them a total above 0."
+                )
+            return Refusal("module-required", detail, {"module": name, "requires": needed})
     return None
 
 

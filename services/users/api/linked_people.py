@@ -43,8 +43,8 @@ async def link_people(
     dry_run: DryRun = False,
 ) -> Response:
     """Everything that sources state about `user` belongs to the person `to`, who is answered. `user` gives up all seats and is no longer
-    listed. What administrators have set for `user` (overrides, profile, priority) holds for `to` where nothing else is set, but no role.
-    If one of the two may not log in, `to` may not."""
+    listed. What administrators have set for `user` (overrides, profile, priority) holds for `to` where nothing is set for `to`. Roles
+    are not inherited. If one of the two may not log in, `to` may not either."""
 
     async def change(found: Tenant, uow: UnitOfWork) -> Person:
         await _check_visible(found, uow, principal, user, body.to)

@@ -80,8 +80,8 @@ async def reactivate_refused(
     include: Annotated[Literal["revoked"] | None, Query(description="`revoked`: also people who were deactivated.")] = None,
     dry_run: DryRun = False,
 ) -> Response:
-    """A background job requests them in the order of the refusals; of people who have seats, the other modules that were refused.
-    `Location` names the path of its progress."""
+    """A background job requests them in the order of the refusals. For people who already have seats, it requests only the modules that
+    were refused. `Location` names the path of its progress."""
     actor, include_revoked = actor_of(principal), include == "revoked"
 
     async def change(found: Tenant, uow: UnitOfWork) -> bool:

@@ -166,7 +166,9 @@ class AcceptInvitation(Body):
 
 class NewInvitationToken(Body):
     email: Annotated[str, Field(max_length=320)] | None = Field(
-        None, description="The address to which the link goes. It is refused if the person has another one now."
+        None,
+        description="The address to which the link is sent. If the person has another one now, the request is refused (409). Null: it is "
+        "not compared.",
     )
 
 

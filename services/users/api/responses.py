@@ -387,7 +387,7 @@ class CostView(BaseModel):
 
 class ReductionView(BaseModel):
     module: str
-    licences: int = Field(description="So many licences leavers would give back, because `terminate_reduces_pool` is true.")
+    licences: int = Field(description="The number of licences that leavers would give back because `terminate_reduces_pool` is true.")
     reduce_at: str = Field(description="`now`, or `period_end`: the next period has so many fewer.")
 
 
@@ -413,7 +413,9 @@ class ScimRemovalView(BaseModel):
     would_begin: int = Field(description="People who can log in again, because only this connection blocks them.")
     limit: int = Field(description="So many people can lose access without a confirmation.")
     needs_confirmation: bool = Field(description="`confirm` must be `would_end`.")
-    licences: CostPreviewView | None = Field(None, description="With `dry_run`: what becomes of the licences. Otherwise null.")
+    licences: CostPreviewView | None = Field(
+        None, description="With `dry_run`: the licences that would be added and given back. Null without it."
+    )
 
 
 class ScimGroupView(BaseModel):

@@ -130,8 +130,7 @@ class Groups:
     async def _add(self, row: GroupRow, members: Collection[str] | None) -> Sequence[str]:
         """Add members; return those who are new.
 
-        Ids that no user has are ignored, and the answer shows the group without them. A client whose request was refused as a whole (400)
-        would stop all changes of the group.
+        Ids that no user has are ignored: a client whose request was refused as a whole (400) would stop all changes of the group.
         """
         if not members:
             return ()
@@ -153,7 +152,7 @@ class Groups:
             return before
         after = replace(after, version=before.version + 1, modified_at=self.tenant.now)
         await store.save(self.uow.connection, self._view, after)
-        # Who gives up licences comes first, in whatever order the client wrote it: a swap of two members needs no further licence.
+        # Who gives up licences comes first, in whatever order the client wrote it: replacing a member needs no further licence.
         members = moved.everybody
         await self._changed(after, [each for each, is_member in members.items() if not is_member])
         await self._changed(after, [each for each, is_member in members.items() if is_member])

@@ -34,8 +34,8 @@ def statuses(*, include_revoked: bool) -> Sequence[Status]:
 
 
 async def reactivate(tenant: Tenant, uow: UnitOfWork, actor: Actor, *, include_revoked: bool) -> str:
-    """Let a background job request the seats of all refused people again, the oldest refusal first; return the id of its progress. Of
-    people who have seats, the other modules that were refused are requested."""
+    """Let a background job request the seats of all refused people again, the oldest refusal first; return the id of its progress. For
+    people who already have seats, only the modules that were refused are requested."""
     total, last = await people.count_refused(uow.connection, tenant.tenant, statuses(include_revoked=include_revoked))
     cause = reevaluations.cause_of(actor, None)
     module = _REVOKED if include_revoked else None

@@ -69,9 +69,9 @@ def check_change(tenant: Tenant, before: Person, after: Person, cause: Cause) ->
     old, new = before.record, after.record
     if new is not None and (old is None or old.department != new.department) and not authority.sees(new.department):
         detail = (
-            "You see only the people of some departments, so you can add or move people only within these. Choose one of them. If you have "
-            "not set the department, the change ends a conflict, and what another source states would move the person: ask somebody who "
-            "sees all people."
+            "You see only the people of some departments (`departments`), and with this change the person would be in none of them. Set "
+            "one of yours as `department`. If another source decides it (a conflict ends, people are linked, or an override is removed), "
+            "ask somebody who sees all people."
         )
         raise Forbidden("wider-than-own", detail, departments=sorted(authority.departments or ()))
     if old is not None and new is not None and (old.login, old.email) != (new.login, new.email):
