@@ -191,12 +191,19 @@ async def test_A6_a_link_that_went_to_another_address_accepts_nothing(bench: Ben
     assert (await accept(bench, token), (await shown(bench, token))["state"]) == (404, "readdressed")
     late = await rest.call("POST", f"{path}/invitation-token", {"email": email})
     assert (late.status_code, late.json()["type"]) == (409, "urn:seatpool:problem:invitation-closed"), "an e-mail that waited goes there"
-    assert (await rest.call("POST", f"{path}/invitation-token", {"email": "Right@acme.example"})).status_code == 201
+    right = await rest.call("POST", f"{path}/invitation-token", {"email": "Right@acme.example"})
+    assert right.status_code == 201
+    readdressed = token, right.json()["token"]
+    await rest.patch(path, {"email": "newest@acme.example"})
     assert (await in_state(rest, tenant, user, "sent"))["status"] == "invited"
+    assert [(await shown(bench, each))["state"] for each in readdressed] == ["readdressed"] * 2
     await rest.post(f"{path}/invite", {})
     await held(bench, tenant, user)
     await in_state(rest, tenant, user, "sent")
+    assert [(await shown(bench, each))["state"] for each in readdressed] == ["readdressed"] * 2, "no newer e-mail goes to these addresses"
     assert await accept(bench, await token_of(rest, tenant, user)) == 200
+    assert [(await shown(bench, each))["state"] for each in readdressed] == ["readdressed"] * 2, "somebody else has accepted"
+    assert [await accept(bench, each) for each in readdressed] == [404] * 2
 
 
 async def test_an_invitation_that_is_sent_again_renews_link_and_reservation(bench: Bench) -> None:

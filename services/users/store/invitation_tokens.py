@@ -1,4 +1,5 @@
-"""The tokens of invitations. Only their hashes are stored. Those of a person's last invitation stay when it ends, and say why."""
+"""The tokens of invitations. Only their hashes are stored. Those of a person's last invitation stay when it ends, and say why. Those that
+went to a former address stay after later invitations, too: that address gets no newer link."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Final
 from sqlalchemy import LargeBinary, Text, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.users.domain.invitations import TokenState
 from shared.database.row_classes import columns_of, one, table_of
 
 
@@ -24,8 +26,8 @@ TOKENS: Final = table_of("invitation_tokens", InvitationTokenRow)
 _ADD: Final = insert(TOKENS)
 _FIND: Final = select(*columns_of(InvitationTokenRow, TOKENS)).where(TOKENS.c.token_hash == bindparam("of_hash", type_=LargeBinary))
 _OF_PERSON: Final = (TOKENS.c.tenant_id == bindparam("tenant", type_=Text)) & (TOKENS.c.user_id == bindparam("user", type_=Text))
-_DELETE_ENDED: Final = delete(TOKENS).where(_OF_PERSON, TOKENS.c.ended.is_not(None))
-_END: Final = update(TOKENS).where(_OF_PERSON).values(ended=bindparam("why", type_=Text))
+_DELETE_ENDED: Final = delete(TOKENS).where(_OF_PERSON, TOKENS.c.ended != TokenState.READDRESSED.value)
+_END: Final = update(TOKENS).where(_OF_PERSON, TOKENS.c.ended.is_(None)).values(ended=bindparam("why", type_=Text))
 
 
 async def add(connection: AsyncConnection, row: InvitationTokenRow) -> None:
@@ -38,7 +40,8 @@ async def find(connection: AsyncConnection, token_hash: bytes) -> InvitationToke
 
 
 async def end(connection: AsyncConnection, tenant_id: str, user: str, why: str) -> int:
-    """End the tokens of a person, and forget those that had ended before; return how many were valid. Call under the person's lock."""
+    """End the tokens of a person; return how many were valid. Those that had ended before are forgotten, except for those that went to a
+    former address. Call under the person's lock."""
     given = {"tenant": tenant_id, "user": user}
     await connection.execute(_DELETE_ENDED, given)
     return (await connection.execute(_END, given | {"why": why})).rowcount
