@@ -6,10 +6,10 @@ from typing import Any, Final
 import orjson
 import typer
 
+from cli.added_licences import show_licences
 from cli.console import CliError, counted, out, run, show_rows
 from cli.rest import Rest, addresses
 from cli.settings import CliSettings
-from shared.money import format_amount
 from shared.settings import load
 
 _ON_FULL: Final = {"create": "is added", "refuse": "is refused"}
@@ -50,28 +50,15 @@ def remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None, as_j
     people = [counted(each, "person", "people") for each in (ends, begins)]
     out.print(f"{people[0]} {lose} access, and {people[1]} {are} no longer blocked.")
     if dry_run:
-        _show_licences(found["licences"])
+        if not found["licences"]["decided"]:
+            out.print("It is not known whether licences are added: more than 100 people would change, or seats did not answer.")
+        show_licences(found["licences"])
     if not dry_run:
         out.print(f"The connection {source} was removed. Its people are changed in the background.", markup=False)
     elif found["needs_confirmation"]:
         out.print(
             f"To remove it, confirm the number: seatpool scim remove --tenant {tenant} --source {source} --confirm {found['would_end']}"
         )
-
-
-def _show_licences(found: Mapping[str, Any]) -> None:
-    """Print which licences are added by themselves, and which leavers give back."""
-    if not found["decided"]:
-        out.print("It is not known whether licences are added: more than 100 people would change, or seats did not answer.")
-    for each in found["expansions"]:
-        out.print(f"{each['module']}: {counted(each['licences'], 'licence')} would be added by the policy of the module.", markup=False)
-    for each in found["reductions"]:
-        when = "at once" if each["reduce_at"] == "now" else "at the end of the period"
-        out.print(f"{each['module']}: {counted(each['licences'], 'licence')} of leavers would be given back {when}.", markup=False)
-    for text, price in (("You would be charged", found["cost"]), ("That saves", found["saving"])):
-        if price is not None:
-            term = "year" if price["term"] == "annual" else "month"
-            out.print(f"{text} {format_amount(price['net_minor'], price['currency'], 'en')} per {term}, without tax.", markup=False)
 
 
 async def _issue(tenant: str, source: str, days: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli.added_licences import show_licences
 from cli.console import err, out
 from shared.hr_files.company import BadRow, Company
-from shared.money import to_decimal
 
 if TYPE_CHECKING:
     from cli.hr.importing import Outcome, Wanted
@@ -63,7 +63,7 @@ def show(outcome: "Outcome", wanted: "Wanted") -> None:
     show_files(company, outcome.bad_rows)
     _show_changes(outcome)
     _show_modules(report["modules"])
-    _show_cost(report["seats"])
+    show_licences(report["seats"])
     if not report["seats"]["decided"]:
         out.print(escape(report["seats"]["detail"]), soft_wrap=True)
     show_rows(company)
@@ -183,21 +183,6 @@ def _show_modules(modules: Sequence[Mapping[str, Any]]) -> None:
         numbers = ("-" if each[name] is None else str(each[name]) for name in ("required_before", "required", "licences", "available"))
         table.add_row(escape(each["module"]), *numbers, style="red" if is_short else None)
     out.print(table)
-
-
-def _show_cost(seats: Mapping[str, Any]) -> None:
-    """Show the licences by which pools would shrink and expand according to their policies, and what the added ones cost."""
-    if given_back := seats.get("given_back"):
-        numbers = ", ".join(f"{each['licences']} of {each['module']}" for each in given_back)
-        out.print(escape(f"Licences of people who leave that would be given back: {numbers}."), soft_wrap=True)
-    if not (expansions := seats.get("expansions")):
-        return
-    added = ", ".join(f"{each['licences']} of {each['module']}" for each in expansions)
-    cost = seats.get("cost")
-    price = (
-        f": {to_decimal(cost['net_minor'], cost['currency'])} {cost['currency']} net for a whole period ({cost['term']})" if cost else ""
-    )
-    out.print(escape(f"Licences that would be added according to the over-limit policy, and charged: {added}{price}."), soft_wrap=True)
 
 
 def as_json(outcome: "Outcome", wanted: "Wanted") -> dict[str, Any]:

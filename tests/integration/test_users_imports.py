@@ -15,11 +15,9 @@ from services.users.use_cases import imports as import_cases
 from services.users.use_cases import people as use_cases
 from shared.errors import Transient
 from shared.schemas.hr_v1 import PersonReported
-from shared.schemas.registry import type_of
-from shared.schemas.seats_v1 import PoolExpanded, PoolReduced
 from shared.schemas.users_v1 import ChangesStopped, PersonAdded, PersonChanged, PersonLeft
 from tests.support.hr_timelines import a_company_and_its_edit
-from tests.support.users import NOON, Bench, Rest
+from tests.support.users import NOON, Bench, Rest, expanding_by_one_each, with_price_of_time
 from tests.support.wait import wait_until
 
 # One service for all tests of this file, as each works in tenants of its own. Its clock stands on 2 March 2026.
@@ -88,20 +86,20 @@ async def statuses(rest: Rest, tenant: str) -> dict[str, str]:
     return {each["external_id"]: each["status"] for each in items}
 
 
-async def test_M9_an_import_reports_the_licences_that_its_leavers_give_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_M9_an_import_reports_the_licences_that_its_leavers_give_back_and_what_that_saves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tenant, rest = await bench.open_tenant()
+    await with_price_of_time(bench, tenant, 1250)
     await imported(bench, rest, tenant, [person("ann", department="Makers"), person("bob", department="Makers")])
-
-    async def what_if(_: str, commands: Sequence[Any]) -> Any:
-        reduced = {"type": type_of(PoolReduced), "data": {"module": "time", "by": 1}}
-        expanded = {"type": type_of(PoolExpanded), "data": {"module": "time", "by": 1}}
-        return [[reduced] if each.leaver else [expanded] for each in commands]
-
-    monkeypatch.setattr(bench.users.seats, "what_if", what_if)
+    asked = expanding_by_one_each(bench, monkeypatch, leavers="now")
     people = [person("ann", department="Makers"), person("cid", department="Makers")]
     report = await imported(bench, rest, tenant, people, complete=True, absent="leave")
-    one_of_time = [{"module": "time", "licences": 1}]
-    assert (report["seats"]["given_back"], report["seats"]["expansions"]) == (one_of_time, one_of_time)
+    assert [each.leaver for each in asked] == [True, False]
+    seats, one_of_time = report["seats"], {"module": "time", "licences": 1}
+    price = {"currency": "EUR", "term": "monthly", "net_minor": 1250}
+    assert (seats["expansions"], seats["cost"]) == ([one_of_time], price)
+    assert (seats["reductions"], seats["saving"]) == ([one_of_time | {"reduce_at": "now"}], price)
 
 
 async def test_an_import_reports_what_it_changes_before_it_changes_anybody(bench: Bench) -> None:

@@ -164,7 +164,7 @@ class PeopleRest:
     settings_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of a profile and a department
     import_expansions: list[dict[str, Any]] = field(default_factory=list)  # the same of an import
     differences_next: str | None = None
-    import_given_back: list[dict[str, Any]] = field(default_factory=list)  # licences that its leavers give back (M9)
+    import_reductions: list[dict[str, Any]] = field(default_factory=list)  # licences that its leavers give back (M9)
     lab_of_leaver: str = "reallocated"  # what becomes of the licence of Lab when its owner leaves
     expanding_profile: str = "makers"  # a person who gets it needs a licence that is added by itself
 
@@ -463,8 +463,9 @@ class PeopleRest:
             "detail": "",
             "people": [decided] if self.decides else [],
             "expansions": self.import_expansions,
-            "given_back": self.import_given_back,
-            "cost": None,
+            "cost": SAVING if self.import_expansions else None,
+            "reductions": self.import_reductions,
+            "saving": SAVING if self.import_reductions else None,
         }
         other = {"user": "u6", "external_id": "E-6", "source": "hr/acme", "before": "conflict", "after": "active"}
         departments = [{"department": "Lab & Co", "people": self.lacking - 1}, {"department": None, "people": 1}]

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from services.users.jobs.test_clock import Probe
 from services.users.settings import Settings
-from services.users.store import reevaluations
+from services.users.store import catalogue, pools, reevaluations
 from services.users.store.reevaluations import cause_of
 from services.users.use_cases import subscription
 from services.users.use_cases.seats_questions import PoolCounts, SeatsQuestions
@@ -26,6 +26,7 @@ from shared.clock import FixedClock
 from shared.kafka import partition_of
 from shared.schemas import seats_v1, topics
 from shared.schemas.base import Actor, Payload
+from shared.schemas.invoicing_v1 import PlanDefined, UnitPrice
 from shared.schemas.position import DecisionId, Position
 from shared.schemas.registry import type_of
 from shared.schemas.seats_v1 import ModuleSeat, Need
@@ -122,6 +123,23 @@ def expanding_by_one_each(bench: Any, monkeypatch: pytest.MonkeyPatch, leavers: 
 
     monkeypatch.setattr(bench.users.seats, "what_if", what_if)
     return asked
+
+
+async def with_price_of_time(bench: Any, tenant: str, amount_minor: int) -> None:
+    """Give the tenant a plan with a price of `time` per month."""
+    plan = PlanDefined(
+        at=NOON,
+        actor=Actor(kind="system", id="invoicing"),
+        plan=f"plan-{tenant}",
+        name="Plan",
+        version=1,
+        currency="EUR",
+        prices=(UnitPrice(module="time", term="monthly", amount_minor=amount_minor),),
+        allows_extra_licences=True,
+    )
+    async with bench.users.database.unit_of_work(tenant) as uow:
+        await catalogue.save_plan(uow.connection, plan)
+        await pools.save_terms(uow.connection, tenant, pools.TermsRow(plan.plan, plan.version, "monthly"))
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Users:
         self.invalid: list[dict[str, Any]] = []
         self.guard = {"would_end": 0, "limit": 5, "needs_confirmation": False}
         self.absent: list[str] = []
-        self.cost: dict[str, Any] = {}
+        self.seats: dict[str, Any] = {"expansions": [], "cost": None, "reductions": [], "saving": None}
         self.without_profile: dict[str, Any] = {"people": 0, "departments": []}
         self.states = iter([{"status": "applying", "done": 1, "total": 2}, {"status": "applied", "done": 2, "total": 2}])
         answers = deployment.answers
@@ -60,7 +60,7 @@ class Users:
         counts = {"new": len(self.people) - len(self.invalid), "changed": 0, "unchanged": 0, "leaving": 0, "absent": len(self.absent)}
         modules = [{"module": "base", "required_before": 0, "required": len(self.people), "licences": 3, "available": None}]
         absent = [{"user": f"u{n}", "external_id": n} for n in self.absent]
-        seats = {"decided": False, "detail": "It was not decided person by person.", "people": []} | self.cost
+        seats = {"decided": False, "detail": "It was not decided person by person.", "people": []} | self.seats
         report = {"counts": counts | {"invalid": len(self.invalid)}, "modules": modules, "guard": self.guard}
         return 200, report | {"absent": absent, "invalid": [], "seats": seats, "without_profile": self.without_profile}
 
@@ -177,7 +177,7 @@ def test_the_matches_of_files_are_shown_and_the_import_is_deleted(users: Users, 
 
 def test_the_list_of_changes_shows_the_status_that_seats_would_decide_and_no_field_that_stays_empty(users: Users) -> None:
     refused = {"user": "u", "external_id": "1", "status": "refused", "modules": [{"module": "base", "state": "refused"}]}
-    users.cost = {"decided": True, "people": [refused]}
+    users.seats |= {"decided": True, "people": [refused]}
     before: dict[str, Any] = {"user": "u", "status": "inactive", "modules": [], "employee_number": None, "upcoming": []}
     after = before | {"status": "active", "modules": ["base"], "employee_number": "", "upcoming": []}
     change = {"external_id": "1", "kind": "changed", "ends": False, "before": before, "after": after}
@@ -213,15 +213,21 @@ def test_people_without_a_login_are_counted_since_they_get_no_seats(users: Users
     assert note is None or note in output
 
 
-def test_a_dry_run_says_which_licences_would_be_added_and_what_they_cost(users: Users) -> None:
-    users.cost = {
+def test_M9_a_dry_run_says_which_licences_would_be_added_and_given_back_and_what_that_costs_and_saves(users: Users) -> None:
+    price = {"currency": "EUR", "term": "monthly"}
+    users.seats = {
         "expansions": [{"module": "base", "licences": 3}],
-        "given_back": [{"module": "base", "licences": 2}],
-        "cost": {"currency": "EUR", "term": "monthly", "net_minor": 3600},
+        "cost": price | {"net_minor": 3600},
+        "reductions": [{"module": "base", "licences": 2, "reduce_at": "now"}, {"module": "lab", "licences": 1, "reduce_at": "period_end"}],
+        "saving": price | {"net_minor": 2400},
     }
     output = " ".join(import_files("--dry-run").output.split())
-    assert "according to the over-limit policy, and charged: 3 of base: 36.00 EUR net for a whole period (monthly)." in output
-    assert "Licences of people who leave that would be given back: 2 of base." in output
+    said = (
+        "base: 3 licences would be added by the policy of the module. base: 2 licences of leavers would be given back at once. "
+        "lab: 1 licence of leavers would be given back at the end of the period. "
+        "You would be charged €36.00 per month, without tax. That saves €24.00 per month, without tax."
+    )
+    assert said in output
 
 
 def test_an_import_that_fails_says_why(users: Users) -> None:

@@ -164,13 +164,23 @@ async def test_an_import_changes_nobody_if_it_would_change_something_else_than_t
     assert people.import_status == "applying"
 
 
-async def test_M9_an_import_says_how_many_licences_its_leavers_give_back(bench: ConsoleBench) -> None:
+async def test_M9_an_import_says_which_licences_its_leavers_give_back_when_and_what_that_saves(bench: ConsoleBench) -> None:
     browser, people = bench.signed_in(), bench.company.people
     assert "given back" not in words(await send(browser, GOOD))
     seen = fields(await browser.get(f"{IMPORT}/i1"))["seen"]
-    people.import_given_back = [{"module": "lab", "licences": 2}]
+    people.import_reductions = [{"module": "lab", "licences": 2, "reduce_at": "period_end"}]
     shown = words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
-    assert "It costs nothing: no licence is added. 2 licences of people who leave would be given back by themselves." in shown
+    saves = "That saves CHF 6.00 per month, without tax."
+    assert "It costs nothing: no licence is added. Lab: 2 licences of leavers" in shown
+    assert f"given back at the end of the period. {saves}" in shown
+    assert people.import_status == "checked"
+    seen = fields(await browser.get(f"{IMPORT}/i1"))["seen"]
+    people.import_reductions = [{"module": "lab", "licences": 2, "reduce_at": "now"}]  # the policy was changed
+    people.import_expansions = [{"module": "lab", "licences": 2}]  # the same licences: the number stays
+    shown = words(await browser.post(f"{IMPORT}/i1/apply", seen=seen))
+    assert "2 licences would be added by themselves You would be charged CHF 6.00 per month, without tax." in shown
+    assert "Lab: 2 licences would be added by themselves. Lab: 2 licences of leavers" in shown
+    assert f"given back at once. {saves}" in shown
     assert people.import_status == "checked"
 
 

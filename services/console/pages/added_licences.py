@@ -79,10 +79,10 @@ def _told(page: Page, found: Mapping[str, Any], subscription: Part, modules: Par
     said = [page.gettext("No licence would be added by itself.")]
     if found["expansions"]:
         said = [*of_modules(page, found["expansions"], modules), charged(page, found["cost"])]
-    return said + _given_back(page, found, modules)
+    return said + given_back(page, found, modules)
 
 
-def _given_back(page: Page, found: Mapping[str, Any], modules: Part) -> list[str]:
+def given_back(page: Page, found: Mapping[str, Any], modules: Part) -> list[str]:
     """Return which licences leavers give back (M9), and what that saves."""
     names, said = module_names(modules), []
     for each in in_order(found["reductions"], modules):

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
 
+from services.console.pages.added_licences import given_back, of_modules
 from services.console.pages.forms import Form, mark_of, whole_number
 from services.console.pages.module_order import in_order, module_names
 from services.console.pages.page import NotAllowed, Page, needs
@@ -158,9 +159,15 @@ async def _report(
         files=[read_text(each, page.gettext) for each in company.files] if company else [],
         bad_rows=[replace(row, reason=row_text(row.reason, page.gettext)) for row in company.bad_rows[:BAD_ROWS_SHOWN]] if company else [],
         keeps_absent=keeps_absent,
+        beside_leavers=_beside_leavers(page, report["seats"], modules) if report else [],
         names=module_names(modules),
         texts=people_texts,
     )
+
+
+def _beside_leavers(page: Page, seats: Mapping[str, Any], modules: Part) -> list[str]:
+    """Return, if leavers give licences back, how many of each module, and how many are added: these can be the same ones."""
+    return [*of_modules(page, seats["expansions"], modules), *given_back(page, seats, modules)] if seats["reductions"] else []
 
 
 def _mark(report: Mapping[str, Any] | None) -> str:
@@ -168,7 +175,7 @@ def _mark(report: Mapping[str, Any] | None) -> str:
     if report is None:
         return ""
     decided = [(each["external_id"], each["status"]) for each in report["seats"]["people"]]
-    added = [*report["seats"]["expansions"], *report["seats"]["given_back"]]  # licences that the company is charged for, or not any more
+    added = [*report["seats"]["expansions"], *report["seats"]["reductions"]]  # licences that the company is charged for, or not any more
     return mark_of({name: report[name] for name in ("counts", "modules", "without_profile")} | {"decided": decided, "added": added})
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, FieldProblem, Rejected
+from services.users.api.responses import CostView, DecidedModuleView, ExpansionView, FieldProblem, ReductionView, Rejected
 from shared.schemas.base import Instant
 
 
@@ -56,11 +56,6 @@ class DecidedPersonView(BaseModel):
     modules: list[DecidedModuleView]
 
 
-class GivenBackView(BaseModel):
-    module: str
-    licences: int = Field(description="By so many licences people who leave would reduce the pool (`terminate_reduces_pool`).")
-
-
 class ImportDecisions(BaseModel):
     """What seats would decide about each person whose required modules change."""
 
@@ -68,8 +63,9 @@ class ImportDecisions(BaseModel):
     detail: str
     people: list[DecidedPersonView]
     expansions: list[ExpansionView] = Field([], description="Known if `decided`.")
-    given_back: list[GivenBackView] = Field([], description="Known if `decided`. The `expansions` may take such licences again.")
     cost: CostView | None = Field(None, description="Null if no licence would be added, or its price is not known.")
+    reductions: list[ReductionView] = Field([], description="Known if `decided`. `expansions` can contain the same licences.")
+    saving: CostView | None = Field(None, description="What is no longer paid; null: nothing is given back, or its price is not known.")
 
 
 class GuardView(BaseModel):

@@ -24,7 +24,6 @@ from services.users.api.responses import (
     PoolView,
     PreviewedModule,
     PreviewView,
-    ReductionView,
     SignInView,
     TimelineView,
 )
@@ -274,16 +273,9 @@ async def cost_view(context: Context, tenant: Tenant, commands: Sequence[Command
     """Return which licences these requests would add, and give back. None: it is not known what would be requested."""
     answered = await preview_person.ask(tenant, context.seats, commands) if commands is not None else None
     events = [event for events in answered or () for event in events]
-    more, fewer = preview_person.expansions_in(events), preview_person.reductions_in(events)
     async with context.database.unit_of_work(tenant.tenant) as uow:
-        cost, saving = await preview_person.cost_of(tenant, uow, more), await preview_person.saving_of(tenant, uow, more, fewer)
-    return CostPreviewView(
-        decided=answered is not None,
-        expansions=[ExpansionView(module=module, licences=number) for module, number in more.items()],
-        cost=None if cost is None else CostView(**asdict(cost)),
-        reductions=[ReductionView(module=module, licences=number, reduce_at=at) for (module, at), number in fewer.items()],
-        saving=None if saving is None else CostView(**asdict(saving)),
-    )
+        found = await preview_person.licences_of(tenant, uow, events)
+    return CostPreviewView(decided=answered is not None, **found)
 
 
 async def shown_again(context: Context, principal: Principal, tenant: str, uow: UnitOfWork, user: str) -> Response:

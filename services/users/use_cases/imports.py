@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from services.users.domain import imports as rules
@@ -23,7 +23,7 @@ from services.users.store import imports as store
 from services.users.store import people as people_store
 from services.users.store.imports import CheckedPerson, ImportRow, StagedKey, StagedPerson
 from services.users.use_cases import erased_timelines, guard, known_people, matching
-from services.users.use_cases.preview_person import cost_of, expansions_in, given_back_in, status_after
+from services.users.use_cases.preview_person import licences_of, status_after
 from services.users.use_cases.seats_questions import COMMANDS_MAX, SeatsQuestions, states_in
 from shared import ids
 from shared.database import UnitOfWork
@@ -403,17 +403,8 @@ async def _decisions(tenant: Tenant, uow: UnitOfWork, found: _Found, seats: Seat
         states = states_in(events)
         status = status_after(tenant, person, states, add_ons).value
         people.append({"user": person.user, "external_id": external_id, "status": status, "modules": states})
-    more = expansions_in(event for events in decisions for event in events)
-    cost = await cost_of(tenant, uow, more)
-    given_back = given_back_in(event for events in decisions for event in events)
-    return {
-        "decided": True,
-        "detail": "seats decided on a copy of its state.",
-        "people": people,
-        "expansions": [{"module": module, "licences": number} for module, number in more.items()],
-        "given_back": [{"module": module, "licences": number} for module, number in given_back.items()],
-        "cost": None if cost is None else asdict(cost),
-    }
+    licences = await licences_of(tenant, uow, [event for events in decisions for event in events])
+    return {"decided": True, "detail": "seats decided on a copy of its state.", "people": people, **licences}
 
 
 # ------------------------------------------------------------------------------------------------------------------ applying

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from services.users.domain.module_states import status_of_answer
@@ -73,26 +73,29 @@ def status_after(tenant: Tenant, person: Person, states: Sequence[Mapping[str, A
     return people.with_seat_status(person, status_of_answer(states, add_ons), tenant).standing.status
 
 
+async def licences_of(tenant: Tenant, uow: UnitOfWork, events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return which licences these events add and give back, and the price of both, as REST shows them."""
+    more, fewer = expansions_in(events), reductions_in(events)
+    cost, saving = await cost_of(tenant, uow, more), await saving_of(tenant, uow, more, fewer)
+    return {
+        "expansions": [{"module": module, "licences": number} for module, number in more.items()],
+        "cost": None if cost is None else asdict(cost),
+        "reductions": [{"module": module, "licences": number, "reduce_at": at} for (module, at), number in fewer.items()],
+        "saving": None if saving is None else asdict(saving),
+    }
+
+
 def expansions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
     """Return by how many licences each pool expands by these events."""
-    return _sums(events, PoolExpanded)
-
-
-def given_back_in(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
-    """Return by how many licences leavers reduce each pool by these events, now or for the next period (M9)."""
-    return _sums(events, PoolReduced)
-
-
-def _sums(events: Iterable[Mapping[str, Any]], kind: type[PoolExpanded] | type[PoolReduced]) -> Mapping[str, int]:
-    found: Counter[str] = Counter()
+    more: Counter[str] = Counter()
     for event in events:
-        if event["type"] == type_of(kind):
-            found[event["data"]["module"]] += event["data"]["by"]
-    return found
+        if event["type"] == type_of(PoolExpanded):
+            more[event["data"]["module"]] += event["data"]["by"]
+    return more
 
 
 def reductions_in(events: Iterable[Mapping[str, Any]]) -> Mapping[tuple[str, str], int]:
-    """Return by how many licences leavers reduce each pool by these events, by module and `reduce_at`."""
+    """Return by how many licences leavers reduce each pool by these events (M9), by module and `reduce_at`."""
     fewer: Counter[tuple[str, str]] = Counter()
     for event in events:
         if event["type"] == type_of(PoolReduced):
