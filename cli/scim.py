@@ -51,7 +51,10 @@ def remove(tenant: str, source: str, *, dry_run: bool, confirm: int | None, as_j
     out.print(f"{people[0]} {lose} access, and {people[1]} {are} no longer blocked.")
     if dry_run:
         if not found["licences"]["decided"]:
-            out.print("It is not known whether licences are added: more than 100 people would change, or seats did not answer.")
+            out.print(
+                "It is not known whether licences would be added or given back: this is computed only for connections of at most 100 "
+                "people, and only while seats answers."
+            )
         show_licences(found["licences"])
     if not dry_run:
         out.print(f"The connection {source} was removed. Its people are changed in the background.", markup=False)
