@@ -169,7 +169,7 @@ async def test_a_subscription_is_ended_at_once_only_after_its_consequences_were_
     assert "Invoiced at once" not in asked
     rest.of_the_end = {"credit_net_minor": 0, "charge_net_minor": 4_200}
     waits = words(await browser.get(f"{MONEY}/end"))
-    assert "less the days from today on, without tax CHF 42.00" in waits
+    assert "minus the credit for the days from today on, without tax CHF 42.00" in waits
     assert "Credited at once" not in waits
     incomplete: tuple[dict[str, Any], ...] = ({"reason": "", "confirmed": "yes"}, {"reason": "fraud"})
     for fields in incomplete:
