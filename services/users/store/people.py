@@ -32,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.users.domain.person import Person
 from services.users.domain.roles import OWNER
 from services.users.domain.sources import Key
-from services.users.domain.status import Status
+from services.users.domain.status import USABLE
 from services.users.store.module_states import MODULE_STATES
 from services.users.store.person_rows import PersonRow, note_to_json, person_of, row_of
 from services.users.store.timelines import TIMELINES
@@ -280,7 +280,6 @@ _OWNERS: Final = (
 _LOCK_AFTER, _READ_AFTER = _lock_chosen(_NEXT_CREATED), _read_chosen(_NEXT_CREATED)
 _COUNT_WITH_ROLE: Final = select(func.count()).where(_P.tenant_id == _TENANT, _HAS_ROLE)
 _LOCK_WITH_ROLE: Final = _lock_chosen(_NEXT_CREATED.where(_HAS_ROLE))
-HAVING_SEATS: Final = (Status.ACTIVE.value, Status.OVER_LIMIT.value)  # of them, a module that is not base may have been refused
 # A person who was refused has the place of the last decision about it in the log: offset and n as one number.
 _PLACES_OF_ONE_OFFSET: Final = N_MAX + 1
 _PLACE: Final = func.max(_M.record_offset * _PLACES_OF_ONE_OFFSET + _M.n)
@@ -290,7 +289,7 @@ _REFUSED: Final = (
     .where(
         _M.tenant_id == _TENANT,
         _M.state.in_(("refused", "revoked")),
-        (_P.status == _STATUSES) | ((_M.state == "refused") & _P.status.in_(HAVING_SEATS)),
+        (_P.status == _STATUSES) | ((_M.state == "refused") & _P.status.in_(USABLE)),  # of them, a module that is not base
     )
     .group_by(_M.user_id)
 )

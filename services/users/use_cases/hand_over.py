@@ -28,7 +28,7 @@ class Ended:
 
 def is_end(event: PersonState) -> bool:
     """Return whether the person used the product before this event, and no longer does."""
-    if isinstance(event, PersonAdded):
+    if isinstance(event, PersonAdded):  # nobody used it before; to compare all changes of each new person takes time in an import
         return False
     moved = next((change for change in event.changes if change.field == "status"), None)
     return moved is not None and moved.new in ENDED and moved.old is not None and moved.old not in ENDED

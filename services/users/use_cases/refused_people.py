@@ -10,9 +10,8 @@ from services.users.domain import person as rules
 from services.users.domain.facts import FactType
 from services.users.domain.module_states import ModuleState, Seat
 from services.users.domain.person import Cause, Person, Tenant
-from services.users.domain.status import Status
+from services.users.domain.status import USABLE, Status
 from services.users.store import module_states, people, reevaluations
-from services.users.store.people import HAVING_SEATS
 from services.users.store.pools import CountsRow
 from services.users.store.reevaluations import ReevaluationKind
 from services.users.use_cases import known_people
@@ -75,7 +74,7 @@ async def request_again(
 def _asked_again(before: Person, now: Person, seats: Mapping[str, Seat]) -> tuple[str, ...]:
     """Return the modules that are requested again: of somebody who has seats, only those that were refused."""
     required = now.standing.required.modules
-    if before.standing.status not in HAVING_SEATS:
+    if before.standing.status not in USABLE:
         return required
     return tuple(module for module in required if module in seats and seats[module].state is ModuleState.REFUSED)
 
